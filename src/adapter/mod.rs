@@ -1,0 +1,1 @@
+//! Adapters: the only files that do I/O.

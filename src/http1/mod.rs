@@ -1,0 +1,4 @@
+//! HTTP/1.1 message syntax: heads and chunked bodies (RFC 9112).
+
+pub mod chunked;
+pub mod head;

@@ -1,0 +1,4 @@
+//! Received bytes.
+/// Received bytes not yet consumed.
+#[derive(Debug)]
+pub struct Inbox;

@@ -1,0 +1,21 @@
+//! The wire side of browser <-> server real time, without I/O.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+pub mod heartbeat;
+mod inbox;
+mod outgoing;
+
+pub mod http1;
+pub mod sse;
+pub mod ws;
+
+pub mod adapter;
+
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
+pub use inbox::Inbox;
+pub use outgoing::Outgoing;

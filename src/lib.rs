@@ -1,6 +1,6 @@
 //! The wire side of browser <-> server real time, without I/O.
 #![cfg_attr(not(feature = "std"), no_std)]
-#![deny(unsafe_code)]
+#![deny(unsafe_code, unreachable_pub)]
 
 extern crate alloc;
 

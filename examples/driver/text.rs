@@ -94,7 +94,7 @@ pub fn escape(bytes: &[u8]) -> String {
             0 => text.push_str("\\0"),
             b'\\' => text.push_str("\\\\"),
             0x20..=0x7e => text.push(char::from(byte)),
-            _ => text.push_str(&format!("\\x{byte:02X}")),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
         }
     }
     text

@@ -1,1 +1,215 @@
-//! Time as data.
+//! Time as data: [`Heartbeat`] and [`Deadline`], the one mechanism for every transport. Reads no clock.
+//!
+//! Both are generic over the instant, so `std::time::Instant`, `tokio::time::Instant` and a test's
+//! plain [`Duration`] all serve. The caller asks for the next deadline, sleeps until then, and
+//! calls with the time it is.
+
+use core::ops::Add;
+use core::time::Duration;
+
+/// A point in time on any clock: what [`Heartbeat`] and [`Deadline`] are generic over.
+///
+/// Implemented for every type that is `Copy + Ord` and to which a [`Duration`] can be added.
+pub trait Instant: Copy + Ord + Add<Duration, Output = Self> {}
+
+impl<I: Copy + Ord + Add<Duration, Output = I>> Instant for I {}
+
+/// Default idle interval after which a ping (or keep-alive comment) is due: 30 seconds, under the
+/// 60 seconds after which common proxies drop a silent connection.
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Default time a peer has to show a sign of life after a ping: 20 seconds.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Default time for the whole opening handshake: 10 seconds. Without it a silent peer holds a
+/// connection for ever.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Default time for the closing handshake and the flush before it: 5 seconds.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is due, as [`Heartbeat::poll`] reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Beat {
+    /// The connection was idle for the interval: send a ping (or a keep-alive comment) now.
+    Send,
+    /// Nothing was received for the timeout after the last ping: the peer is gone.
+    Dead,
+}
+
+/// Asks for a sign of life after an idle interval, and reports a peer that gives none.
+///
+/// Any received byte counts as life. Serves WebSocket pings, keep-alive comments of an event
+/// stream ([`one_way`](Self::one_way)) and the hold of a long poll.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::heartbeat::{Beat, Heartbeat};
+///
+/// let seconds = Duration::from_secs; // a virtual clock: time since the start
+/// let mut heartbeat = Heartbeat::new(seconds(30), seconds(20), seconds(0));
+/// assert_eq!(heartbeat.next_deadline(), seconds(30));
+/// assert_eq!(heartbeat.poll(seconds(30)), Some(Beat::Send));
+/// heartbeat.touch(seconds(31)); // the pong, or any other byte
+/// assert_eq!(heartbeat.poll(seconds(61)), Some(Beat::Send));
+/// assert_eq!(heartbeat.poll(seconds(81)), Some(Beat::Dead));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat<I> {
+    interval: Duration,
+    timeout: Option<Duration>,
+    /// When the peer (or, one way, our own output) was last active.
+    active: I,
+    /// When the unanswered ping was due.
+    pinged: Option<I>,
+}
+
+impl<I: Instant> Heartbeat<I> {
+    /// A beat after `interval` without activity, death `timeout` after an unanswered beat.
+    #[must_use]
+    pub const fn new(interval: Duration, timeout: Duration, now: I) -> Self {
+        Self { interval, timeout: Some(timeout), active: now, pinged: None }
+    }
+
+    /// A beat after each `interval` without activity, to which no answer is expected.
+    #[must_use]
+    pub const fn one_way(interval: Duration, now: I) -> Self {
+        Self { interval, timeout: None, active: now, pinged: None }
+    }
+
+    /// Bytes were received (or, [`one_way`](Self::one_way), sent): the interval starts again.
+    pub const fn touch(&mut self, now: I) {
+        self.active = now;
+        self.pinged = None;
+    }
+
+    /// When to call [`poll`](Self::poll) next.
+    #[must_use]
+    pub fn next_deadline(&self) -> I {
+        match (self.pinged, self.timeout) {
+            (Some(pinged), Some(timeout)) => pinged + timeout,
+            _ => self.active + self.interval,
+        }
+    }
+
+    /// What is due at `now`, if anything. Each beat is reported once; death every time.
+    pub fn poll(&mut self, now: I) -> Option<Beat> {
+        if now < self.next_deadline() {
+            return None;
+        }
+        if self.timeout.is_none() {
+            self.active = now;
+            return Some(Beat::Send);
+        }
+        if self.pinged.is_some() {
+            return Some(Beat::Dead);
+        }
+        self.pinged = Some(now);
+        Some(Beat::Send)
+    }
+}
+
+/// A point in time by which something must have happened: a handshake, a close, a poll's hold.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::heartbeat::Deadline;
+///
+/// let mut deadline = Deadline::default();
+/// assert!(!deadline.is_over(Duration::MAX)); // not set: never over
+/// deadline.start(Duration::from_secs(1), Duration::from_secs(5));
+/// deadline.start(Duration::from_secs(3), Duration::from_secs(5)); // runs already: stays
+/// assert_eq!(deadline.next_deadline(), Some(Duration::from_secs(6)));
+/// assert!(deadline.is_over(Duration::from_secs(6)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline<I> {
+    at: Option<I>,
+}
+
+impl<I> Default for Deadline<I> {
+    /// A deadline that is not set.
+    fn default() -> Self {
+        Self { at: None }
+    }
+}
+
+impl<I: Instant> Deadline<I> {
+    /// A deadline `after` from `now`.
+    #[must_use]
+    pub fn new(now: I, after: Duration) -> Self {
+        Self { at: Some(now + after) }
+    }
+
+    /// Sets the deadline `after` from `now`, unless it runs already.
+    pub fn start(&mut self, now: I, after: Duration) {
+        self.at.get_or_insert(now + after);
+    }
+
+    /// Takes the deadline back.
+    pub fn clear(&mut self) {
+        self.at = None;
+    }
+
+    /// When it is over; `None` if it is not set.
+    #[must_use]
+    pub const fn next_deadline(&self) -> Option<I> {
+        self.at
+    }
+
+    /// Whether it is over at `now`.
+    #[must_use]
+    pub fn is_over(&self, now: I) -> bool {
+        self.at.is_some_and(|at| at <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn any_activity_resets_the_beat() {
+        let mut heartbeat = Heartbeat::new(at(30), at(20), at(0));
+        heartbeat.touch(at(29));
+        assert_eq!(heartbeat.poll(at(58)), None);
+        assert_eq!(heartbeat.poll(at(59)), Some(Beat::Send));
+        assert_eq!(heartbeat.poll(at(60)), None);
+        heartbeat.touch(at(78));
+        assert_eq!(heartbeat.next_deadline(), at(108));
+    }
+
+    #[test]
+    fn a_silent_peer_dies_and_stays_dead() {
+        let mut heartbeat = Heartbeat::new(at(30), at(20), at(0));
+        // A late caller: the timeout runs from the ping, not from when it ought to have been.
+        assert_eq!(heartbeat.poll(at(45)), Some(Beat::Send));
+        assert_eq!(heartbeat.poll(at(64)), None);
+        assert_eq!(heartbeat.poll(at(65)), Some(Beat::Dead));
+        assert_eq!(heartbeat.poll(at(66)), Some(Beat::Dead));
+    }
+
+    #[test]
+    fn one_way_beats_for_ever() {
+        let mut heartbeat = Heartbeat::one_way(at(15), at(0));
+        for beat in 1..100 {
+            assert_eq!(heartbeat.poll(at(beat * 15 - 1)), None);
+            assert_eq!(heartbeat.poll(at(beat * 15)), Some(Beat::Send));
+        }
+    }
+
+    #[test]
+    fn a_cleared_deadline_is_never_over() {
+        let mut deadline = Deadline::new(at(0), at(5));
+        assert!(!deadline.is_over(at(4)));
+        assert!(deadline.is_over(at(5)));
+        deadline.clear();
+        assert!(!deadline.is_over(at(500)));
+        assert_eq!(deadline.next_deadline(), None);
+    }
+}

@@ -1,4 +1,418 @@
-//! Received bytes.
-/// Received bytes not yet consumed.
-#[derive(Debug)]
-pub struct Inbox;
+//! Received bytes not yet consumed, and the message under assembly: what events borrow from. Knows
+//! no frames: the parser says where a message starts, what belongs to it and what it waits for.
+//!
+//! ```text
+//!  storage: | free again | message under assembly | free again | not yet parsed | room |
+//!                    start                 assembled         read             end
+//! ```
+//!
+//! A message that lies whole in the inbox stays where it was received. The payloads of later
+//! fragments are moved down over the headers between them.
+
+use crate::ws::mask::apply_mask;
+use alloc::vec::Vec;
+use bytes::{Bytes, BytesMut};
+use core::fmt;
+use core::ops::Range;
+
+/// Default size of a read: 16 KiB.
+pub const READ_SIZE: usize = 16 * 1024;
+
+/// The memory of an [`Inbox`]: grows (`Vec<u8>`, [`BytesMut`]) or is fixed (`[u8; N]`, `&mut [u8]`).
+///
+/// The trait is sealed.
+pub trait Storage: sealed::Storage {}
+
+mod sealed {
+    pub trait Storage {
+        fn bytes(&self) -> &[u8];
+        fn bytes_mut(&mut self) -> &mut [u8];
+        /// Makes room for `len` bytes, if it can grow.
+        fn grow(&mut self, len: usize);
+    }
+}
+
+impl Storage for Vec<u8> {}
+impl sealed::Storage for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+    fn grow(&mut self, len: usize) {
+        self.resize(len, 0);
+    }
+}
+
+impl Storage for BytesMut {}
+impl sealed::Storage for BytesMut {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+    fn grow(&mut self, len: usize) {
+        self.resize(len, 0);
+    }
+}
+
+impl Storage for &mut [u8] {}
+impl sealed::Storage for &mut [u8] {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+    fn grow(&mut self, _: usize) {}
+}
+
+impl<const N: usize> Storage for [u8; N] {}
+impl<const N: usize> sealed::Storage for [u8; N] {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+    fn grow(&mut self, _: usize) {}
+}
+
+/// The bytes a connection has received and not yet consumed.
+///
+/// The caller owns it, reads into [`space`](Self::space), and hands it to the connection with every
+/// call; events borrow from it. While it [is empty](Self::is_empty) nothing in it belongs to a
+/// connection: it may be dropped, or serve another one.
+///
+/// It never holds more than was received: a length in a header makes it ask for more bytes
+/// ([`needed`](Self::needed)), not for memory. Room grows to at most twice what is held, plus one
+/// read. A fixed storage does not grow: choose the connection's `max_message` to fit, headers and
+/// all, or [`space`](Self::space) comes out empty.
+///
+/// ```
+/// use pushline::Inbox;
+///
+/// let mut inbox = Inbox::new();
+/// let mut socket: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+/// let n = std::io::Read::read(&mut socket, inbox.space())?;
+/// inbox.filled(n);
+/// assert_eq!(inbox.unread().len(), 11);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Inbox<S = Vec<u8>> {
+    storage: S,
+    start: usize,
+    assembled: usize,
+    read: usize,
+    end: usize,
+    needed: usize,
+    read_size: usize,
+}
+
+impl Inbox {
+    /// An inbox without memory; the first [`space`](Self::space) takes [`READ_SIZE`].
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::with_storage(Vec::new(), READ_SIZE)
+    }
+
+    /// An inbox that offers `read_size` bytes (at least 256) to a read.
+    #[must_use]
+    pub const fn with_read_size(read_size: usize) -> Self {
+        Self::with_storage(Vec::new(), read_size)
+    }
+}
+
+impl Inbox<BytesMut> {
+    /// An inbox from which messages can be taken as [`Bytes`] without a copy.
+    #[must_use]
+    pub fn owning(read_size: usize) -> Self {
+        Self::with_storage(BytesMut::new(), read_size)
+    }
+
+    /// The assembled bytes of `range`, split off; without a copy if they are many.
+    pub(crate) fn take(&mut self, range: Range<usize>) -> Bytes {
+        // Below this, a copy costs less than sharing and never pins the block it was received in.
+        const SPLIT: usize = 16 * 1024;
+        if range.len() < SPLIT {
+            return Bytes::copy_from_slice(&self.storage[range]);
+        }
+        let gone = range.end;
+        let mut head = self.storage.split_to(gone);
+        self.start = 0;
+        self.assembled = 0;
+        self.read -= gone;
+        self.end -= gone;
+        head.split_off(range.start).freeze()
+    }
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Storage> Inbox<S> {
+    /// An inbox over fixed memory (`[u8; N]`, `&mut [u8]`), for use without an allocator.
+    ///
+    /// ```
+    /// let mut inbox = pushline::Inbox::over([0; 512]);
+    /// assert_eq!(inbox.space().len(), 512);
+    /// ```
+    pub const fn over(storage: S) -> Self {
+        Self::with_storage(storage, READ_SIZE)
+    }
+
+    const fn with_storage(storage: S, read_size: usize) -> Self {
+        let read_size = if read_size < 256 { 256 } else { read_size };
+        Self { storage, start: 0, assembled: 0, read: 0, end: 0, needed: 0, read_size }
+    }
+
+    /// Room to read into: never empty, unless the storage is fixed and full.
+    ///
+    /// Offers one read's worth, but stops at the end of a large frame, so that the message after it
+    /// starts in a fresh read and nothing is moved.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.is_empty() {
+            (self.start, self.assembled, self.read, self.end) = (0, 0, 0, 0);
+        }
+        let held = self.end - self.start;
+        // What is worth a read: the bytes that are waited for, but no more than were received so
+        // far (a claim is not a reason to take memory), and not a sliver.
+        let worth = self.needed.min(held.max(self.read_size)).max(self.read_size / 4);
+        if self.storage.bytes().len() - self.end < worth {
+            self.make_room(worth);
+        }
+        let room = &mut self.storage.bytes_mut()[self.end..];
+        if self.needed >= self.read_size && self.needed < room.len() {
+            &mut room[..self.needed]
+        } else {
+            room
+        }
+    }
+
+    /// `n` bytes were read into the front of [`space`](Self::space).
+    ///
+    /// # Panics
+    ///
+    /// If `n` is more than there was room for.
+    pub fn filled(&mut self, n: usize) {
+        assert!(n <= self.storage.bytes().len() - self.end, "more bytes than there was room for");
+        self.end += n;
+        self.needed = self.needed.saturating_sub(n);
+    }
+
+    /// Copies received bytes in, for callers that have them in a buffer of their own.
+    ///
+    /// Returns how many were taken: all, unless the storage is fixed.
+    #[must_use = "a fixed storage may not take all"]
+    pub fn extend(&mut self, bytes: &[u8]) -> usize {
+        let room = self.storage.bytes().len() - self.end;
+        if self.is_empty() || room < bytes.len() {
+            let _ = self.space();
+            if self.storage.bytes().len() - self.end < bytes.len() {
+                self.make_room(bytes.len());
+            }
+        }
+        let room = &mut self.storage.bytes_mut()[self.end..];
+        let n = bytes.len().min(room.len());
+        room[..n].copy_from_slice(&bytes[..n]);
+        self.filled(n);
+        n
+    }
+
+    /// Whether nothing is held: no unparsed byte and no part of a message.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.read == self.end && self.start == self.assembled
+    }
+
+    /// The bytes that were received and not yet parsed.
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        &self.storage.bytes()[self.read..self.end]
+    }
+
+    /// How many bytes are still needed, at least, before there can be another event: 0 if that is
+    /// not known (the parser has not looked at all that is here).
+    #[must_use]
+    pub const fn needed(&self) -> usize {
+        self.needed
+    }
+
+    /// How much memory the storage takes, in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.storage.bytes().len()
+    }
+
+    /// Drops everything that was received.
+    pub fn clear(&mut self) {
+        (self.start, self.assembled, self.read, self.end, self.needed) = (0, 0, 0, 0, 0);
+    }
+
+    /// Moves what is held to the front and grows until `worth` bytes fit behind it.
+    fn make_room(&mut self, worth: usize) {
+        let (start, message) = (self.start, self.assembled - self.start);
+        let (read, unread) = (self.read, self.end - self.read);
+        let bytes = self.storage.bytes_mut();
+        bytes.copy_within(start..start + message, 0);
+        bytes.copy_within(read..read + unread, message);
+        (self.start, self.assembled, self.read, self.end) = (0, message, message, message + unread);
+        if self.storage.bytes().len() - self.end < worth || self.end > self.storage.bytes().len() / 2 {
+            // Doubling keeps the moves linear in the bytes received.
+            self.storage.grow((self.end + worth).max(self.end * 2).max(self.read_size));
+        }
+    }
+}
+
+/// What the parser does with it.
+impl<S: Storage> Inbox<S> {
+    /// Waits for `needed` more bytes.
+    #[inline]
+    pub(crate) const fn need(&mut self, needed: usize) {
+        self.needed = needed;
+    }
+
+    /// The next `n` unread bytes are done with (a header).
+    #[inline]
+    pub(crate) const fn consume(&mut self, n: usize) {
+        self.read += n;
+    }
+
+    /// Lets go of the message but for its last `keep` bytes; an empty one starts at the next
+    /// unread byte.
+    #[inline]
+    pub(crate) const fn release(&mut self, keep: usize) {
+        if keep == 0 {
+            self.assembled = self.read;
+        }
+        self.start = self.assembled - keep;
+    }
+
+    /// Unmasks the next `n` unread bytes and appends them to the message.
+    #[inline]
+    pub(crate) fn assemble(&mut self, n: usize, key: Option<[u8; 4]>) {
+        let bytes = self.storage.bytes_mut();
+        if self.assembled != self.read {
+            bytes.copy_within(self.read..self.read + n, self.assembled);
+        }
+        if let Some(key) = key {
+            apply_mask(&mut bytes[self.assembled..self.assembled + n], key);
+        }
+        self.assembled += n;
+        self.read += n;
+    }
+
+    /// Unmasks the next `n` unread bytes where they are and takes them out of the stream.
+    #[inline]
+    pub(crate) fn set_aside(&mut self, n: usize, key: Option<[u8; 4]>) -> Range<usize> {
+        let range = self.read..self.read + n;
+        if let Some(key) = key {
+            apply_mask(&mut self.storage.bytes_mut()[range.clone()], key);
+        }
+        self.read += n;
+        range
+    }
+
+    /// Where the message under assembly lies.
+    #[inline]
+    pub(crate) const fn message(&self) -> Range<usize> {
+        self.start..self.assembled
+    }
+
+    /// The bytes of a range.
+    #[inline]
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        &self.storage.bytes()[range]
+    }
+}
+
+impl<S> fmt::Debug for Inbox<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox")
+            .field("message", &(self.assembled - self.start))
+            .field("unread", &(self.end - self.read))
+            .field("needed", &self.needed)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_inbox_starts_over() {
+        let mut inbox = Inbox::with_read_size(256);
+        for _ in 0..1_000 {
+            assert_eq!(inbox.extend(&[7; 100]), 100);
+            inbox.consume(100);
+            inbox.release(0);
+        }
+        assert_eq!(inbox.capacity(), 256);
+    }
+
+    #[test]
+    fn room_grows_with_what_was_received_only() {
+        let mut inbox = Inbox::with_read_size(256);
+        inbox.release(0);
+        inbox.need(1 << 40);
+        let mut received = 0;
+        while received < 100_000 {
+            let n = inbox.space().len().min(97);
+            assert!(n > 0);
+            inbox.filled(n);
+            received += n;
+            inbox.assemble(n, None);
+            inbox.need(1 << 40);
+            assert!(inbox.capacity() <= 2 * received + 512, "{} for {received}", inbox.capacity());
+        }
+        assert_eq!(inbox.message().len(), received);
+    }
+
+    #[test]
+    fn a_read_stops_at_the_end_of_a_large_frame() {
+        let mut inbox = Inbox::with_read_size(256);
+        inbox.release(0);
+        inbox.need(300);
+        let room = inbox.space().len();
+        assert!(room <= 300);
+        inbox.filled(room);
+        assert_eq!(inbox.needed(), 300 - room);
+    }
+
+    #[test]
+    fn a_fixed_storage_fills_up() {
+        let mut inbox = Inbox::over([0; 8]);
+        assert_eq!(inbox.extend(b"0123456789"), 8);
+        assert!(inbox.space().is_empty());
+        inbox.consume(6);
+        inbox.release(0);
+        assert_eq!(inbox.space().len(), 6);
+        assert_eq!(inbox.unread(), b"67");
+    }
+
+    #[test]
+    fn large_messages_are_split_off_and_small_ones_copied() {
+        for len in [5, 20_000] {
+            let mut inbox = Inbox::owning(1024);
+            inbox.release(0);
+            assert_eq!(inbox.extend(b"head"), 4);
+            inbox.consume(4);
+            inbox.release(0);
+            assert_eq!(inbox.extend(&alloc::vec![7; len]), len);
+            assert_eq!(inbox.extend(b"rest"), 4);
+            inbox.assemble(len, None);
+            let message = inbox.take(inbox.message());
+            assert_eq!(message, alloc::vec![7; len]);
+            inbox.release(0);
+            assert_eq!(inbox.unread(), b"rest");
+            assert_eq!(inbox.extend(b" and more"), 9);
+            assert_eq!(inbox.unread(), b"rest and more");
+        }
+    }
+}

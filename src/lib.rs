@@ -17,5 +17,5 @@ pub mod adapter;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 
-pub use inbox::Inbox;
+pub use inbox::{Inbox, READ_SIZE, Storage};
 pub use outgoing::Outgoing;

@@ -1,4 +1,400 @@
-//! Bytes waiting to be written.
-/// Bytes waiting to be written.
+//! Bytes waiting to be written: small ones coalesced in one buffer, large ones by reference, urgent
+//! ones ahead of whatever has not begun. Knows no frames: the caller says what belongs together.
+//!
+//! The queue is a list of *runs*. A run is a stretch of the buffer, perhaps with a shared payload
+//! behind it; it starts and ends where something urgent may come between. The last run is open and
+//! has no entry in the list, so that small writes touch nothing but the buffer.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::{Buf, Bytes};
+
+/// A run is ended at this length, so that urgent bytes do not wait behind a long one.
+const LONGEST_RUN: usize = 16 * 1024;
+
+/// The bytes that a connection wants to have written, as a [`Buf`]: write
+/// [`chunk`](Buf::chunk) (or all of `chunks_vectored` in one call), then [`advance`](Buf::advance).
+///
+/// ```
+/// use bytes::Buf;
+/// use pushline::ws::{Config, Connection, Negotiated};
+///
+/// let mut connection = Connection::server(Negotiated::default(), Config::default());
+/// connection.send_text("Hello")?;
+/// let outgoing = connection.outgoing();
+/// assert_eq!(outgoing.chunk(), b"\x81\x05Hello");
+/// outgoing.advance(7);
+/// assert!(!outgoing.has_remaining());
+/// # Ok::<(), pushline::ws::UsageError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    buffers: Buffers,
+    /// Bytes of `buffer` that were written.
+    at: usize,
+    /// Bytes of the open run, at the end of `buffer`.
+    open: usize,
+    /// Whether the first run has begun to be written.
+    begun: bool,
+    /// Bytes of `urgent` that were written.
+    urgent_at: usize,
+    /// Where in `urgent` the replaceable item starts; it is the last one.
+    replaceable: Option<usize>,
+    /// Bytes in all the runs.
+    queued: usize,
+}
+
+/// The memory of an [`Outgoing`], to be passed on to another one while it is empty.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    buffer: Vec<u8>,
+    runs: VecDeque<Run>,
+    urgent: Vec<u8>,
+}
+
 #[derive(Debug)]
-pub struct Outgoing;
+struct Run {
+    inline: usize,
+    shared: Bytes,
+}
+
+impl Outgoing {
+    /// How many bytes are queued, urgent ones included.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queued + (self.buffers.urgent.len() - self.urgent_at)
+    }
+
+    /// Whether nothing is queued.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Gives the memory back if nothing is queued: for a connection that goes idle.
+    ///
+    /// Memory is otherwise kept for the next message; it is bounded by what was queued at most.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            self.buffers = Buffers::default();
+        }
+    }
+
+    /// Appends bytes that stay together. `head` and `body` are one item; both are copied.
+    #[inline]
+    pub(crate) fn push(&mut self, head: &[u8], body: &[u8]) -> &mut [u8] {
+        let len = head.len() + body.len();
+        self.open_run(len);
+        let buffer = &mut self.buffers.buffer;
+        buffer.reserve(len);
+        buffer.extend_from_slice(head);
+        buffer.extend_from_slice(body);
+        let from = buffer.len() - body.len();
+        &mut buffer[from..]
+    }
+
+    /// Appends bytes that stay together: `head` is copied, `body` goes by reference.
+    pub(crate) fn push_shared(&mut self, head: &[u8], body: Bytes) {
+        self.open_run(head.len());
+        self.queued += body.len();
+        self.buffers.buffer.extend_from_slice(head);
+        self.buffers.runs.push_back(Run { inline: self.open, shared: body });
+        self.open = 0;
+    }
+
+    /// Queues an item ahead of every run that has not begun.
+    pub(crate) fn push_urgent(&mut self, item: &[u8]) {
+        self.replaceable = None;
+        self.buffers.urgent.extend_from_slice(item);
+    }
+
+    /// As [`push_urgent`](Self::push_urgent), in the place of the last item queued by this call if
+    /// that one has not begun to be written.
+    pub(crate) fn replace_urgent(&mut self, item: &[u8]) {
+        let urgent = &mut self.buffers.urgent;
+        match self.replaceable {
+            Some(start) if start >= self.urgent_at => urgent.truncate(start),
+            _ => {}
+        }
+        self.replaceable = Some(urgent.len());
+        urgent.extend_from_slice(item);
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Lends this queue's memory to another one, or takes another's; only while empty.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn swap_buffers(&mut self, buffers: &mut Buffers) {
+        if self.is_empty() {
+            core::mem::swap(&mut self.buffers, buffers);
+        }
+    }
+
+    /// Makes ready for an item of `len` bytes of the buffer.
+    #[inline]
+    fn open_run(&mut self, len: usize) {
+        // A run that has begun must not go on growing in front of something urgent.
+        let ahead = self.begun && self.buffers.runs.is_empty() && !self.buffers.urgent.is_empty();
+        if self.open >= LONGEST_RUN || ahead {
+            self.buffers.runs.push_back(Run { inline: self.open, shared: Bytes::new() });
+            self.open = 0;
+        }
+        if self.at >= LONGEST_RUN && self.at >= self.buffers.buffer.len() / 2 {
+            // Linear in all: each move is paid for by as many bytes written since the last.
+            self.buffers.buffer.drain(..self.at);
+            self.at = 0;
+        }
+        self.open += len;
+        self.queued += len;
+    }
+
+    /// What is left of the urgent bytes, and whether they go first: between two runs, and on once
+    /// begun.
+    #[inline]
+    fn urgent(&self) -> (&[u8], bool) {
+        (&self.buffers.urgent[self.urgent_at..], !self.begun || self.urgent_at > 0)
+    }
+
+    /// The pieces in the order in which they leave.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let (urgent, first) = self.urgent();
+        let (before, between) = if first { (urgent, &[][..]) } else { (&[][..], urgent) };
+        let mut at = self.at;
+        let mut inline = move |len: usize| {
+            let piece = &self.buffers.buffer[at..at + len];
+            at += len;
+            piece
+        };
+        let runs = self.buffers.runs.iter().map(|run| (run.inline, &run.shared[..]));
+        let runs = runs.chain(core::iter::once((self.open, &[][..])));
+        let runs = runs
+            .enumerate()
+            .flat_map(move |(n, (len, shared))| [inline(len), shared, if n == 0 { between } else { &[] }]);
+        core::iter::once(before).chain(runs).filter(|piece| !piece.is_empty())
+    }
+
+    /// Takes up to `n` bytes off the urgent ones; what is left of `n`.
+    fn advance_urgent(&mut self, n: usize) -> usize {
+        let left = self.buffers.urgent.len() - self.urgent_at;
+        if n < left {
+            self.urgent_at += n;
+            return 0;
+        }
+        self.buffers.urgent.clear();
+        self.urgent_at = 0;
+        self.replaceable = None;
+        n - left
+    }
+
+    /// Takes up to `n` bytes off the first run; what is left of `n`.
+    fn advance_run(&mut self, n: usize) -> usize {
+        let (inline, shared) = match self.buffers.runs.front_mut() {
+            Some(run) => (&mut run.inline, Some(&mut run.shared)),
+            None => (&mut self.open, None),
+        };
+        let first = n.min(*inline);
+        *inline -= first;
+        self.at += first;
+        let second = shared.as_ref().map_or(0, |shared| shared.len().min(n - first));
+        let mut done = *inline == 0;
+        if let Some(shared) = shared {
+            shared.advance(second);
+            done &= shared.is_empty();
+        }
+        self.queued -= first + second;
+        self.begun = !done;
+        if done {
+            self.buffers.runs.pop_front();
+        }
+        if self.queued == 0 {
+            self.buffers.buffer.clear();
+            self.at = 0;
+        }
+        n - first - second
+    }
+}
+
+impl Buf for Outgoing {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        if self.buffers.urgent.is_empty() && self.buffers.runs.is_empty() {
+            return &self.buffers.buffer[self.at..];
+        }
+        self.pieces().next().unwrap_or_default()
+    }
+
+    /// # Panics
+    ///
+    /// If `n` is more than is queued.
+    #[inline]
+    fn advance(&mut self, mut n: usize) {
+        assert!(n <= self.len(), "cannot advance past what is queued");
+        while n > 0 {
+            let (urgent, first) = self.urgent();
+            n = if first && !urgent.is_empty() { self.advance_urgent(n) } else { self.advance_run(n) };
+        }
+    }
+
+    #[cfg(feature = "std")]
+    fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
+            *slice = std::io::IoSlice::new(piece);
+            count += 1;
+        }
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Takes `n` bytes off the front, by chunks.
+    fn write(outgoing: &mut Outgoing, mut n: usize) -> Vec<u8> {
+        let mut written = Vec::new();
+        while n > 0 && outgoing.has_remaining() {
+            let len = outgoing.chunk().len().min(n);
+            assert!(len > 0);
+            written.extend_from_slice(&outgoing.chunk()[..len]);
+            outgoing.advance(len);
+            n -= len;
+        }
+        written
+    }
+
+    #[test]
+    fn urgent_bytes_overtake_what_has_not_begun() {
+        let mut outgoing = Outgoing::default();
+        outgoing.push_shared(b"<1", Bytes::from_static(b"11>"));
+        outgoing.push(b"<2", b"2>");
+        assert_eq!(write(&mut outgoing, 1), b"<");
+        outgoing.push_urgent(b"!");
+        assert_eq!(write(&mut outgoing, 100), b"111>!<22>");
+        outgoing.push(b"<3", b"3>");
+        outgoing.push_urgent(b"!");
+        assert_eq!(write(&mut outgoing, 100), b"!<33>");
+    }
+
+    #[test]
+    fn the_last_replaceable_item_wins_until_it_has_begun() {
+        let mut outgoing = Outgoing::default();
+        outgoing.replace_urgent(b"[a]");
+        outgoing.replace_urgent(b"[b]");
+        assert_eq!(write(&mut outgoing, 1), b"[");
+        outgoing.replace_urgent(b"[c]");
+        outgoing.replace_urgent(b"[d]");
+        outgoing.push_urgent(b"!");
+        outgoing.replace_urgent(b"[e]");
+        assert_eq!(write(&mut outgoing, 100), b"b][d]![e]");
+        outgoing.replace_urgent(b"[f]");
+        assert_eq!(write(&mut outgoing, 100), b"[f]");
+    }
+
+    #[test]
+    fn a_reader_that_never_catches_up_does_not_make_the_buffer_grow() {
+        let mut outgoing = Outgoing::default();
+        outgoing.push(&[0; 1000], &[0; 1000]);
+        for _ in 0..10_000 {
+            outgoing.push(&[0; 1000], &[0; 1000]);
+            assert_eq!(write(&mut outgoing, 2000).len(), 2000);
+        }
+        assert_eq!(outgoing.len(), 2000);
+        assert!(outgoing.buffers.buffer.capacity() < 128 * 1024);
+    }
+
+    #[test]
+    fn urgent_bytes_do_not_starve_behind_a_run_that_goes_on_growing() {
+        let mut outgoing = Outgoing::default();
+        outgoing.push(b"<", b">");
+        assert_eq!(write(&mut outgoing, 1), b"<");
+        outgoing.push_urgent(b"!");
+        for _ in 0..10 {
+            outgoing.push(b"<", b">");
+        }
+        assert_eq!(write(&mut outgoing, 3), b">!<");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Push(usize),
+        Shared(usize),
+        Urgent(usize),
+        Write(usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            (2_usize..9_000).prop_map(Op::Push),
+            (2_usize..9_000).prop_map(Op::Shared),
+            (2_usize..100).prop_map(Op::Urgent),
+            (1_usize..20_000).prop_map(Op::Write),
+        ]
+    }
+
+    proptest! {
+        /// Against the naive twin: a list of items, of which an urgent one may come before each
+        /// ordinary one. Every item leaves whole, in order, and is counted.
+        #[test]
+        fn items_leave_whole_and_in_order(ops in proptest::collection::vec(op(), 1..60)) {
+            let mut outgoing = Outgoing::default();
+            let (mut written, mut expected) = (Vec::new(), [Vec::new(), Vec::new()]);
+            let mut queued = 0;
+            for (n, op) in ops.iter().enumerate() {
+                let item = |urgent: u8, len: usize| {
+                    let mut item = alloc::vec![n as u8; len];
+                    item[0] = urgent;
+                    item
+                };
+                match *op {
+                    Op::Push(len) => {
+                        let item = item(0, len);
+                        outgoing.push(&item[..1], &item[1..]);
+                        expected[0].push(item);
+                        queued += len;
+                    }
+                    Op::Shared(len) => {
+                        let item = item(0, len);
+                        outgoing.push_shared(&item[..1], Bytes::copy_from_slice(&item[1..]));
+                        expected[0].push(item);
+                        queued += len;
+                    }
+                    Op::Urgent(len) => {
+                        let item = item(1, len);
+                        outgoing.push_urgent(&item);
+                        expected[1].push(item);
+                        queued += len;
+                    }
+                    Op::Write(len) => {
+                        let bytes = write(&mut outgoing, len);
+                        queued -= bytes.len();
+                        written.extend(bytes);
+                    }
+                }
+                prop_assert_eq!(outgoing.len(), queued);
+                let pieces: usize = outgoing.pieces().map(<[u8]>::len).sum();
+                prop_assert_eq!(pieces, queued);
+            }
+            written.extend(write(&mut outgoing, usize::MAX));
+            let mut rest = &written[..];
+            let mut left = expected.map(VecDeque::from);
+            while let Some(&kind) = rest.first() {
+                let item = left[usize::from(kind)].pop_front().expect("an item of this kind");
+                prop_assert!(rest.starts_with(&item));
+                rest = &rest[item.len()..];
+            }
+            prop_assert!(left.iter().all(VecDeque::is_empty));
+        }
+    }
+}

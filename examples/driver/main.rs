@@ -4,6 +4,7 @@
 //! This file dispatches; `text.rs` has the notations; each mode is a file that calls the public API.
 
 mod text;
+mod ws;
 
 use std::io::{BufRead, Write};
 
@@ -17,8 +18,8 @@ trait Mode {
 }
 
 fn mode(name: &str, options: &[String]) -> Result<Box<dyn Mode>, String> {
-    let _ = options;
     match name {
+        "ws" => Ok(Box::new(ws::Ws::new(options)?)),
         _ => Err(format!("unknown mode {name}")),
     }
 }

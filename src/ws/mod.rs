@@ -1,5 +1,44 @@
 //! WebSocket (RFC 6455).
+//!
+//! | RFC 6455 | file |
+//! |---|---|
+//! | 1.3, 4 opening handshake | [`handshake`] |
+//! | 5.2 frame header | [`header`] |
+//! | 5.3 masking | [`mask`] |
+//! | 5.4 fragmentation, 6.2 receiving | [`Receiver`] in `receiver.rs` |
+//! | 5.4 fragmentation, 6.1 sending | [`Sender`] in `sender.rs` |
+//! | 5.5 control frames | [`Connection`] in `connection.rs`, `sender.rs` |
+//! | 5.5.1, 7.4 close payload and codes | [`CloseFrame`], [`CloseCode`] in `close.rs` |
+//! | 7 closing handshake | [`state`] |
+//! | 8.1 UTF-8 | `utf8.rs` |
+//! | 10.3 masking keys | [`mask::MaskSource`] |
+//! | 10.4 limits | [`Config`] in `config.rs` |
 
 #[cfg(feature = "deflate")]
 pub mod deflate;
 pub mod handshake;
+pub mod header;
+pub mod mask;
+pub mod state;
+
+mod close;
+mod config;
+mod connection;
+mod error;
+mod message;
+mod prepared;
+mod receiver;
+mod sender;
+mod utf8;
+
+pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
+pub use config::{Config, Role};
+pub use connection::Connection;
+pub use error::{ProtocolError, SendError, UsageError};
+pub use handshake::Negotiated;
+pub use header::{MAX_CONTROL_LEN, Opcode};
+pub use message::{Event, Message, Reply};
+pub use prepared::Prepared;
+pub use receiver::Receiver;
+pub use sender::Sender;
+pub use state::State;

@@ -1,1 +1,6 @@
 //! The opening handshake (RFC 6455 4).
+
+/// What the opening handshake has negotiated for the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Negotiated {}

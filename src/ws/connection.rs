@@ -1,0 +1,276 @@
+//! A connection: receiver and sender joined, with the replies that RFC 6455 asks for.
+
+use super::close::CloseCode;
+use super::config::{Config, Role};
+use super::error::{ProtocolError, SendError, UsageError};
+use super::handshake::Negotiated;
+use super::header::Opcode;
+use super::mask::MaskSource;
+use super::message::{Event, Message, Reply};
+use super::prepared::Prepared;
+use super::receiver::Receiver;
+use super::sender::Sender;
+use super::state::State;
+use crate::inbox::{Inbox, Storage};
+use crate::outgoing::Outgoing;
+use alloc::boxed::Box;
+use bytes::BytesMut;
+
+/// A WebSocket connection after its opening handshake: bytes in, events out; messages in, bytes out.
+///
+/// Its methods are of four kinds. *Getters* tell how it stands ([`state`](Self::state),
+/// [`is_finished`](Self::is_finished), [`queued`](Self::queued)). *Input* is what the transport gave:
+/// [`next_event`](Self::next_event) with the inbox it was read into, [`receive_eof`](Self::receive_eof).
+/// *Commands* are what the application wants: the `send` family, [`ping`](Self::ping),
+/// [`close`](Self::close). *Output* is [`outgoing`](Self::outgoing), to be written whenever it is
+/// not empty.
+///
+/// It reads no clock: see [`heartbeat`](crate::heartbeat). It holds no receive buffer, and no send
+/// buffer while nothing is queued ([`Outgoing::release`]).
+///
+/// ```
+/// use bytes::Buf;
+/// use pushline::Inbox;
+/// use pushline::ws::{Config, Connection, Event, Negotiated};
+///
+/// fn echo(socket: &mut (impl std::io::Read + std::io::Write), mut inbox: Inbox) -> std::io::Result<()> {
+///     let mut connection = Connection::server(Negotiated::default(), Config::default());
+///     while !connection.is_finished() {
+///         let n = socket.read(inbox.space())?;
+///         inbox.filled(n);
+///         if n == 0 {
+///             connection.receive_eof();
+///         }
+///         // An error has queued its close frame; it ends the loop once that is written.
+///         while let Ok(Some(event)) = connection.next_event(&mut inbox) {
+///             let _ = match event {
+///                 Event::Text(text) => connection.send_text(text),
+///                 Event::Binary(payload) => connection.send_binary(payload),
+///                 _ => Ok(()), // pings and closes are answered already
+///             };
+///         }
+///         // One write for all that one read has caused.
+///         while connection.outgoing().has_remaining() {
+///             let n = socket.write(connection.outgoing().chunk())?;
+///             connection.outgoing().advance(n);
+///         }
+///     }
+///     Ok(())
+/// }
+/// # let mut socket = std::io::Cursor::new(vec![0x88, 0x80, 0, 0, 0, 0]);
+/// # echo(&mut socket, Inbox::new())?;
+/// # assert_eq!(socket.into_inner()[6..], [0x88, 0x00]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    receiver: Receiver,
+    sender: Sender,
+}
+
+impl Connection {
+    /// The server's end of a connection, with what the handshake has negotiated.
+    #[must_use]
+    pub fn server(negotiated: Negotiated, config: Config) -> Self {
+        Self {
+            receiver: Receiver::new(Role::Server, negotiated, &config),
+            sender: Sender::new(negotiated, &config, None),
+        }
+    }
+
+    /// The client's end of a connection. Each frame it sends is masked with a fresh key of `keys`,
+    /// which must be unpredictable: [`OsKeys`](super::mask::OsKeys) with the feature `std`.
+    #[must_use]
+    pub fn client(negotiated: Negotiated, config: Config, keys: impl MaskSource + 'static) -> Self {
+        Self {
+            receiver: Receiver::new(Role::Client, negotiated, &config),
+            sender: Sender::new(negotiated, &config, Some(Box::new(keys))),
+        }
+    }
+
+    /// The next event, `None` when all that was received is consumed: write what is
+    /// [`outgoing`](Self::outgoing), then read more.
+    ///
+    /// A ping or a close has been answered when it is reported. After a close frame there are no
+    /// more events, and what is received is dropped (RFC 6455 5.5.1).
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`]: what the peer did wrong. The close frame that says so is queued; every
+    /// further call returns the same error. What came before the fault was delivered before.
+    #[inline]
+    pub fn next_event<'b, S: Storage>(
+        &mut self,
+        inbox: &'b mut Inbox<S>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        match self.receiver.next_event(inbox) {
+            Ok(Some(event)) => {
+                if let Some(reply) = event.reply() {
+                    self.sender.reply(reply);
+                }
+                Ok(Some(event))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// As [`next_event`](Self::next_event), owned: see [`Receiver::next_owned`].
+    ///
+    /// # Errors
+    ///
+    /// As [`next_event`](Self::next_event).
+    pub fn next_owned(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<Option<Message>, ProtocolError> {
+        match self.receiver.next_owned(inbox) {
+            Ok(message) => {
+                match &message {
+                    Some(Message::Ping(payload)) => self.sender.reply(Reply::Pong(payload)),
+                    Some(Message::Close(close)) => {
+                        self.sender.reply(Reply::Close(close.as_ref().map(|(code, _)| *code)));
+                    }
+                    _ => {}
+                }
+                Ok(message)
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// The transport will give no more bytes. Call [`next_event`](Self::next_event) first for what
+    /// was received.
+    ///
+    /// Without the peer's close frame this is an abnormal end: [`State::Aborted`], code 1006.
+    pub fn receive_eof(&mut self) {
+        self.sender.receive_eof();
+    }
+
+    /// Queues a text message; see [`Sender::send_text`].
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::Full`], [`UsageError::Closed`], [`UsageError::MessageInProgress`].
+    #[inline]
+    pub fn send_text(&mut self, text: &str) -> Result<(), UsageError> {
+        self.sender.send_text(text)
+    }
+
+    /// Queues a binary message; see [`Sender::send_binary`].
+    ///
+    /// # Errors
+    ///
+    /// As [`send_text`](Self::send_text).
+    #[inline]
+    pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), UsageError> {
+        self.sender.send_binary(payload)
+    }
+
+    /// Queues a message of any kind; a large payload goes by reference. See [`Sender::send`].
+    ///
+    /// # Errors
+    ///
+    /// As the method of its kind, with the message handed back.
+    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.sender.send(message)
+    }
+
+    /// Queues one fragment of a message; see [`Sender::send_fragment`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_fragment`].
+    pub fn send_fragment(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), UsageError> {
+        self.sender.send_fragment(opcode, fin, payload)
+    }
+
+    /// Queues a message that was encoded once for many connections; see [`Sender::send_prepared`].
+    ///
+    /// # Errors
+    ///
+    /// As [`send_text`](Self::send_text).
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), UsageError> {
+        self.sender.send_prepared(prepared)
+    }
+
+    /// Queues a ping; see [`Sender::ping`].
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::ControlTooLong`], [`UsageError::Full`], [`UsageError::Closed`].
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), UsageError> {
+        self.sender.ping(payload)
+    }
+
+    /// Queues a pong; see [`Sender::pong`].
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::ControlTooLong`], [`UsageError::Closed`].
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), UsageError> {
+        self.sender.pong(payload)
+    }
+
+    /// Begins (or, without [`Config::auto_close`], answers) the closing handshake: the close frame
+    /// goes behind all that is queued. See [`Sender::close`].
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::InvalidCloseCode`], [`UsageError::ReasonTooLong`], [`UsageError::Closed`].
+    pub fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), UsageError> {
+        self.sender.close(code, reason)
+    }
+
+    /// As [`close`](Self::close), without a code: the peer sees 1005.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::Closed`].
+    pub fn close_without_code(&mut self) -> Result<(), UsageError> {
+        self.sender.close_without_code()
+    }
+
+    /// The bytes to write.
+    #[inline]
+    pub const fn outgoing(&mut self) -> &mut Outgoing {
+        self.sender.outgoing()
+    }
+
+    /// How many bytes are waiting to be written.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.sender.queued()
+    }
+
+    /// Where the closing handshake stands.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.sender.state()
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.sender.role()
+    }
+
+    /// Whether all is done: nothing is left to write, and the transport is to be closed. See
+    /// [`Sender::is_finished`].
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.sender.is_finished()
+    }
+
+    /// The two halves, for a reader and a writer on different threads: plain state machines without
+    /// a lock. What the receiver finds to be owed ([`Event::reply`], [`Receiver::failure`], end of
+    /// input) is to be handed to the sender.
+    #[must_use]
+    pub fn split(self) -> (Receiver, Sender) {
+        (self.receiver, self.sender)
+    }
+
+    #[cold]
+    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
+        // Once failed, the sender takes no second close.
+        self.sender.reply(Reply::Fail(error.close_code()));
+        error
+    }
+}

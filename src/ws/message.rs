@@ -1,0 +1,157 @@
+//! What is received: [`Event`], lent from the inbox; [`Message`], owned; and what is sent.
+
+use super::close::{CloseCode, CloseFrame};
+use alloc::string::String;
+use bytes::Bytes;
+
+/// What was received, lent from the inbox until the next call.
+///
+/// ```
+/// use pushline::Inbox;
+/// use pushline::ws::{Config, Connection, Event, Negotiated};
+///
+/// let mut connection = Connection::server(Negotiated::default(), Config::default());
+/// let mut inbox = Inbox::new();
+/// let _ = inbox.extend(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+/// assert_eq!(connection.next_event(&mut inbox)?, Some(Event::Text("Hello")));
+/// assert_eq!(connection.next_event(&mut inbox)?, None);
+/// # Ok::<(), pushline::ws::ProtocolError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'b> {
+    /// A whole text message.
+    Text(&'b str),
+    /// A whole binary message.
+    Binary(&'b [u8]),
+    /// Part of a text message, of whole characters, with [`Config::parts`](super::Config::parts).
+    TextPart {
+        /// The text, following that of the part before.
+        text: &'b str,
+        /// Whether this is the message's last part; it may be empty, others are not.
+        fin: bool,
+    },
+    /// Part of a binary message, with [`Config::parts`](super::Config::parts).
+    BinaryPart {
+        /// The bytes, following those of the part before.
+        payload: &'b [u8],
+        /// Whether this is the message's last part; it may be empty, others are not.
+        fin: bool,
+    },
+    /// A ping; the pong is queued already unless that is switched off.
+    Ping(&'b [u8]),
+    /// A pong, asked for or not.
+    Pong(&'b [u8]),
+    /// The peer's close frame, `None` if it had no payload (code 1005). Nothing follows.
+    Close(Option<CloseFrame<'b>>),
+}
+
+impl Event<'_> {
+    /// What the receiver of this event owes the peer (RFC 6455 5.5.1, 5.5.2), for
+    /// [`Sender::reply`](super::Sender::reply). A [`Connection`](super::Connection) does it itself.
+    #[must_use]
+    pub const fn reply(&self) -> Option<Reply<'_>> {
+        match self {
+            Self::Ping(payload) => Some(Reply::Pong(payload)),
+            Self::Close(Some(close)) => Some(Reply::Close(Some(close.code))),
+            Self::Close(None) => Some(Reply::Close(None)),
+            _ => None,
+        }
+    }
+}
+
+/// What a receiver owes its peer, to be handed to the sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reply<'b> {
+    /// A pong with the ping's payload.
+    Pong(&'b [u8]),
+    /// The closing handshake's second half, with the code of the first, if it had one.
+    Close(Option<CloseCode>),
+    /// The close frame of a failed connection.
+    Fail(CloseCode),
+}
+
+/// An owned message, received or to be sent.
+///
+/// Text is a `String`, so that it is text without `unsafe` and without a second look.
+///
+/// ```
+/// use pushline::ws::Message;
+///
+/// let message = Message::from("Hello");
+/// assert_eq!(message.as_text(), Some("Hello"));
+/// assert_eq!(message.payload(), b"Hello");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Message {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Bytes),
+    /// A ping of at most 125 bytes.
+    Ping(Bytes),
+    /// A pong of at most 125 bytes.
+    Pong(Bytes),
+    /// A close frame, `None` if it has no payload.
+    Close(Option<(CloseCode, String)>),
+}
+
+impl Message {
+    /// The text of a text message.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The payload; of a close frame, its reason.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(payload) | Self::Ping(payload) | Self::Pong(payload) => payload,
+            Self::Close(Some((_, reason))) => reason.as_bytes(),
+            Self::Close(None) => &[],
+        }
+    }
+
+    /// Whether this is a text or binary message.
+    #[must_use]
+    pub const fn is_data(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Binary(_))
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(payload: Bytes) -> Self {
+        Self::Binary(payload)
+    }
+}
+
+impl From<alloc::vec::Vec<u8>> for Message {
+    fn from(payload: alloc::vec::Vec<u8>) -> Self {
+        Self::Binary(payload.into())
+    }
+}
+
+impl From<&[u8]> for Message {
+    fn from(payload: &[u8]) -> Self {
+        Self::Binary(Bytes::copy_from_slice(payload))
+    }
+}

@@ -1,0 +1,401 @@
+//! Bytes to events: header, checks, unmasking, assembly (RFC 6455 5). Sends no replies: an event or
+//! an error says what is owed.
+
+use super::close::CloseFrame;
+use super::config::{Config, Role};
+use super::error::ProtocolError;
+use super::handshake::Negotiated;
+use super::header::{Header, Opcode, RSV};
+use super::mask::rotate;
+use super::message::{Event, Message, Reply};
+use super::utf8;
+use crate::inbox::{Inbox, Storage};
+use alloc::borrow::ToOwned;
+use bytes::BytesMut;
+use core::ops::Range;
+
+/// The receiving half of a connection: a state machine fed from an [`Inbox`].
+///
+/// Part of a [`Connection`](super::Connection), which also answers pings and closes; on its own
+/// after [`split`](super::Connection::split), when [`Event::reply`] and
+/// [`failure`](Self::failure) say what to hand to the [`Sender`](super::Sender).
+///
+/// ```
+/// use pushline::Inbox;
+/// use pushline::ws::{Config, Connection, Negotiated};
+///
+/// let connection = Connection::server(Negotiated::default(), Config::default());
+/// let (mut receiver, mut sender) = connection.split();
+/// let mut inbox = Inbox::new();
+/// let _ = inbox.extend(&[0x89, 0x80, 0, 0, 0, 0]); // a ping
+/// if let Some(event) = receiver.next_event(&mut inbox)? {
+///     if let Some(reply) = event.reply() {
+///         sender.reply(reply);
+///     }
+/// }
+/// assert_eq!(bytes::Buf::chunk(sender.outgoing()), [0x8a, 0x00]);
+/// # Ok::<(), pushline::ws::ProtocolError>(())
+/// ```
+#[derive(Debug)]
+pub struct Receiver {
+    max_frame: usize,
+    max_message: usize,
+    max_fragments: u32,
+    /// Frames of the message in progress.
+    fragments: u32,
+    /// Bytes of the message in progress, with the declared length of the current frame.
+    size: usize,
+    /// Payload bytes of the current frame that are still to come.
+    remaining: usize,
+    /// The masking key as it stands at the next payload byte.
+    key: Option<[u8; 4]>,
+    /// The frame whose payload is being received.
+    frame: Option<Frame>,
+    /// The kind of the message in progress.
+    message: Option<Kind>,
+    /// Bytes of an unfinished character at the end of the message so far.
+    unfinished: u8,
+    role: Role,
+    accept_unmasked: bool,
+    parts: bool,
+    end: Option<End>,
+}
+
+/// What a frame's payload is for.
+#[derive(Clone, Copy, Debug)]
+enum Frame {
+    Data { fin: bool },
+    Control(Opcode),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Binary,
+}
+
+/// Why nothing more is parsed.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Closed,
+    Failed(ProtocolError),
+}
+
+/// An event as ranges of the inbox.
+enum Found {
+    Message(Kind, Range<usize>),
+    Part(Kind, Range<usize>, bool),
+    Control(Opcode, Range<usize>),
+}
+
+impl Receiver {
+    pub(crate) fn new(role: Role, _: Negotiated, config: &Config) -> Self {
+        Self {
+            max_frame: config.max_frame,
+            max_message: config.max_message,
+            max_fragments: config.max_fragments,
+            fragments: 0,
+            size: 0,
+            remaining: 0,
+            key: None,
+            frame: None,
+            message: None,
+            unfinished: 0,
+            role,
+            accept_unmasked: config.accept_unmasked,
+            parts: config.parts,
+            end: None,
+        }
+    }
+
+    /// The next event, `None` when all that was received is consumed: read more.
+    ///
+    /// After a close frame there is none, and what is received is dropped (RFC 6455 5.5.1).
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`]: what the peer did wrong, again with every call. What came before it was
+    /// delivered before it.
+    #[inline]
+    pub fn next_event<'b, S: Storage>(
+        &mut self,
+        inbox: &'b mut Inbox<S>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        let Some(found) = self.find(inbox, self.parts)? else { return Ok(None) };
+        let event = match found {
+            Found::Message(Kind::Text, range) => utf8::text(inbox.bytes(range)).map(Event::Text),
+            Found::Message(Kind::Binary, range) => Ok(Event::Binary(inbox.bytes(range))),
+            Found::Part(Kind::Text, range, fin) => {
+                utf8::text(inbox.bytes(range)).map(|text| Event::TextPart { text, fin })
+            }
+            Found::Part(Kind::Binary, range, fin) => {
+                Ok(Event::BinaryPart { payload: inbox.bytes(range), fin })
+            }
+            Found::Control(Opcode::Ping, range) => Ok(Event::Ping(inbox.bytes(range))),
+            Found::Control(Opcode::Pong, range) => Ok(Event::Pong(inbox.bytes(range))),
+            Found::Control(_, range) => {
+                self.end = Some(End::Closed);
+                return match CloseFrame::parse(inbox.bytes(range)) {
+                    Ok(close) => Ok(Some(Event::Close(close))),
+                    Err(error) => Err(self.fail(error)),
+                };
+            }
+        };
+        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+        event.map(Some).map_err(|_| self.fail(ProtocolError::InvalidUtf8))
+    }
+
+    /// As [`next_event`](Self::next_event), owned. Large binary payloads are split off from the
+    /// inbox, small ones copied, so that a short message never keeps a long block in memory.
+    ///
+    /// Messages are whole, whatever [`Config::parts`](super::Config::parts) says.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_event`](Self::next_event).
+    pub fn next_owned(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<Option<Message>, ProtocolError> {
+        let Some(found) = self.find(inbox, false)? else { return Ok(None) };
+        Ok(Some(match found {
+            Found::Message(Kind::Text, range) | Found::Part(Kind::Text, range, _) => {
+                match utf8::text(inbox.bytes(range)) {
+                    Ok(text) => Message::Text(text.to_owned()),
+                    Err(_) => return Err(self.fail(ProtocolError::InvalidUtf8)),
+                }
+            }
+            Found::Message(Kind::Binary, range) | Found::Part(Kind::Binary, range, _) => {
+                Message::Binary(inbox.take(range))
+            }
+            Found::Control(Opcode::Ping, range) => {
+                Message::Ping(bytes::Bytes::copy_from_slice(inbox.bytes(range)))
+            }
+            Found::Control(Opcode::Pong, range) => {
+                Message::Pong(bytes::Bytes::copy_from_slice(inbox.bytes(range)))
+            }
+            Found::Control(_, range) => {
+                self.end = Some(End::Closed);
+                match CloseFrame::parse(inbox.bytes(range)) {
+                    Ok(close) => Message::Close(close.map(|close| (close.code, close.reason.to_owned()))),
+                    Err(error) => return Err(self.fail(error)),
+                }
+            }
+        }))
+    }
+
+    /// What the peer did wrong, if it did: hand it to the sender with
+    /// [`Sender::reply`](super::Sender::reply).
+    #[must_use]
+    pub const fn failure(&self) -> Option<Reply<'static>> {
+        match self.end {
+            Some(End::Failed(error)) => Some(Reply::Fail(error.close_code())),
+            _ => None,
+        }
+    }
+
+    /// Whether a message has begun and not ended.
+    #[must_use]
+    pub const fn is_message_in_progress(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// Whether nothing more is parsed: the peer closed, or failed.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    #[cold]
+    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
+        self.end = Some(End::Failed(error));
+        error
+    }
+
+    #[inline]
+    fn find<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        parts: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
+        if let Some(end) = self.end {
+            // RFC 6455 5.5.1, 7.1.7: nothing is parsed after a close or a failure.
+            inbox.clear();
+            return match end {
+                End::Closed => Ok(None),
+                End::Failed(error) => Err(error),
+            };
+        }
+        if self.message.is_none() {
+            inbox.release(0);
+        } else if parts {
+            inbox.release(usize::from(self.unfinished));
+        }
+        loop {
+            let frame = match self.frame {
+                Some(frame) => frame,
+                None => match self.begin(inbox) {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => return Ok(None),
+                    Err(error) => return Err(self.fail(error)),
+                },
+            };
+            let found = match frame {
+                Frame::Data { fin } => self.data(inbox, fin, parts),
+                Frame::Control(opcode) => Ok(self.control(inbox, opcode)),
+            };
+            match found {
+                Ok(None) if self.frame.is_none() => {} // a fragment that ends no message: go on
+                Ok(None) => {
+                    inbox.need(self.remaining - inbox.unread().len());
+                    return Ok(None);
+                }
+                Ok(found) => return Ok(found),
+                Err(error) => return Err(self.fail(error)),
+            }
+        }
+    }
+
+    /// Reads a frame header, if it is whole, and makes it the current frame.
+    #[inline]
+    fn begin<S: Storage>(&mut self, inbox: &mut Inbox<S>) -> Result<Option<Frame>, ProtocolError> {
+        let bytes = inbox.unread();
+        let [first, ..] = bytes else {
+            inbox.need(2);
+            return Ok(None);
+        };
+        // RFC 6455 5.2: MUST be 0 unless an extension is negotiated that defines them.
+        if first & RSV != 0 {
+            return Err(ProtocolError::ReservedBits);
+        }
+        let parsed = Header::parse_before_key(bytes)?;
+        // 5.4: continuation frames within a message and only there. Seen from the first byte.
+        match Opcode::new(*first) {
+            Some(Opcode::Continuation) if self.message.is_none() => {
+                return Err(ProtocolError::UnexpectedContinuation);
+            }
+            Some(Opcode::Text | Opcode::Binary) if self.message.is_some() => {
+                return Err(ProtocolError::ExpectedContinuation);
+            }
+            _ => {}
+        }
+        // 5.1: a client masks every frame, a server none. Seen from the second byte.
+        if let Some(second) = bytes.get(1) {
+            match (self.role, second & super::header::MASK != 0) {
+                (Role::Server, false) if !self.accept_unmasked => return Err(ProtocolError::UnmaskedFrame),
+                (Role::Client, true) => return Err(ProtocolError::MaskedFrame),
+                _ => {}
+            }
+        }
+        let Some((header, before_key)) = parsed else {
+            let len = match bytes.get(1).map(|second| second & super::header::LEN) {
+                Some(super::header::LEN_16) => 4,
+                Some(super::header::LEN_64) => 10,
+                _ => 2,
+            };
+            inbox.need(len - bytes.len());
+            return Ok(None);
+        };
+        if !header.opcode.is_control() {
+            self.check_limits(header.payload_len)?;
+        }
+        let (key, len) = match header.mask {
+            None => (None, before_key),
+            Some(_) => match bytes[before_key..] {
+                [a, b, c, d, ..] => (Some([a, b, c, d]), before_key + 4),
+                _ => {
+                    inbox.need(before_key + 4 - bytes.len());
+                    return Ok(None);
+                }
+            },
+        };
+        inbox.consume(len);
+        self.key = key;
+        // The limits, or 125, are a `usize`: nothing is cut off.
+        self.remaining = header.payload_len as usize;
+        let frame = match header.opcode {
+            Opcode::Text => self.first_fragment(inbox, Kind::Text, header.fin),
+            Opcode::Binary => self.first_fragment(inbox, Kind::Binary, header.fin),
+            Opcode::Continuation => {
+                self.fragments += 1;
+                self.size += self.remaining;
+                Frame::Data { fin: header.fin }
+            }
+            control => Frame::Control(control),
+        };
+        self.frame = Some(frame);
+        Ok(Some(frame))
+    }
+
+    #[inline]
+    fn first_fragment<S: Storage>(&mut self, inbox: &mut Inbox<S>, kind: Kind, fin: bool) -> Frame {
+        inbox.release(0);
+        self.message = Some(kind);
+        self.fragments = 1;
+        self.size = self.remaining;
+        self.unfinished = 0;
+        Frame::Data { fin }
+    }
+
+    /// RFC 6455 10.4: the limits, as soon as the length is known. A message in progress counts.
+    #[inline]
+    fn check_limits(&self, payload_len: u64) -> Result<(), ProtocolError> {
+        let (size, fragments) = if self.message.is_some() { (self.size, self.fragments) } else { (0, 0) };
+        if fragments >= self.max_fragments {
+            return Err(ProtocolError::TooManyFragments);
+        }
+        if payload_len > self.max_frame as u64 {
+            return Err(ProtocolError::FrameTooLarge);
+        }
+        // A message so far is within the limit, so there is no overflow.
+        if payload_len > (self.max_message - size) as u64 {
+            return Err(ProtocolError::MessageTooLarge);
+        }
+        Ok(())
+    }
+
+    /// Takes what is there of a data frame's payload.
+    #[inline]
+    fn data<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        fin: bool,
+        parts: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
+        let kind = self.message.unwrap_or(Kind::Binary);
+        let n = self.remaining.min(inbox.unread().len());
+        inbox.assemble(n, self.key);
+        self.remaining -= n;
+        let message = inbox.message();
+        if self.remaining == 0 {
+            self.frame = None;
+            if fin {
+                self.message = None;
+                return Ok(Some(if parts {
+                    Found::Part(kind, message, true)
+                } else {
+                    Found::Message(kind, message)
+                }));
+            }
+        } else {
+            self.key = self.key.map(|key| rotate(key, n));
+        }
+        // What has arrived of an unfinished text is checked at once, so that it fails at the bad
+        // byte; a part is checked where it is cut out.
+        if kind == Kind::Text {
+            let unchecked = message.end - n - usize::from(self.unfinished);
+            let bytes = inbox.bytes(unchecked..message.end);
+            let unfinished = if parts { utf8::unfinished(bytes) } else { utf8::check(bytes) };
+            self.unfinished = unfinished.map_err(|_| ProtocolError::InvalidUtf8)? as u8;
+        }
+        let part = message.start..message.end - usize::from(self.unfinished);
+        Ok((parts && !part.is_empty()).then_some(Found::Part(kind, part, false)))
+    }
+
+    /// Takes a control frame's payload, once it is whole.
+    #[inline]
+    fn control<S: Storage>(&mut self, inbox: &mut Inbox<S>, opcode: Opcode) -> Option<Found> {
+        if inbox.unread().len() < self.remaining {
+            return None;
+        }
+        self.frame = None;
+        Some(Found::Control(opcode, inbox.set_aside(self.remaining, self.key)))
+    }
+}

@@ -1,0 +1,447 @@
+//! Messages to bytes: fragmentation, masking, control frames and their precedence (RFC 6455 5, 6.1).
+
+use super::close::{CloseCode, CloseFrame};
+use super::config::{Config, Role};
+use super::error::{SendError, UsageError};
+use super::handshake::Negotiated;
+use super::header::{Header, MAX_CONTROL_LEN, Opcode};
+use super::mask::{MaskSource, apply_mask};
+use super::message::{Message, Reply};
+use super::prepared::Prepared;
+use super::state::{Input, State};
+use super::utf8;
+use crate::outgoing::Outgoing;
+use alloc::boxed::Box;
+use bytes::{Bytes, BytesMut};
+use core::fmt;
+
+/// From this length on a payload goes by reference: writing a second piece then costs less than
+/// the copy.
+const BY_REFERENCE: usize = 4 * 1024;
+
+/// The sending half of a connection: a state machine whose output is [`outgoing`](Self::outgoing).
+///
+/// Part of a [`Connection`](super::Connection); on its own after
+/// [`split`](super::Connection::split), with [`reply`](Self::reply) for what the receiver reports.
+///
+/// ```
+/// use bytes::Buf;
+/// use pushline::ws::{CloseCode, Config, Connection, Negotiated};
+///
+/// let (_, mut sender) = Connection::server(Negotiated::default(), Config::default()).split();
+/// sender.send_text("Hello")?;
+/// sender.close(CloseCode::NORMAL, "bye")?;
+/// assert_eq!(sender.outgoing().chunk(), b"\x81\x05Hello\x88\x05\x03\xe8bye");
+/// # Ok::<(), pushline::ws::UsageError>(())
+/// ```
+pub struct Sender {
+    outgoing: Outgoing,
+    keys: Option<Box<dyn MaskSource>>,
+    max_outgoing: usize,
+    fragment_size: usize,
+    /// The own fragmented message in progress.
+    fragmented: Option<Fragmented>,
+    state: State,
+    auto_pong: bool,
+    auto_close: bool,
+}
+
+/// An own message of which the last fragment is still to come.
+#[derive(Clone, Copy, Debug)]
+enum Fragmented {
+    Binary,
+    /// Text, with the bytes of its unfinished last character and their number.
+    Text([u8; 4], usize),
+}
+
+impl Sender {
+    pub(crate) fn new(_: Negotiated, config: &Config, keys: Option<Box<dyn MaskSource>>) -> Self {
+        Self {
+            outgoing: Outgoing::default(),
+            keys,
+            max_outgoing: config.max_outgoing,
+            fragment_size: config.fragment_size,
+            fragmented: None,
+            state: State::Open,
+            auto_pong: config.auto_pong,
+            auto_close: config.auto_close,
+        }
+    }
+
+    /// Queues a text message.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::Full`], [`UsageError::Closed`], [`UsageError::MessageInProgress`].
+    #[inline]
+    pub fn send_text(&mut self, text: &str) -> Result<(), UsageError> {
+        self.send_copied(Opcode::Text, text.as_bytes())
+    }
+
+    /// Queues a binary message; the payload is copied. To hand over a large one, use
+    /// [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_text`](Self::send_text).
+    #[inline]
+    pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), UsageError> {
+        self.send_copied(Opcode::Binary, payload)
+    }
+
+    /// Queues a message of any kind; a large payload goes by reference.
+    ///
+    /// # Errors
+    ///
+    /// As the method of its kind, with the message handed back.
+    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+        let refused = match &message {
+            Message::Ping(payload) => self.ping(payload),
+            Message::Pong(payload) => self.pong(payload),
+            Message::Close(None) => self.close_without_code(),
+            Message::Close(Some((code, reason))) => self.close(*code, reason),
+            Message::Text(text) if text.len() < BY_REFERENCE => self.send_text(text),
+            Message::Binary(payload) if payload.len() < BY_REFERENCE => self.send_binary(payload),
+            data => self.check_data(data.payload().len()),
+        };
+        if let Err(error) = refused {
+            return Err(SendError { error, message });
+        }
+        match message {
+            Message::Text(text) if text.len() >= BY_REFERENCE => {
+                self.push_by_reference(Opcode::Text, text.into())
+            }
+            Message::Binary(payload) if payload.len() >= BY_REFERENCE => {
+                self.push_by_reference(Opcode::Binary, payload);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Queues one fragment of a message, a frame of its own: first [`Opcode::Text`] or
+    /// [`Opcode::Binary`], then [`Opcode::Continuation`], `fin` on the last (RFC 6455 5.4).
+    ///
+    /// Control frames may be sent between fragments, other messages not. A character of a text may
+    /// be cut by the end of a fragment, but not by the end of the message.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_text`](Self::send_text), and [`UsageError::NoMessageInProgress`],
+    /// [`UsageError::NotADataFrame`], [`UsageError::InvalidUtf8`].
+    pub fn send_fragment(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), UsageError> {
+        if !self.state.may_send() {
+            return Err(UsageError::Closed);
+        }
+        let fragmented = match (opcode, self.fragmented) {
+            (Opcode::Text | Opcode::Binary, Some(_)) => return Err(UsageError::MessageInProgress),
+            (Opcode::Continuation, None) => return Err(UsageError::NoMessageInProgress),
+            (Opcode::Continuation, Some(fragmented)) => fragmented,
+            (Opcode::Text, None) => Fragmented::Text([0; 4], 0),
+            (Opcode::Binary, None) => Fragmented::Binary,
+            _ => return Err(UsageError::NotADataFrame),
+        };
+        self.check_room(payload.len())?;
+        let fragmented = fragmented.then(payload, fin)?;
+        self.fragmented = if fin { None } else { Some(fragmented) };
+        self.push_frame(opcode, fin, payload);
+        Ok(())
+    }
+
+    /// Queues a message that was encoded once for many connections, by reference. A client, which
+    /// must mask, sends a masked copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_text`](Self::send_text).
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), UsageError> {
+        self.check_data(prepared.payload().len())?;
+        if self.keys.is_some() {
+            self.push_fragments(prepared.opcode(), prepared.payload());
+        } else {
+            self.outgoing.push_shared(&[], prepared.frame().clone());
+        }
+        Ok(())
+    }
+
+    /// Queues a ping of at most 125 bytes, ahead of all messages that have not begun.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::ControlTooLong`], [`UsageError::Full`], [`UsageError::Closed`].
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), UsageError> {
+        self.check_control(payload)?;
+        self.check_room(payload.len())?;
+        let (frame, len) = self.control_frame(Opcode::Ping, payload);
+        self.outgoing.push_urgent(&frame[..len]);
+        Ok(())
+    }
+
+    /// Queues a pong of at most 125 bytes, ahead of all messages that have not begun, in the place
+    /// of one that has not either (RFC 6455 5.5.3): the latest ping is the one answered.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::ControlTooLong`], [`UsageError::Closed`].
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), UsageError> {
+        self.check_control(payload)?;
+        let (frame, len) = self.control_frame(Opcode::Pong, payload);
+        self.outgoing.replace_urgent(&frame[..len]);
+        Ok(())
+    }
+
+    /// Queues a close frame behind all that is queued; nothing can be sent after it.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::InvalidCloseCode`], [`UsageError::ReasonTooLong`], and
+    /// [`UsageError::Closed`] if a close frame was sent before.
+    pub fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), UsageError> {
+        let mut buffer = [0; MAX_CONTROL_LEN];
+        let payload = CloseFrame { code: code.into(), reason }.encode(&mut buffer)?;
+        self.push_close(payload)
+    }
+
+    /// Queues a close frame without a payload: the peer sees code 1005.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::Closed`] if a close frame was sent before.
+    pub fn close_without_code(&mut self) -> Result<(), UsageError> {
+        self.push_close(&[])
+    }
+
+    /// Does what the receiver found to be owed: a pong, the second half of the closing handshake,
+    /// the close frame of a failure. Unless [`Config::auto_pong`] or [`Config::auto_close`] leave it
+    /// to the application; then the state changes all the same.
+    pub fn reply(&mut self, reply: Reply<'_>) {
+        // What cannot be sent any more is not owed any more.
+        let _ = match reply {
+            Reply::Pong(payload) if self.auto_pong => self.pong(payload),
+            Reply::Pong(_) => Ok(()),
+            Reply::Close(code) => {
+                let owed = self.state == State::Open && self.auto_close;
+                self.state = self.state.next(Input::ReceiveClose);
+                match code {
+                    _ if !owed => Ok(()),
+                    Some(code) => self.close(code, ""),
+                    None => self.close_without_code(),
+                }
+            }
+            Reply::Fail(code) => {
+                let sent = self.close(code, "");
+                self.state = self.state.next(Input::Fail);
+                sent
+            }
+        };
+    }
+
+    /// The transport will give no more bytes.
+    ///
+    /// Without the peer's close frame this is an abnormal end (code 1006); what is queued is
+    /// dropped.
+    pub fn receive_eof(&mut self) {
+        self.state = self.state.next(Input::Eof);
+        if self.state == State::Aborted {
+            self.outgoing.clear();
+        }
+    }
+
+    /// The bytes to write.
+    #[inline]
+    pub const fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
+    /// How many bytes are waiting to be written.
+    #[inline]
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Where the closing handshake stands.
+    #[inline]
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        if self.keys.is_some() { Role::Client } else { Role::Server }
+    }
+
+    /// Whether all is done: nothing is left to write, and the transport is to be closed.
+    ///
+    /// A client that has done the closing handshake waits for the server to close the transport
+    /// first (RFC 6455 7.1.1): it is finished at [`receive_eof`](Self::receive_eof).
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state.is_over(self.keys.is_some()) && self.outgoing.is_empty()
+    }
+
+    #[inline]
+    fn send_copied(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), UsageError> {
+        self.check_data(payload.len())?;
+        self.push_fragments(opcode, payload);
+        Ok(())
+    }
+
+    /// Whether a whole message may be queued now.
+    #[inline]
+    fn check_data(&self, len: usize) -> Result<(), UsageError> {
+        if !self.state.may_send() {
+            return Err(UsageError::Closed);
+        }
+        if self.fragmented.is_some() {
+            return Err(UsageError::MessageInProgress);
+        }
+        self.check_room(len)
+    }
+
+    /// Into an empty queue one message always fits.
+    #[inline]
+    fn check_room(&self, len: usize) -> Result<(), UsageError> {
+        let queued = self.outgoing.len();
+        if queued != 0 && len.saturating_add(queued) > self.max_outgoing {
+            return Err(UsageError::Full);
+        }
+        Ok(())
+    }
+
+    fn check_control(&self, payload: &[u8]) -> Result<(), UsageError> {
+        // RFC 6455 5.5.1: after a close there is nothing more to say, a pong neither.
+        if !self.state.may_send() {
+            return Err(UsageError::Closed);
+        }
+        // 5.5: control frames carry at most 125 bytes.
+        if payload.len() > MAX_CONTROL_LEN {
+            return Err(UsageError::ControlTooLong);
+        }
+        Ok(())
+    }
+
+    /// Queues a message in as many frames as the fragment size asks for.
+    #[inline]
+    fn push_fragments(&mut self, opcode: Opcode, payload: &[u8]) {
+        if payload.len() <= self.fragment_size {
+            return self.push_frame(opcode, true, payload);
+        }
+        let mut opcode = opcode;
+        let mut fragments = payload.chunks(self.fragment_size).peekable();
+        while let Some(fragment) = fragments.next() {
+            self.push_frame(opcode, fragments.peek().is_none(), fragment);
+            opcode = Opcode::Continuation;
+        }
+    }
+
+    /// Queues a message whose payload goes by reference, in as many frames as the size asks for.
+    fn push_by_reference(&mut self, mut opcode: Opcode, mut payload: Bytes) {
+        loop {
+            let fragment = payload.split_to(payload.len().min(self.fragment_size));
+            let fin = payload.is_empty();
+            match self.keys.as_mut().map(|keys| keys.next_key()) {
+                None => {
+                    let (head, len) = data_header(opcode, fin, None, fragment.len()).encode();
+                    self.outgoing.push_shared(&head[..len], fragment);
+                }
+                Some(key) => {
+                    let (head, len) = data_header(opcode, fin, Some(key), fragment.len()).encode();
+                    // Nobody else holds the payload more often than not: then it is masked in place.
+                    let mut masked =
+                        fragment.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+                    apply_mask(&mut masked, key);
+                    self.outgoing.push_shared(&head[..len], masked.freeze());
+                }
+            }
+            if fin {
+                return;
+            }
+            opcode = Opcode::Continuation;
+        }
+    }
+
+    #[inline]
+    fn push_frame(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
+        let key = self.keys.as_mut().map(|keys| keys.next_key());
+        let first = opcode as u8 | (fin as u8) << 7;
+        let body = match key {
+            // The short form needs no more than two bytes and no loop.
+            None if payload.len() <= MAX_CONTROL_LEN => {
+                self.outgoing.push(&[first, payload.len() as u8], payload)
+            }
+            Some([a, b, c, d]) if payload.len() <= MAX_CONTROL_LEN => {
+                self.outgoing.push(&[first, 0x80 | payload.len() as u8, a, b, c, d], payload)
+            }
+            _ => {
+                let (head, len) = data_header(opcode, fin, key, payload.len()).encode();
+                self.outgoing.push(&head[..len], payload)
+            }
+        };
+        if let Some(key) = key {
+            apply_mask(body, key);
+        }
+    }
+
+    fn control_frame(&mut self, opcode: Opcode, payload: &[u8]) -> ([u8; 6 + MAX_CONTROL_LEN], usize) {
+        let key = self.keys.as_mut().map(|keys| keys.next_key());
+        let (head, start) = data_header(opcode, true, key, payload.len()).encode();
+        let mut frame = [0; 6 + MAX_CONTROL_LEN];
+        let len = start + payload.len();
+        frame[..start].copy_from_slice(&head[..start]);
+        frame[start..len].copy_from_slice(payload);
+        if let Some(key) = key {
+            apply_mask(&mut frame[start..len], key);
+        }
+        (frame, len)
+    }
+
+    fn push_close(&mut self, payload: &[u8]) -> Result<(), UsageError> {
+        if !self.state.may_send_close() {
+            return Err(UsageError::Closed);
+        }
+        // Behind everything, and with reserved room: no check of the queue.
+        self.push_frame(Opcode::Close, true, payload);
+        self.state = self.state.next(Input::SendClose);
+        Ok(())
+    }
+}
+
+impl Fragmented {
+    /// After one more fragment: text must be UTF-8 so far, and whole at the end (RFC 6455 8.1).
+    fn then(self, payload: &[u8], fin: bool) -> Result<Self, UsageError> {
+        let Self::Text(mut cut, mut len) = self else { return Ok(self) };
+        let check = |bytes: &[u8]| utf8::check(bytes).map_err(|utf8::InvalidUtf8| UsageError::InvalidUtf8);
+        let mut rest = payload;
+        while let (1.., [first, tail @ ..]) = (len, rest) {
+            cut[len] = *first;
+            len = check(&cut[..=len])?;
+            rest = tail;
+        }
+        if len == 0 {
+            len = check(rest)?;
+            cut[..len].copy_from_slice(&rest[rest.len() - len..]);
+        }
+        if fin && len > 0 {
+            return Err(UsageError::InvalidUtf8);
+        }
+        Ok(Self::Text(cut, len))
+    }
+}
+
+#[inline]
+const fn data_header(opcode: Opcode, fin: bool, mask: Option<[u8; 4]>, len: usize) -> Header {
+    Header { fin, rsv: 0, opcode, mask, payload_len: len as u64 }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("state", &self.state)
+            .field("role", &self.role())
+            .field("queued", &self.queued())
+            .finish_non_exhaustive()
+    }
+}

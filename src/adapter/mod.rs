@@ -1,1 +1,14 @@
-//! Adapters: the only files that do I/O.
+//! Adapters: the only files that read, write, look at a clock or ask for randomness. They move bytes
+//! between a transport and the state machines and make no protocol decision.
+
+#[cfg(feature = "std")]
+mod error;
+#[cfg(feature = "std")]
+mod options;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+
+#[cfg(feature = "std")]
+pub use error::{Error, TimedOut};
+#[cfg(feature = "std")]
+pub use options::Options;

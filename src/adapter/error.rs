@@ -1,0 +1,75 @@
+//! How a connection over an adapter fails. A normal end is not an error.
+
+use crate::ws::{ProtocolError, UsageError};
+use core::fmt;
+
+/// How a connection over an adapter fails.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The transport failed.
+    Io(std::io::Error),
+    /// The peer broke the protocol; the close frame that says so was sent.
+    Protocol(ProtocolError),
+    /// The caller asked for what cannot be done.
+    Usage(UsageError),
+    /// The transport ended without a close frame (RFC 6455 7.1.5, code 1006).
+    Aborted,
+    /// The peer took too long.
+    TimedOut(TimedOut),
+}
+
+/// What the peer took too long for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TimedOut {
+    /// The opening handshake: [`Options::handshake_timeout`](super::Options::handshake_timeout).
+    Handshake,
+    /// A sign of life after a ping: [`Options::ping_timeout`](super::Options::ping_timeout).
+    Ping,
+    /// The closing handshake: [`Options::close_timeout`](super::Options::close_timeout).
+    Close,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Protocol(error) => error.fmt(f),
+            Self::Usage(error) => error.fmt(f),
+            Self::Aborted => f.write_str("the transport ended without a close frame"),
+            Self::TimedOut(TimedOut::Handshake) => f.write_str("the opening handshake took too long"),
+            Self::TimedOut(TimedOut::Ping) => f.write_str("no sign of life after a ping"),
+            Self::TimedOut(TimedOut::Close) => f.write_str("the closing handshake took too long"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Protocol(error) => Some(error),
+            Self::Usage(error) => Some(error),
+            Self::Aborted | Self::TimedOut(_) => None,
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ProtocolError> for Error {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<UsageError> for Error {
+    fn from(error: UsageError) -> Self {
+        Self::Usage(error)
+    }
+}

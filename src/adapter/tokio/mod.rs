@@ -1,0 +1,1 @@
+//! The async adapter, over any `AsyncRead + AsyncWrite`.

@@ -42,6 +42,10 @@ impl Clock {
         }
     }
 
+    pub(super) const fn close_timeout(&self) -> Duration {
+        self.close_timeout
+    }
+
     /// Bytes have arrived.
     #[inline]
     pub(super) fn touch(&mut self) {

@@ -5,7 +5,10 @@
 
 mod clock;
 mod io;
+mod outlet;
 mod scratch;
+mod split;
 mod websocket;
 
+pub use split::{Reader, Writer};
 pub use websocket::WebSocket;

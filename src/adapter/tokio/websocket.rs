@@ -2,9 +2,10 @@
 
 use super::super::{Error, Options, TimedOut};
 use super::clock::{Clock, Tick};
+use super::outlet::{self, send_slot};
 use super::{io, scratch};
 use crate::inbox::Inbox;
-use crate::ws::{CloseCode, Connection, Event, Found, Message, Prepared, State, UsageError};
+use crate::ws::{CloseCode, Connection, Event, Found, Message, Prepared, Sender, State, UsageError};
 use bytes::BytesMut;
 use core::fmt;
 use core::future::poll_fn;
@@ -173,13 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut message = Some(message.into());
         poll_fn(|cx| {
-            let sent = self.core.poll_queue(cx, |connection| match message.take() {
-                None => Ok(()),
-                Some(taken) => connection.send(taken).map_err(|refused| {
-                    message = Some(refused.message);
-                    refused.error
-                }),
-            });
+            let sent = self.core.poll_queue(cx, |sender| send_slot(sender, &mut message));
             ready!(sent)?;
             self.poll_cork(cx)
         })
@@ -192,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.queue_and_flush(|connection| connection.send_text(text)).await
+        self.queue_and_flush(|sender| sender.send_text(text)).await
     }
 
     /// Sends a binary message, copied: the caller keeps it.
@@ -201,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_binary(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue_and_flush(|connection| connection.send_binary(payload)).await
+        self.queue_and_flush(|sender| sender.send_binary(payload)).await
     }
 
     /// Sends a message that was encoded once for many connections, by reference.
@@ -210,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.queue_and_flush(|connection| connection.send_prepared(prepared)).await
+        self.queue_and_flush(|sender| sender.send_prepared(prepared)).await
     }
 
     /// Sends a ping of at most 125 bytes. The heartbeat does so by itself.
@@ -219,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue_and_flush(|connection| connection.ping(payload)).await
+        self.queue_and_flush(|sender| sender.ping(payload)).await
     }
 
     /// Writes all that is queued.
@@ -252,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     async fn queue_and_flush(
         &mut self,
-        mut queue: impl FnMut(&mut Connection) -> Result<(), UsageError>,
+        mut queue: impl FnMut(&mut Sender) -> Result<(), UsageError>,
     ) -> Result<(), Error> {
         let mut queued = false;
         poll_fn(|cx| {
@@ -403,38 +398,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Core<S> {
     fn poll_queue(
         &mut self,
         cx: &mut Context<'_>,
-        mut queue: impl FnMut(&mut Connection) -> Result<(), UsageError>,
+        queue: impl FnMut(&mut Sender) -> Result<(), UsageError>,
     ) -> Poll<Result<(), Error>> {
-        scratch::lend_to_outgoing(self.connection.outgoing());
-        loop {
-            match queue(&mut self.connection) {
-                Err(UsageError::Full) => {
-                    ready!(io::poll_write(&mut self.stream, self.connection.outgoing(), cx))?;
-                }
-                done => return Poll::Ready(done.map_err(Error::Usage)),
-            }
-        }
+        outlet::poll_queue(&mut self.stream, self.connection.sender_mut(), cx, queue)
     }
 
     /// Writes until nothing is queued, and gives the queue's memory back.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let flushed = io::poll_flush(&mut self.stream, self.connection.outgoing(), cx);
-        scratch::take_from_outgoing(self.connection.outgoing());
-        flushed.map_err(Error::Io)
+        outlet::poll_flush(&mut self.stream, self.connection.sender_mut(), cx)
     }
 
     /// Queues the message that [`Sink::start_send`] could not.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let mut held = self.held.take();
-        let queued = self.poll_queue(cx, |connection| match held.take() {
-            None => Ok(()),
-            Some(message) => connection.send(message).map_err(|refused| {
-                held = Some(refused.message);
-                refused.error
-            }),
-        });
-        self.held = held;
-        queued
+        let Self { stream, connection, held, .. } = self;
+        outlet::poll_queue(stream, connection.sender_mut(), cx, |sender| send_slot(sender, held))
     }
 }
 
@@ -457,13 +434,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        match self.core.connection.send(message) {
-            Ok(()) => Ok(()),
-            Err(refused) if refused.error == UsageError::Full => {
-                self.core.held = Some(refused.message);
-                Ok(())
-            }
-            Err(refused) => Err(refused.error.into()),
+        let core = &mut self.core;
+        core.held = Some(message);
+        match send_slot(core.connection.sender_mut(), &mut core.held) {
+            Err(error) if error != UsageError::Full => Err(error.into()),
+            _ => Ok(()),
         }
     }
 

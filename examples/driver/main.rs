@@ -3,6 +3,7 @@
 //!
 //! This file dispatches; `text.rs` has the notations; each mode is a file that calls the public API.
 
+mod http1;
 mod text;
 mod ws;
 
@@ -20,6 +21,7 @@ trait Mode {
 fn mode(name: &str, options: &[String]) -> Result<Box<dyn Mode>, String> {
     match name {
         "ws" => Ok(Box::new(ws::Ws::new(options)?)),
+        "http1" => Ok(Box::new(http1::Heads::new(options)?)),
         _ => Err(format!("unknown mode {name}")),
     }
 }

@@ -2,6 +2,7 @@
 //! parameters, lists of subprotocols (RFC 6455 4.3, 9.1, 11.3.2, 11.3.4).
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -283,7 +284,8 @@ fn skip_whitespace(rest: &mut &[u8]) {
 /// ```
 pub fn subprotocols<'a>(value: &'a [u8], offered: &mut Vec<&'a str>) -> Result<(), ListError> {
     for element in elements(value) {
-        let name = str::from_utf8(element).ok().filter(|_| is_token(element)).ok_or(ListError::Malformed)?;
+        let name =
+            str::from_utf8(element).ok().filter(|name| is_subprotocol(name)).ok_or(ListError::Malformed)?;
         if offered.contains(&name) {
             return Err(ListError::Duplicate);
         }
@@ -295,10 +297,44 @@ pub fn subprotocols<'a>(value: &'a [u8], offered: &mut Vec<&'a str>) -> Result<(
     Ok(())
 }
 
+/// RFC 6455 4.1 (10): a name is a token.
+pub(super) fn is_subprotocol(name: &str) -> bool {
+    is_token(name.as_bytes())
+}
+
+/// RFC 6455 4.1 (10): one's own list of names is held to the rules for the peer's.
+pub(super) fn check_subprotocols<N: Into<String>>(
+    names: impl IntoIterator<Item = N>,
+) -> Result<Vec<String>, ListError> {
+    let mut checked: Vec<String> = Vec::new();
+    for name in names.into_iter().map(Into::into) {
+        if !is_subprotocol(&name) {
+            return Err(ListError::Malformed);
+        }
+        if checked.contains(&name) {
+            return Err(ListError::Duplicate);
+        }
+        if checked.len() == MAX_SUBPROTOCOLS {
+            return Err(ListError::TooMany);
+        }
+        checked.push(name);
+    }
+    Ok(checked)
+}
+
+/// Whether a field is the handshake's own, or would change where the message ends: not for a caller to add.
+pub(super) fn is_reserved(name: &str) -> bool {
+    const RESERVED: [&str; 6] =
+        ["connection", "upgrade", "host", "origin", "content-length", "transfer-encoding"];
+    let prefix = name.as_bytes().get(.."sec-websocket-".len());
+    prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"sec-websocket-"))
+        || RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::{String, ToString};
+    use alloc::string::ToString;
 
     /// One element a line: `name; param=value`, or the error.
     fn read(value: &[u8]) -> Vec<String> {

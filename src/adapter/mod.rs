@@ -5,6 +5,8 @@
 mod error;
 #[cfg(feature = "std")]
 mod options;
+#[cfg(feature = "std")]
+mod random;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
@@ -12,3 +14,5 @@ pub mod tokio;
 pub use error::{Error, TimedOut};
 #[cfg(feature = "std")]
 pub use options::Options;
+#[cfg(feature = "std")]
+pub use random::nonce;

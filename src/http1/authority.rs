@@ -1,0 +1,106 @@
+//! `host [ ":" port ]`, as it stands in Host, in an Origin and in a URL (RFC 3986 3.2, RFC 9110 7.2).
+
+use core::net::Ipv6Addr;
+
+/// A host and, if given, its port.
+///
+/// ```
+/// use pushline::http1::authority::Authority;
+///
+/// let authority = Authority::parse("[::1]:9000").unwrap();
+/// assert_eq!((authority.host(), authority.port()), ("[::1]", Some(9000)));
+/// assert_eq!(Authority::parse("user@example.com"), None);
+/// assert_eq!(Authority::parse(""), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Authority<'a> {
+    host: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    /// Reads a host name, an IPv4 address or an IPv6 address in brackets, with or without a port. `None` if it is
+    /// anything else: user information, an empty host, a port past 65535. An empty port is no port.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let host_end = match text.strip_prefix('[') {
+            // RFC 3986 3.2.2: IP-literal.
+            Some(inside) => {
+                let (address, _) = inside.split_once(']')?;
+                address.parse::<Ipv6Addr>().ok()?;
+                address.len() + 2
+            }
+            None => text.bytes().position(|byte| !is_reg_name_byte(byte)).unwrap_or(text.len()),
+        };
+        let (host, behind) = text.split_at_checked(host_end)?;
+        let port = match behind.strip_prefix(':') {
+            None if behind.is_empty() => None,
+            None => return None,
+            Some("") => None,
+            // No general integer parser: it would take a sign.
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
+            Some(_) => return None,
+        };
+        (!host.is_empty()).then_some(Self { host, port })
+    }
+
+    /// The host, as written: an IPv6 address keeps its brackets.
+    #[must_use]
+    pub fn host(&self) -> &'a str {
+        self.host
+    }
+
+    /// The port, if one was given.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
+
+/// RFC 3986 3.2.2: reg-name = *( unreserved / pct-encoded / sub-delims ).
+fn is_reg_name_byte(byte: u8) -> bool {
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let others = b"-._~!$&'()*+,;=%";
+        let mut byte = 0;
+        while byte < 256 {
+            table[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut index = 0;
+        while index < others.len() {
+            table[others[index] as usize] = true;
+            index += 1;
+        }
+        table
+    };
+    TABLE[usize::from(byte)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports() {
+        for (text, host, port) in [
+            ("h", "h", None),
+            ("h:", "h", None),
+            ("h:80", "h", Some(80)),
+            ("h:65535", "h", Some(65535)),
+            ("127.0.0.1:8080", "127.0.0.1", Some(8080)),
+            ("[::1]", "[::1]", None),
+            ("[2001:db8::7]:443", "[2001:db8::7]", Some(443)),
+            ("a%20b", "a%20b", None),
+        ] {
+            let authority = Authority::parse(text);
+            assert_eq!(authority.map(|a| (a.host(), a.port())), Some((host, port)), "{text}");
+        }
+        for text in [
+            "", ":80", "h:65536", "h:+80", "h: 80", "h:80:80", "h/", "h ", " h", "u@h", "h\0", "h#", "[]",
+            "[::1", "[::1]x", "[::1]:x", "[g::]", "::1", "\u{e9}", "h?x",
+        ] {
+            assert_eq!(Authority::parse(text), None, "{text:?}");
+        }
+    }
+}

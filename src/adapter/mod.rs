@@ -11,7 +11,7 @@ mod random;
 pub mod tokio;
 
 #[cfg(feature = "std")]
-pub use error::{Error, TimedOut};
+pub use error::{Error, HandshakeError, TimedOut};
 #[cfg(feature = "std")]
 pub use options::Options;
 #[cfg(feature = "std")]

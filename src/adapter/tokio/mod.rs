@@ -4,11 +4,13 @@
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 mod clock;
+mod handshake;
 mod io;
 mod outlet;
 mod scratch;
 mod split;
 mod websocket;
 
+pub use handshake::{accept, accept_with, client, connect};
 pub use split::{Reader, Writer};
 pub use websocket::WebSocket;

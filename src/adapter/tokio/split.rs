@@ -111,7 +111,7 @@ impl<S> WebSocket<S> {
     /// }
     /// ```
     pub fn split_with<R, W>(self, split: impl FnOnce(S) -> (R, W)) -> (Reader<R>, Writer<W>) {
-        let Self { core, inbox } = self;
+        let Self { core, inbox, .. } = self;
         let close_timeout = core.clock.close_timeout();
         let (read, write) = split(core.stream);
         let (receiver, sender) = core.connection.split();

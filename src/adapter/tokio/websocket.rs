@@ -13,6 +13,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_sink::Sink;
+use std::string::String;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A WebSocket over any `AsyncRead + AsyncWrite`, after its opening handshake.
@@ -65,6 +66,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub struct WebSocket<S> {
     pub(super) core: Core<S>,
     pub(super) inbox: Inbox<BytesMut>,
+    /// What the server selected, for a client.
+    pub(super) subprotocol: Option<String>,
 }
 
 /// All but the inbox, so that an event lent from that does not stop the rest.
@@ -101,6 +104,15 @@ impl<S> WebSocket<S> {
         let mut inbox = Inbox::owning(options.read_size);
         let taken = inbox.extend(received);
         debug_assert_eq!(taken, received.len(), "this storage grows");
+        Self::with_inbox(stream, connection, inbox, options)
+    }
+
+    pub(super) fn with_inbox(
+        stream: S,
+        connection: Connection,
+        inbox: Inbox<BytesMut>,
+        options: &Options,
+    ) -> Self {
         let core = Core {
             stream,
             connection,
@@ -110,12 +122,18 @@ impl<S> WebSocket<S> {
             phase: Phase::Open,
             pong_first: false,
         };
-        Self { core, inbox }
+        Self { core, inbox, subprotocol: None }
     }
 
     /// The transport.
     pub const fn get_ref(&self) -> &S {
         &self.core.stream
+    }
+
+    /// The subprotocol that the server selected, if this is the client.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
     }
 
     /// Where the closing handshake stands.
@@ -151,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// As [`next`](Self::next).
     pub async fn next_event(&mut self) -> Option<Result<Event<'_>, Error>> {
-        let Self { core, inbox } = self;
+        let Self { core, inbox, .. } = self;
         let found = match poll_fn(|cx| core.poll_found(inbox, true, cx)).await? {
             Ok(found) => found,
             Err(error) => return Some(Err(error)),
@@ -266,7 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        let Self { core, inbox } = self;
+        let Self { core, inbox, .. } = self;
         match ready!(core.poll_found(inbox, false, cx)) {
             None => Poll::Ready(None),
             Some(Err(error)) => Poll::Ready(Some(Err(error))),

@@ -197,6 +197,13 @@ pub enum HeaderError {
     LengthTopBit,
 }
 
+impl HeaderError {
+    /// Whether the fault lies in the extended length, behind the first two bytes.
+    pub(crate) const fn is_of_length(self) -> bool {
+        matches!(self, Self::LengthNotMinimal | Self::LengthTopBit)
+    }
+}
+
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -265,7 +265,12 @@ impl Receiver {
         if first & RSV != 0 {
             return Err(ProtocolError::ReservedBits);
         }
-        let parsed = Header::parse_before_key(bytes)?;
+        // Faults in the order of their bytes, so that it makes no difference how those are cut: what
+        // is wrong with the length comes last.
+        let parsed = match Header::parse_before_key(bytes) {
+            Err(error) if !error.is_of_length() => return Err(error.into()),
+            parsed => parsed,
+        };
         // 5.4: continuation frames within a message and only there. Seen from the first byte.
         match Opcode::new(*first) {
             Some(Opcode::Continuation) if self.message.is_none() => {
@@ -284,7 +289,7 @@ impl Receiver {
                 _ => {}
             }
         }
-        let Some((header, before_key)) = parsed else {
+        let Some((header, before_key)) = parsed? else {
             let len = match bytes.get(1).map(|second| second & super::header::LEN) {
                 Some(super::header::LEN_16) => 4,
                 Some(super::header::LEN_64) => 10,

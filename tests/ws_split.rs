@@ -2,7 +2,7 @@
 
 use pushline::Inbox;
 use pushline::ws::header::HeaderError;
-use pushline::ws::{Config, Connection, Negotiated, ProtocolError, Role};
+use pushline::ws::{Config, Connection, Event, Negotiated, ProtocolError, Role};
 
 mod common;
 use common::every_cut;
@@ -38,6 +38,46 @@ fn faults_are_found_in_the_order_of_their_bytes() {
                 connection.next_event(&mut inbox).err()
             });
             assert_eq!(error, Some(expected), "{bytes:02x?} in {pieces:02x?}");
+        });
+    }
+}
+
+/// Text before a bad byte is delivered in parts mode, however it came.
+#[test]
+fn the_text_before_a_bad_byte_is_delivered() {
+    let cases: [(&[u8], &str); 8] = [
+        (b"\x81\x03ab\xff", "ab"),
+        (b"\x81\x05ab\xed\xa0c", "ab"),
+        (b"\x81\x04ab\xed\xa0", "ab"),
+        (b"\x81\x04\xc3\xa4b\xc3", "\u{e4}b"),
+        (b"\x01\x03ab\xc3\x80\x01c", "ab"),
+        (b"\x01\x03ab\xc3\x00\x01\xa4\x80\x01\xff", "ab\u{e4}"),
+        (b"\x01\x02ab\x00\x02c\xf5", "abc"),
+        (b"\x81\x01\x80", ""),
+    ];
+    for (bytes, expected) in cases {
+        every_cut(bytes, |pieces| {
+            let mut connection = connection(Role::Client, Config::new().parts(true));
+            let (mut inbox, mut seen, mut error) = (Inbox::new(), String::new(), None);
+            for piece in pieces {
+                assert_eq!(inbox.extend(piece), piece.len());
+                loop {
+                    match connection.next_event(&mut inbox) {
+                        Ok(Some(Event::TextPart { text, fin })) => {
+                            seen.push_str(text);
+                            assert!(!fin || error.is_none());
+                        }
+                        Ok(Some(other)) => panic!("{other:?}"),
+                        Ok(None) => break,
+                        Err(found) => {
+                            error = Some(found);
+                            break;
+                        }
+                    }
+                }
+            }
+            assert_eq!(seen, expected, "{bytes:02x?} in {pieces:02x?}");
+            assert!(error.is_some());
         });
     }
 }

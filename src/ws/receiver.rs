@@ -125,9 +125,18 @@ impl Receiver {
         let event = match found {
             Found::Message(Kind::Text, range) => utf8::text(inbox.bytes(range)).map(Event::Text),
             Found::Message(Kind::Binary, range) => Ok(Event::Binary(inbox.bytes(range))),
-            Found::Part(Kind::Text, range, fin) => {
-                utf8::text(inbox.bytes(range)).map(|text| Event::TextPart { text, fin })
-            }
+            Found::Part(Kind::Text, range, fin) => match utf8::text(inbox.bytes(range.clone())) {
+                Ok(text) => Ok(Event::TextPart { text, fin }),
+                // What came before the bad byte is delivered before the error, as it would have
+                // been had it come alone.
+                Err(error) => match utf8::valid(inbox.bytes(range)) {
+                    "" => Err(error),
+                    text => {
+                        self.fail(ProtocolError::InvalidUtf8);
+                        Ok(Event::TextPart { text, fin: false })
+                    }
+                },
+            },
             Found::Part(Kind::Binary, range, fin) => {
                 Ok(Event::BinaryPart { payload: inbox.bytes(range), fin })
             }
@@ -387,8 +396,11 @@ impl Receiver {
         if kind == Kind::Text {
             let unchecked = message.end - n - usize::from(self.unfinished);
             let bytes = inbox.bytes(unchecked..message.end);
-            let unfinished = if parts { utf8::unfinished(bytes) } else { utf8::check(bytes) };
-            self.unfinished = unfinished.map_err(|_| ProtocolError::InvalidUtf8)? as u8;
+            self.unfinished = if parts {
+                utf8::unfinished(bytes).unwrap_or(0) as u8
+            } else {
+                utf8::check(bytes).map_err(|_| ProtocolError::InvalidUtf8)? as u8
+            };
         }
         let part = message.start..message.end - usize::from(self.unfinished);
         Ok((parts && !part.is_empty()).then_some(Found::Part(kind, part, false)))

@@ -19,13 +19,14 @@ fn connection(role: Role, config: Config) -> Connection {
 fn faults_are_found_in_the_order_of_their_bytes() {
     let not_minimal = ProtocolError::Header(HeaderError::LengthNotMinimal);
     let top_bit = ProtocolError::Header(HeaderError::LengthTopBit);
-    let cases: [(Role, &[u8], ProtocolError); 8] = [
+    let cases: [(Role, &[u8], ProtocolError); 9] = [
         (Role::Server, &[0x82, 0x7e, 0, 1], ProtocolError::UnmaskedFrame),
         (Role::Server, &[0x82, 0x7f, 0x80, 0, 0, 0, 0, 0, 0, 0], ProtocolError::UnmaskedFrame),
         (Role::Client, &[0x82, 0xfe, 0, 1], ProtocolError::MaskedFrame),
         (Role::Server, &[0x80, 0xfe, 0, 1], ProtocolError::UnexpectedContinuation),
         (Role::Client, &[0x80, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0], ProtocolError::UnexpectedContinuation),
         (Role::Client, &[0x01, 0x00, 0x82, 0x7e, 0, 1], ProtocolError::ExpectedContinuation),
+        (Role::Server, &[0x88, 0x81], ProtocolError::TruncatedCloseCode),
         (Role::Server, &[0x82, 0xfe, 0, 1], not_minimal),
         (Role::Client, &[0x82, 0x7f, 0x80, 0, 0, 0, 0, 0, 0, 0], top_bit),
     ];

@@ -309,6 +309,9 @@ impl Receiver {
         };
         if !header.opcode.is_control() {
             self.check_limits(header.payload_len)?;
+        } else if header.opcode == Opcode::Close && header.payload_len == 1 {
+            // 5.5.1: a body starts with a code of two bytes. No need to wait for it.
+            return Err(ProtocolError::TruncatedCloseCode);
         }
         let (key, len) = match header.mask {
             None => (None, before_key),

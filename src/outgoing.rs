@@ -12,6 +12,9 @@ use bytes::{Buf, Bytes};
 /// A run is ended at this length, so that urgent bytes do not wait behind a long one.
 const LONGEST_RUN: usize = 16 * 1024;
 
+/// Written urgent bytes are kept up to this number, so that they are rarely moved.
+const URGENT_SLACK: usize = 1024;
+
 /// The bytes that a connection wants to have written, as a [`Buf`]: write
 /// [`chunk`](Buf::chunk) (or all of `chunks_vectored` in one call), then [`advance`](Buf::advance).
 ///
@@ -116,15 +119,24 @@ impl Outgoing {
         self.open = 0;
     }
 
-    /// Queues an item ahead of every run that has not begun.
+    /// Queues an item ahead of every run that has not begun, and of the replaceable item.
     pub(crate) fn push_urgent(&mut self, item: &[u8]) {
-        self.replaceable = None;
-        self.buffers.urgent.extend_from_slice(item);
+        self.compact_urgent();
+        let urgent = &mut self.buffers.urgent;
+        urgent.extend_from_slice(item);
+        match self.replaceable {
+            Some(start) if start >= self.urgent_at => {
+                urgent[start..].rotate_right(item.len());
+                self.replaceable = Some(start + item.len());
+            }
+            _ => self.replaceable = None,
+        }
     }
 
     /// As [`push_urgent`](Self::push_urgent), in the place of the last item queued by this call if
     /// that one has not begun to be written.
     pub(crate) fn replace_urgent(&mut self, item: &[u8]) {
+        self.compact_urgent();
         let urgent = &mut self.buffers.urgent;
         match self.replaceable {
             Some(start) if start >= self.urgent_at => urgent.truncate(start),
@@ -175,6 +187,16 @@ impl Outgoing {
         }
         self.open += len;
         self.queued += len;
+    }
+
+    /// Drops most of the urgent bytes that were written. One stays: it says that they have begun.
+    fn compact_urgent(&mut self) {
+        if self.urgent_at > URGENT_SLACK {
+            let gone = self.urgent_at - 1;
+            self.buffers.urgent.drain(..gone);
+            self.urgent_at = 1;
+            self.replaceable = self.replaceable.and_then(|start| start.checked_sub(gone));
+        }
     }
 
     /// What is left of the urgent bytes, and whether they go first: between two runs, and on once
@@ -321,9 +343,35 @@ mod tests {
         outgoing.replace_urgent(b"[d]");
         outgoing.push_urgent(b"!");
         outgoing.replace_urgent(b"[e]");
-        assert_eq!(write(&mut outgoing, 100), b"b][d]![e]");
+        assert_eq!(write(&mut outgoing, 100), b"b]![e]");
         outgoing.replace_urgent(b"[f]");
         assert_eq!(write(&mut outgoing, 100), b"[f]");
+    }
+
+    #[test]
+    fn a_replaceable_item_is_replaced_behind_what_is_urgent_too() {
+        let mut outgoing = Outgoing::default();
+        outgoing.replace_urgent(b"[a]");
+        outgoing.push_urgent(b"!");
+        outgoing.push_urgent(b"?");
+        outgoing.replace_urgent(b"[b]");
+        assert_eq!(write(&mut outgoing, 100), b"!?[b]");
+    }
+
+    #[test]
+    fn a_writer_that_always_stops_inside_an_urgent_item_does_not_make_it_grow() {
+        let mut outgoing = Outgoing::default();
+        let items: [&[u8]; 2] = [b"[abcdefgh]", b"<12345678>"];
+        outgoing.replace_urgent(items[1]);
+        for n in 0..10_000 {
+            let before = write(&mut outgoing, 5);
+            assert_eq!(before, items[(n + 1) % 2][..5]);
+            outgoing.replace_urgent(items[n % 2]);
+            let after = write(&mut outgoing, 5);
+            assert_eq!(after, items[(n + 1) % 2][5..]);
+        }
+        assert_eq!(outgoing.len(), 10);
+        assert!(outgoing.buffers.urgent.capacity() <= 4 * URGENT_SLACK);
     }
 
     #[test]

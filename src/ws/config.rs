@@ -66,7 +66,7 @@ impl Config {
         self
     }
 
-    /// Most bytes in the outgoing queue. Default 1 MiB.
+    /// Most bytes in the outgoing queue, frame headers counted. Default 1 MiB.
     ///
     /// A message that would exceed it is refused with [`UsageError::Full`](super::UsageError::Full);
     /// into an empty queue one message always fits. Pongs and the close frame have room of their

@@ -181,6 +181,19 @@ impl Header {
     }
 }
 
+/// How long the header of a frame is, in its shortest form.
+#[inline]
+pub(crate) const fn header_len(payload_len: u64, masked: bool) -> usize {
+    let unmasked = if payload_len < LEN_16 as u64 {
+        2
+    } else if payload_len <= u16::MAX as u64 {
+        4
+    } else {
+        10
+    };
+    if masked { unmasked + 4 } else { unmasked }
+}
+
 /// A frame header that no role and no extension allows. Close code 1002.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -195,6 +208,13 @@ pub enum HeaderError {
     LengthNotMinimal,
     /// A 64-bit length with its most significant bit set (RFC 6455 5.2).
     LengthTopBit,
+}
+
+impl HeaderError {
+    /// Whether the fault lies in the extended length, behind the first two bytes.
+    pub(crate) const fn is_of_length(self) -> bool {
+        matches!(self, Self::LengthNotMinimal | Self::LengthTopBit)
+    }
 }
 
 impl fmt::Display for HeaderError {
@@ -228,6 +248,7 @@ mod tests {
                 let header = header(payload_len, mask);
                 let (bytes, len) = header.encode();
                 assert_eq!(len, expected + if mask.is_some() { 4 } else { 0 });
+                assert_eq!(len, header_len(payload_len, mask.is_some()));
                 assert_eq!(Header::parse(&bytes[..len]), Ok(Some((header, len))));
                 for cut in 0..len {
                     assert_eq!(Header::parse(&bytes[..cut]), Ok(None), "{payload_len} cut at {cut}");

@@ -163,7 +163,18 @@ impl Receiver {
         let event = match found.kind {
             FoundKind::Message(Kind::Text) => utf8::text(bytes).map(Event::Text),
             FoundKind::Message(Kind::Binary) => Ok(Event::Binary(bytes)),
-            FoundKind::Part(Kind::Text, fin) => utf8::text(bytes).map(|text| Event::TextPart { text, fin }),
+            FoundKind::Part(Kind::Text, fin) => match utf8::text(bytes) {
+                Ok(text) => Ok(Event::TextPart { text, fin }),
+                // What came before the bad byte is delivered before the error, as it would have
+                // been had it come alone.
+                Err(error) => match utf8::valid(bytes) {
+                    "" => Err(error),
+                    text => {
+                        self.fail(ProtocolError::InvalidUtf8);
+                        Ok(Event::TextPart { text, fin: false })
+                    }
+                },
+            },
             FoundKind::Part(Kind::Binary, fin) => Ok(Event::BinaryPart { payload: bytes, fin }),
             FoundKind::Ping => Ok(Event::Ping(bytes)),
             FoundKind::Pong => Ok(Event::Pong(bytes)),
@@ -282,7 +293,12 @@ impl Receiver {
         if first & RSV != 0 {
             return Err(ProtocolError::ReservedBits);
         }
-        let parsed = Header::parse_before_key(bytes)?;
+        // Faults in the order of their bytes, so that it makes no difference how those are cut: what
+        // is wrong with the length comes last.
+        let parsed = match Header::parse_before_key(bytes) {
+            Err(error) if !error.is_of_length() => return Err(error.into()),
+            parsed => parsed,
+        };
         // 5.4: continuation frames within a message and only there. Seen from the first byte.
         match Opcode::new(*first) {
             Some(Opcode::Continuation) if self.message.is_none() => {
@@ -301,7 +317,7 @@ impl Receiver {
                 _ => {}
             }
         }
-        let Some((header, before_key)) = parsed else {
+        let Some((header, before_key)) = parsed? else {
             let len = match bytes.get(1).map(|second| second & super::header::LEN) {
                 Some(super::header::LEN_16) => 4,
                 Some(super::header::LEN_64) => 10,
@@ -312,6 +328,9 @@ impl Receiver {
         };
         if !header.opcode.is_control() {
             self.check_limits(header.payload_len)?;
+        } else if header.opcode == Opcode::Close && header.payload_len == 1 {
+            // 5.5.1: a body starts with a code of two bytes. No need to wait for it.
+            return Err(ProtocolError::TruncatedCloseCode);
         }
         let (key, len) = match header.mask {
             None => (None, before_key),
@@ -398,8 +417,11 @@ impl Receiver {
         if kind == Kind::Text {
             let unchecked = message.end - n - usize::from(self.unfinished);
             let bytes = inbox.bytes(unchecked..message.end);
-            let unfinished = if parts { utf8::unfinished(bytes) } else { utf8::check(bytes) };
-            self.unfinished = unfinished.map_err(|_| ProtocolError::InvalidUtf8)? as u8;
+            self.unfinished = if parts {
+                utf8::unfinished(bytes).unwrap_or(0) as u8
+            } else {
+                utf8::check(bytes).map_err(|_| ProtocolError::InvalidUtf8)? as u8
+            };
         }
         let range = message.start..message.end - usize::from(self.unfinished);
         Ok((parts && !range.is_empty()).then_some(Found { kind: FoundKind::Part(kind, false), range }))

@@ -4,7 +4,7 @@ use super::close::{CloseCode, CloseFrame};
 use super::config::{Config, Role};
 use super::error::{SendError, UsageError};
 use super::handshake::Negotiated;
-use super::header::{Header, MAX_CONTROL_LEN, Opcode};
+use super::header::{Header, MAX_CONTROL_LEN, Opcode, header_len};
 use super::mask::{MaskSource, apply_mask};
 use super::message::{Message, Reply};
 use super::prepared::Prepared;
@@ -141,7 +141,7 @@ impl Sender {
             (Opcode::Binary, None) => Fragmented::Binary,
             _ => return Err(UsageError::NotADataFrame),
         };
-        self.check_room(payload.len())?;
+        self.check_room(self.frame_len(payload.len()))?;
         let fragmented = fragmented.then(payload, fin)?;
         self.fragmented = if fin { None } else { Some(fragmented) };
         self.push_frame(opcode, fin, payload);
@@ -171,7 +171,7 @@ impl Sender {
     /// [`UsageError::ControlTooLong`], [`UsageError::Full`], [`UsageError::Closed`].
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), UsageError> {
         self.check_control(payload)?;
-        self.check_room(payload.len())?;
+        self.check_room(self.frame_len(payload.len()))?;
         let (frame, len) = self.control_frame(Opcode::Ping, payload);
         self.outgoing.push_urgent(&frame[..len]);
         Ok(())
@@ -298,10 +298,11 @@ impl Sender {
         if self.fragmented.is_some() {
             return Err(UsageError::MessageInProgress);
         }
-        self.check_room(len)
+        self.check_room(self.message_len(len))
     }
 
-    /// Into an empty queue one message always fits.
+    /// Whether `len` more bytes of the wire may be queued. Into an empty queue one message always
+    /// fits.
     #[inline]
     fn check_room(&self, len: usize) -> Result<(), UsageError> {
         let queued = self.outgoing.len();
@@ -309,6 +310,23 @@ impl Sender {
             return Err(UsageError::Full);
         }
         Ok(())
+    }
+
+    /// How long a frame with `len` bytes of payload is on the wire.
+    #[inline]
+    fn frame_len(&self, len: usize) -> usize {
+        header_len(len as u64, self.keys.is_some()).saturating_add(len)
+    }
+
+    /// How long a message of `len` bytes is on the wire, in as many frames as it takes.
+    #[inline]
+    fn message_len(&self, len: usize) -> usize {
+        if len <= self.fragment_size {
+            return self.frame_len(len);
+        }
+        let last = (len - 1) % self.fragment_size + 1;
+        let full = (len - last) / self.fragment_size;
+        full.saturating_mul(self.frame_len(self.fragment_size)).saturating_add(self.frame_len(last))
     }
 
     fn check_control(&self, payload: &[u8]) -> Result<(), UsageError> {

@@ -16,6 +16,11 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
     }
 }
 
+/// The text at the start of `bytes`, up to what is not.
+pub(crate) fn valid(bytes: &[u8]) -> &str {
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
+}
+
 /// Checks `bytes`, whose last character may be unfinished: how many bytes at the end (0 to 3)
 /// belong to it. They are to be handed in again, with what follows.
 pub(crate) fn check(bytes: &[u8]) -> Result<usize, InvalidUtf8> {

@@ -1,6 +1,7 @@
 //! The wire side of browser <-> server real time, without I/O.
 #![cfg_attr(not(feature = "std"), no_std)]
-#![deny(unsafe_code, unreachable_pub)]
+#![deny(missing_docs, missing_debug_implementations, unreachable_pub, unsafe_code)]
+#![deny(clippy::expect_used, clippy::unwrap_used)]
 
 extern crate alloc;
 

@@ -104,6 +104,9 @@ impl AsyncRead for Scripted {
     ) -> Poll<io::Result<()>> {
         self.call(cx, "read", |script| {
             let mut read = script.reads.pop_front()?;
+            if read.is_empty() {
+                script.reads.push_front(Vec::new()); // the end of a stream stays
+            }
             let rest = read.split_off(read.len().min(buffer.remaining()));
             buffer.put_slice(&read);
             if !rest.is_empty() {

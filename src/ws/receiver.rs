@@ -399,7 +399,7 @@ impl Receiver {
     ) -> Result<Option<Found>, ProtocolError> {
         let kind = self.message.unwrap_or(Kind::Binary);
         let n = self.remaining.min(inbox.unread().len());
-        inbox.assemble(n, self.key);
+        let ascii = inbox.assemble(n, self.key);
         self.remaining -= n;
         let message = inbox.message();
         if self.remaining == 0 {
@@ -414,7 +414,7 @@ impl Receiver {
         }
         // What has arrived of an unfinished text is checked at once, so that it fails at the bad
         // byte; a part is checked where it is cut out.
-        if kind == Kind::Text {
+        if kind == Kind::Text && !(ascii && self.unfinished == 0) {
             let unchecked = message.end - n - usize::from(self.unfinished);
             let bytes = inbox.bytes(unchecked..message.end);
             self.unfinished = if parts {

@@ -1,4 +1,5 @@
 //! The server's handshake in memory: what a browser sends, and the 101 that answers it.
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

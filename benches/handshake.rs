@@ -1,5 +1,4 @@
 //! The server's handshake in memory: what a browser sends, and the 101 that answers it.
-#![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
 

@@ -1,8 +1,6 @@
 //! Heads (RFC 9112 2 to 6): what is read, what is refused with which status, limits at N-1, N and N+1, and that no cut of
 //! the bytes changes the verdict.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use common::every_cut;

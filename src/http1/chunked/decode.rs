@@ -123,29 +123,13 @@ impl Decoder {
     /// # Errors
     ///
     /// Any [`Error`], at the first byte that proves the body wrong, and again on each call from then on.
+    #[inline]
     pub fn decode<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Option<Piece<'b>>), Error> {
-        let mut at = 0;
-        loop {
-            match self.state {
-                State::Data => return Ok(self.data(input, at)),
-                State::End => return Ok((at, Some(Piece::End))),
-                State::Failed(error) => return Err(error),
-                State::Size | State::DataCr => {
-                    let length = self.plain_size_line(&input[at..]);
-                    if length > 0 {
-                        at += length;
-                        continue;
-                    }
-                }
-                _ => {}
-            }
-            let Some(&byte) = input.get(at) else { return Ok((at, None)) };
-            self.state = match self.step(byte) {
-                Ok(state) => state,
-                Err(error) => State::Failed(error),
-            };
-            at += 1;
+        let at = if self.state == State::Data { 0 } else { self.plain_size_line(input) };
+        if self.state == State::Data && at < input.len() {
+            return Ok(self.data(input, at));
         }
+        self.decode_bytes(input, at)
     }
 
     /// The input has ended.
@@ -197,14 +181,33 @@ impl Decoder {
         self.trailers.clear();
     }
 
-    /// Lends the data that `input` holds from `at` on.
+    /// [`decode`](Self::decode), by the letter of the grammar, from `at` on.
+    fn decode_bytes<'b>(
+        &mut self,
+        input: &'b [u8],
+        mut at: usize,
+    ) -> Result<(usize, Option<Piece<'b>>), Error> {
+        loop {
+            match self.state {
+                State::End => return Ok((at, Some(Piece::End))),
+                State::Failed(error) => return Err(error),
+                _ if at == input.len() => return Ok((at, None)),
+                State::Data => return Ok(self.data(input, at)),
+                _ => {}
+            }
+            self.state = match self.step(input[at]) {
+                Ok(state) => state,
+                Err(error) => State::Failed(error),
+            };
+            at += 1;
+        }
+    }
+
+    /// Lends the data that `input` holds from `at` on: `left` is not 0, nor is what `input` holds.
     #[inline]
     fn data<'b>(&mut self, input: &'b [u8], at: usize) -> (usize, Option<Piece<'b>>) {
         let rest = &input[at..];
         let length = usize::try_from(self.left).map_or(rest.len(), |left| left.min(rest.len()));
-        if length == 0 {
-            return (at, None);
-        }
         self.left -= length as u64;
         self.overhead = self.overhead.saturating_sub((length as u64).saturating_mul(OVERHEAD_PER_DATA_BYTE));
         if self.left == 0 {
@@ -217,17 +220,15 @@ impl Decoder {
     /// many bytes it was, else 0 with nothing changed. [`step`](Self::step) is the law.
     #[inline]
     fn plain_size_line(&mut self, input: &[u8]) -> usize {
-        let start = if self.state == State::DataCr { 2 } else { 0 };
-        if start == 2 && !input.starts_with(b"\r\n") {
-            return 0;
-        }
-        let line = &input[start..];
+        let (start, line) = match (self.state, input) {
+            (State::DataCr, [b'\r', b'\n', line @ ..]) => (2, line),
+            (State::Size, line) => (0, line),
+            _ => return 0,
+        };
+        let line = &line[..line.len().min(17)];
         let mut size = 0;
         let mut digits = 0;
         while let Some(digit) = line.get(digits).and_then(|&byte| hex_digit(byte)) {
-            if digits == 15 {
-                return 0;
-            }
             size = size << 4 | u64::from(digit);
             digits += 1;
         }

@@ -154,15 +154,10 @@ impl Frame {
 
     #[inline]
     fn new(length: u64) -> Self {
-        let mut frame = Self { tail: b"\r\n", ..Self::EMPTY };
-        let digits = (u64::BITS - length.leading_zeros()).div_ceil(4).max(1);
-        frame.start = 16 - digits as u8;
-        let mut rest = length;
-        for digit in frame.line[16 - digits as usize..16].iter_mut().rev() {
-            *digit = b"0123456789abcdef"[(rest & 15) as usize];
-            rest >>= 4;
-        }
-        frame
+        let mut line = Self::EMPTY.line;
+        line[..8].copy_from_slice(&hex((length >> 32) as u32));
+        line[8..16].copy_from_slice(&hex(length as u32));
+        Self { line, start: (length | 1).leading_zeros() as u8 / 4, tail: b"\r\n" }
     }
 
     /// The size line; empty if nothing is to be written before the payload.
@@ -236,6 +231,18 @@ impl Buf for Chunk<'_> {
         self.payload = &self.payload[payload..];
         self.frame.tail = &self.frame.tail[count - head - payload..];
     }
+}
+
+/// Eight lower-case hex digits, all at once: a byte for each nibble.
+#[inline]
+fn hex(value: u32) -> [u8; 8] {
+    let mut nibbles = u64::from(value);
+    nibbles = (nibbles << 16 | nibbles) & 0x0000_ffff_0000_ffff;
+    nibbles = (nibbles << 8 | nibbles) & 0x00ff_00ff_00ff_00ff;
+    nibbles = (nibbles << 4 | nibbles) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 1 in each byte of 10 or more, which stands 39 further on in ASCII than a decimal digit would.
+    let letters = (nibbles + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    (nibbles + 0x3030_3030_3030_3030 + letters * 39).to_be_bytes()
 }
 
 /// RFC 9110 5.1, 5.5, 6.5.1.

@@ -135,6 +135,13 @@ fn a_chunk_cannot_be_advanced_past_its_end() {
 
 proptest! {
     #[test]
+    fn every_size_is_its_shortest_hex(bits in 0..64_u32, value in any::<u64>()) {
+        let length = (value >> bits).max(1);
+        let frame = Encoder::chunked().frame(length).unwrap();
+        assert_eq!(frame.head(), format!("{length:x}\r\n").as_bytes());
+    }
+
+    #[test]
     fn what_is_written_is_read_back(
         writes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..8),
         trailers in prop::collection::vec(("[!-'*+.^-z|~]{1,9}", "([!-~]([!-~\t ]{0,9}[!-~])?)?"), 0..4),

@@ -2,7 +2,8 @@
 
 use super::error::Error;
 use super::limits::{Limits, OVERHEAD_PER_DATA_BYTE};
-use super::trailers::{Section, Trailers, is_field_byte, is_tchar, is_whitespace};
+use super::trailers::{Section, Trailers, is_field_byte, is_whitespace};
+use crate::http1::syntax::is_token_byte;
 
 /// One step of a body.
 ///
@@ -328,7 +329,7 @@ impl Decoder {
             (State::FinalLf | State::TrailerLf, _) if byte != b'\n' => return Err(Error::BadLineEnd),
             (State::TrailerLf, _) => State::Trailer,
             // RFC 9112 5.1: no white space before the colon; 5.2: no folded lines.
-            (State::Trailer | State::TrailerName, _) if is_tchar(byte) => State::TrailerName,
+            (State::Trailer | State::TrailerName, _) if is_token_byte(byte) => State::TrailerName,
             (State::TrailerName, b':') => State::TrailerValue,
             (State::TrailerValue, b'\r') => State::TrailerLf,
             (State::TrailerValue, _) if is_field_byte(byte) => State::TrailerValue,
@@ -382,8 +383,8 @@ fn extension(state: State, byte: u8) -> Option<State> {
         (ExtQuoted, b'"') => ExtQuotedEnd,
         (ExtQuoted, b'\\') => ExtQuotedPair,
         (ExtQuoted | ExtQuotedPair, _) if is_field_byte(byte) => ExtQuoted,
-        (ExtName | ExtNameMore, _) if is_tchar(byte) => ExtNameMore,
-        (ExtValue | ExtValueMore, _) if is_tchar(byte) => ExtValueMore,
+        (ExtName | ExtNameMore, _) if is_token_byte(byte) => ExtNameMore,
+        (ExtValue | ExtValueMore, _) if is_token_byte(byte) => ExtValueMore,
         (ExtValue, b'"') => ExtQuoted,
         (ExtName | ExtValue | ExtSemicolon | ExtEquals, b' ' | b'\t') => state,
         (ExtNameMore, b' ' | b'\t') => ExtEquals,

@@ -1,7 +1,8 @@
 //! Data to chunked body: a head and a tail around a payload that nobody copies (RFC 9112 7.1).
 
 use super::error::EncodeError;
-use super::trailers::{is_field_byte, is_forbidden, is_tchar, is_whitespace};
+use super::trailers::is_forbidden;
+use crate::http1::syntax::{is_field_value, is_token, trim};
 use bytes::{Buf, BufMut};
 
 /// Writes one body, in chunks or, for a peer that knows no chunks, as it is.
@@ -247,17 +248,13 @@ fn hex(value: u32) -> [u8; 8] {
 
 /// RFC 9110 5.1, 5.5, 6.5.1.
 fn check_trailer(name: &[u8], value: &[u8]) -> Result<(), EncodeError> {
-    if name.is_empty() || !name.iter().all(|&byte| is_tchar(byte)) {
-        return Err(EncodeError::BadTrailerName);
+    if !is_token(name) {
+        Err(EncodeError::BadTrailerName)
+    } else if is_forbidden(name) {
+        Err(EncodeError::ForbiddenTrailer)
+    } else if !is_field_value(value) || trim(value).len() < value.len() {
+        Err(EncodeError::BadTrailerValue)
+    } else {
+        Ok(())
     }
-    if is_forbidden(name) {
-        return Err(EncodeError::ForbiddenTrailer);
-    }
-    let outside = [value.first(), value.last()];
-    if outside.into_iter().flatten().any(|&byte| is_whitespace(byte))
-        || !value.iter().all(|&byte| is_field_byte(byte))
-    {
-        return Err(EncodeError::BadTrailerValue);
-    }
-    Ok(())
 }

@@ -89,27 +89,6 @@ impl Section {
     }
 }
 
-/// RFC 9110 5.6.2: `tchar`.
-pub(super) fn is_tchar(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'!' | b'#'
-            | b'$'
-            | b'%'
-            | b'&'
-            | b'\''
-            | b'*'
-            | b'+'
-            | b'-'
-            | b'.'
-            | b'^'
-            | b'_'
-            | b'`'
-            | b'|'
-            | b'~'
-    ) || byte.is_ascii_alphanumeric()
-}
-
 /// RFC 9110 5.6.3: SP or HTAB, of which OWS and BWS are made.
 pub(super) fn is_whitespace(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')

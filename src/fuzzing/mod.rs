@@ -2,3 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod chunked;
+
+#[cfg(feature = "comet")]
+pub mod comet;

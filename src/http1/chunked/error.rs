@@ -4,14 +4,15 @@ use core::fmt;
 
 /// Why a chunked body was refused: the peer's fault, and the end of the connection.
 ///
-/// A server answers 400 if it still can, 413 for [`Error::BodyTooLong`]; then it closes, for where the next
-/// message starts is no longer known.
+/// A server answers with [`status`](Self::status) if it still can; then it closes, for where the next message
+/// starts is no longer known.
 ///
 /// ```
 /// use pushline::http1::chunked::{Decoder, Error, Limits};
 ///
 /// let mut decoder = Decoder::new(Limits::default());
 /// assert_eq!(decoder.decode(b"+5\r\nhello\r\n"), Err(Error::BadSize));
+/// assert_eq!(Error::BadSize.status(), 400);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,6 +44,20 @@ pub enum Error {
     TooManyTrailers,
     /// The input ended inside the body (RFC 9112 8).
     UnexpectedEof,
+}
+
+impl Error {
+    /// The HTTP status that answers a request with such a body: 413 for one over
+    /// [`Limits::max_body`](super::Limits::max_body), 431 for too long or too many trailers (RFC 6585 5), 400 for
+    /// the rest.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BodyTooLong => 413,
+            Self::TrailersTooLong | Self::TooManyTrailers => 431,
+            _ => 400,
+        }
+    }
 }
 
 impl fmt::Display for Error {

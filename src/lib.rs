@@ -96,6 +96,8 @@ pub mod heartbeat;
 mod inbox;
 mod outgoing;
 
+#[cfg(feature = "comet")]
+pub mod comet;
 pub mod http1;
 pub mod sse;
 pub mod ws;

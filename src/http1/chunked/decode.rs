@@ -210,7 +210,6 @@ impl Decoder {
         let rest = &input[at..];
         let length = usize::try_from(self.left).map_or(rest.len(), |left| left.min(rest.len()));
         self.left -= length as u64;
-        self.overhead = self.overhead.saturating_sub((length as u64).saturating_mul(OVERHEAD_PER_DATA_BYTE));
         if self.left == 0 {
             self.state = State::DataCr;
         }
@@ -252,6 +251,8 @@ impl Decoder {
     #[inline]
     fn end_size_line(&mut self) -> State {
         self.body_left -= self.left;
+        // Paid in advance: no more framing comes before the data has.
+        self.overhead = self.overhead.saturating_sub(self.left.saturating_mul(OVERHEAD_PER_DATA_BYTE));
         self.extension = 0;
         // RFC 9112 7.1: last-chunk = 1*("0").
         if self.left == 0 { State::Trailer } else { State::Data }
@@ -262,7 +263,10 @@ impl Decoder {
         let next = match self.state {
             State::Size | State::SizeMore => self.size(byte)?,
             State::SizeLf => match byte {
-                b'\n' => self.end_size_line(),
+                b'\n' => {
+                    self.charge()?;
+                    return Ok(self.end_size_line());
+                }
                 _ => return Err(Error::BadLineEnd),
             },
             State::DataCr => match byte {
@@ -288,11 +292,14 @@ impl Decoder {
                 return Err(Error::TooManyExtensions);
             }
         }
-        self.overhead += 1;
-        if self.overhead > self.limits.max_overhead {
-            return Err(Error::TooMuchOverhead);
-        }
+        self.charge()?;
         Ok(next)
+    }
+
+    /// Counts one byte of framing.
+    fn charge(&mut self) -> Result<(), Error> {
+        self.overhead += 1;
+        if self.overhead > self.limits.max_overhead { Err(Error::TooMuchOverhead) } else { Ok(()) }
     }
 
     /// RFC 9112 7.1: chunk-size = 1*HEXDIG, here at most 16 of them; then an extension or the line's end.

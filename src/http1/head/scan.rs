@@ -168,6 +168,7 @@ impl StartLine {
             Self::Request => words.nth(2).filter(|_| words.next().is_none()),
             Self::Response => words.next(),
         };
-        matches!(version, Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']))
+        matches!(version, Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
+            if !matches!(version, Some(b"HTTP/1.0" | b"HTTP/1.1")))
     }
 }

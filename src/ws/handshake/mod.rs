@@ -1,1 +1,3 @@
 //! The opening handshake (RFC 6455 4).
+
+pub mod fields;

@@ -3,6 +3,7 @@
 //!
 //! This file dispatches; `text.rs` has the notations; each mode is a file that calls the public API.
 
+mod deflate;
 mod text;
 
 use std::io::{BufRead, Write};
@@ -17,8 +18,9 @@ trait Mode {
 }
 
 fn mode(name: &str, options: &[String]) -> Result<Box<dyn Mode>, String> {
-    let _ = options;
     match name {
+        "deflate" => deflate::codec(options),
+        "pmd" => deflate::negotiation(options),
         _ => Err(format!("unknown mode {name}")),
     }
 }

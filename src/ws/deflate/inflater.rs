@@ -151,8 +151,11 @@ impl Inflater {
         }
         let mut state = self.state.take().unwrap_or_else(|| self.wake());
         self.in_message = true;
-        let full = output.len().saturating_add(room);
-        match self.run(&mut state, input, output, full, end) {
+        let mut sink = Sink { end: output.len(), full: output.len().saturating_add(room), bytes: output };
+        let result = self.run(&mut state, input, &mut sink, end);
+        let len = sink.end;
+        output.truncate(len);
+        match result {
             Ok(progress) => {
                 if progress.done && end {
                     (self.compressed, self.inflated, self.in_message) = (0, 0, false);
@@ -202,8 +205,7 @@ impl Inflater {
         &mut self,
         state: &mut Inflating,
         input: &[u8],
-        output: &mut Vec<u8>,
-        full: usize,
+        sink: &mut Sink<'_>,
         end: bool,
     ) -> Result<Progress, InflateError> {
         let mut consumed = 0;
@@ -214,21 +216,21 @@ impl Inflater {
                 None => rest,
                 Some(_) => &rest[..rest.len().min((RATIO_STEP - self.compressed % RATIO_STEP) as usize)],
             };
-            if output.len() == full {
+            if sink.end == sink.full {
                 return Ok(Progress { consumed, done: false });
             }
             // One byte past the limit tells a message that is too big from one that just fits.
             let allowed = (self.max_message - self.inflated).saturating_add(1);
-            let space = step.min(allowed).min(full - output.len());
-            let (taken, written, status) = inflate_into(state, piece, output, space, allowed);
+            let space = step.min(allowed).min(sink.full - sink.end);
+            let (taken, written, status) = sink.inflate(state, piece, space, allowed);
             consumed += taken;
             self.compressed += taken as u64;
             self.inflated += written;
             if self.inflated > self.max_message {
-                output.pop();
+                sink.end -= 1;
                 return Err(InflateError::TooBig);
             }
-            state.window.push(&output[output.len() - written..], self.window_len);
+            state.window.push(&sink.bytes[sink.end - written..sink.end], self.window_len);
             let ended = status? == Status::StreamEnd;
             if ended {
                 state.restart();
@@ -269,27 +271,42 @@ impl Inflater {
     }
 }
 
-/// One step of the engine: bytes taken, bytes appended, and how it ended. `output` may get `most` bytes in this step
-/// and those to come.
-fn inflate_into(
-    state: &mut Inflating,
-    input: &[u8],
-    output: &mut Vec<u8>,
-    space: usize,
-    most: usize,
-) -> (usize, usize, Result<Status, InflateError>) {
-    let engine = &mut state.engine;
-    let start = output.len();
-    if output.capacity() - start < space {
-        output.reserve_exact(start.min(most).max(space));
+/// Where the output goes. No byte is cleared twice, however many steps it takes to fill it.
+struct Sink<'a> {
+    bytes: &'a mut Vec<u8>,
+    /// Where the output ends; what is behind it is cleared and free.
+    end: usize,
+    /// Where it has to stop.
+    full: usize,
+}
+
+impl Sink<'_> {
+    /// One step of the engine: bytes taken, bytes put out, and how it ended. There may be `most` bytes in this step and
+    /// those to come.
+    fn inflate(
+        &mut self,
+        state: &mut Inflating,
+        input: &[u8],
+        space: usize,
+        most: usize,
+    ) -> (usize, usize, Result<Status, InflateError>) {
+        let free = self.end + space;
+        if free > self.bytes.capacity() {
+            // Doubling, but not past the limit of the message.
+            let more = self.end.min(most).max(space);
+            self.bytes.reserve_exact(self.end + more - self.bytes.len());
+        }
+        if free > self.bytes.len() {
+            self.bytes.resize(free, 0);
+        }
+        let engine = &mut state.engine;
+        let (total_in, total_out) = (engine.total_in(), engine.total_out());
+        let result = engine.decompress(input, &mut self.bytes[self.end..free], InflateFlush::SyncFlush);
+        let (taken, written) =
+            ((engine.total_in() - total_in) as usize, (engine.total_out() - total_out) as usize);
+        self.end += written;
+        (taken, written, result.map_err(|_| InflateError::Data))
     }
-    output.resize(start + space, 0);
-    let (total_in, total_out) = (engine.total_in(), engine.total_out());
-    let result = engine.decompress(input, &mut output[start..], InflateFlush::SyncFlush);
-    let (taken, written) =
-        ((engine.total_in() - total_in) as usize, (engine.total_out() - total_out) as usize);
-    output.truncate(start + written);
-    (taken, written, result.map_err(|_| InflateError::Data))
 }
 
 /// RFC 7692 7.2.2: puts the tail back. It completes an empty stored block, and nothing else: asked to stop at the end

@@ -103,7 +103,12 @@ pub fn codec(words: &[String]) -> Result<Box<dyn Mode>, String> {
         window_bits: window_bits(&keys, "bits")?.unwrap_or(WindowBits::MAX),
     };
     let max_message = keys.number("max")?.unwrap_or(1 << 30);
-    let policy = Compression::Dedicated { window_bits: WindowBits::MAX, memory_level: 8 };
+    // Between messages, a decoder keeps the window that was agreed, and not a byte more.
+    let policy = if decode {
+        Compression::Compact { window_bits: WindowBits::MAX }
+    } else {
+        Compression::Dedicated { window_bits: WindowBits::MAX, memory_level: 8 }
+    };
     let options = DeflateOptions::new(policy).level(6);
     let deflater = Deflater::new(direction, &options);
     let inflater = Inflater::new(direction, &options, max_message);

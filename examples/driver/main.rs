@@ -6,6 +6,7 @@
 mod chunked;
 mod handshake;
 mod http1;
+mod deflate;
 mod text;
 mod ws;
 
@@ -28,6 +29,8 @@ fn mode(name: &str, options: &[String]) -> Result<Box<dyn Mode>, String> {
         "handshake-client" => Ok(Box::new(handshake::Verifier::new(options)?)),
         "handshake-server" => Ok(Box::new(handshake::Server::new(options)?)),
         "http1" => Ok(Box::new(http1::Heads::new(options)?)),
+        "deflate" => deflate::codec(options),
+        "pmd" => deflate::negotiation(options),
         _ => Err(format!("unknown mode {name}")),
     }
 }

@@ -4,4 +4,6 @@
 pub mod chunked;
 #[cfg(feature = "comet")]
 pub mod comet;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod ws;

@@ -1,5 +1,7 @@
-//! RFC 7692 7.2: the codec's rows of the checklist (PD), windows on the wire, streams that no compressor would write.
+//! RFC 7692 7.2: the codec's rows of the checklist (PD), windows on the wire, streams that no compressor
+//! would write.
 #![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 #[path = "common/deflate.rs"]
@@ -579,7 +581,8 @@ proptest! {
             let mut pieces = payload.chunks(cut).peekable();
             while let Some(mut piece) = pieces.next() {
                 loop {
-                    let progress = inflater.inflate(piece, &mut output, room, pieces.peek().is_none()).unwrap();
+                    let end = pieces.peek().is_none();
+                    let progress = inflater.inflate(piece, &mut output, room, end).unwrap();
                     piece = &piece[progress.consumed..];
                     if progress.done {
                         break;
@@ -599,7 +602,8 @@ proptest! {
         room in 1..5000_usize,
     ) {
         let options = &policies(15)[1];
-        let mut payload = deflate(&mut Deflater::new(direction(15, true), options), &message.concat().concat());
+        let message = message.concat().concat();
+        let mut payload = deflate(&mut Deflater::new(direction(15, true), options), &message);
         for (at, byte) in damage {
             let at = at.index(payload.len());
             payload[at] = byte;

@@ -1,5 +1,7 @@
-//! What compression holds: nothing before its first use, what the policy says while idle, little under attack.
+//! What compression holds: nothing before its first use, what the policy says while idle, little under
+//! attack.
 #![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use pushline::ws::deflate::{
     Compression, DeflateOptions, Deflater, Direction, InflateError, Inflater, Pool, WindowBits,

@@ -1,5 +1,6 @@
 //! RFC 7692 7.1: rows PN-01 to PN-28 of the checklist, and what the memory policies ask for.
 #![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "common/deflate.rs"]
 mod deflate;

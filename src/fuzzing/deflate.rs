@@ -40,7 +40,8 @@ fn choices(bytes: [u8; 5]) -> Choices {
 pub fn inflate(data: &[u8]) {
     let Some((&[split, head @ ..], payloads)) = data.split_first_chunk::<6>() else { return };
     let mut choices = choices(head);
-    // Where the window is smaller than what the engine has, it depends on the policy how far back one may refer.
+    // Where the window is smaller than what the engine has, it depends on the policy how far back one may
+    // refer.
     choices.direction.window_bits = WindowBits::MAX;
     let mut inflater = Inflater::new(choices.direction, &choices.options, choices.limit);
     let mut window = Vec::new();

@@ -1,4 +1,5 @@
-//! DEFLATE (RFC 1951) by hand: streams that no compressor would write, and the distances in those that one did.
+//! DEFLATE (RFC 1951) by hand: streams that no compressor would write, and the distances in those that one
+//! did.
 #![allow(dead_code)]
 
 const LENGTH_BASE: [(u16, u8); 29] = [
@@ -148,8 +149,8 @@ impl Writer {
     }
 }
 
-/// The largest distance of all matches, 0 if there are none. The stream must be whole: blocks to its end, or to a
-/// final one.
+/// The largest distance of all matches, 0 if there are none. The stream must be whole: blocks to its end,
+/// or to a final one.
 pub fn largest_distance(stream: &[u8]) -> usize {
     let mut reader = Reader { stream, at: 0 };
     let mut largest = 0;

@@ -45,11 +45,11 @@ impl Deflater {
         }
     }
 
-    /// Appends the payload of one frame: the next bytes of a message, compressed. `end`: the message has no bytes after
-    /// `payload`.
+    /// Appends the payload of one frame: the next bytes of a message, compressed. `end`: the message has no
+    /// bytes after `payload`.
     ///
-    /// RFC 7692 7.2.1: the output is flushed, so that the peer can inflate all of it; at the end of the message the last
-    /// four bytes are left out.
+    /// RFC 7692 7.2.1: the output is flushed, so that the peer can inflate all of it; at the end of the
+    /// message the last four bytes are left out.
     pub fn deflate(&mut self, payload: &[u8], output: &mut Vec<u8>, end: bool) {
         let start = output.len();
         if !payload.is_empty() {
@@ -58,8 +58,8 @@ impl Deflater {
             if deflate_into(&mut state, payload, output) {
                 self.state = Some(state);
             } else {
-                // Never seen: the engine only refuses to go on after the end of a stream. What is not compressed is
-                // right too, and a fresh state refers to nothing.
+                // Never seen: the engine only refuses to go on after the end of a stream. What is not
+                // compressed is right too, and a fresh state refers to nothing.
                 output.truncate(start);
                 store(payload, output);
             }
@@ -81,8 +81,9 @@ impl Deflater {
         }
     }
 
-    /// Gives back what [`Compression::Dedicated`](super::Compression::Dedicated) holds: for a connection that is not
-    /// going to send for a while. The next message does not refer to those before. Does nothing inside a message.
+    /// Gives back what [`Compression::Dedicated`](super::Compression::Dedicated) holds: for a connection
+    /// that is not going to send for a while. The next message does not refer to those before. Does nothing
+    /// inside a message.
     pub fn release(&mut self) {
         if !self.in_message
             && let Some(state) = self.state.take()

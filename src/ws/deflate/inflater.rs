@@ -22,7 +22,8 @@ const RATIO_STEP: u64 = 1024;
 /// let options = DeflateOptions::new(Compression::Shared);
 /// let mut inflater = Inflater::new(Params::default().server(), &options, 1024);
 /// let mut message = Vec::new();
-/// let progress = inflater.inflate(&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], &mut message, usize::MAX, true)?;
+/// let payload = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+/// let progress = inflater.inflate(&payload, &mut message, usize::MAX, true)?;
 /// assert!(progress.done);
 /// assert_eq!(message, b"Hello");
 /// # Ok::<(), pushline::ws::deflate::InflateError>(())
@@ -65,8 +66,8 @@ pub struct Inflater {
 pub struct Progress {
     /// How many bytes of the input were taken.
     pub consumed: usize,
-    /// All input was taken and all it stands for put out. If not, there was no room: call again with the rest of the
-    /// input, which may be empty.
+    /// All input was taken and all it stands for put out. If not, there was no room: call again with the
+    /// rest of the input, which may be empty.
     pub done: bool,
 }
 
@@ -106,7 +107,8 @@ impl fmt::Display for InflateError {
 impl core::error::Error for InflateError {}
 
 impl Inflater {
-    /// For one direction as agreed; a message may have at most `max_message` bytes, inflated. Allocates nothing.
+    /// For one direction as agreed; a message may have at most `max_message` bytes, inflated. Allocates
+    /// nothing.
     #[must_use]
     pub fn new(direction: Direction, options: &DeflateOptions, max_message: usize) -> Self {
         Self {
@@ -129,12 +131,12 @@ impl Inflater {
         }
     }
 
-    /// Inflates payload bytes of a compressed message, in order, and appends at most `room` bytes to `output`. `end`:
-    /// the message has no bytes after `input`.
+    /// Inflates payload bytes of a compressed message, in order, and appends at most `room` bytes to
+    /// `output`. `end`: the message has no bytes after `input`.
     ///
-    /// However the payload is cut, the message is the same. The memory of `output` grows with what is in it, and not
-    /// past the limit of a message. A final block (BFINAL) does not end the message, and what follows may refer back
-    /// beyond it (RFC 7692 7.2.3.4).
+    /// However the payload is cut, the message is the same. The memory of `output` grows with what is in
+    /// it, and not past the limit of a message. A final block (BFINAL) does not end the message, and what
+    /// follows may refer back beyond it (RFC 7692 7.2.3.4).
     ///
     /// # Errors
     ///
@@ -175,8 +177,8 @@ impl Inflater {
         }
     }
 
-    /// Gives back what [`Compression::Dedicated`](super::Compression::Dedicated) holds, but for the window: for a
-    /// connection that is not going to receive for a while. Does nothing inside a message.
+    /// Gives back what [`Compression::Dedicated`](super::Compression::Dedicated) holds, but for the window:
+    /// for a connection that is not going to receive for a while. Does nothing inside a message.
     pub fn release(&mut self) {
         if !self.in_message
             && let Some(state) = self.state.take()
@@ -209,7 +211,7 @@ impl Inflater {
         end: bool,
     ) -> Result<Progress, InflateError> {
         let mut consumed = 0;
-        let mut step = input.len().saturating_mul(4).clamp(256, MAX_STEP);
+        let mut step = input.len().saturating_mul(8).clamp(512, MAX_STEP);
         loop {
             let rest = &input[consumed..];
             let piece = match self.max_ratio {
@@ -240,7 +242,8 @@ impl Inflater {
                 continue;
             }
             if taken < piece.len() {
-                // With room to write, the engine takes all it is given. Should it not, this does not wait for it.
+                // With room to write, the engine takes all it is given. Should it not, this does not wait
+                // for it.
                 if !ended && taken + written == 0 {
                     return Err(InflateError::Data);
                 }
@@ -281,8 +284,8 @@ struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    /// One step of the engine: bytes taken, bytes put out, and how it ended. There may be `most` bytes in this step and
-    /// those to come.
+    /// One step of the engine: bytes taken, bytes put out, and how it ended. There may be `most` bytes in
+    /// this step and those to come.
     fn inflate(
         &mut self,
         state: &mut Inflating,
@@ -309,8 +312,8 @@ impl Sink<'_> {
     }
 }
 
-/// RFC 7692 7.2.2: puts the tail back. It completes an empty stored block, and nothing else: asked to stop at the end
-/// of a block, the engine stops behind the four bytes and does not touch the fifth.
+/// RFC 7692 7.2.2: puts the tail back. It completes an empty stored block, and nothing else: asked to stop
+/// at the end of a block, the engine stops behind the four bytes and does not touch the fifth.
 fn finish(state: &mut Inflating) -> Result<(), InflateError> {
     let [a, b, c, d] = TAIL;
     let engine = &mut state.engine;

@@ -6,12 +6,14 @@
 //! | 7.2.1 compression | [`Deflater`] |
 //! | 7.2.2 decompression, 8 its dangers | [`Inflater`] |
 //!
-//! Both halves of the codec work on payloads and know no frames: the receiver and the sender set and check RSV1.
+//! Both halves of the codec work on payloads and know no frames: the receiver and the sender set and check
+//! RSV1.
 //!
 //! # Memory
 //!
-//! Nothing is allocated before the first compressed message. What a connection holds afterwards, while idle, is a
-//! matter of its [`Compression`]; bytes, inflating and deflating, once a whole window has passed:
+//! Nothing is allocated before the first compressed message. What a connection holds afterwards, while
+//! idle, is a matter of its [`Compression`]; bytes, inflating and deflating, once a whole window has
+//! passed:
 //!
 //! | | inflating | deflating |
 //! |---|--:|--:|
@@ -27,10 +29,10 @@
 //!
 //! # What the peer may do
 //!
-//! Inflating is bounded by the bytes received and by the limit of a message; what costs most for a byte received is a
-//! final block, behind which the window is put back (0.6 us for 32 KiB). A match that reaches further back than the
-//! agreed window is an error if it reaches beyond what is kept; zlib-rs inflates with a window of 32 KiB whatever was
-//! agreed, so that [`Dedicated`](Compression::Dedicated) keeps that much.
+//! Inflating is bounded by the bytes received and by the limit of a message; what costs most for a byte
+//! received is a final block, behind which the window is put back (0.6 us for 32 KiB). A match that reaches
+//! further back than the agreed window is an error if it reaches beyond what is kept; zlib-rs inflates with
+//! a window of 32 KiB whatever was agreed, so that [`Dedicated`](Compression::Dedicated) keeps that much.
 
 mod deflater;
 mod inflater;

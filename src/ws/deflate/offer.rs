@@ -1,5 +1,5 @@
-//! RFC 7692 7.1: the parameters of permessage-deflate, a client's offers, a server's choice among them, the client's
-//! check of the answer.
+//! RFC 7692 7.1: the parameters of permessage-deflate, a client's offers, a server's choice among them, the
+//! client's check of the answer.
 
 use crate::ws::handshake::fields::{Extension, ListError};
 use alloc::string::String;
@@ -68,13 +68,13 @@ impl WindowBits {
 pub struct Terms {
     /// The server is to compress each message by itself (RFC 7692 7.1.1.1).
     pub server_no_context_takeover: bool,
-    /// The client is to compress each message by itself; in an offer, it will do so even if the answer does not say so
-    /// (RFC 7692 7.1.1.2).
+    /// The client is to compress each message by itself; in an offer, it will do so even if the answer does
+    /// not say so (RFC 7692 7.1.1.2).
     pub client_no_context_takeover: bool,
     /// The largest window of the server (RFC 7692 7.1.2.1).
     pub server_max_window_bits: Option<WindowBits>,
-    /// The largest window of the client; in an offer, that the server may ask for a smaller one (RFC 7692 7.1.2.2). 15
-    /// is written as the bare parameter.
+    /// The largest window of the client; in an offer, that the server may ask for a smaller one (RFC 7692
+    /// 7.1.2.2). 15 is written as the bare parameter.
     pub client_max_window_bits: Option<WindowBits>,
 }
 
@@ -204,7 +204,8 @@ impl core::error::Error for AnswerError {
     }
 }
 
-/// The `Sec-WebSocket-Extensions` value of a client that offers these terms, the best first (RFC 7692 5, 7.1).
+/// The `Sec-WebSocket-Extensions` value of a client that offers these terms, the best first (RFC 7692 5,
+/// 7.1).
 ///
 /// ```
 /// use pushline::ws::deflate::{Terms, WindowBits, offer};
@@ -227,18 +228,19 @@ pub fn offer(offers: &[Terms]) -> String {
     text
 }
 
-/// A server's choice: the first offer that it can grant, as both sides understand it, and the value that answers it.
-/// `None` declines: the field is then left out of the response (RFC 7692 5, 7.1).
+/// A server's choice: the first offer that it can grant, as both sides understand it, and the value that
+/// answers it. `None` declines: the field is then left out of the response (RFC 7692 5, 7.1).
 ///
-/// An offer with a fault is passed over, as are other extensions. What the server wishes for is added where RFC 7692
-/// lets a server add it: all but a window for a client that did not offer `client_max_window_bits`.
+/// An offer with a fault is passed over, as are other extensions. What the server wishes for is added where
+/// RFC 7692 lets a server add it: all but a window for a client that did not offer
+/// `client_max_window_bits`.
 ///
 /// ```
 /// use pushline::ws::deflate::{Terms, negotiate};
 /// use pushline::ws::handshake::fields::extensions;
 ///
-/// let offers = extensions(b"x-other, permessage-deflate; server_max_window_bits=10; client_max_window_bits");
-/// let (params, answer) = negotiate(&Terms::default(), offers).unwrap();
+/// let offers = b"x-other, permessage-deflate; server_max_window_bits=10; client_max_window_bits";
+/// let (params, answer) = negotiate(&Terms::default(), extensions(offers)).unwrap();
 /// assert_eq!(params.server_max_window_bits.get(), 10);
 /// assert_eq!(answer, "permessage-deflate; server_max_window_bits=10");
 /// ```
@@ -303,8 +305,8 @@ pub(super) fn choose<'a>(
 ///
 /// # Errors
 ///
-/// [`AnswerError`]: the connection must be failed (RFC 7692 7.1). With several offers, the answer has to fit one of
-/// them; the error is about the last.
+/// [`AnswerError`]: the connection must be failed (RFC 7692 7.1). With several offers, the answer has to
+/// fit one of them; the error is about the last.
 ///
 /// ```
 /// use pushline::ws::deflate::{Terms, verify};
@@ -340,7 +342,8 @@ pub fn verify<'a>(
     outcome.map(Some)
 }
 
-/// Whether `client_max_window_bits` may stand without a value: in an offer, not in an answer (RFC 7692 7.1.2.2).
+/// Whether `client_max_window_bits` may stand without a value: in an offer, not in an answer (RFC 7692
+/// 7.1.2.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bare {
     Allowed,

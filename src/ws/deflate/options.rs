@@ -20,15 +20,16 @@ use core::num::NonZeroU32;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Compression {
-    /// The extension is neither offered nor accepted. The default: compression costs memory and time, and tells an
-    /// eavesdropper about secrets that stand next to text of his choice (RFC 7692 8).
+    /// The extension is neither offered nor accepted. The default: compression costs memory and time, and
+    /// tells an eavesdropper about secrets that stand next to text of his choice (RFC 7692 8).
     #[default]
     Off,
-    /// Nothing. Each message stands by itself (no context takeover, both ways) and borrows a state from the [`Pool`].
+    /// Nothing. Each message stands by itself (no context takeover, both ways) and borrows a state from the
+    /// [`Pool`].
     Shared,
-    /// The window, at most 2^`window_bits` bytes a direction. Messages refer back to earlier ones, and borrow a state
-    /// from the [`Pool`]. Each message pays for putting the window back: 0.1 to 0.6 us to inflate; to deflate 1 us and
-    /// another for every KiB.
+    /// The window, at most 2^`window_bits` bytes a direction. Messages refer back to earlier ones, and
+    /// borrow a state from the [`Pool`]. Each message pays for putting the window back: to inflate up to
+    /// 0.6 us, to deflate about 1 us for every KiB of it, on top of what a message takes under `Shared`.
     Compact {
         /// The largest window that is agreed to. 10 to 12 are good.
         window_bits: WindowBits,
@@ -37,8 +38,8 @@ pub enum Compression {
     Dedicated {
         /// The largest window that is agreed to. Below 12, large messages deflate slowly.
         window_bits: WindowBits,
-        /// zlib's `memLevel`, 1 to 9 (others are brought into that range): how much is gathered for one block, at
-        /// 112 bytes << level. 4 is good; 1 compresses less well from level 2 on.
+        /// zlib's `memLevel`, 1 to 9 (others are brought into that range): how much is gathered for one
+        /// block, at 112 bytes << level. 4 is good; 1 compresses less well from level 2 on.
         memory_level: u8,
     },
 }
@@ -57,10 +58,7 @@ pub(super) enum Context {
 /// use pushline::ws::deflate::{Compression, DeflateOptions};
 ///
 /// let options = DeflateOptions::new(Compression::Shared).level(6).threshold(512);
-/// assert_eq!(
-///     options.offer().as_deref(),
-///     Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits")
-/// );
+/// assert!(options.offer().unwrap().starts_with("permessage-deflate; server_no_context_takeover; "));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -95,7 +93,8 @@ impl DeflateOptions {
 
     /// How hard to compress, 0 (not at all) to 9; more is taken as 9. Default 1.
     ///
-    /// Level 1 takes a seventh of the time of level 6 on JSON, for a result 10 % (256 bytes) to 57 % (64 KiB) larger.
+    /// On JSON, level 1 takes a quarter to an eighth of the time of level 6, for a result that is 10 % (256
+    /// bytes) to 57 % (64 KiB) larger.
     pub fn level(mut self, level: u8) -> Self {
         self.level = level.min(9);
         self
@@ -103,17 +102,18 @@ impl DeflateOptions {
 
     /// The shortest message that is compressed, in bytes. Default 128.
     ///
-    /// Below it a message that stands by itself hardly gets smaller. With context takeover, less pays as well.
+    /// Below it a message that stands by itself hardly gets smaller. With context takeover, less pays as
+    /// well.
     pub const fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
         self
     }
 
-    /// The most inflated bytes for one compressed byte, over a message so far. Default: no limit; the format allows
-    /// 1032.
+    /// The most inflated bytes for one compressed byte, over a message so far. Default: no limit; the
+    /// format allows 1032.
     ///
-    /// Judged at every whole KiB of a compressed message. Without it a peer can have `max_message` bytes inflated for
-    /// a thousandth of that on the wire; with it, messages of zeros are refused.
+    /// Judged at every whole KiB of a compressed message. Without it a peer can have `max_message` bytes
+    /// inflated for a thousandth of that on the wire; with it, messages of zeros are refused.
     pub const fn max_ratio(mut self, ratio: NonZeroU32) -> Self {
         self.max_ratio = Some(ratio);
         self

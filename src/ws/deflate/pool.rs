@@ -10,9 +10,9 @@ use zlib_rs::{Deflate, DeflateConfig, Inflate};
 
 /// Codec states for the connections that own none: a message borrows one, from its first byte to its last.
 ///
-/// A clone is another handle to the same pool. One pool for a process is right unless threads are many and messages
-/// small: then one a thread spares the lock. What a pool keeps is bounded; what is borrowed is bounded by the messages
-/// in progress.
+/// A clone is another handle to the same pool. One pool for a process is right unless threads are many and
+/// messages small: then one a thread spares the lock. What a pool keeps is bounded; what is borrowed is
+/// bounded by the messages in progress.
 ///
 /// ```
 /// use pushline::ws::deflate::{Compression, DeflateOptions, Pool};
@@ -54,7 +54,8 @@ pub(super) struct Shape {
 }
 
 impl Pool {
-    /// Keeps at most `capacity` unused states for each direction: about 80 KiB to inflate, 140 to 480 KiB to deflate.
+    /// Keeps at most `capacity` unused states for each direction: about 80 KiB to inflate, 140 to 480 KiB
+    /// to deflate.
     ///
     /// Zero is allowed: then every message makes its state and drops it.
     #[must_use]
@@ -147,8 +148,9 @@ impl Inflating {
 
 impl Shape {
     fn engine(self) -> Deflate {
-        // zlib does not make raw streams with 8 bits. Its matches keep 262 bytes away from the far end of the window
-        // (MIN_LOOKAHEAD), so that one of 9 bits never reaches further back than 250 bytes: fit for a window of 256.
+        // zlib does not make raw streams with 8 bits. Its matches keep 262 bytes away from the far end of
+        // the window (MIN_LOOKAHEAD), so that one of 9 bits never reaches further back than 250 bytes: fit
+        // for a window of 256.
         let window_bits = i32::from(self.window_bits.get().max(9));
         Deflate::new_with_config(DeflateConfig {
             level: self.level.into(),

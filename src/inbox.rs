@@ -147,6 +147,26 @@ impl Inbox<BytesMut> {
         self.end -= gone;
         head.split_off(range.start).freeze()
     }
+
+    /// Puts memory into an inbox that has none.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn set_memory(&mut self, memory: BytesMut) {
+        debug_assert_eq!(self.capacity(), 0, "only into an inbox without memory");
+        self.storage = memory;
+    }
+
+    /// Takes the memory out, and leaves what is held in memory of its own size.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_memory(&mut self) -> BytesMut {
+        let mut held = BytesMut::new();
+        if self.held() > 0 {
+            held.extend_from_slice(&self.storage[self.message()]);
+            held.extend_from_slice(self.unread());
+        }
+        let message = self.message().len();
+        (self.start, self.assembled, self.read, self.end) = (0, message, message, held.len());
+        core::mem::replace(&mut self.storage, held)
+    }
 }
 
 impl Default for Inbox {
@@ -228,6 +248,12 @@ impl<S: Storage> Inbox<S> {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.read == self.end && self.start == self.assembled
+    }
+
+    /// How many bytes are held: of the message under assembly and unparsed.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        (self.assembled - self.start) + (self.end - self.read)
     }
 
     /// The bytes that were received and not yet parsed.

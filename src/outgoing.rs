@@ -55,6 +55,18 @@ pub(crate) struct Buffers {
     urgent: Vec<u8>,
 }
 
+#[cfg(feature = "tokio")]
+impl Buffers {
+    pub(crate) const fn new() -> Self {
+        Self { buffer: Vec::new(), runs: VecDeque::new(), urgent: Vec::new() }
+    }
+
+    /// Bytes of memory, about.
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffer.capacity() + self.urgent.capacity() + self.runs.capacity() * size_of::<Run>()
+    }
+}
+
 #[derive(Debug)]
 struct Run {
     inline: usize,
@@ -139,12 +151,24 @@ impl Outgoing {
         *self = Self::default();
     }
 
-    /// Lends this queue's memory to another one, or takes another's; only while empty.
+    /// Whether there is memory for buffers.
     #[cfg(feature = "tokio")]
-    pub(crate) fn swap_buffers(&mut self, buffers: &mut Buffers) {
-        if self.is_empty() {
-            core::mem::swap(&mut self.buffers, buffers);
-        }
+    pub(crate) fn has_memory(&self) -> bool {
+        self.buffers.capacity() > 0
+    }
+
+    /// Puts memory into a queue that has none.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn set_memory(&mut self, buffers: Buffers) {
+        debug_assert!(self.is_empty(), "only into an empty queue");
+        self.buffers = buffers;
+    }
+
+    /// Takes the memory of an empty queue out.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_memory(&mut self) -> Buffers {
+        debug_assert!(self.is_empty(), "only from an empty queue");
+        core::mem::take(&mut self.buffers)
     }
 
     /// Makes ready for an item of `len` bytes of the buffer.

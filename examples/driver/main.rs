@@ -3,6 +3,9 @@
 //!
 //! This file dispatches; `text.rs` has the notations; each mode is a file that calls the public API.
 
+mod chunked;
+mod handshake;
+mod http1;
 mod text;
 mod ws;
 
@@ -19,18 +22,29 @@ trait Mode {
 
 fn mode(name: &str, options: &[String]) -> Result<Box<dyn Mode>, String> {
     match name {
+        "chunked" => Ok(Box::new(chunked::Decode::new(options)?)),
+        "chunked-encode" => Ok(Box::new(chunked::Encode::new(options)?)),
         "ws" => Ok(Box::new(ws::Ws::new(options)?)),
+        "handshake-client" => Ok(Box::new(handshake::Verifier::new(options)?)),
+        "handshake-server" => Ok(Box::new(handshake::Server::new(options)?)),
+        "http1" => Ok(Box::new(http1::Heads::new(options)?)),
         _ => Err(format!("unknown mode {name}")),
     }
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let (name, options) = match arguments.split_first() {
         Some((name, options)) => (name.as_str(), options),
         None => ("", &[][..]),
     };
     let mut output = std::io::stdout().lock();
+    if name == "handshake-request" {
+        let answer = handshake::request(options).unwrap_or_else(|why| format!("!bad {why}"));
+        let _ = writeln!(output, "{answer}\n.");
+        return;
+    }
     let mut mode = match mode(name, options) {
         Ok(mode) => mode,
         Err(why) => {

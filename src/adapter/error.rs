@@ -1,7 +1,10 @@
 //! How a connection over an adapter fails. A normal end is not an error.
 
+use crate::ws::handshake::{Client, ClientError, InvalidUri, Rejection, Response};
 use crate::ws::{ProtocolError, UsageError};
 use core::fmt;
+use std::boxed::Box;
+use std::vec::Vec;
 
 /// How a connection over an adapter fails.
 #[derive(Debug)]
@@ -11,12 +14,50 @@ pub enum Error {
     Io(std::io::Error),
     /// The peer broke the protocol; the close frame that says so was sent.
     Protocol(ProtocolError),
+    /// The server refused the opening handshake; the response was written.
+    Rejected(Rejection),
+    /// The client did not get its connection.
+    Handshake(Box<HandshakeError>),
+    /// The URL is not a WebSocket's.
+    InvalidUri(InvalidUri),
     /// The caller asked for what cannot be done.
     Usage(UsageError),
     /// The transport ended without a close frame (RFC 6455 7.1.5, code 1006).
     Aborted,
     /// The peer took too long.
     TimedOut(TimedOut),
+}
+
+/// Why a client did not get its connection, with what the server said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HandshakeError {
+    /// Why.
+    pub error: ClientError,
+    /// The response's head, if it was read: the Location of a redirect, the challenge of a 401.
+    pub response: Option<Response>,
+    /// What was received of its body until now.
+    pub body: Vec<u8>,
+}
+
+impl HandshakeError {
+    pub(crate) fn new(error: ClientError, client: &Client, received: &[u8]) -> Self {
+        let response = client.response().cloned();
+        let body = response.as_ref().and_then(|response| received.get(response.length..)).unwrap_or_default();
+        Self { error, body: body.to_vec(), response }
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for HandshakeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
 }
 
 /// What the peer took too long for.
@@ -27,6 +68,10 @@ pub enum TimedOut {
     Handshake,
     /// A sign of life after a ping: [`Options::ping_timeout`](super::Options::ping_timeout).
     Ping,
+    /// Taking anything at all of what is written to it, over the blocking adapter: as long as it may be silent,
+    /// [`Options::ping_interval`](super::Options::ping_interval) and
+    /// [`Options::ping_timeout`](super::Options::ping_timeout) together.
+    Write,
     /// The closing handshake: [`Options::close_timeout`](super::Options::close_timeout).
     Close,
 }
@@ -36,10 +81,14 @@ impl fmt::Display for Error {
         match self {
             Self::Io(error) => error.fmt(f),
             Self::Protocol(error) => error.fmt(f),
+            Self::Rejected(rejection) => rejection.fmt(f),
+            Self::Handshake(error) => error.fmt(f),
+            Self::InvalidUri(error) => error.fmt(f),
             Self::Usage(error) => error.fmt(f),
             Self::Aborted => f.write_str("the transport ended without a close frame"),
             Self::TimedOut(TimedOut::Handshake) => f.write_str("the opening handshake took too long"),
             Self::TimedOut(TimedOut::Ping) => f.write_str("no sign of life after a ping"),
+            Self::TimedOut(TimedOut::Write) => f.write_str("the peer takes nothing of what is written"),
             Self::TimedOut(TimedOut::Close) => f.write_str("the closing handshake took too long"),
         }
     }
@@ -50,6 +99,9 @@ impl std::error::Error for Error {
         match self {
             Self::Io(error) => Some(error),
             Self::Protocol(error) => Some(error),
+            Self::Rejected(rejection) => Some(rejection),
+            Self::Handshake(error) => Some(error),
+            Self::InvalidUri(error) => Some(error),
             Self::Usage(error) => Some(error),
             Self::Aborted | Self::TimedOut(_) => None,
         }
@@ -65,6 +117,24 @@ impl From<std::io::Error> for Error {
 impl From<ProtocolError> for Error {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<HandshakeError> for Error {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(Box::new(error))
+    }
+}
+
+impl From<InvalidUri> for Error {
+    fn from(error: InvalidUri) -> Self {
+        Self::InvalidUri(error)
     }
 }
 

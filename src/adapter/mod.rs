@@ -2,13 +2,19 @@
 //! between a transport and the state machines and make no protocol decision.
 
 #[cfg(feature = "std")]
+pub mod blocking;
+#[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
 mod options;
+#[cfg(feature = "std")]
+mod random;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
 #[cfg(feature = "std")]
-pub use error::{Error, TimedOut};
+pub use error::{Error, HandshakeError, TimedOut};
 #[cfg(feature = "std")]
 pub use options::Options;
+#[cfg(feature = "std")]
+pub use random::nonce;

@@ -1,4 +1,7 @@
 //! Bodies of the fuzz targets: each compares the real thing with a small naive model.
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
+pub mod chunked;
+#[cfg(feature = "comet")]
+pub mod comet;
 pub mod ws;

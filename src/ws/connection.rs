@@ -8,7 +8,7 @@ use super::header::Opcode;
 use super::mask::MaskSource;
 use super::message::{Event, Message, Reply};
 use super::prepared::Prepared;
-use super::receiver::Receiver;
+use super::receiver::{Found, Receiver};
 use super::sender::Sender;
 use super::state::State;
 use crate::inbox::{Inbox, Storage};
@@ -103,15 +103,9 @@ impl Connection {
         &mut self,
         inbox: &'b mut Inbox<S>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        match self.receiver.next_event(inbox) {
-            Ok(Some(event)) => {
-                if let Some(reply) = event.reply() {
-                    self.sender.reply(reply);
-                }
-                Ok(Some(event))
-            }
-            Ok(None) => Ok(None),
-            Err(error) => Err(self.fail(error)),
+        match self.find(inbox, true)? {
+            Some(found) => self.event(found, inbox).map(Some),
+            None => Ok(None),
         }
     }
 
@@ -121,19 +115,47 @@ impl Connection {
     ///
     /// As [`next_event`](Self::next_event).
     pub fn next_owned(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<Option<Message>, ProtocolError> {
-        match self.receiver.next_owned(inbox) {
-            Ok(message) => {
-                match &message {
-                    Some(Message::Ping(payload)) => self.sender.reply(Reply::Pong(payload)),
-                    Some(Message::Close(close)) => {
-                        self.sender.reply(Reply::Close(close.as_ref().map(|(code, _)| *code)));
-                    }
-                    _ => {}
-                }
-                Ok(message)
-            }
-            Err(error) => Err(self.fail(error)),
+        match self.find(inbox, false)? {
+            Some(found) => self.owned(found, inbox).map(Some),
+            None => Ok(None),
         }
+    }
+
+    /// Finds the next event; for callers that go on between finding it and borrowing it.
+    #[inline]
+    pub(crate) fn find<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        parts: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
+        self.receiver.find(inbox, parts).map_err(|error| self.fail(error))
+    }
+
+    /// Cuts what was found out of the inbox, and does what is owed for it.
+    #[inline]
+    pub(crate) fn event<'b, S: Storage>(
+        &mut self,
+        found: Found,
+        inbox: &'b Inbox<S>,
+    ) -> Result<Event<'b>, ProtocolError> {
+        let event = self.receiver.event(found, inbox).map_err(|error| self.fail(error))?;
+        if let Some(reply) = event.reply() {
+            self.sender.reply(reply);
+        }
+        Ok(event)
+    }
+
+    /// As [`event`](Self::event), owned.
+    pub(crate) fn owned(
+        &mut self,
+        found: Found,
+        inbox: &mut Inbox<BytesMut>,
+    ) -> Result<Message, ProtocolError> {
+        let message = self.receiver.owned(found, inbox).map_err(|error| self.fail(error))?;
+        if let Some(reply) = message.reply() {
+            self.sender.reply(reply);
+        }
+        Ok(message)
     }
 
     /// The transport will give no more bytes. Call [`next_event`](Self::next_event) first for what
@@ -257,6 +279,12 @@ impl Connection {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.sender.is_finished()
+    }
+
+    /// The sending half, for an adapter that treats it alike joined or split.
+    #[cfg(feature = "std")]
+    pub(crate) const fn sender_mut(&mut self) -> &mut Sender {
+        &mut self.sender
     }
 
     /// The two halves, for a reader and a writer on different threads: plain state machines without

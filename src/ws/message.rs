@@ -119,6 +119,16 @@ impl Message {
         }
     }
 
+    /// What the receiver of this message owes the peer: see [`Event::reply`].
+    #[must_use]
+    pub fn reply(&self) -> Option<Reply<'_>> {
+        match self {
+            Self::Ping(payload) => Some(Reply::Pong(payload)),
+            Self::Close(close) => Some(Reply::Close(close.as_ref().map(|(code, _)| *code))),
+            _ => None,
+        }
+    }
+
     /// Whether this is a text or binary message.
     #[must_use]
     pub const fn is_data(&self) -> bool {

@@ -39,6 +39,8 @@ pub use handshake::Negotiated;
 pub use header::{MAX_CONTROL_LEN, Opcode};
 pub use message::{Event, Message, Reply};
 pub use prepared::Prepared;
+#[cfg(feature = "std")]
+pub(crate) use receiver::Found;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use state::State;

@@ -11,7 +11,7 @@ use super::message::{Event, Message, Reply};
 use super::utf8;
 use crate::inbox::{Inbox, Storage};
 use alloc::borrow::ToOwned;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use core::ops::Range;
 
 /// The receiving half of a connection: a state machine fed from an [`Inbox`].
@@ -65,7 +65,7 @@ pub struct Receiver {
 #[derive(Clone, Copy, Debug)]
 enum Frame {
     Data { fin: bool },
-    Control(Opcode),
+    Control(FoundKind),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,11 +81,29 @@ enum End {
     Failed(ProtocolError),
 }
 
-/// An event as ranges of the inbox.
-enum Found {
-    Message(Kind, Range<usize>),
-    Part(Kind, Range<usize>, bool),
-    Control(Opcode, Range<usize>),
+/// An event as a range of the inbox.
+#[derive(Debug)]
+pub(crate) struct Found {
+    kind: FoundKind,
+    range: Range<usize>,
+}
+
+impl Found {
+    /// Whether its pong would take the place of one that is queued.
+    #[cfg(feature = "std")]
+    pub(crate) const fn is_ping(&self) -> bool {
+        matches!(self.kind, FoundKind::Ping)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum FoundKind {
+    Message(Kind),
+    /// With whether it is the last.
+    Part(Kind, bool),
+    Ping,
+    Pong,
+    Close,
 }
 
 impl Receiver {
@@ -121,37 +139,10 @@ impl Receiver {
         &mut self,
         inbox: &'b mut Inbox<S>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        let Some(found) = self.find(inbox, self.parts)? else { return Ok(None) };
-        let event = match found {
-            Found::Message(Kind::Text, range) => utf8::text(inbox.bytes(range)).map(Event::Text),
-            Found::Message(Kind::Binary, range) => Ok(Event::Binary(inbox.bytes(range))),
-            Found::Part(Kind::Text, range, fin) => match utf8::text(inbox.bytes(range.clone())) {
-                Ok(text) => Ok(Event::TextPart { text, fin }),
-                // What came before the bad byte is delivered before the error, as it would have
-                // been had it come alone.
-                Err(error) => match utf8::valid(inbox.bytes(range)) {
-                    "" => Err(error),
-                    text => {
-                        self.fail(ProtocolError::InvalidUtf8);
-                        Ok(Event::TextPart { text, fin: false })
-                    }
-                },
-            },
-            Found::Part(Kind::Binary, range, fin) => {
-                Ok(Event::BinaryPart { payload: inbox.bytes(range), fin })
-            }
-            Found::Control(Opcode::Ping, range) => Ok(Event::Ping(inbox.bytes(range))),
-            Found::Control(Opcode::Pong, range) => Ok(Event::Pong(inbox.bytes(range))),
-            Found::Control(_, range) => {
-                self.end = Some(End::Closed);
-                return match CloseFrame::parse(inbox.bytes(range)) {
-                    Ok(close) => Ok(Some(Event::Close(close))),
-                    Err(error) => Err(self.fail(error)),
-                };
-            }
-        };
-        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
-        event.map(Some).map_err(|_| self.fail(ProtocolError::InvalidUtf8))
+        match self.find(inbox, true)? {
+            Some(found) => self.event(found, inbox).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// As [`next_event`](Self::next_event), owned. Large binary payloads are split off from the
@@ -163,31 +154,65 @@ impl Receiver {
     ///
     /// As [`next_event`](Self::next_event).
     pub fn next_owned(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<Option<Message>, ProtocolError> {
-        let Some(found) = self.find(inbox, false)? else { return Ok(None) };
-        Ok(Some(match found {
-            Found::Message(Kind::Text, range) | Found::Part(Kind::Text, range, _) => {
-                match utf8::text(inbox.bytes(range)) {
-                    Ok(text) => Message::Text(text.to_owned()),
-                    Err(_) => return Err(self.fail(ProtocolError::InvalidUtf8)),
-                }
-            }
-            Found::Message(Kind::Binary, range) | Found::Part(Kind::Binary, range, _) => {
-                Message::Binary(inbox.take(range))
-            }
-            Found::Control(Opcode::Ping, range) => {
-                Message::Ping(bytes::Bytes::copy_from_slice(inbox.bytes(range)))
-            }
-            Found::Control(Opcode::Pong, range) => {
-                Message::Pong(bytes::Bytes::copy_from_slice(inbox.bytes(range)))
-            }
-            Found::Control(_, range) => {
+        match self.find(inbox, false)? {
+            Some(found) => self.owned(found, inbox).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Cuts what was found out of the inbox: the one place that does.
+    #[inline]
+    pub(crate) fn event<'b, S: Storage>(
+        &mut self,
+        found: Found,
+        inbox: &'b Inbox<S>,
+    ) -> Result<Event<'b>, ProtocolError> {
+        let bytes = inbox.bytes(found.range);
+        let event = match found.kind {
+            FoundKind::Message(Kind::Text) => utf8::text(bytes).map(Event::Text),
+            FoundKind::Message(Kind::Binary) => Ok(Event::Binary(bytes)),
+            FoundKind::Part(Kind::Text, fin) => match utf8::text(bytes) {
+                Ok(text) => Ok(Event::TextPart { text, fin }),
+                // What came before the bad byte is delivered before the error, as it would have
+                // been had it come alone.
+                Err(error) => match utf8::valid(bytes) {
+                    "" => Err(error),
+                    text => {
+                        self.fail(ProtocolError::InvalidUtf8);
+                        Ok(Event::TextPart { text, fin: false })
+                    }
+                },
+            },
+            FoundKind::Part(Kind::Binary, fin) => Ok(Event::BinaryPart { payload: bytes, fin }),
+            FoundKind::Ping => Ok(Event::Ping(bytes)),
+            FoundKind::Pong => Ok(Event::Pong(bytes)),
+            FoundKind::Close => {
                 self.end = Some(End::Closed);
-                match CloseFrame::parse(inbox.bytes(range)) {
-                    Ok(close) => Message::Close(close.map(|close| (close.code, close.reason.to_owned()))),
-                    Err(error) => return Err(self.fail(error)),
-                }
+                return CloseFrame::parse(bytes).map(Event::Close).map_err(|error| self.fail(error));
             }
-        }))
+        };
+        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+        event.map_err(|utf8::InvalidUtf8| self.fail(ProtocolError::InvalidUtf8))
+    }
+
+    /// As [`event`](Self::event), owned.
+    pub(crate) fn owned(
+        &mut self,
+        found: Found,
+        inbox: &mut Inbox<BytesMut>,
+    ) -> Result<Message, ProtocolError> {
+        if let FoundKind::Message(Kind::Binary) = found.kind {
+            return Ok(Message::Binary(inbox.take(found.range)));
+        }
+        Ok(match self.event(found, inbox)? {
+            Event::Text(text) | Event::TextPart { text, .. } => Message::Text(text.to_owned()),
+            Event::Binary(payload) | Event::BinaryPart { payload, .. } => {
+                Message::Binary(Bytes::copy_from_slice(payload))
+            }
+            Event::Ping(payload) => Message::Ping(Bytes::copy_from_slice(payload)),
+            Event::Pong(payload) => Message::Pong(Bytes::copy_from_slice(payload)),
+            Event::Close(close) => Message::Close(close.map(|close| (close.code, close.reason.to_owned()))),
+        })
     }
 
     /// What the peer did wrong, if it did: hand it to the sender with
@@ -218,12 +243,14 @@ impl Receiver {
         error
     }
 
+    /// Finds the next event; in parts, if those are `wanted` and configured.
     #[inline]
-    fn find<S: Storage>(
+    pub(crate) fn find<S: Storage>(
         &mut self,
         inbox: &mut Inbox<S>,
-        parts: bool,
+        wanted: bool,
     ) -> Result<Option<Found>, ProtocolError> {
+        let parts = wanted && self.parts;
         if let Some(end) = self.end {
             // RFC 6455 5.5.1, 7.1.7: nothing is parsed after a close or a failure.
             inbox.clear();
@@ -248,7 +275,7 @@ impl Receiver {
             };
             let found = match frame {
                 Frame::Data { fin } => self.data(inbox, fin, parts),
-                Frame::Control(opcode) => Ok(self.control(inbox, opcode)),
+                Frame::Control(kind) => Ok(self.control(inbox, kind)),
             };
             match found {
                 Ok(None) if self.frame.is_none() => {} // a fragment that ends no message: go on
@@ -335,7 +362,9 @@ impl Receiver {
                 self.size += self.remaining;
                 Frame::Data { fin: header.fin }
             }
-            control => Frame::Control(control),
+            Opcode::Ping => Frame::Control(FoundKind::Ping),
+            Opcode::Pong => Frame::Control(FoundKind::Pong),
+            Opcode::Close => Frame::Control(FoundKind::Close),
         };
         self.frame = Some(frame);
         Ok(Some(frame))
@@ -385,11 +414,8 @@ impl Receiver {
             self.frame = None;
             if fin {
                 self.message = None;
-                return Ok(Some(if parts {
-                    Found::Part(kind, message, true)
-                } else {
-                    Found::Message(kind, message)
-                }));
+                let kind = if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) };
+                return Ok(Some(Found { kind, range: message }));
             }
         } else {
             self.key = self.key.map(|key| rotate(key, n));
@@ -405,17 +431,17 @@ impl Receiver {
                 utf8::check(bytes).map_err(|_| ProtocolError::InvalidUtf8)? as u8
             };
         }
-        let part = message.start..message.end - usize::from(self.unfinished);
-        Ok((parts && !part.is_empty()).then_some(Found::Part(kind, part, false)))
+        let range = message.start..message.end - usize::from(self.unfinished);
+        Ok((parts && !range.is_empty()).then_some(Found { kind: FoundKind::Part(kind, false), range }))
     }
 
     /// Takes a control frame's payload, once it is whole.
     #[inline]
-    fn control<S: Storage>(&mut self, inbox: &mut Inbox<S>, opcode: Opcode) -> Option<Found> {
+    fn control<S: Storage>(&mut self, inbox: &mut Inbox<S>, kind: FoundKind) -> Option<Found> {
         if inbox.unread().len() < self.remaining {
             return None;
         }
         self.frame = None;
-        Some(Found::Control(opcode, inbox.set_aside(self.remaining, self.key)))
+        Some(Found { kind, range: inbox.set_aside(self.remaining, self.key) })
     }
 }

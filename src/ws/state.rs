@@ -88,7 +88,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::{Input::*, State::*, *};
+    use super::{Input::*, State::*};
 
     #[test]
     fn every_pair_is_as_the_table_says() {

@@ -1,5 +1,5 @@
 //! What every table test needs: the escapes of tests/cases, and all the ways to cut input.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 /// Rows of a tab-separated table: comments and the header line left out.
 pub fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
@@ -50,10 +50,7 @@ pub fn unescape(text: &str) -> Vec<u8> {
 pub fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
     assert!(digits.len().is_multiple_of(2), "odd number of hex digits: {text}");
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 /// Lower-case hex.

@@ -1,1 +1,16 @@
-//! The async adapter, over any `AsyncRead + AsyncWrite`.
+//! The async adapter, over any `AsyncRead + AsyncWrite`: a TCP stream, a TLS stream, a pipe.
+//!
+//! An idle connection holds no buffer: it borrows its thread's while it has bytes in hand.
+#![allow(clippy::disallowed_methods)] // this is where the clock is read
+
+mod clock;
+mod handshake;
+mod io;
+mod outlet;
+mod scratch;
+mod split;
+mod websocket;
+
+pub use handshake::{accept, accept_with, client, connect};
+pub use split::{Reader, Writer};
+pub use websocket::WebSocket;

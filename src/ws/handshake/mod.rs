@@ -1,6 +1,91 @@
 //! The opening handshake (RFC 6455 4).
+//!
+//! A handshake reads no socket and keeps no buffer. For people whose HTTP library has parsed the message already, it
+//! works on (name, value) pairs: [`accept`] and [`verify`]. For raw connections, a server reads the request's head with
+//! [`http1::head`](crate::http1::head), looks at the path, and only then calls [`accept_request`]; a [`Client`] makes the
+//! request's bytes of a [`Uri`] and reads the response.
+//!
+//! ```
+//! use pushline::http1::head::Slots;
+//! use pushline::ws::handshake::{Accepted, Rejection, ServerOptions, accept_request};
+//! use pushline::ws::{Config, Connection};
+//!
+//! // What was received so far; the answer, the connection and how many bytes the head took; or `None`: read more.
+//! fn answer(options: &ServerOptions, received: &[u8]) -> Result<Option<(Vec<u8>, Connection, usize)>, Rejection> {
+//!     let mut slots = Slots::new();
+//!     // One reader per request: it is kept while more is read, so that nothing is looked at twice.
+//!     let Some(head) = options.reader().read_request(received, &mut slots)? else { return Ok(None) };
+//!     if head.path() != "/chat" {
+//!         return Err(Rejection::new(404));
+//!     }
+//!     let accepted = accept_request(options, &head)?;
+//!     let connection = Connection::server(accepted.negotiated(), Config::default());
+//!     Ok(Some((accepted.to_bytes(), connection, head.len())))
+//! }
+//!
+//! let request = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+//!     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+//! let (response, _, length) = answer(&ServerOptions::new(), request)?.expect("the head is complete");
+//! assert!(response.starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
+//! assert_eq!(length, request.len());
+//!
+//! let refused = answer(&ServerOptions::new(), b"POST /chat HTTP/1.1\r\nHost: h\r\n\r\n").unwrap_err();
+//! assert_eq!(refused.to_bytes(), b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+//! # Ok::<(), Rejection>(())
+//! ```
+//!
+//! | RFC 6455 | file |
+//! |---|---|
+//! | 3 `ws:` and `wss:` URLs | [`Uri`] in `uri.rs` |
+//! | 4.1 client | [`Client`], [`verify`] in `client.rs` |
+//! | 4.2 server | [`accept`] in `server.rs`; refusals in `rejection.rs` |
+//! | 4.2.2, 11.3 key and accept | [`Key`] in `key.rs` |
+//! | 4.3, 9.1, 11.3 lists | [`fields`] |
+//! | 10.2 Origin | [`OriginPolicy`] in `origin.rs` |
+
+pub mod fields;
+
+mod client;
+mod extension;
+#[cfg(feature = "http")]
+mod http;
+mod key;
+mod origin;
+mod rejection;
+mod server;
+mod uri;
+
+use crate::http1::syntax::trim;
+
+pub use self::client::{Client, ClientError, ClientOptions, Opened, Response, ResponseField, verify};
+#[cfg(feature = "http")]
+pub use self::http::{accept_http, verify_http};
+pub use self::key::{AcceptKey, Key};
+pub use self::origin::OriginPolicy;
+pub use self::rejection::{Refusal, Rejection};
+pub use self::server::{Accepted, NotOffered, Preference, ServerOptions, accept, accept_request};
+pub use self::uri::{InvalidUri, Uri};
 
 /// What the opening handshake has negotiated for the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Negotiated {}
+
+/// A field that may be given once.
+#[derive(Clone, Copy, Default)]
+struct Once<'a> {
+    value: Option<&'a [u8]>,
+    repeated: bool,
+}
+
+impl<'a> Once<'a> {
+    fn set(&mut self, value: &'a [u8]) {
+        self.repeated = self.value.is_some();
+        self.value = Some(trim(value));
+    }
+
+    /// The value, if there is one.
+    fn get<E>(&self, repeated: E) -> Result<Option<&'a [u8]>, E> {
+        if self.repeated { Err(repeated) } else { Ok(self.value) }
+    }
+}

@@ -1,0 +1,51 @@
+//! An echo server on the tokio adapter: `echo_tokio [--listen ADDR]`, default 127.0.0.1:9001.
+
+use pushline::adapter::tokio::accept;
+use pushline::adapter::{Error, Options};
+use pushline::ws::handshake::{OriginPolicy, ServerOptions};
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let mut listen = "127.0.0.1:9001".to_owned();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--listen" => listen = arguments.next().ok_or("--listen ADDR")?,
+            _ => return Err(format!("unknown argument {argument}; usage: echo_tokio [--listen ADDR]").into()),
+        }
+    }
+    let listener = TcpListener::bind(&listen).await?;
+    println!("listening on ws://{}", listener.local_addr()?);
+    // An echo has nothing to protect from a foreign page.
+    let server = Arc::new(ServerOptions::new().origin(OriginPolicy::any()));
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                eprintln!("accept: {error}");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let server = Arc::clone(&server);
+        tokio::spawn(async move {
+            if let Err(error) = serve(stream, &server).await {
+                eprintln!("{peer}: {error}");
+            }
+        });
+    }
+}
+
+async fn serve(stream: TcpStream, server: &ServerOptions) -> Result<(), Error> {
+    stream.set_nodelay(true)?;
+    let mut socket = accept(stream, server, &Options::new()).await?;
+    while let Some(message) = socket.next().await {
+        let message = message?;
+        if message.is_data() {
+            socket.send(message).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! The operating system's randomness.
+
+/// Sixteen bytes that nobody can foresee, for the key of one opening handshake (RFC 6455 4.1, 10.3).
+///
+/// # Errors
+///
+/// The operating system has no randomness to give.
+///
+/// ```
+/// use pushline::ws::handshake::{Client, ClientOptions, Uri};
+///
+/// let uri = Uri::parse("ws://example.com/chat")?;
+/// let client = Client::new(ClientOptions::new(), &uri, pushline::adapter::nonce()?);
+/// # let _ = client;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn nonce() -> std::io::Result<[u8; 16]> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce)?;
+    Ok(nonce)
+}

@@ -1,0 +1,202 @@
+//! The opening handshake over a stream, both roles.
+
+use super::super::{Error, HandshakeError, Options, TimedOut, nonce};
+use super::websocket::WebSocket;
+use super::{io, scratch};
+use crate::http1::head::{RequestHead, Slots};
+use crate::inbox::Inbox;
+use crate::ws::Connection;
+use crate::ws::handshake::{Accepted, Client, ClientOptions, Rejection, ServerOptions, Uri, accept_request};
+use crate::ws::mask::OsKeys;
+use bytes::BytesMut;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use std::vec::Vec;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Accepts a WebSocket on a stream on which nothing was read yet.
+///
+/// A request that cannot be accepted is answered with its status and the stream is closed.
+///
+/// # Errors
+///
+/// [`Error::Rejected`] with what was answered, [`Error::TimedOut`] after
+/// [`Options::handshake_timeout`] (answered with 408), [`Error::Io`].
+///
+/// ```no_run
+/// use pushline::adapter::{Options, tokio::accept};
+/// use pushline::ws::handshake::ServerOptions;
+///
+/// # async fn serve() -> Result<(), pushline::adapter::Error> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;
+/// let (stream, _) = listener.accept().await?;
+/// let mut socket = accept(stream, &ServerOptions::new(), &Options::new()).await?;
+/// while let Some(message) = socket.next().await {
+///     println!("{:?}", message?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub async fn accept<S>(stream: S, server: &ServerOptions, options: &Options) -> Result<WebSocket<S>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    accept_with(stream, server, options, |_, _| Ok(())).await
+}
+
+/// As [`accept`], with a say: `decide` sees the request and what would be answered. It may select a
+/// subprotocol, add fields, or refuse, say with 404 for another path.
+///
+/// # Errors
+///
+/// As [`accept`].
+pub async fn accept_with<S>(
+    mut stream: S,
+    server: &ServerOptions,
+    options: &Options,
+    decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+) -> Result<WebSocket<S>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut inbox = Inbox::owning(options.read_size);
+    let answer =
+        timeout(options.handshake_timeout, read_request(&mut stream, &mut inbox, server, decide)).await;
+    let (connection, response) = match answer {
+        Ok(Ok((negotiated, response))) => (Connection::server(negotiated, options.config), response),
+        Ok(Err(Error::Rejected(rejection))) => {
+            refuse(&mut stream, &rejection, options).await;
+            return Err(Error::Rejected(rejection));
+        }
+        Ok(Err(error)) => return Err(error),
+        Err(_) => {
+            refuse(&mut stream, &Rejection::new(408), options).await;
+            return Err(Error::TimedOut(TimedOut::Handshake));
+        }
+    };
+    within(options, stream.write_all(&response)).await?;
+    Ok(WebSocket::with_inbox(stream, connection, inbox, options))
+}
+
+/// Connects to a `ws:` URL over TCP. For `wss:`, hand a TLS stream to [`client`].
+///
+/// # Errors
+///
+/// [`Error::InvalidUri`], [`Error::Handshake`] with the response if it was not a 101 (a redirect is
+/// not followed), [`Error::TimedOut`] after [`Options::handshake_timeout`], [`Error::Io`].
+///
+/// ```no_run
+/// use pushline::adapter::{Options, tokio::connect};
+/// use pushline::ws::handshake::ClientOptions;
+///
+/// # async fn talk() -> Result<(), pushline::adapter::Error> {
+/// let mut socket = connect("ws://127.0.0.1:9001/", ClientOptions::new(), &Options::new()).await?;
+/// socket.send("Hello").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn connect(
+    url: &str,
+    client_options: ClientOptions,
+    options: &Options,
+) -> Result<WebSocket<TcpStream>, Error> {
+    let uri = Uri::parse(url)?;
+    if uri.is_secure() {
+        return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "wss needs a TLS stream").into());
+    }
+    let host = uri.host().trim_start_matches('[').trim_end_matches(']');
+    let stream = within(options, TcpStream::connect((host, uri.port()))).await?;
+    stream.set_nodelay(true)?;
+    client(stream, &uri, client_options, options).await
+}
+
+/// Does the client's handshake on a stream that is connected already.
+///
+/// # Errors
+///
+/// As [`connect`].
+pub async fn client<S>(
+    mut stream: S,
+    uri: &Uri,
+    client_options: ClientOptions,
+    options: &Options,
+) -> Result<WebSocket<S>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut client = Client::new(client_options, uri, nonce()?);
+    let mut inbox = Inbox::owning(options.read_size);
+    let opened = timeout(options.handshake_timeout, async {
+        stream.write_all(client.request()).await?;
+        loop {
+            match client.receive(inbox.unread()) {
+                Ok(Some(opened)) => return Ok(opened),
+                Ok(None) => {}
+                Err(error) => return Err(HandshakeError::new(error, &client, inbox.unread()).into()),
+            }
+            if read(&mut stream, &mut inbox).await? == 0 {
+                return Err(HandshakeError::new(client.receive_eof(), &client, inbox.unread()).into());
+            }
+        }
+    });
+    let opened = opened.await.unwrap_or(Err(Error::TimedOut(TimedOut::Handshake)))?;
+    inbox.consume(opened.length);
+    let connection = Connection::client(opened.negotiated, options.config, OsKeys);
+    let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
+    socket.subprotocol = opened.subprotocol;
+    Ok(socket)
+}
+
+async fn read_request<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    inbox: &mut Inbox<BytesMut>,
+    server: &ServerOptions,
+    decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+) -> Result<(crate::ws::Negotiated, Vec<u8>), Error> {
+    let mut reader = server.reader();
+    loop {
+        let mut slots = Slots::new();
+        if let Some(head) = reader.read_request(inbox.unread(), &mut slots).map_err(Rejection::from)? {
+            let mut accepted = accept_request(server, &head)?;
+            decide(&head, &mut accepted)?;
+            let (negotiated, response, length) = (accepted.negotiated(), accepted.to_bytes(), head.len());
+            inbox.consume(length);
+            return Ok((negotiated, response));
+        }
+        if read(stream, inbox).await? == 0 {
+            return Err(Error::Aborted);
+        }
+    }
+}
+
+async fn read<S: AsyncRead + Unpin>(stream: &mut S, inbox: &mut Inbox<BytesMut>) -> Result<usize, Error> {
+    poll_fn(|cx| {
+        scratch::lend_to_inbox(inbox);
+        let read = io::poll_read(stream, inbox, cx);
+        if read.is_pending() {
+            scratch::take_from_inbox(inbox);
+        }
+        read.map_err(Error::Io)
+    })
+    .await
+}
+
+/// Answers with a refusal and closes, within the close timeout; the error is reported anyway.
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, rejection: &Rejection, options: &Options) {
+    let answer = async {
+        stream.write_all(&rejection.to_bytes()).await?;
+        poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await?;
+        poll_fn(|cx| io::poll_drain(stream, cx)).await;
+        Ok::<(), std::io::Error>(())
+    };
+    let _ = timeout(options.close_timeout, answer).await;
+}
+
+async fn within<T>(options: &Options, work: impl Future<Output = std::io::Result<T>>) -> Result<T, Error> {
+    match timeout(options.handshake_timeout, work).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(Error::TimedOut(TimedOut::Handshake)),
+    }
+}

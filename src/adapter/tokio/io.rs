@@ -1,0 +1,75 @@
+//! Moving bytes: a queue to a stream, a stream to an inbox.
+
+use crate::inbox::{Inbox, Storage};
+use crate::outgoing::Outgoing;
+use bytes::Buf;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::io::{self, IoSlice};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The most pieces handed to one vectored write.
+const PIECES: usize = 32;
+
+/// Writes until the queue is empty: one call of the operating system, if it takes all.
+pub(super) fn poll_flush<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    outgoing: &mut Outgoing,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if outgoing.is_empty() {
+        return Poll::Ready(Ok(()));
+    }
+    while !outgoing.is_empty() {
+        ready!(poll_write(stream, outgoing, cx))?;
+    }
+    Pin::new(stream).poll_flush(cx)
+}
+
+/// Writes once.
+pub(super) fn poll_write<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    outgoing: &mut Outgoing,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let chunk = outgoing.chunk();
+    let written = if chunk.len() == outgoing.len() || !stream.is_write_vectored() {
+        Pin::new(stream).poll_write(cx, chunk)
+    } else {
+        let mut pieces = [IoSlice::new(&[]); PIECES];
+        let count = outgoing.chunks_vectored(&mut pieces);
+        Pin::new(stream).poll_write_vectored(cx, &pieces[..count])
+    };
+    let n = ready!(written)?;
+    if n == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    }
+    outgoing.advance(n);
+    Poll::Ready(Ok(()))
+}
+
+/// Reads once; 0 at the end of the stream.
+pub(super) fn poll_read<R: AsyncRead + Unpin, S: Storage>(
+    stream: &mut R,
+    inbox: &mut Inbox<S>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(inbox.space());
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    let n = buffer.filled().len();
+    inbox.filled(n);
+    Poll::Ready(Ok(n))
+}
+
+/// Reads and drops until the end of the stream: closing with bytes unread would make the operating
+/// system reset the connection, and the peer lose our last ones.
+pub(super) fn poll_drain<R: AsyncRead + Unpin>(stream: &mut R, cx: &mut Context<'_>) -> Poll<()> {
+    let mut bytes = [0; 2048];
+    loop {
+        let mut buffer = ReadBuf::new(&mut bytes);
+        match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer)) {
+            Ok(()) if !buffer.filled().is_empty() => {}
+            _ => return Poll::Ready(()),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Memory that belongs to the thread: a connection borrows it while it has something in it, so an
+//! idle one holds no buffer.
+
+use crate::inbox::Inbox;
+use crate::outgoing::{Buffers, Outgoing};
+use bytes::BytesMut;
+use core::cell::Cell;
+
+std::thread_local! {
+    static RECEIVING: Cell<BytesMut> = Cell::new(BytesMut::new());
+    static SENDING: Cell<Buffers> = const { Cell::new(Buffers::new()) };
+}
+
+/// Memory above this goes back to the allocator instead of being kept by the thread.
+const LARGEST_KEPT: usize = 256 * 1024;
+
+/// Gives an inbox without memory that of the thread, if it is at hand.
+#[inline]
+pub(super) fn lend_to_inbox(inbox: &mut Inbox<BytesMut>) {
+    if inbox.capacity() == 0 {
+        inbox.set_memory(RECEIVING.try_with(Cell::take).unwrap_or_default());
+    }
+}
+
+/// Takes an inbox's memory back before its connection waits. What is held of a partial frame moves
+/// to memory of its own size, unless it is so much that the connection had better keep all.
+#[inline]
+pub(super) fn take_from_inbox(inbox: &mut Inbox<BytesMut>) {
+    if inbox.capacity() == 0 || inbox.held() > inbox.capacity() / 4 {
+        return;
+    }
+    let memory = inbox.take_memory();
+    if memory.len() <= LARGEST_KEPT {
+        let _ = RECEIVING.try_with(|kept| kept.set(memory));
+    }
+}
+
+/// Gives an outgoing queue without memory that of the thread, if it is at hand.
+#[inline]
+pub(super) fn lend_to_outgoing(outgoing: &mut Outgoing) {
+    if !outgoing.has_memory() {
+        outgoing.set_memory(SENDING.try_with(Cell::take).unwrap_or_default());
+    }
+}
+
+/// Takes the memory of an empty outgoing queue back before its connection waits.
+#[inline]
+pub(super) fn take_from_outgoing(outgoing: &mut Outgoing) {
+    if outgoing.is_empty() && outgoing.has_memory() {
+        let memory = outgoing.take_memory();
+        if memory.capacity() <= LARGEST_KEPT {
+            let _ = SENDING.try_with(|kept| kept.set(memory));
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The character classes that every HTTP field shares: tokens, field values, optional whitespace (RFC 9110 5.5, 5.6).
+
+/// RFC 9110 5.6.2: the bytes a token is made of.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
+/// Whether `byte` may stand in a token (RFC 9110 5.6.2).
+#[must_use]
+pub const fn is_token_byte(byte: u8) -> bool {
+    TOKEN[byte as usize]
+}
+
+/// Whether `bytes` is a token: at least one byte, each of them a `tchar` (RFC 9110 5.6.2).
+///
+/// ```
+/// use pushline::http1::syntax::is_token;
+/// assert!(is_token(b"permessage-deflate"));
+/// assert!(!is_token(b"") && !is_token(b"a b") && !is_token(b"a,b"));
+/// ```
+#[must_use]
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
+}
+
+/// Whether `bytes` may be sent as a field value: no control byte but the tab (RFC 9110 5.5), so that neither a
+/// line end nor a NUL can be smuggled in.
+///
+/// ```
+/// use pushline::http1::syntax::is_field_value;
+/// assert!(is_field_value(b"text/html; charset=utf-8"));
+/// assert!(!is_field_value(b"a\r\nSet-Cookie: b") && !is_field_value(b"a\0b"));
+/// ```
+#[must_use]
+pub fn is_field_value(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+}
+
+/// `bytes` without optional whitespace (SP, HTAB) at either end (RFC 9110 5.6.3).
+///
+/// ```
+/// assert_eq!(pushline::http1::syntax::trim(b" \t a b\t"), b"a b");
+/// ```
+#[must_use]
+pub fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Whether a field name is `known`, ignoring case (RFC 9110 5.1); fastest if it is written in the same way.
+///
+/// ```
+/// assert!(pushline::http1::syntax::is_name("content-length", "Content-Length"));
+/// ```
+#[must_use]
+pub fn is_name(name: &str, known: &str) -> bool {
+    name == known || name.eq_ignore_ascii_case(known)
+}
+
+/// The elements of a comma-separated list, each without surrounding whitespace (RFC 9110 5.6.1). Empty elements
+/// are handed out too: most lists ignore them, some refuse them. Not for lists whose elements may be quoted.
+///
+/// ```
+/// let elements: Vec<_> = pushline::http1::syntax::elements(b"keep-alive,, Upgrade").collect();
+/// assert_eq!(elements, [&b"keep-alive"[..], b"", b"Upgrade"]);
+/// ```
+pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(trim)
+}
+
+/// Whether a comma-separated list has the element `token`, ignoring case.
+///
+/// ```
+/// use pushline::http1::syntax::contains_token;
+/// assert!(contains_token(b"keep-alive, UPGRADE", "upgrade"));
+/// assert!(!contains_token(b"not-upgrade", "upgrade"));
+/// ```
+#[must_use]
+pub fn contains_token(value: &[u8], token: &str) -> bool {
+    // The whole list is this one element in nearly every message.
+    value == token.as_bytes()
+        || value.eq_ignore_ascii_case(token.as_bytes())
+        || elements(value).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+}

@@ -1,0 +1,447 @@
+//! The server's side: a request checked rule by rule, and the 101 that accepts it (RFC 6455 4.2).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::extension::Supported;
+use super::fields::{ListError, check_subprotocols, extensions, is_reserved, subprotocols};
+use super::key::{AcceptKey, Key};
+use super::origin::OriginPolicy;
+use super::rejection::{Refusal, Rejection};
+use super::{Negotiated, Once};
+use crate::http1::authority::Authority;
+use crate::http1::head::{FieldLines, HeadError, InvalidField, Limits, Reader, RequestHead, Version};
+use crate::http1::syntax::{contains_token, is_name, trim};
+
+/// Whose order decides when both sides know several of the same subprotocols.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Preference {
+    /// The first of the server's list that the client offers.
+    #[default]
+    Server,
+    /// The first of the client's offer that the server has.
+    Client,
+}
+
+/// What a server accepts, the same for all its connections.
+///
+/// ```
+/// use pushline::ws::handshake::{OriginPolicy, ServerOptions};
+///
+/// let options = ServerOptions::new()
+///     .subprotocols(["superchat", "chat"])?
+///     .origin(OriginPolicy::list(["https://app.example"]))
+///     .field("Server", "chat")?;
+/// # let _ = options;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ServerOptions {
+    subprotocols: Vec<String>,
+    preference: Preference,
+    origin: OriginPolicy,
+    extensions: Supported,
+    fields: FieldLines,
+    limits: Limits,
+}
+
+impl ServerOptions {
+    /// No subprotocols, pages of the [same host](OriginPolicy::same_host), no extensions, heads of at most 16 KiB.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The subprotocols that the server speaks, the best first. Default: none.
+    ///
+    /// # Errors
+    ///
+    /// [`ListError`] for a name that is not a token, a name given twice, or too many.
+    pub fn subprotocols<N: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<Self, ListError> {
+        self.subprotocols = check_subprotocols(names)?;
+        Ok(self)
+    }
+
+    /// Whose order of subprotocols decides. Default: the server's.
+    pub fn preference(mut self, preference: Preference) -> Self {
+        self.preference = preference;
+        self
+    }
+
+    /// Which pages may connect. Default: those of the [same host](OriginPolicy::same_host); without a policy, any page
+    /// could use the service in the name of its visitors.
+    pub fn origin(mut self, policy: OriginPolicy) -> Self {
+        self.origin = policy;
+        self
+    }
+
+    /// A field to be added to each 101.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidField`] if it is malformed or the handshake's own.
+    pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidField> {
+        push_field(&mut self.fields, name, value.as_ref())?;
+        Ok(self)
+    }
+
+    /// How large a request's head may be: for [`reader`](Self::reader). Default: 16 KiB, 8 KiB a line.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// A reader for the request's head, with these [`limits`](Self::limits).
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.limits)
+    }
+}
+
+/// Checks a request whose head an HTTP server has already parsed: its method and its fields, as (name, value) pairs.
+///
+/// That server has to have made sure of what the fields do not say: the version is HTTP/1.1, the target is a path or an
+/// absolute URL. [`accept_request`] does so for heads that this crate has read.
+///
+/// # Errors
+///
+/// A [`Rejection`] with the status that RFC 6455 4.2 asks for.
+///
+/// ```
+/// use pushline::ws::handshake::{ServerOptions, accept};
+///
+/// let options = ServerOptions::new();
+/// let accepted = accept(&options, "GET", [
+///     ("host", &b"server.example.com"[..]),
+///     ("upgrade", b"websocket"),
+///     ("connection", b"keep-alive, Upgrade"),
+///     ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+///     ("sec-websocket-version", b"13"),
+/// ])?;
+/// assert_eq!(accepted.accept_key().as_str(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+///
+/// let refused = accept(&options, "POST", []).unwrap_err();
+/// assert_eq!(refused.status(), 405);
+/// # Ok::<(), pushline::ws::handshake::Rejection>(())
+/// ```
+pub fn accept<'a>(
+    options: &'a ServerOptions,
+    method: &str,
+    fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Result<Accepted<'a>, Rejection> {
+    evaluate(options, method, None, fields)
+}
+
+/// Checks a request whose head was read by a [`Reader`]: see the [module's example](super).
+///
+/// # Errors
+///
+/// A [`Rejection`] with the status that RFC 6455 4.2 asks for.
+pub fn accept_request<'a>(
+    options: &'a ServerOptions,
+    head: &RequestHead<'_, 'a>,
+) -> Result<Accepted<'a>, Rejection> {
+    // RFC 6455 4.2.1 (1): at least HTTP/1.1.
+    if head.version() < Version::Http11 {
+        return Err(HeadError::UnsupportedHttpVersion.into());
+    }
+    evaluate(options, head.method(), head.authority(), head.fields())
+}
+
+/// As [`accept`], for a target in absolute form: its authority takes the place of Host (RFC 9112 3.2.2).
+#[cfg(feature = "http")]
+pub(super) fn accept_at<'a>(
+    options: &'a ServerOptions,
+    method: &str,
+    authority: Option<Authority<'a>>,
+    fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Result<Accepted<'a>, Rejection> {
+    evaluate(options, method, authority, fields)
+}
+
+/// What the fields of a request say, gathered in one pass.
+#[derive(Default)]
+struct Request<'a> {
+    host: Once<'a>,
+    origin: Once<'a>,
+    version: Once<'a>,
+    key: Once<'a>,
+    upgrade: bool,
+    connection: bool,
+    body: bool,
+    subprotocols: Vec<&'a str>,
+    bad_subprotocols: Option<ListError>,
+    extension: Option<(Negotiated, String)>,
+    bad_extensions: Option<ListError>,
+}
+
+impl<'a> Request<'a> {
+    fn gather(options: &ServerOptions, fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut request = Self::default();
+        for (name, value) in fields {
+            let is = |known| is_name(name, known);
+            match name.len() {
+                4 if is("Host") => request.host.set(value),
+                6 if is("Origin") => request.origin.set(value),
+                // RFC 6455 4.2.1 (3), (4): both are lists, on one line or several.
+                7 if is("Upgrade") => request.upgrade |= contains_token(value, "websocket"),
+                10 if is("Connection") => request.connection |= contains_token(value, "Upgrade"),
+                14 if is("Content-Length") => request.body |= trim(value) != b"0",
+                17 if is("Transfer-Encoding") => request.body = true,
+                17 if is("Sec-WebSocket-Key") => request.key.set(value),
+                21 if is("Sec-WebSocket-Version") => request.version.set(value),
+                22 if is("Sec-WebSocket-Protocol") => {
+                    let read = subprotocols(value, &mut request.subprotocols);
+                    request.bad_subprotocols = request.bad_subprotocols.or(read.err());
+                }
+                24 if is("Sec-WebSocket-Extensions") => request.read_extensions(options, value),
+                _ => {}
+            }
+        }
+        request
+    }
+
+    /// RFC 6455 9.1: several lines are one list, and a malformed one fails the handshake. An offer that is merely not
+    /// acceptable is passed over.
+    fn read_extensions(&mut self, options: &ServerOptions, value: &'a [u8]) {
+        let fault = extensions(value)
+            .find_map(|offer| offer.err().filter(|error| *error != ListError::ValueNotToken));
+        if fault.is_some() {
+            self.bad_extensions = self.bad_extensions.or(fault);
+        } else if self.extension.is_none() {
+            self.extension = options.extensions.choose(extensions(value));
+        }
+    }
+}
+
+/// The rules, in the order in which they are reported. `authority` is whom the request is for, if that is known.
+fn evaluate<'a>(
+    options: &'a ServerOptions,
+    method: &str,
+    authority: Option<Authority<'a>>,
+    fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Result<Accepted<'a>, Rejection> {
+    // RFC 6455 4.2.1 (1).
+    if method != "GET" {
+        return Err(Refusal::MethodNotAllowed.into());
+    }
+    let request = Request::gather(options, fields);
+    // RFC 6455 4.2.1 (2), RFC 9112 3.2.
+    let host = request.host.get(HeadError::DuplicateHost)?;
+    let host = host.ok_or(HeadError::MissingHost)?;
+    let authority = match authority {
+        Some(authority) => authority,
+        None => Authority::parse(host).ok_or(HeadError::BadHost)?,
+    };
+    // RFC 9112 6.3: a body would lie where the first frame is expected.
+    if request.body {
+        return Err(Refusal::BodyAnnounced.into());
+    }
+    // RFC 6455 4.2.1 (3), (4).
+    if !request.upgrade {
+        return Err(Refusal::NotWebSocket.into());
+    }
+    if !request.connection {
+        return Err(Refusal::NotUpgrade.into());
+    }
+    // RFC 6455 4.2.1 (6), 4.4: one version, and it is 13.
+    let version = request.version.get(Refusal::BadWebSocketVersion)?;
+    match version.ok_or(Refusal::UnsupportedWebSocketVersion)? {
+        b"13" => {}
+        several if several.contains(&b',') => return Err(Refusal::BadWebSocketVersion.into()),
+        _ => return Err(Refusal::UnsupportedWebSocketVersion.into()),
+    }
+    // RFC 6455 4.2.1 (5), 11.3.1.
+    let key = request.key.get(Refusal::DuplicateKey)?.ok_or(Refusal::MissingKey)?;
+    let key = Key::parse(key).ok_or(Refusal::BadKey)?;
+    // RFC 6455 4.2.2, 10.2.
+    let origin = request.origin.get(Refusal::DuplicateOrigin)?;
+    if !options.origin.allows(origin, Some(authority)) {
+        return Err(Refusal::OriginNotAllowed.into());
+    }
+    // RFC 6455 4.1 (10), 9.1.
+    if let Some(error) = request.bad_subprotocols {
+        return Err(Refusal::BadSubprotocols(error).into());
+    }
+    if let Some(error) = request.bad_extensions {
+        return Err(Refusal::BadExtensions(error).into());
+    }
+    let (negotiated, extension) = request.extension.unzip();
+    Ok(Accepted {
+        accept_key: key.accept(),
+        subprotocol: options.choose_subprotocol(&request.subprotocols),
+        offered: request.subprotocols,
+        negotiated: negotiated.unwrap_or_default(),
+        extension,
+        options,
+        added: FieldLines::new(),
+    })
+}
+
+impl ServerOptions {
+    /// RFC 6455 4.2.2 (5.5): one of the offered names or none.
+    fn choose_subprotocol<'a>(&self, offered: &[&'a str]) -> Option<&'a str> {
+        let known = |name: &&str| self.subprotocols.iter().any(|known| known == name);
+        match self.preference {
+            Preference::Client => offered.iter().copied().find(known),
+            Preference::Server => {
+                self.subprotocols.iter().find_map(|known| offered.iter().copied().find(|name| name == known))
+            }
+        }
+    }
+}
+
+/// A request that may be accepted: the 101 that does so, and what was agreed in it.
+///
+/// ```
+/// use pushline::ws::handshake::{ServerOptions, accept};
+///
+/// let options = ServerOptions::new();
+/// let mut accepted = accept(&options, "GET", [
+///     ("Host", &b"server.example.com"[..]),
+///     ("Upgrade", b"websocket"),
+///     ("Connection", b"Upgrade"),
+///     ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+///     ("Sec-WebSocket-Version", b"13"),
+///     ("Sec-WebSocket-Protocol", b"v1, v2"),
+/// ])?;
+/// assert_eq!(accepted.offered_subprotocols(), ["v1", "v2"]);
+/// accepted.select_subprotocol(Some("v2")).unwrap();
+/// accepted.add_field("Set-Cookie", "a=b").unwrap();
+/// assert_eq!(
+///     accepted.to_bytes(),
+///     b"HTTP/1.1 101 Switching Protocols\r\n\
+///       Upgrade: websocket\r\n\
+///       Connection: Upgrade\r\n\
+///       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+///       Sec-WebSocket-Protocol: v2\r\n\
+///       Set-Cookie: a=b\r\n\r\n"
+/// );
+/// # Ok::<(), pushline::ws::handshake::Rejection>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Accepted<'a> {
+    accept_key: AcceptKey,
+    subprotocol: Option<&'a str>,
+    offered: Vec<&'a str>,
+    negotiated: Negotiated,
+    /// The value of Sec-WebSocket-Extensions.
+    extension: Option<String>,
+    options: &'a ServerOptions,
+    added: FieldLines,
+}
+
+impl<'a> Accepted<'a> {
+    /// The proof that the key was understood.
+    #[must_use]
+    pub fn accept_key(&self) -> AcceptKey {
+        self.accept_key
+    }
+
+    /// The subprotocol that the response selects.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&'a str> {
+        self.subprotocol
+    }
+
+    /// The subprotocols that the client offers, its favourite first.
+    #[must_use]
+    pub fn offered_subprotocols(&self) -> &[&'a str] {
+        &self.offered
+    }
+
+    /// Selects another of the offered subprotocols, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOffered`] if the client did not offer it (RFC 6455 4.2.2); nothing is changed then.
+    pub fn select_subprotocol(&mut self, name: Option<&str>) -> Result<(), NotOffered> {
+        self.subprotocol = match name {
+            None => None,
+            Some(name) => {
+                Some(self.offered.iter().copied().find(|offered| *offered == name).ok_or(NotOffered)?)
+            }
+        };
+        Ok(())
+    }
+
+    /// Adds a field to the response.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidField`] if it is malformed or the handshake's own; nothing is added then.
+    pub fn add_field(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidField> {
+        push_field(&mut self.added, name, value.as_ref())
+    }
+
+    /// What the connection needs to know.
+    pub fn negotiated(&self) -> Negotiated {
+        self.negotiated
+    }
+
+    /// The fields of the response, for a caller whose HTTP server writes it; the status is 101.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        // RFC 6455 4.2.2 (5).
+        let required = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", self.accept_key.as_str()),
+        ];
+        let own = required.into_iter().chain(self.chosen());
+        own.map(|(name, value)| (name, value.as_bytes()))
+            .chain(self.options.fields.iter())
+            .chain(self.added.iter())
+    }
+
+    /// RFC 6455 4.2.2 (5.5), (5.6): left out if nothing was chosen.
+    fn chosen(&self) -> impl Iterator<Item = (&str, &str)> {
+        let subprotocol = self.subprotocol.map(|name| ("Sec-WebSocket-Protocol", name));
+        let extension = self.extension.as_deref().map(|value| ("Sec-WebSocket-Extensions", value));
+        subprotocol.into_iter().chain(extension)
+    }
+
+    /// Appends the response's head to `out`. The first frame may follow it at once.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+        put(&[
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+            self.accept_key.as_bytes(),
+            b"\r\n",
+        ]);
+        for (name, value) in self.chosen() {
+            put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
+        put(&[self.options.fields.as_bytes(), self.added.as_bytes(), b"\r\n"]);
+    }
+
+    /// The response's head.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(160);
+        self.write_to(&mut out);
+        out
+    }
+}
+
+/// The subprotocol was not offered by the client: the response must not name it (RFC 6455 4.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NotOffered;
+
+impl core::fmt::Display for NotOffered {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the client did not offer this subprotocol")
+    }
+}
+
+impl core::error::Error for NotOffered {}
+
+fn push_field(lines: &mut FieldLines, name: &str, value: &[u8]) -> Result<(), InvalidField> {
+    if is_reserved(name) {
+        return Err(InvalidField::Reserved);
+    }
+    lines.push(name, value)
+}

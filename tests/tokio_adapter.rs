@@ -1,0 +1,461 @@
+//! The tokio adapter over an instrumented transport: one write per read, times, both halves, and
+//! futures dropped at every await.
+
+use bytes::Bytes;
+use pushline::adapter::tokio::WebSocket;
+use pushline::adapter::{Error, Options, TimedOut};
+use pushline::ws::{
+    CloseCode, Config, Connection, Event, Message, Negotiated, Prepared, ProtocolError, State,
+};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::time::Instant;
+
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+fn server<S>(stream: S, options: &Options) -> WebSocket<S> {
+    WebSocket::new(stream, Connection::server(Negotiated::default(), Config::new()), &[], options)
+}
+
+fn client<S>(stream: S, options: &Options) -> WebSocket<S> {
+    WebSocket::new(stream, Connection::client(Negotiated::default(), Config::new(), || KEY), &[], options)
+}
+
+fn pair(options: &Options) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
+    let (a, b) = duplex(64 * 1024);
+    (client(a, options), server(b, options))
+}
+
+/// A client's frames.
+fn frames(messages: &[&str]) -> Vec<u8> {
+    let mut connection = Connection::client(Negotiated::default(), Config::new(), || KEY);
+    for message in messages {
+        connection.send_text(message).unwrap();
+    }
+    let outgoing = connection.outgoing();
+    let len = outgoing.len();
+    bytes::Buf::copy_to_bytes(outgoing, len).to_vec()
+}
+
+/// A transport of scripted reads that counts its calls, and is not ready every other time.
+#[derive(Default)]
+struct Script {
+    reads: VecDeque<Vec<u8>>,
+    written: Vec<u8>,
+    calls: Vec<&'static str>,
+    /// Whether every other call of each kind says `Pending`.
+    stutter: bool,
+    /// Which calls said so last.
+    stuttered: Vec<&'static str>,
+    longest_write: usize,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone)]
+struct Scripted(Arc<Mutex<Script>>);
+
+impl Scripted {
+    fn new(reads: Vec<Vec<u8>>, stutter: bool, longest_write: usize) -> Self {
+        let script = Script { reads: reads.into(), stutter, longest_write, ..Script::default() };
+        Self(Arc::new(Mutex::new(script)))
+    }
+
+    fn call<T>(
+        &self,
+        cx: &mut Context<'_>,
+        name: &'static str,
+        work: impl FnOnce(&mut Script) -> Option<T>,
+    ) -> Poll<T> {
+        let mut script = self.0.lock().unwrap();
+        if script.stutter {
+            match script.stuttered.iter().position(|stuttered| *stuttered == name) {
+                Some(at) => drop(script.stuttered.remove(at)),
+                None => {
+                    script.stuttered.push(name);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+        match work(&mut script) {
+            Some(done) => {
+                script.calls.push(name);
+                Poll::Ready(done)
+            }
+            None => {
+                script.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl AsyncRead for Scripted {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.call(cx, "read", |script| {
+            let mut read = script.reads.pop_front()?;
+            if read.is_empty() {
+                script.reads.push_front(Vec::new()); // the end of a stream stays
+            }
+            let rest = read.split_off(read.len().min(buffer.remaining()));
+            buffer.put_slice(&read);
+            if !rest.is_empty() {
+                script.reads.push_front(rest);
+            }
+            Some(Ok(()))
+        })
+    }
+}
+
+impl AsyncWrite for Scripted {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.call(cx, "write", |script| {
+            let n = bytes.len().min(script.longest_write);
+            script.written.extend_from_slice(&bytes[..n]);
+            Some(Ok(n))
+        })
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        self.poll_write(cx, &bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.call(cx, "shutdown", |_| Some(Ok(())))
+    }
+}
+
+#[tokio::test]
+async fn all_that_one_read_causes_leaves_in_one_write() {
+    let messages: Vec<String> = (0..16).map(|n| format!("message {n} of thirty-two bytes....")).collect();
+    let texts: Vec<&str> = messages.iter().map(String::as_str).collect();
+    let script = Scripted::new(vec![frames(&texts), frames(&texts[..3]), vec![]], false, usize::MAX);
+    let mut socket = server(script.clone(), &Options::new());
+    let mut echoed = 0;
+    while let Some(Ok(message)) = socket.next().await {
+        socket.send(message).await.unwrap();
+        echoed += 1;
+    }
+    assert_eq!(echoed, 19);
+    let calls = script.0.lock().unwrap().calls.clone();
+    assert_eq!(calls, ["read", "write", "read", "write", "read"]);
+}
+
+#[tokio::test]
+async fn a_send_outside_of_a_batch_writes_at_once() {
+    let script = Scripted::new(vec![], false, usize::MAX);
+    let mut socket = server(script.clone(), &Options::new());
+    socket.send("Hello").await.unwrap();
+    assert_eq!(script.0.lock().unwrap().written, b"\x81\x05Hello");
+}
+
+#[tokio::test]
+async fn each_of_ten_pings_in_one_read_is_answered() {
+    let mut pings = Vec::new();
+    for n in 0..10 {
+        pings.extend([0x89, 0x81, 0, 0, 0, 0, n]);
+    }
+    let script = Scripted::new(vec![pings, vec![]], false, usize::MAX);
+    let mut socket = server(script.clone(), &Options::new());
+    while let Some(Ok(_)) = socket.next().await {}
+    let expected: Vec<u8> = (0..10).flat_map(|n| [0x8a, 1, n]).collect();
+    assert_eq!(script.0.lock().unwrap().written, expected);
+}
+
+#[tokio::test]
+async fn large_messages_cross_in_both_directions_and_all_kinds() {
+    let (mut client, mut server) = pair(&Options::new());
+    let large = "x".repeat(300_000);
+    let payload = Bytes::from(vec![7; 500_000]);
+    let sending = async {
+        client.send(large.as_str()).await.unwrap();
+        client.send(payload.clone()).await.unwrap();
+        client.ping(b"p").await.unwrap();
+        client.send_prepared(&Prepared::text("prepared")).await.unwrap();
+        client.close(4000, "bye").await.unwrap();
+        client
+    };
+    let receiving = async {
+        let mut received = Vec::new();
+        while let Some(message) = server.next().await {
+            received.push(message.unwrap());
+        }
+        received
+    };
+    let (client, received) = tokio::join!(sending, receiving);
+    let close = Message::Close(Some((CloseCode(4000), "bye".to_owned())));
+    // The ping overtakes nothing here: every send was flushed before the next.
+    let ping = Message::Ping(Bytes::from_static(b"p"));
+    assert_eq!(received, [large.into(), payload.into(), ping, "prepared".into(), close]);
+    assert_eq!(client.state(), State::Ended);
+}
+
+#[tokio::test]
+async fn a_fault_is_reported_once_its_close_frame_is_written() {
+    let script = Scripted::new(vec![b"\x81\x01a".to_vec(), vec![]], true, 1);
+    let mut socket = server(script.clone(), &Options::new());
+    assert!(matches!(socket.next().await, Some(Err(Error::Protocol(ProtocolError::UnmaskedFrame)))));
+    assert!(socket.next().await.is_none());
+    let script = script.0.lock().unwrap();
+    assert_eq!(script.written, b"\x88\x02\x03\xea");
+    assert_eq!(script.calls[1..], ["write", "write", "write", "write", "shutdown", "read"]);
+}
+
+#[tokio::test]
+async fn text_that_is_not_utf8_fails_lent_and_owned_alike() {
+    let bad = b"\x81\x81\0\0\0\0\xff".to_vec();
+    for lent in [true, false] {
+        let script = Scripted::new(vec![bad.clone(), vec![]], false, usize::MAX);
+        let mut socket = server(script.clone(), &Options::new());
+        let error = if lent {
+            socket.next_event().await.map(|event| event.map(|_| ()))
+        } else {
+            socket.next().await.map(|message| message.map(|_| ()))
+        };
+        assert!(matches!(error, Some(Err(Error::Protocol(ProtocolError::InvalidUtf8)))));
+        assert_eq!(script.0.lock().unwrap().written, b"\x88\x02\x03\xef");
+        assert!(socket.next_event().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_end_without_a_close_frame_is_an_error_once() {
+    let script = Scripted::new(vec![frames(&["last"]), vec![]], false, usize::MAX);
+    let mut socket = server(script, &Options::new());
+    assert_eq!(socket.next().await.unwrap().unwrap(), "last".into());
+    assert!(matches!(socket.next().await, Some(Err(Error::Aborted))));
+    assert!(socket.next().await.is_none());
+}
+
+#[tokio::test]
+async fn parts_are_lent_as_they_arrive() {
+    let config = Config::new().parts(true);
+    let bytes = frames(&["Hello, wörld"]);
+    // Cut inside the two bytes of the ö.
+    let (head, tail) = bytes.split_at(6 + 9);
+    let script = Scripted::new(vec![head.to_vec(), tail.to_vec()], false, usize::MAX);
+    let connection = Connection::server(Negotiated::default(), config);
+    let mut socket = WebSocket::new(script, connection, &[], &Options::new());
+    let first = socket.next_event().await.unwrap().unwrap();
+    assert_eq!(first, Event::TextPart { text: "Hello, w", fin: false });
+    let second = socket.next_event().await.unwrap().unwrap();
+    assert_eq!(second, Event::TextPart { text: "örld", fin: true });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_heartbeat_ends_a_vanished_peer() {
+    let (_peer, stream) = duplex(1024);
+    let mut socket = server(stream, &Options::new());
+    let start = Instant::now();
+    assert!(matches!(socket.next().await, Some(Err(Error::TimedOut(TimedOut::Ping)))));
+    assert_eq!(start.elapsed().as_secs(), 50);
+    assert!(socket.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_byte_keeps_a_connection_alive() {
+    let (mut peer, stream) = duplex(1024);
+    let mut socket = server(stream, &Options::new());
+    let feeding = tokio::spawn(async move {
+        for byte in frames(&["slow, but alive"]) {
+            tokio::time::sleep(Duration::from_secs(45)).await;
+            peer.write_all(&[byte]).await.unwrap();
+        }
+        peer
+    });
+    assert_eq!(socket.next().await.unwrap().unwrap(), "slow, but alive".into());
+    drop(feeding.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_not_answered_times_out() {
+    let (_peer, stream) = duplex(1024);
+    let mut socket = server(stream, &Options::new());
+    let start = Instant::now();
+    assert!(matches!(socket.close(1000, "").await, Err(Error::TimedOut(TimedOut::Close))));
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_close_the_transport_is_waited_for_in_vain_without_an_error() {
+    let (mut peer, stream) = duplex(1024);
+    let mut socket = client(stream, &Options::new());
+    peer.write_all(b"\x88\x00").await.unwrap();
+    socket.close(1000, "").await.unwrap();
+    assert_eq!(socket.state(), State::Closed);
+}
+
+#[tokio::test]
+async fn a_full_queue_makes_the_sender_wait_and_loses_nothing() {
+    let config = Config::new().max_outgoing(1000);
+    let (a, b) = duplex(100);
+    let connection = Connection::server(Negotiated::default(), config);
+    let mut sending = WebSocket::new(a, connection, &[], &Options::new());
+    let mut receiving = client(b, &Options::new());
+    let send = async {
+        for n in 0..200_u32 {
+            sending.send(n.to_be_bytes().repeat(50)).await.unwrap();
+            assert!(sending.queued() <= 1000);
+        }
+    };
+    let receive = async {
+        for n in 0..200_u32 {
+            let message = receiving.next().await.unwrap().unwrap();
+            assert_eq!(message.payload(), n.to_be_bytes().repeat(50));
+        }
+    };
+    tokio::join!(send, receive);
+}
+
+#[tokio::test]
+async fn both_halves_of_a_split_socket_work_at_once() {
+    let options = Options::new();
+    let (client, server) = pair(&options);
+    let (mut reader, mut writer) = server.split_with(tokio::io::split);
+    let echo = tokio::spawn(async move {
+        let (send, mut receive) = tokio::sync::mpsc::channel::<Message>(8);
+        let writing = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    Some(message) = receive.recv() => writer.send(message).await.unwrap(),
+                    done = writer.drive() => break done.unwrap(),
+                }
+            }
+            writer.state()
+        });
+        while let Some(message) = reader.next().await {
+            let message = message.unwrap();
+            if message.is_data() {
+                send.send(message).await.unwrap();
+            }
+        }
+        writing.await.unwrap()
+    });
+    let (mut reader, mut writer) = client.split_with(tokio::io::split);
+    let receiving = tokio::spawn(async move {
+        let mut received = Vec::new();
+        while let Some(message) = reader.next().await {
+            received.push(message.unwrap());
+        }
+        received
+    });
+    for n in 0..100 {
+        writer.send(format!("message {n}")).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    writer.close(1000, "done").await.unwrap();
+    let received = receiving.await.unwrap();
+    let texts: Vec<_> = received.iter().filter_map(Message::as_text).collect();
+    assert_eq!(texts, (0..100).map(|n| format!("message {n}")).collect::<Vec<_>>());
+    assert!(matches!(received.last(), Some(Message::Close(Some((CloseCode(1000), _))))));
+    assert_eq!(echo.await.unwrap(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_socket_answers_pings_and_keeps_its_heartbeat() {
+    let (mut peer, stream) = duplex(1024);
+    let (mut reader, mut writer) = server(stream, &Options::new()).split_with(tokio::io::split);
+    let writing = tokio::spawn(async move { writer.drive().await.map_err(|error| error.to_string()) });
+    peer.write_all(&[0x89, 0x81, 0, 0, 0, 0, b'?']).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().unwrap(), Message::Ping(Bytes::from_static(b"?")));
+    let start = Instant::now();
+    assert!(matches!(reader.next().await, Some(Err(Error::TimedOut(TimedOut::Ping)))));
+    assert_eq!(start.elapsed().as_secs(), 50);
+    writing.await.unwrap().unwrap();
+    let mut written = vec![0; 5];
+    tokio::io::AsyncReadExt::read_exact(&mut peer, &mut written).await.unwrap();
+    assert_eq!(written, b"\x8a\x01?\x89\x00");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_writer_gives_up_on_a_peer_that_does_not_close() {
+    let (_peer, stream) = duplex(1024);
+    let (mut reader, mut writer) = server(stream, &Options::new()).split_with(tokio::io::split);
+    let reading =
+        tokio::spawn(async move { reader.next().await.map(|message| message.map_err(|e| e.to_string())) });
+    assert!(matches!(writer.close(1000, "").await, Err(Error::TimedOut(TimedOut::Close))));
+    let error = reading.await.unwrap().unwrap().unwrap_err();
+    assert_eq!(error, Error::TimedOut(TimedOut::Close).to_string());
+}
+
+/// Polls `future` at most `polls` times; its output, or `None` if it was dropped.
+async fn poll_some<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+/// DESIGN D15: whatever future is dropped at whatever await, nothing is lost, nothing comes twice,
+/// no frame is left half written.
+#[tokio::test]
+async fn futures_dropped_at_every_await_lose_nothing() {
+    let texts: Vec<String> = (0..30).map(|n| format!("message number {n} {}", "x".repeat(n * 7))).collect();
+    let input: Vec<u8> = frames(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    for (polls, read_len, write_len) in
+        [(1, 1, 1), (1, 7, 3), (2, 13, 5), (3, 64, 64), (1, 1000, 17), (2, 100_000, 1)]
+    {
+        let mut reads: Vec<Vec<u8>> = input.chunks(read_len).map(<[u8]>::to_vec).collect();
+        reads.push(vec![0x88, 0x80, 0, 0, 0, 0]);
+        reads.push(vec![]);
+        let script = Scripted::new(reads, true, write_len);
+        let mut socket = server(script.clone(), &Options::new());
+        let mut received = Vec::new();
+        loop {
+            match poll_some(socket.next(), polls).await {
+                None => continue, // dropped; another is made
+                Some(None) => break,
+                Some(Some(message)) => {
+                    let Message::Text(text) = message.unwrap() else { continue };
+                    received.push(text.clone());
+                    // The send is dropped, too: there is room, so its first poll has queued it.
+                    let _ = poll_some(socket.send_text(&text), polls).await;
+                    // So is a flush.
+                    let _ = poll_some(socket.flush(), polls).await;
+                }
+            }
+        }
+        assert_eq!(received, texts);
+        let mut connection = Connection::client(Negotiated::default(), Config::new(), || KEY);
+        let mut inbox = pushline::Inbox::new();
+        let _ = inbox.extend(&script.0.lock().unwrap().written);
+        let mut echoed = Vec::new();
+        while let Some(event) = connection.next_event(&mut inbox).unwrap() {
+            match event {
+                Event::Text(text) => echoed.push(text.to_owned()),
+                Event::Close(None) => {}
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        assert_eq!(echoed, texts, "polls {polls}, reads of {read_len}, writes of {write_len}");
+    }
+}

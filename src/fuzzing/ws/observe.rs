@@ -125,6 +125,8 @@ impl Observed {
             Event::Ping(payload) => Token::Ping(payload.to_vec()),
             Event::Pong(payload) => Token::Pong(payload.to_vec()),
             Event::Close(close) => close_token(close.map(|CloseFrame { code, reason }| (code, reason))),
+            #[allow(unreachable_patterns, reason = "seen from the tests there may be others")]
+            ref other => panic!("unknown event {other:?}"),
         })
     }
 
@@ -159,6 +161,8 @@ fn owned(message: &Message) -> Token {
         Message::Ping(payload) => Token::Ping(payload.to_vec()),
         Message::Pong(payload) => Token::Pong(payload.to_vec()),
         Message::Close(close) => close_token(close.as_ref().map(|(code, reason)| (*code, &reason[..]))),
+        #[allow(unreachable_patterns, reason = "as above")]
+        other => panic!("unknown message {other:?}"),
     }
 }
 

@@ -4,9 +4,9 @@
 //! This file dispatches; `text.rs` has the notations; each mode is a file that calls the public API.
 
 mod chunked;
+mod deflate;
 mod handshake;
 mod http1;
-mod deflate;
 mod text;
 mod ws;
 

@@ -68,6 +68,10 @@ pub enum TimedOut {
     Handshake,
     /// A sign of life after a ping: [`Options::ping_timeout`](super::Options::ping_timeout).
     Ping,
+    /// Taking anything at all of what is written to it, over the blocking adapter: as long as it may be silent,
+    /// [`Options::ping_interval`](super::Options::ping_interval) and
+    /// [`Options::ping_timeout`](super::Options::ping_timeout) together.
+    Write,
     /// The closing handshake: [`Options::close_timeout`](super::Options::close_timeout).
     Close,
 }
@@ -84,6 +88,7 @@ impl fmt::Display for Error {
             Self::Aborted => f.write_str("the transport ended without a close frame"),
             Self::TimedOut(TimedOut::Handshake) => f.write_str("the opening handshake took too long"),
             Self::TimedOut(TimedOut::Ping) => f.write_str("no sign of life after a ping"),
+            Self::TimedOut(TimedOut::Write) => f.write_str("the peer takes nothing of what is written"),
             Self::TimedOut(TimedOut::Close) => f.write_str("the closing handshake took too long"),
         }
     }

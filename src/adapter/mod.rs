@@ -2,6 +2,8 @@
 //! between a transport and the state machines and make no protocol decision.
 
 #[cfg(feature = "std")]
+pub mod blocking;
+#[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
 mod options;

@@ -282,7 +282,7 @@ impl Connection {
     }
 
     /// The sending half, for an adapter that treats it alike joined or split.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "std")]
     pub(crate) const fn sender_mut(&mut self) -> &mut Sender {
         &mut self.sender
     }

@@ -39,7 +39,7 @@ pub use handshake::Negotiated;
 pub use header::{MAX_CONTROL_LEN, Opcode};
 pub use message::{Event, Message, Reply};
 pub use prepared::Prepared;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "std")]
 pub(crate) use receiver::Found;
 pub use receiver::Receiver;
 pub use sender::Sender;

@@ -92,6 +92,14 @@ pub(crate) struct Found {
     range: Range<usize>,
 }
 
+impl Found {
+    /// Whether its pong would take the place of one that is queued.
+    #[cfg(feature = "std")]
+    pub(crate) const fn is_ping(&self) -> bool {
+        matches!(self.kind, FoundKind::Ping)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum FoundKind {
     Message(Kind),

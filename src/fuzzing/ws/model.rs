@@ -16,6 +16,19 @@ pub struct Rules {
     pub max_fragments: u64,
 }
 
+impl Rules {
+    /// Without settings of its own.
+    pub const fn defaults(server: bool) -> Self {
+        Self {
+            server,
+            accept_unmasked: false,
+            max_frame: 16 << 20,
+            max_message: 16 << 20,
+            max_fragments: 131_072,
+        }
+    }
+}
+
 /// What a connection shows to the outside, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {

@@ -1,5 +1,6 @@
 //! A receiver written straight from RFC 6455, one byte after the other into whole `Vec`s: slow, plain,
 //! and sharing nothing with the real one. Included by the tests as well.
+#![allow(dead_code, reason = "a test that includes this file may need less of it")]
 
 /// What the receiver enforces.
 #[derive(Clone, Copy, Debug)]

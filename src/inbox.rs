@@ -45,6 +45,8 @@ impl sealed::Storage for Vec<u8> {
         self
     }
     fn grow(&mut self, len: usize) {
+        // The inbox asks for twice what it holds: doubled once more, that would be four times.
+        self.reserve_exact(len.saturating_sub(self.len()));
         self.resize(len, 0);
     }
 }
@@ -133,6 +135,8 @@ impl Inbox {
 
 impl Inbox<BytesMut> {
     /// An inbox from which messages can be taken as [`Bytes`] without a copy.
+    ///
+    /// Its memory is allocated by [`BytesMut`], which may reserve up to twice as much as is asked for.
     #[must_use]
     pub fn owning(read_size: usize) -> Self {
         Self::with_storage(BytesMut::new(), read_size)
@@ -301,8 +305,13 @@ impl<S: Storage> Inbox<S> {
         let (start, message) = (self.start, self.assembled - self.start);
         let (read, unread) = (self.read, self.end - self.read);
         let bytes = self.storage.bytes_mut();
-        bytes.copy_within(start..start + message, 0);
-        bytes.copy_within(read..read + unread, message);
+        // A message that fills a fixed storage is not moved onto itself with every read.
+        if start != 0 {
+            bytes.copy_within(start..start + message, 0);
+        }
+        if read != message {
+            bytes.copy_within(read..read + unread, message);
+        }
         (self.start, self.assembled, self.read, self.end) = (0, message, message, message + unread);
         if self.storage.bytes().len() - self.end < worth || self.end > self.storage.bytes().len() / 2 {
             // Doubling keeps the moves linear in the bytes received.

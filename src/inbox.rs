@@ -212,25 +212,27 @@ impl<S: Storage> Inbox<S> {
 
     /// Room to read into: never empty, unless the storage is fixed and full.
     ///
-    /// Offers one read's worth, but stops at the end of a large frame, so that the message after it
-    /// starts in a fresh read and nothing is moved.
+    /// Offers one read's worth; of a large frame what is missing and little more, since what is read
+    /// of the next one may have to be moved.
     pub fn space(&mut self) -> &mut [u8] {
         if self.is_empty() {
             (self.start, self.assembled, self.read, self.end) = (0, 0, 0, 0);
         }
         let held = self.end - self.start;
-        // What is worth a read: the bytes that are waited for, but no more than were received so
-        // far (a claim is not a reason to take memory), and not a sliver.
-        let worth = self.needed.min(held.max(self.read_size)).max(self.read_size / 4);
-        if self.storage.bytes().len() - self.end < worth {
+        let little = self.read_size / 4;
+        let (least, most) = if held <= little { (little, self.read_size) } else { (1, little) };
+        // Moved now, while it costs nothing, and not in the middle of a large frame.
+        if held <= little && self.start > 0 && self.room() < self.needed.max(least) {
+            self.compact();
+        }
+        // What is waited for, but no more than was received so far: a claim is not a reason to take
+        // memory.
+        let worth = self.needed.min(held.max(self.read_size)).max(least);
+        if self.room() < worth {
             self.make_room(worth);
         }
-        let room = &mut self.storage.bytes_mut()[self.end..];
-        if self.needed >= self.read_size && self.needed < room.len() {
-            &mut room[..self.needed]
-        } else {
-            room
-        }
+        let offer = self.needed.saturating_add(little / 4).max(most).min(self.room());
+        &mut self.storage.bytes_mut()[self.end..][..offer]
     }
 
     /// `n` bytes were read into the front of [`space`](Self::space).
@@ -300,8 +302,22 @@ impl<S: Storage> Inbox<S> {
         self.inflated = Vec::new();
     }
 
+    /// Bytes of room behind what is held.
+    fn room(&self) -> usize {
+        self.storage.bytes().len() - self.end
+    }
+
     /// Moves what is held to the front and grows until `worth` bytes fit behind it.
     fn make_room(&mut self, worth: usize) {
+        self.compact();
+        if self.room() < worth || self.end > self.storage.bytes().len() / 2 {
+            // Doubling keeps the moves linear in the bytes received.
+            self.storage.grow((self.end + worth).max(self.end * 2).max(self.read_size));
+        }
+    }
+
+    /// Moves what is held to the front.
+    fn compact(&mut self) {
         let (start, message) = (self.start, self.assembled - self.start);
         let (read, unread) = (self.read, self.end - self.read);
         let bytes = self.storage.bytes_mut();
@@ -313,10 +329,6 @@ impl<S: Storage> Inbox<S> {
             bytes.copy_within(read..read + unread, message);
         }
         (self.start, self.assembled, self.read, self.end) = (0, message, message, message + unread);
-        if self.storage.bytes().len() - self.end < worth || self.end > self.storage.bytes().len() / 2 {
-            // Doubling keeps the moves linear in the bytes received.
-            self.storage.grow((self.end + worth).max(self.end * 2).max(self.read_size));
-        }
     }
 }
 
@@ -478,6 +490,29 @@ mod tests {
         assert!(room <= 300);
         inbox.filled(room);
         assert_eq!(inbox.needed(), 300 - room);
+    }
+
+    #[test]
+    fn little_is_read_past_a_large_frame_and_little_moved() {
+        const FRAME: usize = 5_000;
+        let mut inbox = Inbox::with_read_size(1024);
+        let (mut remaining, mut moved) = (FRAME, 0);
+        for _ in 0..100 {
+            inbox.need(remaining - inbox.unread().len());
+            let (needed, at) = (inbox.needed(), inbox.end);
+            let room = inbox.space().len();
+            assert!(room <= (needed + 64).max(1024), "{room} offered for {needed}");
+            if inbox.end < at {
+                moved = moved.max(inbox.end);
+            }
+            inbox.filled(room);
+            while inbox.unread().len() >= remaining {
+                inbox.consume(remaining);
+                inbox.release(0);
+                remaining = FRAME;
+            }
+        }
+        assert!(moved <= 1024, "{moved} bytes moved at once");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
+use core::ops::ControlFlow;
 
 /// A run is ended at this length, so that urgent bytes do not wait behind a long one.
 const LONGEST_RUN: usize = 16 * 1024;
@@ -206,22 +207,25 @@ impl Outgoing {
         (&self.buffers.urgent[self.urgent_at..], !self.begun || self.urgent_at > 0)
     }
 
-    /// The pieces in the order in which they leave.
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let (urgent, first) = self.urgent();
-        let (before, between) = if first { (urgent, &[][..]) } else { (&[][..], urgent) };
-        let mut at = self.at;
-        let mut inline = move |len: usize| {
-            let piece = &self.buffers.buffer[at..at + len];
-            at += len;
-            piece
-        };
-        let runs = self.buffers.runs.iter().map(|run| (run.inline, &run.shared[..]));
-        let runs = runs.chain(core::iter::once((self.open, &[][..])));
-        let runs = runs
-            .enumerate()
-            .flat_map(move |(n, (len, shared))| [inline(len), shared, if n == 0 { between } else { &[] }]);
-        core::iter::once(before).chain(runs).filter(|piece| !piece.is_empty())
+    /// Calls `take` with the pieces in the order in which they leave, until it has had enough.
+    #[inline]
+    fn pieces<'a>(&'a self, mut take: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()> {
+        let mut take =
+            |piece: &'a [u8]| if piece.is_empty() { ControlFlow::Continue(()) } else { take(piece) };
+        let (mut urgent, first) = self.urgent();
+        let mut rest = &self.buffers.buffer[self.at..];
+        if first {
+            take(core::mem::take(&mut urgent))?;
+        }
+        for run in &self.buffers.runs {
+            let (inline, behind) = rest.split_at(run.inline);
+            rest = behind;
+            take(inline)?;
+            take(&run.shared)?;
+            take(core::mem::take(&mut urgent))?;
+        }
+        take(rest)?;
+        take(urgent)
     }
 
     /// Takes up to `n` bytes off the urgent ones; what is left of `n`.
@@ -273,10 +277,12 @@ impl Buf for Outgoing {
 
     #[inline]
     fn chunk(&self) -> &[u8] {
-        if self.buffers.urgent.is_empty() && self.buffers.runs.is_empty() {
-            return &self.buffers.buffer[self.at..];
-        }
-        self.pieces().next().unwrap_or_default()
+        let mut chunk = &[][..];
+        let _ = self.pieces(|piece| {
+            chunk = piece;
+            ControlFlow::Break(())
+        });
+        chunk
     }
 
     /// # Panics
@@ -294,10 +300,12 @@ impl Buf for Outgoing {
     #[cfg(feature = "std")]
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
         let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
+        let _ = self.pieces(|piece| {
+            let Some(slice) = slices.get_mut(count) else { return ControlFlow::Break(()) };
             *slice = std::io::IoSlice::new(piece);
             count += 1;
-        }
+            ControlFlow::Continue(())
+        });
         count
     }
 }
@@ -455,7 +463,11 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(outgoing.len(), queued);
-                let pieces: usize = outgoing.pieces().map(<[u8]>::len).sum();
+                let mut pieces = 0;
+                let _ = outgoing.pieces(|piece| {
+                    pieces += piece.len();
+                    ControlFlow::Continue(())
+                });
                 prop_assert_eq!(pieces, queued);
             }
             written.extend(write(&mut outgoing, usize::MAX));

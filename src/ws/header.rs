@@ -95,6 +95,7 @@ impl Header {
     /// # Errors
     ///
     /// A header that RFC 6455 5.2 or 5.5 forbids whatever the role: see [`HeaderError`].
+    #[inline]
     pub const fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, HeaderError> {
         let (mut header, len) = match Self::parse_before_key(bytes) {
             Ok(Some(parsed)) => parsed,
@@ -110,6 +111,7 @@ impl Header {
     }
 
     /// Parses up to the masking key, which it leaves out: `mask` only says whether one follows.
+    #[inline]
     pub(crate) const fn parse_before_key(bytes: &[u8]) -> Result<Option<(Self, usize)>, HeaderError> {
         let [first, rest @ ..] = bytes else { return Ok(None) };
         let Some(opcode) = Opcode::new(*first) else {

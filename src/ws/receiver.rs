@@ -18,6 +18,10 @@ use alloc::boxed::Box;
 use bytes::{Bytes, BytesMut};
 use core::ops::Range;
 
+/// Binary payload is unmasked when so much of it is there, or all: piecemeal costs more. Text is
+/// looked at at once.
+const WORTH_UNMASKING: usize = 4096;
+
 /// The receiving half of a connection: a state machine fed from an [`Inbox`].
 ///
 /// Part of a [`Connection`](super::Connection), which also answers pings and closes; on its own
@@ -494,6 +498,9 @@ impl Receiver {
             return self.inflate(inbox, fin, parts);
         }
         let n = self.remaining.min(inbox.unread().len());
+        if n < self.remaining.min(WORTH_UNMASKING) && kind == Kind::Binary && !parts {
+            return Ok(None);
+        }
         let ascii = inbox.assemble(n, self.key);
         self.remaining -= n;
         self.key = self.key.map(|key| rotate(key, n));

@@ -8,12 +8,7 @@ pub(crate) struct InvalidUtf8;
 /// The text of `bytes`, which must be whole.
 #[inline]
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
-    // The standard library's check is ahead below a few vectors' length.
-    if bytes.len() < 32 {
-        core::str::from_utf8(bytes).map_err(|_| InvalidUtf8)
-    } else {
-        simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)
-    }
+    simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)
 }
 
 /// The text at the start of `bytes`, up to what is not.

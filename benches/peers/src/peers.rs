@@ -95,10 +95,15 @@ impl Pushline {
     fn flush(&mut self) {
         let outgoing = self.connection.outgoing();
         while outgoing.has_remaining() {
-            let mut slices = [std::io::IoSlice::new(&[]); 64];
-            let count = outgoing.chunks_vectored(&mut slices);
-            let n = self.wire.write_vectored(&slices[..count]).expect("memory");
-            outgoing.advance(n);
+            let chunk = outgoing.chunk();
+            let written = if chunk.len() == outgoing.len() {
+                self.wire.write(chunk)
+            } else {
+                let mut slices = [std::io::IoSlice::new(&[]); 64];
+                let count = outgoing.chunks_vectored(&mut slices);
+                self.wire.write_vectored(&slices[..count])
+            };
+            outgoing.advance(written.expect("memory"));
         }
     }
 }

@@ -9,7 +9,7 @@
 //! A message that lies whole in the inbox stays where it was received. The payloads of later
 //! fragments are moved down over the headers between them.
 
-use crate::ws::mask::apply_mask;
+use crate::ws::mask::{apply_mask, unmask_is_ascii};
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use core::fmt;
@@ -319,18 +319,19 @@ impl<S: Storage> Inbox<S> {
         self.start = self.assembled - keep;
     }
 
-    /// Unmasks the next `n` unread bytes and appends them to the message.
+    /// Unmasks the next `n` unread bytes and appends them to the message; whether they are known to
+    /// be ASCII.
     #[inline]
-    pub(crate) fn assemble(&mut self, n: usize, key: Option<[u8; 4]>) {
+    pub(crate) fn assemble(&mut self, n: usize, key: Option<[u8; 4]>) -> bool {
         let bytes = self.storage.bytes_mut();
         if self.assembled != self.read {
             bytes.copy_within(self.read..self.read + n, self.assembled);
         }
-        if let Some(key) = key {
-            apply_mask(&mut bytes[self.assembled..self.assembled + n], key);
-        }
+        let ascii =
+            key.is_some_and(|key| unmask_is_ascii(&mut bytes[self.assembled..self.assembled + n], key));
         self.assembled += n;
         self.read += n;
+        ascii
     }
 
     /// Unmasks the next `n` unread bytes where they are and takes them out of the stream.

@@ -1,4 +1,91 @@
-//! The wire side of browser <-> server real time, without I/O.
+//! The wire side of browser <-> server real time, without I/O: WebSocket (RFC 6455, 7692),
+//! Server-Sent Events (WHATWG HTML 9.2), HTTP/1.1 chunked streaming (RFC 9112 7.1) and the older
+//! push transports on top of them.
+//!
+//! pushline turns received bytes into events, and messages into bytes. It opens no socket, reads no
+//! clock and draws no random number by itself: it is a set of state machines for servers, clients,
+//! proxies, fuzzers and people who want to read how the protocols work. Two thin adapters, blocking
+//! and tokio, do the I/O for those who want that, too.
+//!
+//! # The loop
+//!
+//! ```
+//! use bytes::Buf;
+//! use pushline::Inbox;
+//! use pushline::ws::{Config, Connection, Event, Negotiated};
+//! use std::io::{Read, Write};
+//!
+//! /// Serves one WebSocket after its handshake: shouts back what it hears.
+//! fn serve(mut socket: impl Read + Write) -> std::io::Result<()> {
+//!     let mut connection = Connection::server(Negotiated::default(), Config::default());
+//!     let mut inbox = Inbox::new();
+//!     while !connection.is_finished() {
+//!         // In: the caller reads into the inbox, and gets events that borrow from it.
+//!         let n = socket.read(inbox.space())?;
+//!         inbox.filled(n);
+//!         if n == 0 {
+//!             connection.receive_eof();
+//!         }
+//!         while let Ok(Some(event)) = connection.next_event(&mut inbox) {
+//!             if let Event::Text(text) = event {
+//!                 let _ = connection.send_text(&text.to_uppercase()); // or Full: a slow reader
+//!             }
+//!         }
+//!         // Out: everything that this read has caused leaves together.
+//!         while connection.outgoing().has_remaining() {
+//!             let n = socket.write(connection.outgoing().chunk())?;
+//!             connection.outgoing().advance(n);
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! # let mut socket = std::io::Cursor::new(b"\x81\x82\0\0\0\0hi\x88\x80\0\0\0\0".to_vec());
+//! # serve(&mut socket)?;
+//! # assert_eq!(&socket.into_inner()[14..], b"\x81\x02HI\x88\x00");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # How data flows
+//!
+//! ```text
+//!            received                                          lent until the next call
+//!  socket --------------> Inbox ---> Connection::next_event ------------------> Event<'_>
+//!                                        |  what is owed: pongs, closes             |
+//!                                        v                                          v
+//!  socket <-------------- Outgoing <--- send_text, send, ping, close <--------- application
+//!            chunks, advance
+//!
+//!  clock  ---> heartbeat::{Heartbeat, Deadline}::poll(now) ---> ping, give up
+//! ```
+//!
+//! # Map
+//!
+//! | module | what | after |
+//! |---|---|---|
+//! | [`ws`] | WebSocket: handshake, frames, messages, close, compression | RFC 6455, 7692 |
+//! | [`sse`] | Server-Sent Events | WHATWG HTML 9.2 |
+//! | [`http1`] | message heads, the chunked coding | RFC 9112 |
+//! | [`heartbeat`] | pings, keep-alives and deadlines as data | |
+//! | [`adapter`] | blocking and tokio | |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `std` | yes | the blocking adapter, OS randomness, SIMD chosen at run time |
+//! | `tokio` | | the async adapter, over any `AsyncRead + AsyncWrite` |
+//! | `deflate` | | permessage-deflate, on zlib-rs |
+//! | `http` | | the handshake over the types of the `http` crate (hyper, axum) |
+//! | `comet` | | the older push transports |
+//!
+//! Without `std` the crate is `no_std` with `alloc`. A feature never changes what is there without it.
+//!
+//! # Promises
+//!
+//! Nothing that a peer sends makes it panic, allocate on the peer's word, loop without progress or
+//! grow without a bound; every limit has a name and a default ([`ws::Config`]). However the bytes
+//! are cut, the events are the same. There is no `unsafe` but for the call of the masking loop that
+//! was compiled for the processor at hand.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub, unsafe_code)]
 #![deny(clippy::expect_used, clippy::unwrap_used)]
@@ -9,6 +96,8 @@ pub mod heartbeat;
 mod inbox;
 mod outgoing;
 
+#[cfg(feature = "comet")]
+pub mod comet;
 pub mod http1;
 pub mod sse;
 pub mod ws;

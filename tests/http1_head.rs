@@ -1,8 +1,6 @@
 //! Heads (RFC 9112 2 to 6): what is read, what is refused with which status, limits at N-1, N and N+1, and that no cut of
 //! the bytes changes the verdict.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use common::every_cut;
@@ -204,6 +202,7 @@ fn refusals() -> Vec<(Kind, Vec<u8>, HeadError)> {
         ("HTTP/1.1 200 OK\r\nA: b\n\r\n", BadLineEnd),
         ("\r\nHTTP/1.1 200 OK\r\n\r\n", BadStatusLine),
         ("HTTP/2.0 200 OK\r\n\r\n", UnsupportedHttpVersion),
+        ("HTTP/1.1\r\n\r\n", BadStatusLine),
         ("HTTP/1.1 20 OK\r\n\r\n", BadStatusLine),
         ("HTTP/1.1 2000 OK\r\n\r\n", BadStatusLine),
         ("HTTP/1.1 099 OK\r\n\r\n", BadStatusLine),

@@ -1,4 +1,5 @@
 //! Every limit at N - 1, N and N + 1, and memory that stays bounded whatever the peer does.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::{Buf, Bytes};
 use pushline::ws::{Config, Connection, Message, Negotiated, Opcode, Prepared, Role, UsageError};

@@ -1,4 +1,5 @@
 //! How received bytes are cut makes no difference: the same events, the same output, the same error.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use pushline::Inbox;
 use pushline::ws::header::HeaderError;

@@ -3,6 +3,8 @@
 //!
 //! This file dispatches; `text.rs` has the notations; each mode is a file that calls the public API.
 
+mod chunked;
+mod deflate;
 mod handshake;
 mod http1;
 mod text;
@@ -21,10 +23,14 @@ trait Mode {
 
 fn mode(name: &str, options: &[String]) -> Result<Box<dyn Mode>, String> {
     match name {
+        "chunked" => Ok(Box::new(chunked::Decode::new(options)?)),
+        "chunked-encode" => Ok(Box::new(chunked::Encode::new(options)?)),
         "ws" => Ok(Box::new(ws::Ws::new(options)?)),
         "handshake-client" => Ok(Box::new(handshake::Verifier::new(options)?)),
         "handshake-server" => Ok(Box::new(handshake::Server::new(options)?)),
         "http1" => Ok(Box::new(http1::Heads::new(options)?)),
+        "deflate" => deflate::codec(options),
+        "pmd" => deflate::negotiation(options),
         _ => Err(format!("unknown mode {name}")),
     }
 }

@@ -1,2 +1,9 @@
 //! Bodies of the fuzz targets: each compares the real thing with a small naive model.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+
+pub mod chunked;
+#[cfg(feature = "comet")]
+pub mod comet;
+#[cfg(feature = "deflate")]
+pub mod deflate;
+pub mod ws;

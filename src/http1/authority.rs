@@ -7,14 +7,16 @@ use core::net::Ipv6Addr;
 /// ```
 /// use pushline::http1::authority::Authority;
 ///
-/// let authority = Authority::parse("[::1]:9000").unwrap();
+/// let authority = Authority::parse(b"[::1]:9000").unwrap();
 /// assert_eq!((authority.host(), authority.port()), ("[::1]", Some(9000)));
-/// assert_eq!(Authority::parse("user@example.com"), None);
-/// assert_eq!(Authority::parse(""), None);
+/// assert_eq!(Authority::parse(b"user@example.com"), None);
+/// assert_eq!(Authority::parse(b""), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Authority<'a> {
-    host: &'a str,
+    /// ASCII.
+    text: &'a [u8],
+    host_len: usize,
     port: Option<u16>,
 }
 
@@ -22,32 +24,34 @@ impl<'a> Authority<'a> {
     /// Reads a host name, an IPv4 address or an IPv6 address in brackets, with or without a port. `None` if it is
     /// anything else: user information, an empty host, a port past 65535. An empty port is no port.
     #[must_use]
-    pub fn parse(text: &'a str) -> Option<Self> {
-        let host_end = match text.strip_prefix('[') {
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        let host_end = match text.strip_prefix(b"[") {
             // RFC 3986 3.2.2: IP-literal.
             Some(inside) => {
-                let (address, _) = inside.split_once(']')?;
-                address.parse::<Ipv6Addr>().ok()?;
+                let address = inside.split(|&byte| byte == b']').next()?;
+                str::from_utf8(address).ok()?.parse::<Ipv6Addr>().ok()?;
                 address.len() + 2
             }
-            None => text.bytes().position(|byte| !is_reg_name_byte(byte)).unwrap_or(text.len()),
+            None => text.iter().position(|&byte| !is_reg_name_byte(byte)).unwrap_or(text.len()),
         };
-        let (host, behind) = text.split_at_checked(host_end)?;
-        let port = match behind.strip_prefix(':') {
-            None if behind.is_empty() => None,
-            None => return None,
-            Some("") => None,
-            // No general integer parser: it would take a sign.
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
-            Some(_) => return None,
+        let port = match text.get(host_end..)? {
+            [] | [b':'] => None,
+            [b':', digits @ ..] => Some(port(digits)?),
+            _ => return None,
         };
-        (!host.is_empty()).then_some(Self { host, port })
+        (host_end > 0).then_some(Self { text, host_len: host_end, port })
     }
 
     /// The host, as written: an IPv6 address keeps its brackets.
     #[must_use]
     pub fn host(&self) -> &'a str {
-        self.host
+        str::from_utf8(&self.text[..self.host_len]).unwrap_or_default()
+    }
+
+    /// All of it, as written.
+    #[must_use]
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.text
     }
 
     /// The port, if one was given.
@@ -55,6 +59,14 @@ impl<'a> Authority<'a> {
     pub fn port(&self) -> Option<u16> {
         self.port
     }
+}
+
+/// RFC 3986 3.2.3: digits only; no general integer parser, which would take a sign.
+fn port(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0u16, |port, digit| {
+        let digit = digit.is_ascii_digit().then(|| u16::from(digit - b'0'))?;
+        port.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// RFC 3986 3.2.2: reg-name = *( unreserved / pct-encoded / sub-delims ).
@@ -93,14 +105,14 @@ mod tests {
             ("[2001:db8::7]:443", "[2001:db8::7]", Some(443)),
             ("a%20b", "a%20b", None),
         ] {
-            let authority = Authority::parse(text);
+            let authority = Authority::parse(text.as_bytes());
             assert_eq!(authority.map(|a| (a.host(), a.port())), Some((host, port)), "{text}");
         }
         for text in [
             "", ":80", "h:65536", "h:+80", "h: 80", "h:80:80", "h/", "h ", " h", "u@h", "h\0", "h#", "[]",
             "[::1", "[::1]x", "[::1]:x", "[g::]", "::1", "\u{e9}", "h?x",
         ] {
-            assert_eq!(Authority::parse(text), None, "{text:?}");
+            assert_eq!(Authority::parse(text.as_bytes()), None, "{text:?}");
         }
     }
 }

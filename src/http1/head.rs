@@ -185,9 +185,7 @@ impl Reader {
         received: &'b [u8],
         slots: &'f mut Slots<'b, N>,
     ) -> Result<Option<RequestHead<'f, 'b>>, HeadError> {
-        self.read(received, StartLine::Request, N, |start, length| {
-            RequestHead::parse(&received[start..length], slots, length)
-        })
+        self.read(received, StartLine::Request, N, |bytes| RequestHead::parse(bytes, slots))
     }
 
     /// Reads a response's head, in the same way as [`read_request`](Self::read_request).
@@ -210,38 +208,63 @@ impl Reader {
         received: &'b [u8],
         slots: &'f mut Slots<'b, N>,
     ) -> Result<Option<ResponseHead<'f, 'b>>, HeadError> {
-        self.read(received, StartLine::Response, N, |_, length| {
-            ResponseHead::parse(&received[..length], slots)
-        })
+        self.read(received, StartLine::Response, N, |bytes| ResponseHead::parse(bytes, slots))
     }
 
-    /// Finds the end of the head and has it parsed; remembers what went wrong.
-    fn read<T>(
+    /// Has the head parsed once it is complete; remembers what went wrong.
+    fn read<'b, T>(
         &mut self,
-        received: &[u8],
+        received: &'b [u8],
         kind: StartLine,
         most_fields: usize,
-        parse: impl FnOnce(usize, usize) -> Result<T, HeadError>,
+        parse: impl FnOnce(&'b [u8]) -> Result<Parsed<T>, HeadError>,
     ) -> Result<Option<T>, HeadError> {
-        if let Some(error) = self.failed {
+        let Self { limits, scan, failed } = self;
+        if let Some(error) = *failed {
             return Err(error);
         }
-        let head = match self.scan.end(received, kind, &self.limits, most_fields) {
-            Ok(None) => return Ok(None),
-            Ok(Some(length)) => parse(self.scan.start(), length),
-            Err(error) => Err(error),
-        };
-        match head {
-            Ok(head) => {
-                self.scan = Scan::default();
-                Ok(Some(head))
-            }
-            Err(error) => {
-                self.failed = Some(error);
-                Err(error)
-            }
+        let mut remember = |error| *failed.insert(error);
+        // Nearly every head comes whole in the first read, and without a fault: then it need not be searched for its
+        // end. In doubt the search decides, as it does for bytes that come in pieces.
+        let first = scan.is_fresh();
+        let mut end = Some(received.len().min(limits.head));
+        if !first {
+            end = scan.end(received, kind, limits, most_fields).map_err(&mut remember)?;
         }
+        let Some(end) = end else { return Ok(None) };
+        let parsed = parse(&received[..end]);
+        let settled = parsed.as_ref().is_ok_and(|parsed| parsed.crlf && parsed.length <= limits.line);
+        if first
+            && !settled
+            && scan.end(received, kind, limits, most_fields).map_err(&mut remember)?.is_none()
+        {
+            return Ok(None);
+        }
+        let parsed = parsed.map_err(remember)?;
+        *scan = Scan::default();
+        Ok(Some(parsed.head))
     }
+}
+
+/// What was parsed from bytes that may go on behind the head.
+struct Parsed<T> {
+    head: T,
+    length: usize,
+    /// Whether all lines certainly end in CR LF.
+    crlf: bool,
+}
+
+/// Whether all lines of a head end in CR LF, though the parser would bear a bare LF: each name follows the end of a line.
+fn ends_in_crlf(head: &[u8], fields: &[Header<'_>]) -> bool {
+    let start = head.as_ptr().addr();
+    let follows = |field: &Header<'_>| {
+        let offset = field.name.as_ptr().addr().wrapping_sub(start);
+        head.get(..offset).is_some_and(|before| before.ends_with(b"\r\n"))
+    };
+    !head.starts_with(b"\r")
+        && !head.starts_with(b"\n")
+        && head.ends_with(b"\r\n\r\n")
+        && fields.iter().all(follows)
 }
 
 fn first<'b>(fields: &[Header<'b>], name: &str) -> Option<&'b [u8]> {

@@ -64,6 +64,16 @@ pub fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// Whether a field name is `known`, ignoring case (RFC 9110 5.1); fastest if it is written in the same way.
+///
+/// ```
+/// assert!(pushline::http1::syntax::is_name("content-length", "Content-Length"));
+/// ```
+#[must_use]
+pub fn is_name(name: &str, known: &str) -> bool {
+    name == known || name.eq_ignore_ascii_case(known)
+}
+
 /// The elements of a comma-separated list, each without surrounding whitespace (RFC 9110 5.6.1). Empty elements
 /// are handed out too: most lists ignore them, some refuse them. Not for lists whose elements may be quoted.
 ///
@@ -85,6 +95,7 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[must_use]
 pub fn contains_token(value: &[u8], token: &str) -> bool {
     // The whole list is this one element in nearly every message.
-    value.eq_ignore_ascii_case(token.as_bytes())
+    value == token.as_bytes()
+        || value.eq_ignore_ascii_case(token.as_bytes())
         || elements(value).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }

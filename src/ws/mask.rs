@@ -18,13 +18,12 @@
 /// ```
 #[inline]
 pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
-    if payload.len() < WIDE {
-        return narrow(payload, key);
-    }
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
-    return x86::wide(payload, key);
-    #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
-    wide::<32>(payload, key)
+    mask::<false>(payload, key);
+}
+
+/// As [`apply_mask`], and says whether all of `payload` is ASCII then: next to free on the way.
+pub(crate) fn unmask_is_ascii(payload: &mut [u8], key: [u8; 4]) -> bool {
+    mask::<true>(payload, key)
 }
 
 /// The key as it stands after `len` bytes: what the next byte meets comes first.
@@ -101,67 +100,96 @@ impl MaskSource for OsKeys {
     }
 }
 
-/// From this length on the wide loop pays for its dispatch.
+/// From this length on the wide loop pays for its dispatch. Also its longest block.
 const WIDE: usize = 64;
 
-/// XORs blocks of `N` bytes, then the rest; `N` is a multiple of four, so the key's phase holds.
-#[inline(always)]
-fn blocks<const N: usize>(payload: &mut [u8], key: [u8; 4]) -> &mut [u8] {
-    let mut pattern = [0; N];
-    for (byte, key) in pattern.iter_mut().zip(key.into_iter().cycle()) {
-        *byte = key;
-    }
-    let (blocks, rest) = payload.as_chunks_mut::<N>();
-    for block in blocks {
-        for (byte, pattern) in block.iter_mut().zip(pattern) {
-            *byte ^= pattern;
+/// From this length on it pays to start at an aligned address: no store then crosses a cache line.
+const ALIGNED: usize = 4096;
+
+/// XORs. If `ASCII`, says whether the outcome is.
+#[inline]
+fn mask<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
+    if payload.len() < WIDE { narrow::<ASCII>(payload, key) } else { wide::<ASCII>(payload, key) }
+}
+
+#[inline]
+fn narrow<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
+    match payload.len() {
+        16.. => blocks::<16, ASCII>(payload, key),
+        8.. => blocks::<8, ASCII>(payload, key),
+        4.. => blocks::<4, ASCII>(payload, key),
+        _ => {
+            let mut bits = 0;
+            for (byte, key) in payload.iter_mut().zip(key) {
+                *byte ^= key;
+                bits |= *byte;
+            }
+            bits.is_ascii()
         }
     }
-    rest
 }
 
+/// XORs blocks of `N` bytes, and the first and last `N` bytes for what is left over. There must be
+/// that many, and `N` is a multiple of four, so that the key's phase holds.
 #[inline(always)]
-fn narrow(payload: &mut [u8], key: [u8; 4]) {
-    let rest = blocks::<16>(payload, key);
-    let rest = blocks::<4>(rest, key);
-    for (byte, key) in rest.iter_mut().zip(key) {
-        *byte ^= key;
+fn blocks<const N: usize, const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
+    let mut bits = [0; N];
+    let mut xor = |block: &[u8; N], key: [u8; 4]| {
+        let (mut block, mut pattern) = (*block, [0; N]);
+        for word in pattern.as_chunks_mut().0 {
+            *word = key;
+        }
+        for ((byte, pattern), bits) in block.iter_mut().zip(pattern).zip(&mut bits) {
+            *byte ^= pattern;
+            *bits |= *byte;
+        }
+        block
+    };
+    // Read before the blocks that overlap them are written.
+    let start = payload.first_chunk().map(|start| xor(start, key));
+    let end = payload.last_chunk().map(|end| xor(end, rotate(key, payload.len())));
+    let odd = if payload.len() < ALIGNED { 0 } else { payload.as_ptr().align_offset(N) };
+    for block in payload[odd..].as_chunks_mut().0 {
+        *block = xor(block, rotate(key, odd));
     }
+    if let (Some(start), Some(place)) = (start, payload.first_chunk_mut()) {
+        *place = start;
+    }
+    if let (Some(end), Some(place)) = (end, payload.last_chunk_mut()) {
+        *place = end;
+    }
+    ASCII && bits.iter().fold(0, |all, bits| all | bits).is_ascii()
 }
 
-#[inline(always)]
-fn wide<const N: usize>(payload: &mut [u8], key: [u8; 4]) {
-    let rest = blocks::<N>(payload, key);
-    narrow(rest, key);
+#[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+fn wide<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
+    blocks::<16, ASCII>(payload, key)
 }
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
-mod x86 {
-    use super::wide as portable;
+#[allow(unsafe_code)]
+fn wide<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
+    use std::arch::is_x86_feature_detected as detected;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn avx512(payload: &mut [u8], key: [u8; 4]) {
-        portable::<128>(payload, key);
+    fn avx512<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
+        blocks::<64, ASCII>(payload, key)
     }
 
     #[target_feature(enable = "avx2")]
-    fn avx2(payload: &mut [u8], key: [u8; 4]) {
-        portable::<64>(payload, key);
+    fn avx2<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
+        blocks::<32, ASCII>(payload, key)
     }
 
-    #[allow(unsafe_code)]
-    pub(super) fn wide(payload: &mut [u8], key: [u8; 4]) {
-        use std::arch::is_x86_feature_detected as detected;
-        if detected!("avx512f") && detected!("avx512bw") && detected!("avx512vl") {
-            // SAFETY: the processor has the features that the function was compiled for: just asked.
-            return unsafe { avx512(payload, key) };
-        }
-        if detected!("avx2") {
-            // SAFETY: as above.
-            return unsafe { avx2(payload, key) };
-        }
-        portable::<32>(payload, key);
+    if detected!("avx512f") && detected!("avx512bw") && detected!("avx512vl") {
+        // SAFETY: the processor has the features that the function was compiled for: just asked.
+        return unsafe { avx512::<ASCII>(payload, key) };
     }
+    if detected!("avx2") {
+        // SAFETY: as above.
+        return unsafe { avx2::<ASCII>(payload, key) };
+    }
+    blocks::<16, ASCII>(payload, key)
 }
 
 #[cfg(test)]
@@ -189,15 +217,37 @@ mod tests {
     }
 
     #[test]
-    fn every_implementation_equals_the_naive_loop() {
-        for len in [0, 1, 63, 64, 65, 127, 128, 129, 1_023, 4_096, 70_001] {
-            let bytes: alloc::vec::Vec<u8> = (0..len).map(|n| (n * 31 % 251) as u8).collect();
-            let key = [1, 2, 4, 0x80];
-            let expected = naive(&bytes, key, 0);
-            for implementation in [apply_mask, narrow, wide::<32>, wide::<64>, wide::<128>] {
-                let mut buffer = bytes.clone();
-                implementation(&mut buffer, key);
-                assert_eq!(buffer, expected, "{len}");
+    fn every_implementation_equals_the_naive_loop_and_sees_ascii() {
+        type Implementation = fn(&mut [u8], [u8; 4]) -> bool;
+        let implementations: [(usize, Implementation); 6] = [
+            (0, mask::<true>),
+            (0, narrow::<true>),
+            (64, wide::<true>),
+            (16, blocks::<16, true>),
+            (32, blocks::<32, true>),
+            (64, blocks::<64, true>),
+        ];
+        let key = [1, 2, 4, 0x80];
+        for len in [0_usize, 1, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64, 65, 127, 128, 129, 1_023, 4_096, 70_001] {
+            let ascii: alloc::vec::Vec<u8> = (0..len).map(|n| (n * 31 % 128) as u8).collect();
+            let not_ascii = [0, len / 2, len.wrapping_sub(1)].map(|at| {
+                let mut bytes = ascii.clone();
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte |= 0x80;
+                }
+                bytes
+            });
+            for bytes in not_ascii.iter().chain([&ascii]) {
+                let masked = naive(bytes, key, 0);
+                for (least, implementation) in implementations {
+                    // Further into the buffer each time: the wide ones align themselves.
+                    for offset in (0..64).step_by(9).filter(|_| len >= least) {
+                        let mut buffer = alloc::vec![0; offset];
+                        buffer.extend_from_slice(&masked);
+                        assert_eq!(implementation(&mut buffer[offset..], key), bytes.is_ascii(), "{len}");
+                        assert_eq!(buffer[offset..], bytes[..], "{len}");
+                    }
+                }
             }
         }
     }

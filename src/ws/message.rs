@@ -46,11 +46,11 @@ pub enum Event<'b> {
     Close(Option<CloseFrame<'b>>),
 }
 
-impl Event<'_> {
+impl<'b> Event<'b> {
     /// What the receiver of this event owes the peer (RFC 6455 5.5.1, 5.5.2), for
     /// [`Sender::reply`](super::Sender::reply). A [`Connection`](super::Connection) does it itself.
     #[must_use]
-    pub const fn reply(&self) -> Option<Reply<'_>> {
+    pub const fn reply(&self) -> Option<Reply<'b>> {
         match self {
             Self::Ping(payload) => Some(Reply::Pong(payload)),
             Self::Close(Some(close)) => Some(Reply::Close(Some(close.code))),

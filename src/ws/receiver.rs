@@ -261,6 +261,9 @@ impl Receiver {
         }
         if self.message.is_none() {
             inbox.release(0);
+            if let Some(found) = self.whole(inbox, parts) {
+                return Ok(Some(found));
+            }
         } else if parts {
             inbox.release(usize::from(self.unfinished));
         }
@@ -287,6 +290,36 @@ impl Receiver {
                 Err(error) => return Err(self.fail(error)),
             }
         }
+    }
+
+    /// A message in one frame that is all there, as most are: the short way, without state between
+    /// header and payload. Whatever is out of the ordinary, faults too, is left to the long way.
+    #[inline]
+    fn whole<S: Storage>(&mut self, inbox: &mut Inbox<S>, parts: bool) -> Option<Found> {
+        if self.frame.is_some() {
+            return None;
+        }
+        let Ok(Some((header, header_len))) = Header::parse(inbox.unread()) else { return None };
+        let kind = match header.opcode {
+            Opcode::Text => Kind::Text,
+            Opcode::Binary => Kind::Binary,
+            _ => return None,
+        };
+        let ordinary = header.fin
+            && header.rsv == 0
+            && header.mask.is_some() == (self.role == Role::Server)
+            && self.check_limits(header.payload_len).is_ok()
+            && header.payload_len <= (inbox.unread().len() - header_len) as u64;
+        if !ordinary {
+            return None;
+        }
+        inbox.consume(header_len);
+        let range = inbox.set_aside(header.payload_len as usize, header.mask);
+        inbox.release(0);
+        Some(Found {
+            kind: if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) },
+            range,
+        })
     }
 
     /// Reads a frame header, if it is whole, and makes it the current frame.
@@ -407,7 +440,7 @@ impl Receiver {
     ) -> Result<Option<Found>, ProtocolError> {
         let kind = self.message.unwrap_or(Kind::Binary);
         let n = self.remaining.min(inbox.unread().len());
-        inbox.assemble(n, self.key);
+        let ascii = inbox.assemble(n, self.key);
         self.remaining -= n;
         let message = inbox.message();
         if self.remaining == 0 {
@@ -422,7 +455,7 @@ impl Receiver {
         }
         // What has arrived of an unfinished text is checked at once, so that it fails at the bad
         // byte; a part is checked where it is cut out.
-        if kind == Kind::Text {
+        if kind == Kind::Text && !(ascii && self.unfinished == 0) {
             let unchecked = message.end - n - usize::from(self.unfinished);
             let bytes = inbox.bytes(unchecked..message.end);
             self.unfinished = if parts {

@@ -1,5 +1,5 @@
 //! What every table test needs: the escapes of tests/cases, and all the ways to cut input.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 /// Rows of a tab-separated table: comments and the header line left out.
 pub fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {

@@ -46,7 +46,7 @@ pub const NAMES: [&str; 4] = ["pushline", "tungstenite", "fastwebsockets", "toki
 pub fn receivers(wire: impl Fn() -> Wire, read: usize) -> [Box<dyn Receive>; 4] {
     use ::tungstenite::protocol::{Role, WebSocketConfig};
     [
-        Box::new(Pushline::new(wire(), false, read.max(pushline::READ_SIZE))),
+        Box::new(Pushline::new(wire(), false, pushline::READ_SIZE)),
         // Its buffer is zero-filled for each read: "a larger buffer, e.g. 128 KiB" for large reads, a
         // smaller one, e.g. 4 KiB, else.
         Box::new(::tungstenite::WebSocket::from_raw_socket(

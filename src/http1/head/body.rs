@@ -3,7 +3,7 @@
 
 use super::{Body, HeadError, Version};
 use crate::http1::authority::Authority;
-use crate::http1::syntax::{elements, trim};
+use crate::http1::syntax::{contains_token, elements, is_name, trim};
 
 /// What the framing fields of a head say.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,8 +11,6 @@ pub(super) struct Framing<'b> {
     pub(super) host: Option<Authority<'b>>,
     pub(super) content_length: Option<u64>,
     pub(super) chunked: bool,
-    pub(super) close: bool,
-    pub(super) keep_alive: bool,
 }
 
 impl<'b> Framing<'b> {
@@ -22,10 +20,9 @@ impl<'b> Framing<'b> {
         for field in fields {
             let name = field.name;
             match name.len() {
-                4 if name.eq_ignore_ascii_case("host") => found.read_host(field.value)?,
-                10 if name.eq_ignore_ascii_case("connection") => found.read_connection(field.value),
-                14 if name.eq_ignore_ascii_case("content-length") => found.read_length(field.value)?,
-                17 if name.eq_ignore_ascii_case("transfer-encoding") => codings.read(field.value)?,
+                4 if is_name(name, "Host") => found.read_host(field.value)?,
+                14 if is_name(name, "Content-Length") => found.read_length(field.value)?,
+                17 if is_name(name, "Transfer-Encoding") => codings.read(field.value)?,
                 _ => {}
             }
         }
@@ -38,16 +35,8 @@ impl<'b> Framing<'b> {
         if self.host.is_some() {
             return Err(HeadError::DuplicateHost);
         }
-        self.host = str::from_utf8(value).ok().and_then(Authority::parse);
+        self.host = Authority::parse(value);
         if self.host.is_none() { Err(HeadError::BadHost) } else { Ok(()) }
-    }
-
-    /// RFC 9112 9.3, 9.6.
-    fn read_connection(&mut self, value: &[u8]) {
-        for option in elements(value) {
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-        }
     }
 
     /// RFC 9112 6.3: the same number given several times is that number; anything else is refused.
@@ -60,11 +49,6 @@ impl<'b> Framing<'b> {
             self.content_length = Some(length);
         }
         Ok(())
-    }
-
-    /// RFC 9112 9.3.
-    pub(super) fn persists(&self, version: Version) -> bool {
-        !self.close && (version == Version::Http11 || self.keep_alive)
     }
 
     /// RFC 9112 6.3: a request's body.
@@ -88,6 +72,13 @@ impl<'b> Framing<'b> {
             None => Body::UntilClose,
         }
     }
+}
+
+/// RFC 9112 9.3: whether the sender would keep the connection.
+pub(super) fn persists(fields: &[httparse::Header<'_>], version: Version) -> bool {
+    let connection = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
+    let has = |option| connection.clone().any(|field| contains_token(field.value, option));
+    !has("close") && (version == Version::Http11 || has("keep-alive"))
 }
 
 /// RFC 9110 8.6: digits only; no general integer parser, which would take a sign.

@@ -5,8 +5,8 @@ use core::fmt;
 use httparse::{Header, Status};
 use memchr::memchr;
 
-use super::body::Framing;
-use super::{Body, HeadError, Slots, StartLine, Version, first};
+use super::body::{Framing, persists};
+use super::{Body, HeadError, Parsed, Slots, StartLine, Version, ends_in_crlf, first};
 use crate::http1::authority::Authority;
 
 /// A request's head. It lends everything from the bytes it was read from.
@@ -32,18 +32,17 @@ pub struct RequestHead<'f, 'b> {
 }
 
 impl<'f, 'b> RequestHead<'f, 'b> {
-    /// Parses a complete head, without an empty line before it. `length` counts that too.
+    /// Parses a head; an error is one only if the head is complete.
     pub(super) fn parse<const N: usize>(
-        head: &'b [u8],
+        bytes: &'b [u8],
         slots: &'f mut Slots<'b, N>,
-        length: usize,
-    ) -> Result<Self, HeadError> {
+    ) -> Result<Parsed<Self>, HeadError> {
         let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(head, &mut slots.headers) {
-            Ok(Status::Complete(_)) => {}
+        let length = match request.parse_with_uninit_headers(bytes, &mut slots.headers) {
+            Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) => return Err(HeadError::BadRequestLine),
-            Err(error) => return Err(StartLine::Request.error(error, head)),
-        }
+            Err(error) => return Err(StartLine::Request.error(error, bytes)),
+        };
         let fields = &*request.headers;
         let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
         let version = if request.version == Some(1) { Version::Http11 } else { Version::Http10 };
@@ -55,7 +54,8 @@ impl<'f, 'b> RequestHead<'f, 'b> {
         if framing.host.is_none() && version == Version::Http11 {
             return Err(HeadError::MissingHost);
         }
-        Ok(Self { method, target, version, fields, framing, length })
+        let head = Self { method, target, version, fields, framing, length };
+        Ok(Parsed { head, length, crlf: ends_in_crlf(&bytes[..length], fields) })
     }
 
     /// The method, as sent: methods are case-sensitive (RFC 9110 9.1).
@@ -95,7 +95,7 @@ impl<'f, 'b> RequestHead<'f, 'b> {
     #[must_use]
     pub fn authority(&self) -> Option<Authority<'b>> {
         match absolute_form(self.target) {
-            Some((authority, _)) => Authority::parse(authority),
+            Some((authority, _)) => Authority::parse(authority.as_bytes()),
             None => self.framing.host,
         }
     }
@@ -126,7 +126,7 @@ impl<'f, 'b> RequestHead<'f, 'b> {
     /// Whether the client would keep the connection for another request (RFC 9112 9.3).
     #[must_use]
     pub fn keep_alive(&self) -> bool {
-        self.framing.persists(self.version)
+        persists(self.fields, self.version)
     }
 
     /// The head's length in bytes, its empty line included: the body or the next protocol begins behind it.
@@ -155,11 +155,12 @@ fn is_target(method: &str, target: &str) -> bool {
         return false;
     }
     match method {
-        "CONNECT" => Authority::parse(target).is_some_and(|authority| authority.port().is_some()),
+        "CONNECT" => Authority::parse(target.as_bytes()).is_some_and(|authority| authority.port().is_some()),
         "OPTIONS" if target == "*" => true,
         _ => {
             target.starts_with('/')
-                || absolute_form(target).is_some_and(|(authority, _)| Authority::parse(authority).is_some())
+                || absolute_form(target)
+                    .is_some_and(|(authority, _)| Authority::parse(authority.as_bytes()).is_some())
         }
     }
 }

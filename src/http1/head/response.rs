@@ -4,8 +4,8 @@ use core::fmt;
 
 use httparse::{Header, Status};
 
-use super::body::Framing;
-use super::{Body, HeadError, Slots, StartLine, Version, first};
+use super::body::{Framing, persists};
+use super::{Body, HeadError, Parsed, Slots, StartLine, Version, ends_in_crlf, first};
 
 /// A response's head. It lends everything from the bytes it was read from. See [`Reader::read_response`](super::Reader::read_response).
 #[derive(Clone, Copy)]
@@ -19,28 +19,30 @@ pub struct ResponseHead<'f, 'b> {
 }
 
 impl<'f, 'b> ResponseHead<'f, 'b> {
+    /// Parses a head; an error is one only if the head is complete.
     pub(super) fn parse<const N: usize>(
-        head: &'b [u8],
+        bytes: &'b [u8],
         slots: &'f mut Slots<'b, N>,
-    ) -> Result<Self, HeadError> {
+    ) -> Result<Parsed<Self>, HeadError> {
         let mut response = httparse::Response::new(&mut []);
         let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
             &mut response,
-            head,
+            bytes,
             &mut slots.headers,
         );
-        match parsed {
-            Ok(Status::Complete(_)) => {}
+        let length = match parsed {
+            Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) => return Err(HeadError::BadStatusLine),
-            Err(error) => return Err(StartLine::Response.error(error, head)),
-        }
+            Err(error) => return Err(StartLine::Response.error(error, bytes)),
+        };
         let fields = &*response.headers;
         let version = if response.version == Some(1) { Version::Http11 } else { Version::Http10 };
         // RFC 9110 15: the first digit is a class, from 1 on.
         let status = response.code.filter(|&status| status >= 100).ok_or(HeadError::BadStatusLine)?;
         let framing = Framing::read(fields, version)?;
         let reason = response.reason.unwrap_or_default();
-        Ok(Self { status, reason, version, fields, framing, length: head.len() })
+        let head = Self { status, reason, version, fields, framing, length };
+        Ok(Parsed { head, length, crlf: ends_in_crlf(&bytes[..length], fields) })
     }
 
     /// The status: three digits.
@@ -81,7 +83,7 @@ impl<'f, 'b> ResponseHead<'f, 'b> {
     /// Whether the connection may be used again when the body is read (RFC 9112 9.3): never if the body ends with it.
     #[must_use]
     pub fn keep_alive(&self, method: &str) -> bool {
-        self.framing.persists(self.version) && self.body(method) != Body::UntilClose
+        persists(self.fields, self.version) && self.body(method) != Body::UntilClose
     }
 
     /// The head's length in bytes, its empty line included: the body or the next protocol begins behind it.

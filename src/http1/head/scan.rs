@@ -39,9 +39,9 @@ impl Scan {
         end
     }
 
-    /// Where the start line begins.
-    pub(super) fn start(&self) -> usize {
-        self.start
+    /// Whether nothing has been looked at yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.scanned == 0
     }
 
     fn find_end(
@@ -161,12 +161,14 @@ impl StartLine {
 
     /// Whether the start line has a version at all (RFC 9112 2.3): then it is one that is not supported.
     fn names_a_version(self, start_line: &[u8]) -> bool {
-        let line = start_line.split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let line = start_line.strip_prefix(b"\r\n").unwrap_or(start_line);
+        let line = line.split(|&byte| byte == b'\r').next().unwrap_or_default();
         let mut words = line.split(|&byte| byte == b' ');
         let version = match self {
             Self::Request => words.nth(2).filter(|_| words.next().is_none()),
             Self::Response => words.next(),
         };
-        matches!(version, Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']))
+        matches!(version, Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
+            if !matches!(version, Some(b"HTTP/1.0" | b"HTTP/1.1")))
     }
 }

@@ -1,1 +1,54 @@
-//! permessage-deflate (RFC 7692).
+//! permessage-deflate (RFC 7692): what is agreed, and the codec that keeps to it.
+//!
+//! | RFC 7692 | here |
+//! |---|---|
+//! | 5, 7.1 offers, answers, their parameters | [`negotiate`], [`verify`], [`Terms`], [`Params`] |
+//! | 7.2.1 compression | [`Deflater`] |
+//! | 7.2.2 decompression, 8 its dangers | [`Inflater`] |
+//!
+//! Both halves of the codec work on payloads and know no frames: the receiver and the sender set and check
+//! RSV1.
+//!
+//! # Memory
+//!
+//! Nothing is allocated before the first compressed message. What a connection holds afterwards, while
+//! idle, is a matter of its [`Compression`]; bytes, inflating and deflating, once a whole window has
+//! passed:
+//!
+//! | | inflating | deflating |
+//! |---|--:|--:|
+//! | [`Shared`](Compression::Shared) | 0 | 0 |
+//! | [`Compact`](Compression::Compact), 9 bits | 512 | 512 |
+//! | [`Compact`](Compression::Compact), 12 bits | 4,096 | 4,096 |
+//! | [`Compact`](Compression::Compact), 15 bits | 32,768 | 32,768 |
+//! | [`Dedicated`](Compression::Dedicated), 9 bits, memory level 4 | 48,224 | 143,624 |
+//! | [`Dedicated`](Compression::Dedicated), 12 bits, memory level 4 | 51,808 | 157,960 |
+//! | [`Dedicated`](Compression::Dedicated), 15 bits, memory level 4 | 80,480 | 272,648 |
+//!
+//! A message in progress borrows a state of that size from the [`Pool`], whatever the policy.
+//!
+//! # What the peer may do
+//!
+//! Inflating is bounded by the bytes received and by the limit of a message; what costs most for a byte
+//! received is a final block, behind which the window is put back (0.6 us for 32 KiB). A match that reaches
+//! further back than the agreed window is an error if it reaches beyond what is kept; zlib-rs inflates with
+//! a window of 32 KiB whatever was agreed, so that [`Dedicated`](Compression::Dedicated) keeps that much.
+
+mod deflater;
+mod inflater;
+mod offer;
+mod options;
+mod pool;
+mod window;
+
+pub use deflater::Deflater;
+pub use inflater::{InflateError, Inflater, Progress};
+pub use offer::{AnswerError, Direction, Params, Terms, WindowBits, negotiate, offer, verify};
+pub use options::{Compression, DeflateOptions};
+pub use pool::Pool;
+
+/// RFC 7692 7.2.1: how a flushed stream ends; left out at the end of a message.
+const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+
+/// The most output asked of an engine at once, in bytes.
+const MAX_STEP: usize = 64 * 1024;

@@ -305,7 +305,7 @@ pub fn verify<'a>(
     }
     // RFC 6455 4.1 (4): exactly this value, but for whitespace around it.
     let accept = accept.get(ClientError::DuplicateHeader(Accept))?;
-    if accept.ok_or(ClientError::MissingHeader(Accept))? != key.accept().as_str().as_bytes() {
+    if accept.ok_or(ClientError::MissingHeader(Accept))? != key.accept().as_bytes() {
         return Err(ClientError::AcceptMismatch);
     }
     // RFC 6455 4.1 (5).

@@ -86,7 +86,7 @@ pub struct Extensions<'a> {
 /// One extension, offered or accepted: a name and its parameters (RFC 6455 9.1). See [`extensions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extension<'a> {
-    name: &'a str,
+    name: &'a [u8],
     /// What stands behind the name; it has been read once without fault.
     params: &'a [u8],
 }
@@ -95,7 +95,7 @@ impl<'a> Extension<'a> {
     /// The extension's name, as sent.
     #[must_use]
     pub fn name(&self) -> &'a str {
-        self.name
+        text(self.name)
     }
 
     /// The parameters in the order sent, repeated ones too: names and, where given, values, unquoted. Only a value
@@ -117,7 +117,7 @@ impl<'a> Iterator for Params<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (name, value) = parameter(&mut self.rest).ok()??;
-        Some((name, value.map(Value::unquote)))
+        Some((text(name), value.map(Value::unquote)))
     }
 }
 
@@ -165,7 +165,7 @@ fn extension<'a>(rest: &mut &'a [u8]) -> Result<Extension<'a>, ListError> {
 }
 
 /// The next parameter, or `None` at the end of the extension. RFC 6455 4.3: whitespace may stand between any two words.
-fn parameter<'a>(rest: &mut &'a [u8]) -> Result<Option<(&'a str, Option<Value<'a>>)>, ListError> {
+fn parameter<'a>(rest: &mut &'a [u8]) -> Result<Option<Parameter<'a>>, ListError> {
     skip_whitespace(rest);
     match rest.first() {
         None | Some(b',') => return Ok(None),
@@ -190,10 +190,13 @@ fn parameter<'a>(rest: &mut &'a [u8]) -> Result<Option<(&'a str, Option<Value<'a
     Ok(Some((name, Some(value))))
 }
 
+/// A name and, if given, a value.
+type Parameter<'a> = (&'a [u8], Option<Value<'a>>);
+
 /// A parameter's value as it stands on the wire.
 #[derive(Clone, Copy)]
 enum Value<'a> {
-    Token(&'a str),
+    Token(&'a [u8]),
     /// Between the quotes, escapes and all.
     Quoted(&'a [u8]),
 }
@@ -206,14 +209,14 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value of one that [`Value::is_token`]: tokens are ASCII.
+    /// The value of one that [`Value::is_token`].
     fn unquote(self) -> Cow<'a, str> {
         match self {
-            Self::Token(text) => Cow::Borrowed(text),
+            Self::Token(token) => Cow::Borrowed(text(token)),
             Self::Quoted(inside) if inside.contains(&b'\\') => {
                 Cow::Owned(unescape(inside).map(char::from).collect())
             }
-            Self::Quoted(inside) => Cow::Borrowed(str::from_utf8(inside).unwrap_or_default()),
+            Self::Quoted(inside) => Cow::Borrowed(text(inside)),
         }
     }
 }
@@ -228,11 +231,16 @@ fn unescape(inside: &[u8]) -> impl Iterator<Item = u8> {
 }
 
 /// Takes a token off the front.
-fn token<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+fn token<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = rest.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(rest.len());
     let (token, behind) = rest.split_at(end);
     *rest = behind;
-    str::from_utf8(token).ok().filter(|token| !token.is_empty())
+    (!token.is_empty()).then_some(token)
+}
+
+/// Tokens are ASCII.
+fn text(token: &[u8]) -> &str {
+    str::from_utf8(token).unwrap_or_default()
 }
 
 /// Takes the inside of a quoted-string and its closing quote off the front; the opening quote has been taken.

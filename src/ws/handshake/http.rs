@@ -51,7 +51,12 @@ pub fn accept_http<'a, B>(
             Refusal::MethodNotAllowed.into()
         });
     }
-    let authority = uri.authority().and_then(|authority| Authority::parse(authority.as_str()));
+    // RFC 9112 3.2.2: the authority of an absolute target takes the place of Host, which must be valid all the same.
+    let parse = |text: &'a str| Authority::parse(text.as_bytes()).ok_or(HeadError::BadHost);
+    let authority = uri.authority().map(|authority| parse(authority.as_str())).transpose()?;
+    if let (Some(_), Some(host)) = (authority, request.headers().get("host")) {
+        parse(host.to_str().unwrap_or_default())?;
+    }
     accept_at(options, request.method().as_str(), authority, pairs(request.headers()))
 }
 

@@ -14,7 +14,7 @@ use crate::http1::authority::Authority;
 /// use pushline::http1::authority::Authority;
 /// use pushline::ws::handshake::OriginPolicy;
 ///
-/// let host = Authority::parse("example.com");
+/// let host = Authority::parse(b"example.com");
 /// let policy = OriginPolicy::default();
 /// assert!(policy.allows(Some(b"https://example.com"), host));
 /// assert!(!policy.allows(Some(b"https://example.com.evil.net"), host));
@@ -85,15 +85,19 @@ impl Default for OriginPolicy {
 
 /// RFC 6454 6.2: an origin is written `scheme "://" host [ ":" port ]`.
 fn is_same_host(origin: &[u8], host: Authority<'_>) -> bool {
-    let Some((scheme, authority)) = str::from_utf8(origin).ok().and_then(|origin| origin.split_once("://"))
-    else {
-        return false;
+    let after = |scheme: &str| {
+        let (start, authority) = origin.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme.as_bytes()).then_some(authority)
     };
-    let default_port = match scheme {
-        _ if scheme.eq_ignore_ascii_case("https") => 443,
-        _ if scheme.eq_ignore_ascii_case("http") => 80,
+    let (default_port, authority) = match (after("https://"), after("http://")) {
+        (Some(authority), _) => (443, authority),
+        (_, Some(authority)) => (80, authority),
         _ => return false,
     };
+    // Written alike, as browsers do: then host and port are the same, whatever the default port.
+    if authority.eq_ignore_ascii_case(host.as_bytes()) {
+        return true;
+    }
     Authority::parse(authority).is_some_and(|page| {
         page.host().eq_ignore_ascii_case(host.host())
             && page.port().unwrap_or(default_port) == host.port().unwrap_or(default_port)
@@ -132,7 +136,7 @@ mod tests {
             ("", "example.com", false),
             ("https://", "example.com", false),
         ] {
-            let host = Authority::parse(host);
+            let host = Authority::parse(host.as_bytes());
             assert!(host.is_some());
             assert_eq!(
                 OriginPolicy::same_host().allows(Some(origin.as_bytes()), host),
@@ -140,8 +144,10 @@ mod tests {
                 "{origin} {host:?}"
             );
         }
-        assert!(OriginPolicy::same_host().allows(None, Authority::parse("example.com")));
-        assert!(!OriginPolicy::same_host().allow_absent(false).allows(None, Authority::parse("example.com")));
+        assert!(OriginPolicy::same_host().allows(None, Authority::parse(b"example.com")));
+        assert!(
+            !OriginPolicy::same_host().allow_absent(false).allows(None, Authority::parse(b"example.com"))
+        );
         assert!(!OriginPolicy::same_host().allows(Some(b"https://example.com"), None));
     }
 

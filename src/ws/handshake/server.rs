@@ -11,7 +11,7 @@ use super::rejection::{Refusal, Rejection};
 use super::{Negotiated, Once};
 use crate::http1::authority::Authority;
 use crate::http1::head::{FieldLines, HeadError, InvalidField, Limits, Reader, RequestHead, Version};
-use crate::http1::syntax::{contains_token, trim};
+use crate::http1::syntax::{contains_token, is_name, trim};
 
 /// Whose order decides when both sides know several of the same subprotocols.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -132,7 +132,7 @@ pub fn accept<'a>(
     method: &str,
     fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
 ) -> Result<Accepted<'a>, Rejection> {
-    Ok(evaluate(options, method, None, fields)?)
+    evaluate(options, method, None, fields)
 }
 
 /// Checks a request whose head was read by a [`Reader`]: see the [module's example](super).
@@ -148,7 +148,7 @@ pub fn accept_request<'a>(
     if head.version() < Version::Http11 {
         return Err(HeadError::UnsupportedHttpVersion.into());
     }
-    Ok(evaluate(options, head.method(), head.authority(), head.fields())?)
+    evaluate(options, head.method(), head.authority(), head.fields())
 }
 
 /// As [`accept`], for a target in absolute form: its authority takes the place of Host (RFC 9112 3.2.2).
@@ -159,7 +159,7 @@ pub(super) fn accept_at<'a>(
     authority: Option<Authority<'a>>,
     fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
 ) -> Result<Accepted<'a>, Rejection> {
-    Ok(evaluate(options, method, authority, fields)?)
+    evaluate(options, method, authority, fields)
 }
 
 /// What the fields of a request say, gathered in one pass.
@@ -182,22 +182,22 @@ impl<'a> Request<'a> {
     fn gather(options: &ServerOptions, fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut request = Self::default();
         for (name, value) in fields {
-            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            let is = |known| is_name(name, known);
             match name.len() {
-                4 if is("host") => request.host.set(value),
-                6 if is("origin") => request.origin.set(value),
+                4 if is("Host") => request.host.set(value),
+                6 if is("Origin") => request.origin.set(value),
                 // RFC 6455 4.2.1 (3), (4): both are lists, on one line or several.
-                7 if is("upgrade") => request.upgrade |= contains_token(value, "websocket"),
-                10 if is("connection") => request.connection |= contains_token(value, "upgrade"),
-                14 if is("content-length") => request.body |= trim(value) != b"0",
-                17 if is("transfer-encoding") => request.body = true,
-                17 if is("sec-websocket-key") => request.key.set(value),
-                21 if is("sec-websocket-version") => request.version.set(value),
-                22 if is("sec-websocket-protocol") => {
+                7 if is("Upgrade") => request.upgrade |= contains_token(value, "websocket"),
+                10 if is("Connection") => request.connection |= contains_token(value, "Upgrade"),
+                14 if is("Content-Length") => request.body |= trim(value) != b"0",
+                17 if is("Transfer-Encoding") => request.body = true,
+                17 if is("Sec-WebSocket-Key") => request.key.set(value),
+                21 if is("Sec-WebSocket-Version") => request.version.set(value),
+                22 if is("Sec-WebSocket-Protocol") => {
                     let read = subprotocols(value, &mut request.subprotocols);
                     request.bad_subprotocols = request.bad_subprotocols.or(read.err());
                 }
-                24 if is("sec-websocket-extensions") => request.read_extensions(options, value),
+                24 if is("Sec-WebSocket-Extensions") => request.read_extensions(options, value),
                 _ => {}
             }
         }
@@ -217,55 +217,57 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The rules, in the order in which they are reported. `authority` overrides Host (RFC 9112 3.2.2).
+/// The rules, in the order in which they are reported. `authority` is whom the request is for, if that is known.
 fn evaluate<'a>(
     options: &'a ServerOptions,
     method: &str,
     authority: Option<Authority<'a>>,
     fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-) -> Result<Accepted<'a>, Refusal> {
+) -> Result<Accepted<'a>, Rejection> {
     // RFC 6455 4.2.1 (1).
     if method != "GET" {
-        return Err(Refusal::MethodNotAllowed);
+        return Err(Refusal::MethodNotAllowed.into());
     }
     let request = Request::gather(options, fields);
     // RFC 6455 4.2.1 (2), RFC 9112 3.2.
-    let host = request.host.get(Refusal::Head(HeadError::DuplicateHost))?;
-    let host = host.ok_or(Refusal::Head(HeadError::MissingHost))?;
-    let host = str::from_utf8(host).ok().and_then(Authority::parse);
-    let host = host.ok_or(Refusal::Head(HeadError::BadHost))?;
+    let host = request.host.get(HeadError::DuplicateHost)?;
+    let host = host.ok_or(HeadError::MissingHost)?;
+    let authority = match authority {
+        Some(authority) => authority,
+        None => Authority::parse(host).ok_or(HeadError::BadHost)?,
+    };
     // RFC 9112 6.3: a body would lie where the first frame is expected.
     if request.body {
-        return Err(Refusal::BodyAnnounced);
+        return Err(Refusal::BodyAnnounced.into());
     }
     // RFC 6455 4.2.1 (3), (4).
     if !request.upgrade {
-        return Err(Refusal::NotWebSocket);
+        return Err(Refusal::NotWebSocket.into());
     }
     if !request.connection {
-        return Err(Refusal::NotUpgrade);
+        return Err(Refusal::NotUpgrade.into());
     }
     // RFC 6455 4.2.1 (6), 4.4: one version, and it is 13.
     let version = request.version.get(Refusal::BadWebSocketVersion)?;
     match version.ok_or(Refusal::UnsupportedWebSocketVersion)? {
         b"13" => {}
-        several if several.contains(&b',') => return Err(Refusal::BadWebSocketVersion),
-        _ => return Err(Refusal::UnsupportedWebSocketVersion),
+        several if several.contains(&b',') => return Err(Refusal::BadWebSocketVersion.into()),
+        _ => return Err(Refusal::UnsupportedWebSocketVersion.into()),
     }
     // RFC 6455 4.2.1 (5), 11.3.1.
     let key = request.key.get(Refusal::DuplicateKey)?.ok_or(Refusal::MissingKey)?;
     let key = Key::parse(key).ok_or(Refusal::BadKey)?;
     // RFC 6455 4.2.2, 10.2.
     let origin = request.origin.get(Refusal::DuplicateOrigin)?;
-    if !options.origin.allows(origin, Some(authority.unwrap_or(host))) {
-        return Err(Refusal::OriginNotAllowed);
+    if !options.origin.allows(origin, Some(authority)) {
+        return Err(Refusal::OriginNotAllowed.into());
     }
     // RFC 6455 4.1 (10), 9.1.
     if let Some(error) = request.bad_subprotocols {
-        return Err(Refusal::BadSubprotocols(error));
+        return Err(Refusal::BadSubprotocols(error).into());
     }
     if let Some(error) = request.bad_extensions {
-        return Err(Refusal::BadExtensions(error));
+        return Err(Refusal::BadExtensions(error).into());
     }
     let (negotiated, extension) = request.extension.unzip();
     Ok(Accepted {
@@ -389,25 +391,31 @@ impl<'a> Accepted<'a> {
             ("Connection", "Upgrade"),
             ("Sec-WebSocket-Accept", self.accept_key.as_str()),
         ];
-        let chosen = [
-            self.subprotocol.map(|name| ("Sec-WebSocket-Protocol", name)),
-            self.extension.as_deref().map(|value| ("Sec-WebSocket-Extensions", value)),
-        ];
-        let own = required.into_iter().chain(chosen.into_iter().flatten());
+        let own = required.into_iter().chain(self.chosen());
         own.map(|(name, value)| (name, value.as_bytes()))
             .chain(self.options.fields.iter())
             .chain(self.added.iter())
     }
 
+    /// RFC 6455 4.2.2 (5.5), (5.6): left out if nothing was chosen.
+    fn chosen(&self) -> impl Iterator<Item = (&str, &str)> {
+        let subprotocol = self.subprotocol.map(|name| ("Sec-WebSocket-Protocol", name));
+        let extension = self.extension.as_deref().map(|value| ("Sec-WebSocket-Extensions", value));
+        subprotocol.into_iter().chain(extension)
+    }
+
     /// Appends the response's head to `out`. The first frame may follow it at once.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-        for (name, value) in self.fields() {
-            for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
-                out.extend_from_slice(piece);
-            }
+        let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+        put(&[
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+            self.accept_key.as_bytes(),
+            b"\r\n",
+        ]);
+        for (name, value) in self.chosen() {
+            put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
-        out.extend_from_slice(b"\r\n");
+        put(&[self.options.fields.as_bytes(), self.added.as_bytes(), b"\r\n"]);
     }
 
     /// The response's head.

@@ -56,7 +56,7 @@ impl Uri {
             Some((user_info, authority)) => (Some(user_info), authority),
             None => (None, authority),
         };
-        let authority = Authority::parse(authority).ok_or(InvalidUri::Authority)?;
+        let authority = Authority::parse(authority.as_bytes()).ok_or(InvalidUri::Authority)?;
         let default_port = if secure { 443 } else { 80 };
         let port = authority.port().unwrap_or(default_port);
         if port == 0 || !user_info.is_none_or(is_encoded) {

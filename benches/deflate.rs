@@ -1,0 +1,164 @@
+//! The deflate codec against its back end used by hand: 16 JSON messages in turn, nanoseconds each, and the
+//! ratio of the two. Rows are interleaved in one process and the best of many rounds is kept, so that
+//! ratios hold on a busy machine. `compact` has no counterpart by hand: its ratio is what it costs to hold
+//! a window instead of a state.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+use pushline::ws::deflate::{Compression, DeflateOptions, Deflater, Direction, Inflater, WindowBits};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush};
+
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+const MEMORY_LEVEL: u8 = 4;
+
+fn json(seed: u64, len: usize) -> Vec<u8> {
+    let mut text = String::new();
+    let mut state = 12_345 + seed;
+    for id in 0.. {
+        if text.len() >= len {
+            break;
+        }
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (user, price, cents, tag) =
+            ((state >> 33) % 1000, (state >> 20) % 10_000, (state >> 40) % 100, (state >> 50) % 7);
+        text += &format!(
+            r#"{{"id":{id},"user":"user{user}","price":{price}.{cents},"ok":{},"tags":["a{tag}","b"]}},"#,
+            state & 1 == 0
+        );
+    }
+    text.truncate(len);
+    text.into_bytes()
+}
+
+/// One row: a name, the back end by hand, the codec.
+type Row<'a> = (String, Box<dyn FnMut() + 'a>, Box<dyn FnMut() + 'a>);
+
+fn engine(level: u8) -> Deflate {
+    Deflate::new_with_config(DeflateConfig {
+        level: level.into(),
+        window_bits: -15,
+        mem_level: MEMORY_LEVEL.into(),
+        ..DeflateConfig::default()
+    })
+}
+
+/// One after the other, for ever.
+fn in_turn<'a>(messages: &'a [Vec<u8>]) -> impl FnMut() -> &'a [u8] {
+    let mut messages = messages.iter().cycle();
+    move || messages.next().unwrap()
+}
+
+fn rows<'a>(messages: &'a [Vec<u8>], payloads: &'a [Vec<u8>]) -> Vec<Row<'a>> {
+    let window_bits = WindowBits::MAX;
+    let twelve = WindowBits::new(12).unwrap();
+    let len = messages[0].len();
+    let policies = [
+        ("shared", Compression::Shared, Direction { context_takeover: false, window_bits }),
+        (
+            "dedicated",
+            Compression::Dedicated { window_bits, memory_level: MEMORY_LEVEL },
+            Direction { context_takeover: true, window_bits },
+        ),
+        (
+            "compact 12",
+            Compression::Compact { window_bits: twelve },
+            Direction { context_takeover: true, window_bits: twelve },
+        ),
+        (
+            "compact 15",
+            Compression::Compact { window_bits },
+            Direction { context_takeover: true, window_bits },
+        ),
+    ];
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for level in [1, 6] {
+        for (name, policy, direction) in policies {
+            let options = DeflateOptions::new(policy).level(level);
+            let mut bare = engine(level);
+            let mut space = vec![0; len * 2 + 1000];
+            let mut next = in_turn(messages);
+            let by_hand = move || {
+                if !direction.context_takeover {
+                    bare.reset();
+                }
+                let start = bare.total_out();
+                bare.compress(next(), &mut space, DeflateFlush::SyncFlush).unwrap();
+                black_box(&space[..(bare.total_out() - start) as usize - TAIL.len()]);
+            };
+            let mut deflater = Deflater::new(direction, &options);
+            let mut output = Vec::new();
+            let mut next = in_turn(messages);
+            let codec = move || {
+                output.clear();
+                deflater.deflate(next(), &mut output, true);
+                black_box(&output);
+            };
+            rows.push((format!("encode, level {level}, {name}"), Box::new(by_hand), Box::new(codec)));
+        }
+    }
+    for (name, policy, direction) in policies {
+        let options = DeflateOptions::new(policy);
+        let mut bare = Inflate::new(false, 15);
+        let mut space = vec![0; len + 64];
+        let mut next = in_turn(payloads);
+        let by_hand = move || {
+            if !direction.context_takeover {
+                bare.reset(false);
+            }
+            bare.decompress(next(), &mut space, InflateFlush::SyncFlush).unwrap();
+            bare.decompress(&TAIL, &mut [0; 8], InflateFlush::SyncFlush).unwrap();
+            black_box(&space);
+        };
+        let mut inflater = Inflater::new(direction, &options, 1 << 20);
+        let mut output = Vec::new();
+        let mut next = in_turn(payloads);
+        let codec = move || {
+            output.clear();
+            let _ = inflater.inflate(next(), &mut output, usize::MAX, true).unwrap();
+            black_box(&output);
+        };
+        rows.push((format!("decode, {name}"), Box::new(by_hand), Box::new(codec)));
+    }
+    rows
+}
+
+fn time(work: &mut dyn FnMut(), times: u32) -> Duration {
+    let start = Instant::now();
+    (0..times).for_each(|_| work());
+    start.elapsed() / times
+}
+
+fn main() {
+    // `cargo test --benches` only looks whether it runs.
+    let rounds = if std::env::args().any(|argument| argument == "--bench") { 40 } else { 1 };
+    for len in [256, 4096, 65_536] {
+        let messages: Vec<Vec<u8>> = (0..16).map(|seed| json(seed, len)).collect();
+        // They stand by themselves, and so inflate with any policy.
+        let fresh = Direction { context_takeover: false, window_bits: WindowBits::MAX };
+        let mut deflater = Deflater::new(fresh, &DeflateOptions::new(Compression::Shared).level(6));
+        let payloads: Vec<Vec<u8>> = messages
+            .iter()
+            .map(|message| {
+                let mut payload = Vec::new();
+                deflater.deflate(message, &mut payload, true);
+                payload
+            })
+            .collect();
+        let mut rows = rows(&messages, &payloads);
+        let mut best = vec![(Duration::MAX, Duration::MAX); rows.len()];
+        let times = if rounds == 1 { 1 } else { (400_000 / len as u32).clamp(6, 200) };
+        for _ in 0..rounds {
+            for ((_, by_hand, codec), best) in rows.iter_mut().zip(&mut best) {
+                best.0 = best.0.min(time(by_hand, times));
+                best.1 = best.1.min(time(codec, times));
+            }
+        }
+        println!("{len} bytes of JSON{:20} by hand      codec   ratio", "");
+        for ((name, ..), (by_hand, codec)) in rows.iter().zip(best) {
+            let (by_hand, codec) = (by_hand.as_nanos(), codec.as_nanos());
+            let ratio = codec as f64 / by_hand as f64;
+            println!("  {name:32} {by_hand:9} {codec:10} {ratio:7.2}");
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Requests held until there is news, one at a time for each client: the state of one client's session.
+
+use super::log::{Log, Messages, TooLarge};
+use super::script::{Message, write_number};
+use crate::heartbeat::{Deadline, Instant};
+use bytes::BufMut;
+use core::time::Duration;
+
+/// Limits and times of a [`Session`].
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::Config;
+///
+/// let short_polling = Config::new().hold(Duration::ZERO);
+/// assert_ne!(short_polling, Config::new());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Config {
+    hold: Duration,
+    idle: Duration,
+    max_messages: usize,
+    max_bytes: usize,
+    max_answer: usize,
+}
+
+impl Config {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            hold: Duration::from_secs(25),
+            idle: Duration::from_secs(60),
+            max_messages: 1024,
+            max_bytes: 1 << 20,
+            max_answer: 256 << 10,
+        }
+    }
+
+    /// How long a request without news is held, or a stream silent. Default 25 seconds, under the 30 after which
+    /// some proxies give up. Zero makes it short polling.
+    pub const fn hold(mut self, time: Duration) -> Self {
+        self.hold = time;
+        self
+    }
+
+    /// How long a session lives without a request. Default 60 seconds.
+    ///
+    /// Without it what vanished clients left behind is never released.
+    pub const fn idle(mut self, time: Duration) -> Self {
+        self.idle = time;
+        self
+    }
+
+    /// Messages held for a client that does not fetch them; at least one. Default 1024.
+    ///
+    /// Without it a client that stays away makes the server hold all that it missed. The oldest go first.
+    pub const fn max_messages(mut self, count: usize) -> Self {
+        self.max_messages = count;
+        self
+    }
+
+    /// Bytes of messages held, escapes included. Default 1 MiB.
+    ///
+    /// Without it few large messages do what many small ones may not.
+    pub const fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Bytes of messages in one answer; a message that is longer goes alone. Default 256 KiB.
+    ///
+    /// Without it a client that fell behind makes the server build one answer of all that it missed, and fetches
+    /// it again from the start whenever it breaks.
+    pub const fn max_answer(mut self, bytes: usize) -> Self {
+        self.max_answer = bytes;
+        self
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One client's session: its log, and the one request that waits for news.
+///
+/// [`push`](Self::push), [`poll`](Self::poll), [`stream`](Self::stream) and [`close`](Self::close) tell it what
+/// happens; [`next_answer`](Self::next_answer), asked after each of them and at
+/// [`next_deadline`](Self::next_deadline), says what to send. It reads no clock and holds no connection.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::{Config, Kind, Message, Session};
+///
+/// let seconds = Duration::from_secs; // a virtual clock: time since the start
+/// let mut session = Session::new(Config::new(), seconds(0));
+/// session.push(Message::text("one"))?;
+///
+/// let first = session.poll(0, seconds(1));
+/// assert!(first.superseded.is_none());
+/// let answer = session.next_answer(seconds(1)).expect("there is news");
+/// assert_eq!((answer.status(), answer.cursor), (200, 1));
+///
+/// let _ = session.poll(1, seconds(2)); // acknowledges the message; nothing new
+/// assert_eq!(session.next_deadline(), Some(seconds(27)));
+/// assert!(session.next_answer(seconds(26)).is_none());
+/// let answer = session.next_answer(seconds(27)).expect("held long enough");
+/// assert!(matches!(answer.kind, Kind::Empty));
+/// assert_eq!(answer.status(), 204);
+///
+/// assert!(session.is_expired(seconds(27 + 60)));
+/// # Ok::<(), pushline::comet::TooLarge>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session<I> {
+    config: Config,
+    log: Log,
+    request: Option<Request<I>>,
+    /// Runs while there is no request.
+    idle: Deadline<I>,
+    tickets: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Request<I> {
+    ticket: Ticket,
+    /// What it has been sent.
+    cursor: u64,
+    hold: Deadline<I>,
+    /// Goes on after an answer.
+    stream: bool,
+}
+
+/// Names one request of a session.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::{Config, Session};
+///
+/// let mut session = Session::new(Config::new(), Duration::ZERO);
+/// let first = session.poll(0, Duration::ZERO).ticket;
+/// assert_ne!(first, session.poll(0, Duration::ZERO).ticket);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(u64);
+
+/// What became of a request that was opened.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::{Config, Session};
+///
+/// let mut session = Session::new(Config::new(), Duration::ZERO);
+/// let older = session.poll(0, Duration::ZERO);
+/// let newer = session.poll(0, Duration::ZERO);
+/// let answer = newer.superseded.expect("the older was waiting");
+/// assert_eq!((answer.ticket, answer.status()), (older.ticket, 204));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Opened {
+    /// The request: [`Session::next_answer`] names it.
+    pub ticket: Ticket,
+    /// The empty answer to the older request, whose place this one has taken; a stream just ends.
+    pub superseded: Option<Answer<'static>>,
+}
+
+/// What to send to a request.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::{Config, Message, Session};
+///
+/// let mut session = Session::new(Config::new().max_messages(1), Duration::ZERO);
+/// session.push(Message::text("one"))?;
+/// session.push(Message::text("two"))?;
+/// let _ = session.poll(0, Duration::ZERO);
+/// let answer = session.next_answer(Duration::ZERO).expect("the first has fallen off");
+/// let mut body = Vec::new();
+/// answer.write_json(&mut body);
+/// assert_eq!((answer.status(), &body[..]), (410, &br#"{"cursor":1,"gone":true,"messages":[]}"#[..]));
+/// # Ok::<(), pushline::comet::TooLarge>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Answer<'s> {
+    /// The request that is answered.
+    pub ticket: Ticket,
+    /// The cursor of a client that has got this answer.
+    pub cursor: u64,
+    /// What the answer is.
+    pub kind: Kind<'s>,
+}
+
+/// What an [`Answer`] is. See there for an example.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Kind<'s> {
+    /// News, at least one message: status 200.
+    Messages(Messages<'s>),
+    /// No news for as long as requests are held, or a newer request has come: status 204. To a stream: a sign of
+    /// life, and no end.
+    Empty,
+    /// The cursor fell off the log, or is of another session: status 410. The client has missed messages; it loads
+    /// what it shows afresh and goes on from the answer's cursor. A stream ends.
+    Gone,
+}
+
+impl<I: Instant> Session<I> {
+    /// A session with no messages and no request.
+    #[must_use]
+    pub fn new(config: Config, now: I) -> Self {
+        Self {
+            config,
+            log: Log::new(config.max_messages, config.max_bytes),
+            request: None,
+            idle: Deadline::new(now, config.idle),
+            tickets: 0,
+        }
+    }
+
+    /// A message for the client. Answers its number.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`], with the message in it, if it is larger than [`Config::max_bytes`].
+    pub fn push(&mut self, message: Message) -> Result<u64, TooLarge> {
+        self.log.push(message)
+    }
+
+    /// A request came that is answered once, by a client that has the messages up to `since`.
+    pub fn poll(&mut self, since: u64, now: I) -> Opened {
+        self.open(since, false, now)
+    }
+
+    /// A request came whose answer goes on, by a client that has the messages up to `since`. What it is sent is
+    /// held until a later request acknowledges it.
+    pub fn stream(&mut self, since: u64, now: I) -> Opened {
+        self.open(since, true, now)
+    }
+
+    /// A request's connection is gone, or its response has ended before the session said so (a stream's byte budget
+    /// is spent). Another request than the one that waits is none of its business.
+    pub fn close(&mut self, ticket: Ticket, now: I) {
+        if self.request.as_ref().is_some_and(|request| request.ticket == ticket) {
+            self.request = None;
+            self.idle = Deadline::new(now, self.config.idle);
+        }
+    }
+
+    /// What to send now, if anything. One answer a call, as long as there is one; a poll waits no longer after its
+    /// own, a stream does unless it is [`Kind::Gone`].
+    pub fn next_answer(&mut self, now: I) -> Option<Answer<'_>> {
+        let request = self.request.as_mut()?;
+        let ticket = request.ticket;
+        let (kind, cursor) = match self.log.after(request.cursor) {
+            None => (Kind::Gone, self.log.oldest()),
+            Some(messages) if messages.len() > 0 => {
+                let messages = messages.limit(self.config.max_answer);
+                let cursor = request.cursor + messages.len() as u64;
+                (Kind::Messages(messages), cursor)
+            }
+            Some(_) if request.hold.is_over(now) => (Kind::Empty, request.cursor),
+            Some(_) => return None,
+        };
+        if request.stream && !matches!(kind, Kind::Gone) {
+            request.cursor = cursor;
+            request.hold = Deadline::new(now, self.config.hold);
+        } else {
+            self.request = None;
+            self.idle = Deadline::new(now, self.config.idle);
+        }
+        Some(Answer { ticket, cursor, kind })
+    }
+
+    /// When to ask [`next_answer`](Self::next_answer) or [`is_expired`](Self::is_expired) even if nothing happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<I> {
+        match &self.request {
+            Some(request) => request.hold.next_deadline(),
+            None => self.idle.next_deadline(),
+        }
+    }
+
+    /// Whether the client has stayed away for too long: drop the session.
+    #[must_use]
+    pub fn is_expired(&self, now: I) -> bool {
+        self.request.is_none() && self.idle.is_over(now)
+    }
+
+    /// The messages held.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn open(&mut self, since: u64, stream: bool, now: I) -> Opened {
+        if self.log.after(since).is_some() {
+            self.log.release(since);
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let hold = Deadline::new(now, self.config.hold);
+        self.idle.clear();
+        let older = self.request.replace(Request { ticket, cursor: since, hold, stream });
+        let superseded =
+            older.map(|older| Answer { ticket: older.ticket, cursor: older.cursor, kind: Kind::Empty });
+        Opened { ticket, superseded }
+    }
+}
+
+impl Answer<'_> {
+    /// The HTTP status for a poll: 200, 204 or 410.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self.kind {
+            Kind::Messages(_) => 200,
+            Kind::Empty => 204,
+            Kind::Gone => 410,
+        }
+    }
+
+    /// Appends the answer as JSON to `out`: `{"cursor":14,"messages":[{"id":14,"data":"…"}]}`, with `"gone":true`
+    /// after the cursor if messages were lost. A response with status 204 has no body; then this is for
+    /// [`jsonp`](super::jsonp), where there is no status to see.
+    ///
+    /// # Panics
+    ///
+    /// If `out` cannot grow and has not the room: 64 bytes, and 36 and the literal for each message.
+    pub fn write_json(&self, out: &mut impl BufMut) {
+        out.put_slice(b"{\"cursor\":");
+        write_number(self.cursor, out);
+        if matches!(self.kind, Kind::Gone) {
+            out.put_slice(b",\"gone\":true");
+        }
+        out.put_slice(b",\"messages\":[");
+        if let Kind::Messages(messages) = &self.kind {
+            for (at, (id, message)) in messages.clone().enumerate() {
+                if at > 0 {
+                    out.put_u8(b',');
+                }
+                message.write_event(id, out);
+            }
+        }
+        out.put_slice(b"]}");
+    }
+}
+
+/// The cursor in a request, as in `?since=14`: decimal digits and nothing else; `None` if it is not that.
+///
+/// ```
+/// use pushline::comet::parse_cursor;
+///
+/// assert_eq!(parse_cursor("14"), Some(14));
+/// assert_eq!((parse_cursor(""), parse_cursor("+1"), parse_cursor("99999999999999999999")), (None, None, None));
+/// ```
+#[must_use]
+pub fn parse_cursor(text: &str) -> Option<u64> {
+    // `parse` takes a plus sign.
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}

@@ -1,0 +1,171 @@
+//! Every row of tests/cases/chunked.tsv, in every cut: the verdict, the body, what is left over, and the very
+//! byte at which a body is refused (RFC 9112 7.1).
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::{every_cut, rows, unescape};
+use pushline::http1::chunked::{Decoder, Error, Limits, Piece};
+
+const TABLE: &str = include_str!("cases/chunked.tsv");
+
+/// Rows refused: the error and the offset of the byte that brings it.
+const REFUSED: &[(&str, Error, usize)] = &[
+    ("zero-run-20", Error::SizeTooLong, 16),
+    ("no-size", Error::BadSize, 0),
+    ("only-ext", Error::BadSize, 0),
+    ("lead-space", Error::BadSize, 0),
+    ("trail-space", Error::BadExtension, 2),
+    ("trail-tab", Error::BadExtension, 2),
+    ("plus", Error::BadSize, 0),
+    ("minus", Error::BadSize, 0),
+    ("minus-zero", Error::BadSize, 10),
+    ("hex-prefix", Error::BadSize, 1),
+    ("hex-prefix-upper", Error::BadSize, 1),
+    ("underscore", Error::BadSize, 1),
+    ("h-suffix", Error::BadSize, 1),
+    ("non-hex", Error::BadSize, 0),
+    ("dot", Error::BadSize, 1),
+    ("comma", Error::BadSize, 1),
+    ("fullwidth-digit", Error::BadSize, 0),
+    ("quoted-size", Error::BadSize, 0),
+    ("nul-size", Error::BadSize, 1),
+    ("lf-size", Error::BadSize, 1),
+    ("lf-data", Error::BadDataEnd, 8),
+    ("lf-all", Error::BadSize, 1),
+    ("lf-last", Error::BadSize, 11),
+    ("lf-final", Error::BadTrailer, 13),
+    ("cr-size", Error::BadLineEnd, 2),
+    ("cr-data", Error::BadDataEnd, 9),
+    ("crcrlf-size", Error::BadLineEnd, 2),
+    ("crcrlf-data", Error::BadDataEnd, 9),
+    ("no-data-crlf", Error::BadDataEnd, 8),
+    ("junk-2-for-crlf", Error::BadDataEnd, 8),
+    ("spill-1", Error::BadDataEnd, 8),
+    ("short-data", Error::BadDataEnd, 8),
+    ("extra-crlf", Error::BadSize, 10),
+    ("ext-lf", Error::BadExtension, 5),
+    ("ext-lf-end", Error::BadExtension, 5),
+    ("ext-cr", Error::BadLineEnd, 6),
+    ("ext-quoted-lf", Error::BadExtension, 8),
+    ("ext-quoted-crlf", Error::BadExtension, 8),
+    ("ext-nul", Error::BadExtension, 3),
+    ("ext-del", Error::BadExtension, 3),
+    ("ext-empty", Error::BadExtension, 2),
+    ("ext-no-name", Error::BadExtension, 2),
+    ("ext-no-value", Error::BadExtension, 6),
+    ("ext-bad-sep", Error::BadExtension, 2),
+    ("overflow-64", Error::SizeTooLong, 16),
+    ("u64-max", Error::BodyTooLong, 15),
+    ("i64-neg", Error::BodyTooLong, 15),
+    ("size-1000-digits", Error::BodyTooLong, 15),
+    ("ext-100k", Error::ExtensionTooLong, 1025),
+    ("ext-total", Error::TooManyExtensions, 8385),
+    ("trailer-100k", Error::TrailersTooLong, 8205),
+    ("trailer-no-colon", Error::BadTrailer, 16),
+    ("trailer-space-colon", Error::BadTrailer, 14),
+    ("trailer-lead-space", Error::BadTrailer, 13),
+    ("trailer-fold", Error::BadTrailer, 19),
+    ("trailer-bare-cr", Error::BadLineEnd, 18),
+    ("trailer-nul", Error::BadTrailer, 17),
+    ("trailer-lf", Error::BadTrailer, 17),
+    ("trailer-empty-name", Error::BadTrailer, 13),
+    ("trailer-cr-x", Error::BadLineEnd, 14),
+];
+
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// Complete, with so many bytes left over.
+    Complete(usize),
+    /// The input ran out first.
+    Incomplete,
+    Refused(Error),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    body: Vec<u8>,
+    trailers: Vec<(String, Vec<u8>)>,
+    end: End,
+}
+
+fn run(parts: &[&[u8]]) -> Outcome {
+    let mut decoder = Decoder::new(Limits::default());
+    let mut body = Vec::new();
+    let mut end = End::Incomplete;
+    'parts: for (index, part) in parts.iter().enumerate() {
+        let mut rest = *part;
+        loop {
+            match decoder.decode(rest) {
+                Ok((consumed, piece)) => {
+                    rest = &rest[consumed..];
+                    match piece {
+                        Some(Piece::Data(data)) => {
+                            assert!(!data.is_empty(), "an empty piece of data");
+                            body.extend_from_slice(data);
+                        }
+                        Some(Piece::End) => {
+                            let after: usize = parts[index + 1..].iter().map(|part| part.len()).sum();
+                            end = End::Complete(rest.len() + after);
+                            assert_eq!(decoder.decode(rest), Ok((0, Some(Piece::End))));
+                            break 'parts;
+                        }
+                        None => {
+                            assert!(rest.is_empty(), "asked for more with input at hand");
+                            break;
+                        }
+                    }
+                }
+                Err(error) => {
+                    assert_eq!(decoder.decode(rest), Err(error), "the error does not stay");
+                    assert_eq!(decoder.receive_eof(), Err(error));
+                    end = End::Refused(error);
+                    break 'parts;
+                }
+            }
+        }
+    }
+    match end {
+        End::Complete(_) => assert_eq!(decoder.receive_eof(), Ok(())),
+        End::Incomplete => {
+            assert_eq!(decoder.clone().trailers().count(), 0, "trailers before the end");
+            assert_eq!(decoder.receive_eof(), Err(Error::UnexpectedEof));
+            assert_eq!(decoder.decode(b"0"), Err(Error::UnexpectedEof));
+        }
+        End::Refused(_) => assert_eq!(decoder.trailers().count(), 0, "trailers of a refused body"),
+    }
+    let trailers = decoder.trailers().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+    Outcome { body, trailers, end }
+}
+
+#[test]
+fn every_row_in_every_cut() {
+    let mut count = 0;
+    let mut refused = 0;
+    for row in rows(TABLE) {
+        let (id, verdict, input) = (row[0], row[1], unescape(row[2]));
+        let whole = run(&[&input]);
+        match verdict {
+            "accept" => {
+                assert_eq!(whole.body, unescape(row[3]), "{id}");
+                assert_eq!(whole.end, End::Complete(if id == "leftover" { 6 } else { 0 }), "{id}");
+            }
+            "incomplete" => assert_eq!(whole.end, End::Incomplete, "{id}"),
+            "reject" | "limit" => {
+                let (_, error, at) = REFUSED.iter().find(|(name, ..)| *name == id).expect(id);
+                assert_eq!(whole.end, End::Refused(*error), "{id}");
+                assert_eq!(run(&[&input[..*at]]).end, End::Incomplete, "{id}: refused before byte {at}");
+                assert_eq!(
+                    run(&[&input[..=*at]]).end,
+                    End::Refused(*error),
+                    "{id}: not refused at byte {at}"
+                );
+                refused += 1;
+            }
+            other => panic!("{id}: unknown verdict {other}"),
+        }
+        every_cut(&input, |parts| assert_eq!(run(parts), whole, "{id} in {} parts", parts.len()));
+        count += 1;
+    }
+    assert_eq!((count, refused), (91, REFUSED.len()));
+}

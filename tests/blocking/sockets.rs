@@ -186,6 +186,7 @@ fn frames_right_behind_the_handshake_are_kept() {
     let frames = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
     assert!(answer.starts_with(b"HTTP/1.1 101 "));
     assert_eq!(answer[frames..], *b"\x81\x05early\x88\x02\x03\xe8");
+    drop(peer);
     let (received, end) = serving.join().unwrap();
     end.unwrap();
     assert_eq!(received[0], "early".into());
@@ -245,7 +246,7 @@ fn a_slow_request_is_answered_with_408() {
     let mut answer = [0; 20];
     takes(millis(90), || peer.read_exact(&mut answer).unwrap());
     assert!(answer.starts_with(b"HTTP/1.1 408 "), "{}", answer.escape_ascii());
-    drop(peer);
+    let _ = peer.shutdown(Shutdown::Both);
     let error = serving.join().unwrap();
     assert!(matches!(error, Error::TimedOut(TimedOut::Handshake)), "{error:?}");
     trickling.join().unwrap();

@@ -4,6 +4,7 @@
 use pushline::adapter::blocking::connect;
 use pushline::adapter::{Error, Options};
 use pushline::ws::Message;
+use pushline::ws::deflate::{Compression, DeflateOptions, WindowBits};
 use pushline::ws::handshake::ClientOptions;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// The number that the server sends.
 fn count(url: &str) -> Result<u32, Box<dyn std::error::Error>> {
-    let mut socket = connect(url, ClientOptions::new(), &Options::new())?;
+    let mut socket = connect(url, client(), &Options::new())?;
     let mut count = None;
     while let Some(message) = socket.next()? {
         if let Message::Text(text) = message {
@@ -38,11 +39,17 @@ fn count(url: &str) -> Result<u32, Box<dyn std::error::Error>> {
 
 /// Sends each message back until the connection is closed.
 fn echo(url: &str) -> Result<(), Error> {
-    let mut socket = connect(url, ClientOptions::new(), &Options::new())?;
+    let mut socket = connect(url, client(), &Options::new())?;
     while let Some(message) = socket.next()? {
         if message.is_data() {
             socket.send(message)?;
         }
     }
     Ok(())
+}
+
+/// Compression is offered, and used for whatever there is to send.
+fn client() -> ClientOptions {
+    let policy = Compression::Dedicated { window_bits: WindowBits::MAX, memory_level: 8 };
+    ClientOptions::new().deflate(DeflateOptions::new(policy).threshold(0))
 }

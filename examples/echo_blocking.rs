@@ -4,6 +4,7 @@
 
 use pushline::adapter::blocking::accept;
 use pushline::adapter::{Error, Options};
+use pushline::ws::deflate::{Compression, DeflateOptions, WindowBits};
 use pushline::ws::handshake::{OriginPolicy, ServerOptions};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -29,7 +30,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(&listen)?;
     println!("listening on ws://{}", listener.local_addr()?);
     // An echo has nothing to protect from a foreign page.
-    let server = ServerOptions::new().origin(OriginPolicy::any());
+    let policy = Compression::Dedicated { window_bits: WindowBits::MAX, memory_level: 8 };
+    let deflate = DeflateOptions::new(policy).threshold(0);
+    let server = ServerOptions::new().origin(OriginPolicy::any()).deflate(deflate);
     let connections = AtomicUsize::new(0);
     thread::scope(|scope| {
         loop {

@@ -2,6 +2,7 @@
 
 use pushline::adapter::tokio::accept;
 use pushline::adapter::{Error, Options};
+use pushline::ws::deflate::{Compression, DeflateOptions, WindowBits};
 use pushline::ws::handshake::{OriginPolicy, ServerOptions};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,8 +19,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let listener = TcpListener::bind(&listen).await?;
     println!("listening on ws://{}", listener.local_addr()?);
-    // An echo has nothing to protect from a foreign page.
-    let server = Arc::new(ServerOptions::new().origin(OriginPolicy::any()));
+    // An echo has nothing to protect from a foreign page, and compresses whatever comes.
+    let policy = Compression::Dedicated { window_bits: WindowBits::MAX, memory_level: 8 };
+    let deflate = DeflateOptions::new(policy).threshold(0);
+    let server = Arc::new(ServerOptions::new().origin(OriginPolicy::any()).deflate(deflate));
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,

@@ -18,6 +18,10 @@ use core::ops::Range;
 /// Default size of a read: 16 KiB.
 pub const READ_SIZE: usize = 16 * 1024;
 
+/// From this length on a payload is split off: below, a copy costs less than sharing and never pins
+/// the block that it was received in.
+const SPLIT: usize = 16 * 1024;
+
 /// The memory of an [`Inbox`]: grows (`Vec<u8>`, [`BytesMut`]) or is fixed (`[u8; N]`, `&mut [u8]`).
 ///
 /// The trait is sealed.
@@ -41,6 +45,8 @@ impl sealed::Storage for Vec<u8> {
         self
     }
     fn grow(&mut self, len: usize) {
+        // The inbox asks for twice what it holds: doubled once more, that would be four times.
+        self.reserve_exact(len.saturating_sub(self.len()));
         self.resize(len, 0);
     }
 }
@@ -109,6 +115,8 @@ pub struct Inbox<S = Vec<u8>> {
     end: usize,
     needed: usize,
     read_size: usize,
+    /// What was inflated of a compressed message: then this is the message under assembly.
+    inflated: Vec<u8>,
 }
 
 impl Inbox {
@@ -127,15 +135,23 @@ impl Inbox {
 
 impl Inbox<BytesMut> {
     /// An inbox from which messages can be taken as [`Bytes`] without a copy.
+    ///
+    /// Its memory is allocated by [`BytesMut`], which may reserve up to twice as much as is asked for.
     #[must_use]
     pub fn owning(read_size: usize) -> Self {
         Self::with_storage(BytesMut::new(), read_size)
     }
 
+    /// The inflated message; without a copy if it is long.
+    pub(crate) fn take_inflated(&mut self) -> Bytes {
+        if self.inflated.len() < SPLIT {
+            return Bytes::copy_from_slice(&self.inflated);
+        }
+        core::mem::take(&mut self.inflated).into()
+    }
+
     /// The assembled bytes of `range`, split off; without a copy if they are many.
     pub(crate) fn take(&mut self, range: Range<usize>) -> Bytes {
-        // Below this, a copy costs less than sharing and never pins the block it was received in.
-        const SPLIT: usize = 16 * 1024;
         if range.len() < SPLIT {
             return Bytes::copy_from_slice(&self.storage[range]);
         }
@@ -150,22 +166,25 @@ impl Inbox<BytesMut> {
 
     /// Puts memory into an inbox that has none.
     #[cfg(feature = "tokio")]
-    pub(crate) fn set_memory(&mut self, memory: BytesMut) {
+    pub(crate) fn set_memory(&mut self, (storage, inflated): (BytesMut, Vec<u8>)) {
         debug_assert_eq!(self.capacity(), 0, "only into an inbox without memory");
-        self.storage = memory;
+        self.storage = storage;
+        if self.inflated.capacity() == 0 {
+            self.inflated = inflated;
+        }
     }
 
     /// Takes the memory out, and leaves what is held in memory of its own size.
     #[cfg(feature = "tokio")]
-    pub(crate) fn take_memory(&mut self) -> BytesMut {
+    pub(crate) fn take_memory(&mut self) -> (BytesMut, Vec<u8>) {
         let mut held = BytesMut::new();
-        if self.held() > 0 {
-            held.extend_from_slice(&self.storage[self.message()]);
-            held.extend_from_slice(self.unread());
-        }
+        held.extend_from_slice(&self.storage[self.message()]);
+        held.extend_from_slice(self.unread());
         let message = self.message().len();
         (self.start, self.assembled, self.read, self.end) = (0, message, message, held.len());
-        core::mem::replace(&mut self.storage, held)
+        let inflated =
+            if self.inflated.is_empty() { core::mem::take(&mut self.inflated) } else { Vec::new() };
+        (core::mem::replace(&mut self.storage, held), inflated)
     }
 }
 
@@ -188,7 +207,7 @@ impl<S: Storage> Inbox<S> {
 
     const fn with_storage(storage: S, read_size: usize) -> Self {
         let read_size = if read_size < 256 { 256 } else { read_size };
-        Self { storage, start: 0, assembled: 0, read: 0, end: 0, needed: 0, read_size }
+        Self { storage, start: 0, assembled: 0, read: 0, end: 0, needed: 0, read_size, inflated: Vec::new() }
     }
 
     /// Room to read into: never empty, unless the storage is fixed and full.
@@ -249,13 +268,13 @@ impl<S: Storage> Inbox<S> {
     /// Whether nothing is held: no unparsed byte and no part of a message.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.read == self.end && self.start == self.assembled
+        self.read == self.end && self.start == self.assembled && self.inflated.is_empty()
     }
 
     /// How many bytes are held: of the message under assembly and unparsed.
     #[must_use]
     pub const fn held(&self) -> usize {
-        (self.assembled - self.start) + (self.end - self.read)
+        (self.assembled - self.start) + (self.end - self.read) + self.inflated.len()
     }
 
     /// The bytes that were received and not yet parsed.
@@ -280,6 +299,7 @@ impl<S: Storage> Inbox<S> {
     /// Drops everything that was received.
     pub fn clear(&mut self) {
         (self.start, self.assembled, self.read, self.end, self.needed) = (0, 0, 0, 0, 0);
+        self.inflated = Vec::new();
     }
 
     /// Bytes of room behind what is held.
@@ -301,8 +321,13 @@ impl<S: Storage> Inbox<S> {
         let (start, message) = (self.start, self.assembled - self.start);
         let (read, unread) = (self.read, self.end - self.read);
         let bytes = self.storage.bytes_mut();
-        bytes.copy_within(start..start + message, 0);
-        bytes.copy_within(read..read + unread, message);
+        // A message that fills a fixed storage is not moved onto itself with every read.
+        if start != 0 {
+            bytes.copy_within(start..start + message, 0);
+        }
+        if read != message {
+            bytes.copy_within(read..read + unread, message);
+        }
         (self.start, self.assembled, self.read, self.end) = (0, message, message, message + unread);
     }
 }
@@ -324,11 +349,54 @@ impl<S: Storage> Inbox<S> {
     /// Lets go of the message but for its last `keep` bytes; an empty one starts at the next
     /// unread byte.
     #[inline]
-    pub(crate) const fn release(&mut self, keep: usize) {
+    pub(crate) fn release(&mut self, keep: usize) {
+        if !self.inflated.is_empty() {
+            return self.release_inflated(keep);
+        }
         if keep == 0 {
             self.assembled = self.read;
         }
         self.start = self.assembled - keep;
+    }
+
+    fn release_inflated(&mut self, keep: usize) {
+        // Above this, memory is not kept for the next message.
+        const LARGE: usize = 64 * 1024;
+        self.inflated.drain(..self.inflated.len() - keep);
+        if self.inflated.capacity() > LARGE {
+            self.inflated.shrink_to(READ_SIZE);
+        }
+        self.assembled = self.read;
+        self.start = self.read;
+    }
+
+    /// Unmasks the unread bytes of a range, where they are.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn unmask(&mut self, range: Range<usize>, key: Option<[u8; 4]>) {
+        if let Some(key) = key {
+            apply_mask(&mut self.storage.bytes_mut()[self.read + range.start..self.read + range.end], key);
+        }
+    }
+
+    /// Hands the next `n` unread bytes to `inflate`, with the memory to append to; as many of them
+    /// as it says are done with.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn inflate<E>(
+        &mut self,
+        n: usize,
+        inflate: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        let input = &self.storage.bytes()[self.read..self.read + n];
+        self.read += inflate(input, &mut self.inflated)?;
+        self.assembled = self.read;
+        self.start = self.read;
+        Ok(())
+    }
+
+    /// What was inflated of the message under assembly.
+    #[inline]
+    pub(crate) fn inflated(&self) -> &[u8] {
+        &self.inflated
     }
 
     /// Unmasks the next `n` unread bytes and appends them to the message; whether they are known to

@@ -2,15 +2,240 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::{Buf, Bytes};
-use pushline::ws::{Config, Connection, Message, Negotiated, Opcode, Prepared, Role, UsageError};
+use pushline::ws::{Config, Connection, Message, Opcode, Prepared, ProtocolError, Role, UsageError};
+// The shared modules name these as the crate does.
+use pushline::{Inbox, ws};
+
+mod common;
+#[path = "../src/fuzzing/ws/model.rs"]
+mod model;
+#[path = "../src/fuzzing/ws/observe.rs"]
+mod observe;
+
+use common::every_cut;
+use model::{Frame, Rules, Token, decode, encode};
+use observe::{Front, KEY, observe};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
+const FRONTS: [Front; 3] = [Front::Lent, Front::Owned, Front::Parts];
 
 fn connection(role: Role, config: Config) -> Connection {
-    match role {
-        Role::Server => Connection::server(Negotiated::default(), config),
-        Role::Client => Connection::client(Negotiated::default(), config, || [1, 2, 3, 4]),
+    observe::connection(&Rules::defaults(role == Role::Server), config)
+}
+
+/// The key of a frame that is sent to this end.
+fn key(role: Role) -> Option<[u8; 4]> {
+    (role == Role::Server).then_some(KEY)
+}
+
+/// Feeds frames in every cut through every front end; they end in `expected`, whatever came before.
+fn receives(rules: &Rules, frames: &[(u8, Vec<u8>)], expected: Result<&Token, ProtocolError>) {
+    let stream: Vec<u8> = frames
+        .iter()
+        .flat_map(|(first, payload)| encode(*first, rules.server.then_some(KEY), payload))
+        .collect();
+    for front in FRONTS {
+        every_cut(&stream, |pieces| {
+            let seen = observe(rules, front, pieces);
+            match expected {
+                Ok(token) => assert_eq!((seen.tokens.last(), seen.error), (Some(token), None), "{rules:?}"),
+                Err(error) => assert_eq!(seen.error, Some(error), "{rules:?}"),
+            }
+        });
     }
+}
+
+/// `max_frame` is for each frame, and for its payload alone.
+#[test]
+fn max_frame() {
+    for limit in [0_usize, 1, 125, 126, 300] {
+        for role in ROLES {
+            let mut rules = Rules::defaults(role == Role::Server);
+            rules.max_frame = limit as u64;
+            for len in limit.saturating_sub(1)..=limit {
+                receives(&rules, &[(0x82, vec![7; len])], Ok(&Token::Binary(vec![7; len])));
+                let twice = [(0x01, vec![b'a'; len]), (0x80, vec![b'b'; len])];
+                let whole = [vec![b'a'; len], vec![b'b'; len]].concat();
+                receives(&rules, &twice, Ok(&Token::Text(whole)));
+            }
+            receives(&rules, &[(0x82, vec![7; limit + 1])], Err(ProtocolError::FrameTooLarge));
+            receives(
+                &rules,
+                &[(0x02, vec![]), (0x80, vec![7; limit + 1])],
+                Err(ProtocolError::FrameTooLarge),
+            );
+        }
+    }
+}
+
+/// `max_message` is for all fragments together, and seen from the header that crosses it.
+#[test]
+fn max_message() {
+    for limit in [0_usize, 1, 10, 126] {
+        for role in ROLES {
+            let mut rules = Rules::defaults(role == Role::Server);
+            rules.max_message = limit as u64;
+            for len in limit.saturating_sub(1)..=limit + 1 {
+                let whole = Token::Binary(vec![7; len]);
+                let expected = if len <= limit { Ok(&whole) } else { Err(ProtocolError::MessageTooLarge) };
+                receives(&rules, &[(0x82, vec![7; len])], expected);
+                for cut in [0, len / 2, len] {
+                    let fragments = [(0x02, vec![7; cut]), (0x89, vec![1; 125]), (0x80, vec![7; len - cut])];
+                    receives(&rules, &fragments, expected);
+                }
+            }
+            // It starts again with every message.
+            let full = [(0x82, vec![7; limit]), (0x82, vec![7; limit])];
+            receives(&rules, &full, Ok(&Token::Binary(vec![7; limit])));
+        }
+    }
+}
+
+/// `max_fragments` counts empty fragments, and no control frames.
+#[test]
+fn max_fragments() {
+    for limit in [0_usize, 1, 2, 5] {
+        for role in ROLES {
+            let mut rules = Rules::defaults(role == Role::Server);
+            rules.max_fragments = limit as u64;
+            for count in limit.saturating_sub(1).max(1)..=limit + 1 {
+                let mut fragments = Vec::new();
+                for n in 0..count {
+                    let opcode = if n == 0 { 0x02 } else { 0x00 };
+                    fragments.push((opcode | u8::from(n + 1 == count) << 7, vec![]));
+                    fragments.push((0x8a, vec![]));
+                }
+                fragments.pop();
+                let empty = Token::Binary(Vec::new());
+                let expected = if count <= limit { Ok(&empty) } else { Err(ProtocolError::TooManyFragments) };
+                receives(&rules, &fragments, expected);
+            }
+        }
+    }
+}
+
+/// The defaults: 16 MiB a frame and a message, 131,072 fragments. Refused from the header alone.
+#[test]
+fn defaults() {
+    const LIMIT: u64 = 16 << 20;
+    for role in ROLES {
+        for (len, error) in
+            [(LIMIT - 1, None), (LIMIT, None), (LIMIT + 1, Some(ProtocolError::FrameTooLarge))]
+        {
+            let mask = if role == Role::Server { 0x80 } else { 0 };
+            let header = [&[0x82, mask | 127][..], &len.to_be_bytes()].concat();
+            let mut rules = Rules::defaults(role == Role::Server);
+            assert_eq!(observe(&rules, Front::Lent, &[&header]).error, error);
+            rules.max_frame = u64::MAX;
+            let error = error.map(|_| ProtocolError::MessageTooLarge);
+            assert_eq!(observe(&rules, Front::Lent, &[&header]).error, error);
+        }
+
+        let mut connection = connection(role, Config::new());
+        let mut inbox = Inbox::new();
+        for n in 0..131_073 {
+            let fragment = encode(if n == 0 { 0x02 } else { 0x00 }, key(role), &[]);
+            assert_eq!(inbox.extend(&fragment), fragment.len());
+            let expected = if n < 131_072 { Ok(None) } else { Err(ProtocolError::TooManyFragments) };
+            assert_eq!(connection.next_event(&mut inbox), expected);
+        }
+    }
+}
+
+/// A limit of more than there is memory for does not overflow.
+#[test]
+fn no_limit_at_all() {
+    for server in [true, false] {
+        let mut rules = Rules::defaults(server);
+        (rules.max_frame, rules.max_message) = (u64::MAX, u64::MAX);
+        rules.max_fragments = u64::from(u32::MAX);
+        let long = |first: u8| {
+            let mask = if server { 0x80 } else { 0 };
+            [&[first, mask | 127][..], &(u64::MAX >> 1).to_be_bytes(), &[0; 4][..if server { 4 } else { 0 }]]
+                .concat()
+        };
+        let seen = observe(&rules, Front::Lent, &[&long(0x02)]);
+        assert_eq!((seen.tokens, seen.error), (vec![], None));
+        // A second frame as long cannot be: the first would have to end.
+        let small = encode(0x02, server.then_some(KEY), &[7; 10]);
+        let seen = observe(&rules, Front::Parts, &[&small, &long(0x00), &[1, 2, 3]]);
+        assert_eq!((seen.tokens, seen.error), (vec![], None));
+        assert_eq!(seen.partial.map(|(_, bytes)| bytes.len()), Some(13));
+    }
+}
+
+/// RFC 6455 5.5: 125 bytes, both ways.
+#[test]
+fn control_payloads() {
+    for role in ROLES {
+        for len in [124, 125, 126] {
+            let payload = vec![b'x'; len];
+            let rules = Rules::defaults(role == Role::Server);
+            let pong = Token::Pong(payload.clone());
+            let too_long = ProtocolError::Header(ws::header::HeaderError::ControlTooLong);
+            let expected = if len <= 125 { Ok(&pong) } else { Err(too_long) };
+            receives(&rules, &[(0x8a, payload.clone())], expected);
+
+            let mut connection = connection(role, Config::new());
+            let expected = if len <= 125 { Ok(()) } else { Err(UsageError::ControlTooLong) };
+            assert_eq!(connection.ping(&payload), expected);
+            assert_eq!(connection.pong(&payload), expected);
+            let refused = connection.send(Message::Ping(payload.into())).map_err(|refused| refused.error);
+            assert_eq!(refused, expected);
+            assert_eq!(connection.queued() == 0, len > 125);
+        }
+    }
+}
+
+/// 5.5.1: a reason of 123 bytes.
+#[test]
+fn close_reasons() {
+    for role in ROLES {
+        for len in [122, 123, 124] {
+            let reason = "r".repeat(len);
+            let mut connection = connection(role, Config::new());
+            let sent = connection.close(1000, &reason);
+            assert_eq!(sent, if len <= 123 { Ok(()) } else { Err(UsageError::ReasonTooLong) });
+            assert_eq!(connection.queued(), if len <= 123 { frame_len(role, 2 + len) } else { 0 });
+        }
+    }
+}
+
+/// `fragment_size`: no frame is longer, all but the last are as long; 125 at least.
+#[test]
+fn fragment_size() {
+    for role in ROLES {
+        for (set, size) in [(0, 125), (124, 125), (125, 125), (126, 126), (5_000, 5_000)] {
+            for len in [0, 1, size - 1, size, size + 1, 3 * size, 3 * size + 1] {
+                let mut connection = connection(role, Config::new().fragment_size(set));
+                let payload: Vec<u8> = (0..len).map(|n| n as u8).collect();
+                connection.send_binary(&payload).expect("an empty queue");
+                let copied = written(&mut connection);
+                connection.send(Message::Binary(payload.clone().into())).expect("an empty queue");
+                assert_eq!(written(&mut connection), copied);
+                let (last, others) = copied.split_last().expect("one frame at least");
+                assert!(others.iter().all(|frame| frame.payload.len() == size && frame.first & 0x80 == 0));
+                assert!(last.payload.len() <= size && last.first & 0x80 != 0);
+                assert_eq!(copied.len(), len.div_ceil(size).max(1));
+                assert!(
+                    copied
+                        .iter()
+                        .enumerate()
+                        .all(|(n, frame)| frame.first & 0x0f == if n == 0 { 2 } else { 0 })
+                );
+                assert_eq!(
+                    copied.iter().flat_map(|frame| frame.payload.clone()).collect::<Vec<_>>(),
+                    payload
+                );
+            }
+        }
+    }
+}
+
+fn written(connection: &mut Connection) -> Vec<Frame> {
+    let outgoing = connection.outgoing();
+    let bytes = outgoing.copy_to_bytes(outgoing.remaining());
+    decode(&bytes).expect("whole frames")
 }
 
 /// Length of a frame on the wire, by RFC 6455 5.2.

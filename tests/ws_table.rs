@@ -20,9 +20,9 @@ mod observe;
 mod ws_rows;
 
 use common::{every_cut, unhex};
-use model::{Frame, Token, decode, encode, receive, with_replies};
+use model::{Frame, Rules, Token, decode, encode, receive, with_replies};
 use observe::{Front, KEY, Observed, connection, observe};
-use ws_rows::{Case, GROUPS, TABLE, defaults, rows};
+use ws_rows::{Case, GROUPS, TABLE, rows};
 
 /// Rows that are not run here, and why.
 const NOT_HERE: [(&str, &str); 4] = [
@@ -290,7 +290,7 @@ fn clauses_are_read_as_they_are_meant() {
 
 /// Both roles, with the default settings.
 fn ends() -> [Connection; 2] {
-    [true, false].map(|server| connection(&defaults(server), Config::new()))
+    [true, false].map(|server| connection(&Rules::defaults(server), Config::new()))
 }
 
 /// Everything that is to be written, taken apart.
@@ -360,12 +360,12 @@ fn every_split_of_the_header() {
         (false, encode(0x82, None, &[7; 65_536])),
     ];
     for (server, bytes) in cases {
-        let expected = receive(&defaults(server), &bytes).tokens;
+        let expected = receive(&Rules::defaults(server), &bytes).tokens;
         let expected: Vec<Token> = expected.into_iter().map(|(_, token)| token).collect();
         assert_eq!(expected.len(), 1);
         let run = |pieces: &[&[u8]]| {
             assert_eq!(
-                observe(&defaults(server), Front::Lent, pieces).tokens,
+                observe(&Rules::defaults(server), Front::Lent, pieces).tokens,
                 expected,
                 "{} pieces",
                 pieces.len()
@@ -447,14 +447,14 @@ fn every_alignment() {
 }
 
 fn unmasked_frames_by_option() {
-    let mut rules = defaults(true);
+    let mut rules = Rules::defaults(true);
     rules.accept_unmasked = true;
     let unmasked = unhex("810548656c6c6f");
     every_cut(&unmasked, |pieces| {
         assert_eq!(observe(&rules, Front::Lent, pieces).tokens, [Token::Text(b"Hello".to_vec())]);
     });
     // By nothing else; and masked ones are still taken. A client has no such option.
-    assert_eq!(observe(&defaults(true), Front::Lent, &[&unmasked]).tokens[0], Token::Fail(1002));
+    assert_eq!(observe(&Rules::defaults(true), Front::Lent, &[&unmasked]).tokens[0], Token::Fail(1002));
     let masked = unhex("818537fa213d7f9f4d5158");
     assert_eq!(observe(&rules, Front::Lent, &[&masked]).tokens, [Token::Text(b"Hello".to_vec())]);
     rules.server = false;
@@ -494,7 +494,7 @@ fn control_frames_between_own_fragments() {
 }
 
 fn many_small_fragments() {
-    let rules = defaults(true);
+    let rules = Rules::defaults(true);
     let mut connection = connection(&rules, Config::new());
     let mut inbox = Inbox::new();
     for n in 0..100_000 {
@@ -540,7 +540,7 @@ fn control_payloads_over_the_limit() {
     for (server, header) in [(true, "89fe"), (false, "897e")] {
         for first in ["88", "89", "8a"] {
             let header = unhex(&header.replace("89", first));
-            let tokens = observe(&defaults(server), Front::Lent, &[&header]).tokens;
+            let tokens = observe(&Rules::defaults(server), Front::Lent, &[&header]).tokens;
             assert_eq!(tokens[0], Token::Fail(1002));
         }
     }
@@ -557,7 +557,7 @@ fn ten_pings() {
 
 fn a_flood_of_pings() {
     for server in [true, false] {
-        let mut connection = connection(&defaults(server), Config::new());
+        let mut connection = connection(&Rules::defaults(server), Config::new());
         // A frame that is being written: the pong cannot go before its end.
         connection.send_binary(&[0; 1_000]).expect("open");
         connection.outgoing().advance(1);
@@ -585,7 +585,7 @@ fn no_long_control_payload_is_sent() {
 
 fn no_automatic_pong() {
     for server in [true, false] {
-        let mut connection = connection(&defaults(server), Config::new().auto_pong(false));
+        let mut connection = connection(&Rules::defaults(server), Config::new().auto_pong(false));
         assert_eq!(receives(&mut connection, 0x89, b"a"), Some(Token::Ping(b"a".to_vec())));
         assert_eq!(connection.queued(), 0);
         connection.pong(b"a").expect("by hand");
@@ -705,7 +705,7 @@ fn a_failure_says_so_and_ends() {
             let key = (!server).then_some(KEY);
             let close = Frame { first: 0x88, key, payload: vec![0x03, 0xea] };
             let expected = [Token::Fail(1002), Token::Wrote(close), Token::Finished];
-            assert_eq!(observe(&defaults(server), Front::Lent, pieces).tokens, expected);
+            assert_eq!(observe(&Rules::defaults(server), Front::Lent, pieces).tokens, expected);
         });
     }
 }
@@ -771,17 +771,17 @@ fn bad_text_inside_a_frame() {
         let header = if server { 6 } else { 2 };
         for front in [Front::Lent, Front::Owned, Front::Parts] {
             every_cut(&frame[..header + 4], |pieces| {
-                let tokens = observe(&defaults(server), front, pieces).tokens;
+                let tokens = observe(&Rules::defaults(server), front, pieces).tokens;
                 assert_eq!(tokens[0], Token::Fail(1007));
             });
-            assert_eq!(observe(&defaults(server), front, &[&frame[..header + 3]]).tokens, []);
+            assert_eq!(observe(&Rules::defaults(server), front, &[&frame[..header + 3]]).tokens, []);
         }
     }
 }
 
 fn pings_are_not_part_of_the_message() {
     for server in [true, false] {
-        let mut rules = defaults(server);
+        let mut rules = Rules::defaults(server);
         rules.max_message = 4;
         let key = server.then_some(KEY);
         let frames = [(0x01, &b"ab"[..]), (0x89, &[0; 125]), (0x00, b"c"), (0x8a, &[1; 125]), (0x80, b"d")];
@@ -800,7 +800,7 @@ fn pings_are_not_part_of_the_message() {
 fn a_peer_that_does_not_read() {
     const LIMIT: usize = 4 << 20;
     for server in [true, false] {
-        let mut connection = connection(&defaults(server), Config::new().max_outgoing(LIMIT));
+        let mut connection = connection(&Rules::defaults(server), Config::new().max_outgoing(LIMIT));
         let mut taken: Vec<u8> = Vec::new();
         for n in 0..100 {
             let message = Message::Binary(vec![n; 1 << 20].into());

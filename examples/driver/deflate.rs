@@ -2,6 +2,7 @@
 
 use crate::Mode;
 use crate::text::{Options, hex, unhex};
+use pushline::ws::Negotiated;
 use pushline::ws::deflate::{
     AnswerError, Compression, DeflateOptions, Deflater, Direction, Inflater, Params, Terms, WindowBits,
     negotiate, verify,
@@ -26,9 +27,29 @@ pub fn terms(options: &Options) -> Result<Terms, String> {
     })
 }
 
-/// Reads [`KEYS`] as what was agreed.
-#[allow(dead_code)]
-pub fn agreed(options: &Options) -> Result<Params, String> {
+/// What `pmd=1` and [`KEYS`] say was negotiated. Every message is compressed, so that it can be seen.
+pub fn negotiated(options: &Options) -> Result<Negotiated, String> {
+    Ok(match options.switch("pmd")? {
+        Some(true) => Negotiated::with_deflate(agreed(options)?, policy()),
+        _ => Negotiated::default(),
+    })
+}
+
+/// What `pmd=1` and [`KEYS`] ask for in a handshake, word for word.
+pub fn offered(options: &Options) -> Result<Option<DeflateOptions>, String> {
+    Ok(match options.switch("pmd")? {
+        Some(true) => Some(policy().terms(terms(options)?)),
+        _ => None,
+    })
+}
+
+fn policy() -> DeflateOptions {
+    DeflateOptions::new(Compression::Dedicated { window_bits: WindowBits::MAX, memory_level: 8 })
+        .level(6)
+        .threshold(0)
+}
+
+fn agreed(options: &Options) -> Result<Params, String> {
     let terms = terms(options)?;
     Ok(Params {
         server_no_context_takeover: terms.server_no_context_takeover,

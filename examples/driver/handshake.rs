@@ -5,22 +5,14 @@ use pushline::ws::handshake::{
     Client, ClientError, ClientOptions, Key, OriginPolicy, ServerOptions, Uri, accept_request,
 };
 
-use crate::Mode;
 use crate::text::{Options, escape, hex, unescape};
+use crate::{Mode, deflate};
 
 /// The keys of permessage-deflate, the same in all three modes.
 const DEFLATE: [&str; 5] = ["pmd", "snct", "cnct", "smwb", "cmwb"];
 
 fn parse(words: &[String], known: &[&str]) -> Result<Options, String> {
-    let options = Options::parse(words, &[known, &DEFLATE[..]].concat())?;
-    options.switch("snct")?;
-    options.switch("cnct")?;
-    options.number::<u8>("smwb")?;
-    options.number::<u8>("cmwb")?;
-    if options.switch("pmd")? == Some(true) {
-        return Err("permessage-deflate is not supported".to_owned());
-    }
-    Ok(options)
+    Options::parse(words, &[known, &DEFLATE[..]].concat())
 }
 
 fn protocols(options: &Options) -> Vec<&str> {
@@ -47,6 +39,9 @@ impl Server {
             Some("same") => options.origin(OriginPolicy::same_host()),
             Some(list) => options.origin(OriginPolicy::list(list.split(','))),
         };
+        if let Some(deflate) = deflate::offered(&words)? {
+            options = options.deflate(deflate);
+        }
         if let Some(head) = words.number("max_head")? {
             options = options.limits(Limits { head, ..Limits::default() });
         }
@@ -104,9 +99,12 @@ impl Verifier {
         let (key, words) = words.split_first().ok_or("no key")?;
         let key = Key::parse(key.as_bytes()).ok_or("the key is not the base64 of 16 bytes")?;
         let words = parse(words, &["protocols"])?;
-        let options = ClientOptions::new()
+        let mut options = ClientOptions::new()
             .subprotocols(protocols(&words))
             .map_err(|error| format!("protocols: {error}"))?;
+        if let Some(deflate) = deflate::offered(&words)? {
+            options = options.deflate(deflate);
+        }
         Ok(Self { options, key })
     }
 }
@@ -163,6 +161,9 @@ pub fn request(words: &[String]) -> Result<String, String> {
             Ok(with) => options = with,
             Err(_) => return Ok("error InvalidSubprotocol".to_owned()),
         }
+    }
+    if let Some(deflate) = deflate::offered(&words)? {
+        options = options.deflate(deflate);
     }
     if let Some(origin) = words.text("origin") {
         match options.origin(origin) {

@@ -1,7 +1,7 @@
 //! `driver ws ROLE`: a connection that has just finished its handshake.
 
-use crate::Mode;
 use crate::text::{Options, hex, unhex};
+use crate::{Mode, deflate};
 use bytes::{Buf, BytesMut};
 use pushline::Inbox;
 use pushline::ws::header::Header;
@@ -73,13 +73,10 @@ impl Ws {
         config = config.parts(parts).auto_pong(auto).auto_close(auto);
         let mask = unhex(options.text("mask").unwrap_or("37fa213d"))?;
         let mask = <[u8; 4]>::try_from(mask).map_err(|_| "mask is four bytes")?;
-        if options.switch("pmd")? == Some(true) {
-            return Err("permessage-deflate is not built".to_owned());
-        }
-        let negotiated = Negotiated::default();
+        let negotiated = deflate::negotiated(&options)?;
         // Parts are lent whatever the front end: the owned one gives whole messages.
         let owned = options.switch("owned")?.unwrap_or(false) && !parts;
-        let run = Run::new(server, negotiated, config, mask, owned);
+        let run = Run::new(server, negotiated.clone(), config, mask, owned);
         Ok(Self {
             server,
             config,
@@ -228,7 +225,7 @@ impl Mode for Ws {
     }
 
     fn reset(&mut self) {
-        self.run = Run::new(self.server, self.negotiated, self.config, self.mask, self.owned);
+        self.run = Run::new(self.server, self.negotiated.clone(), self.config, self.mask, self.owned);
     }
 }
 

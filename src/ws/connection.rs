@@ -73,8 +73,8 @@ impl Connection {
     #[must_use]
     pub fn server(negotiated: Negotiated, config: Config) -> Self {
         Self {
-            receiver: Receiver::new(Role::Server, negotiated, &config),
-            sender: Sender::new(negotiated, &config, None),
+            receiver: Receiver::new(Role::Server, &negotiated, &config),
+            sender: Sender::new(&negotiated, &config, None),
         }
     }
 
@@ -83,8 +83,8 @@ impl Connection {
     #[must_use]
     pub fn client(negotiated: Negotiated, config: Config, keys: impl MaskSource + 'static) -> Self {
         Self {
-            receiver: Receiver::new(Role::Client, negotiated, &config),
-            sender: Sender::new(negotiated, &config, Some(Box::new(keys))),
+            receiver: Receiver::new(Role::Client, &negotiated, &config),
+            sender: Sender::new(&negotiated, &config, Some(Box::new(keys))),
         }
     }
 
@@ -193,6 +193,15 @@ impl Connection {
     /// As the method of its kind, with the message handed back.
     pub fn send(&mut self, message: Message) -> Result<(), SendError> {
         self.sender.send(message)
+    }
+
+    /// As [`send`](Self::send), never compressed; see [`Sender::send_plain`].
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_plain(&mut self, message: Message) -> Result<(), SendError> {
+        self.sender.send_plain(message)
     }
 
     /// Queues one fragment of a message; see [`Sender::send_fragment`].

@@ -10,6 +10,7 @@ pub const MAX_HEADER_LEN: usize = 14;
 pub const MAX_CONTROL_LEN: usize = 125;
 
 pub(crate) const FIN: u8 = 0x80;
+pub(crate) const RSV1: u8 = 0x40;
 pub(crate) const RSV: u8 = 0x70;
 pub(crate) const OPCODE: u8 = 0x0f;
 pub(crate) const MASK: u8 = 0x80;

@@ -3,14 +3,18 @@
 
 use super::close::CloseFrame;
 use super::config::{Config, Role};
+#[cfg(feature = "deflate")]
+use super::deflate::{InflateError, Inflater};
 use super::error::ProtocolError;
 use super::handshake::Negotiated;
-use super::header::{Header, Opcode, RSV};
+use super::header::{Header, Opcode, RSV, RSV1};
 use super::mask::rotate;
 use super::message::{Event, Message, Reply};
 use super::utf8;
 use crate::inbox::{Inbox, Storage};
 use alloc::borrow::ToOwned;
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 use bytes::{Bytes, BytesMut};
 use core::ops::Range;
 
@@ -62,6 +66,13 @@ pub struct Receiver {
     role: Role,
     accept_unmasked: bool,
     parts: bool,
+    /// Whether the message in progress is compressed.
+    compressed: bool,
+    /// Payload bytes that are unmasked and wait to be inflated.
+    #[cfg(feature = "deflate")]
+    ahead: usize,
+    #[cfg(feature = "deflate")]
+    inflater: Option<Box<Inflater>>,
     end: Option<End>,
 }
 
@@ -90,6 +101,8 @@ enum End {
 pub(crate) struct Found {
     kind: FoundKind,
     range: Range<usize>,
+    /// Of what was inflated.
+    inflated: bool,
 }
 
 impl Found {
@@ -110,8 +123,25 @@ enum FoundKind {
     Close,
 }
 
+/// Payload that has arrived: where the message lies, how many bytes at its end are new, whether the
+/// frame's payload is whole now, and whether what is new is known to be ASCII.
+struct Arrived {
+    message: Range<usize>,
+    new: usize,
+    whole: bool,
+    ascii: bool,
+}
+
+/// The most bytes of a compressed message on the wire. What does not compress gets a little longer;
+/// what goes on and on without standing for anything must end, too.
+const fn compressed_limit(max_message: usize) -> usize {
+    max_message.saturating_add(max_message / 8).saturating_add(1024)
+}
+
 impl Receiver {
-    pub(crate) fn new(role: Role, _: Negotiated, config: &Config) -> Self {
+    pub(crate) fn new(role: Role, negotiated: &Negotiated, config: &Config) -> Self {
+        #[cfg(not(feature = "deflate"))]
+        let _ = negotiated;
         Self {
             max_frame: config.max_frame,
             max_message: config.max_message,
@@ -126,6 +156,11 @@ impl Receiver {
             role,
             accept_unmasked: config.accept_unmasked,
             parts: config.parts,
+            compressed: false,
+            #[cfg(feature = "deflate")]
+            ahead: 0,
+            #[cfg(feature = "deflate")]
+            inflater: negotiated.inflater(role, config.max_message),
             end: None,
         }
     }
@@ -171,7 +206,7 @@ impl Receiver {
         found: Found,
         inbox: &'b Inbox<S>,
     ) -> Result<Event<'b>, ProtocolError> {
-        let bytes = inbox.bytes(found.range);
+        let bytes = if found.inflated { &inbox.inflated()[found.range] } else { inbox.bytes(found.range) };
         let event = match found.kind {
             FoundKind::Message(Kind::Text) => utf8::text(bytes).map(Event::Text),
             FoundKind::Message(Kind::Binary) => Ok(Event::Binary(bytes)),
@@ -206,7 +241,8 @@ impl Receiver {
         inbox: &mut Inbox<BytesMut>,
     ) -> Result<Message, ProtocolError> {
         if let FoundKind::Message(Kind::Binary) = found.kind {
-            return Ok(Message::Binary(inbox.take(found.range)));
+            let payload = if found.inflated { inbox.take_inflated() } else { inbox.take(found.range) };
+            return Ok(Message::Binary(payload));
         }
         Ok(match self.event(found, inbox)? {
             Event::Text(text) | Event::TextPart { text, .. } => Message::Text(text.to_owned()),
@@ -287,7 +323,7 @@ impl Receiver {
             match found {
                 Ok(None) if self.frame.is_none() => {} // a fragment that ends no message: go on
                 Ok(None) => {
-                    inbox.need(self.remaining - inbox.unread().len());
+                    inbox.need(self.remaining.saturating_sub(inbox.unread().len()));
                     return Ok(None);
                 }
                 Ok(found) => return Ok(found),
@@ -312,7 +348,7 @@ impl Receiver {
         let ordinary = header.fin
             && header.rsv == 0
             && header.mask.is_some() == (self.role == Role::Server)
-            && self.check_limits(header.payload_len).is_ok()
+            && self.check_limits(header.payload_len, false).is_ok()
             && header.payload_len <= (inbox.unread().len() - header_len) as u64;
         if !ordinary {
             return None;
@@ -323,6 +359,7 @@ impl Receiver {
         Some(Found {
             kind: if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) },
             range,
+            inflated: false,
         })
     }
 
@@ -335,7 +372,7 @@ impl Receiver {
             return Ok(None);
         };
         // RFC 6455 5.2: MUST be 0 unless an extension is negotiated that defines them.
-        if first & RSV != 0 {
+        if first & RSV != 0 && !self.begins_compressed(*first) {
             return Err(ProtocolError::ReservedBits);
         }
         // Faults in the order of their bytes, so that it makes no difference how those are cut: what
@@ -372,7 +409,7 @@ impl Receiver {
             return Ok(None);
         };
         if !header.opcode.is_control() {
-            self.check_limits(header.payload_len)?;
+            self.check_limits(header.payload_len, header.rsv != 0)?;
         } else if header.opcode == Opcode::Close && header.payload_len == 1 {
             // 5.5.1: a body starts with a code of two bytes. No need to wait for it.
             return Err(ProtocolError::TruncatedCloseCode);
@@ -392,8 +429,8 @@ impl Receiver {
         // The limits, or 125, are a `usize`: nothing is cut off.
         self.remaining = header.payload_len as usize;
         let frame = match header.opcode {
-            Opcode::Text => self.first_fragment(inbox, Kind::Text, header.fin),
-            Opcode::Binary => self.first_fragment(inbox, Kind::Binary, header.fin),
+            Opcode::Text => self.first_fragment(inbox, Kind::Text, &header),
+            Opcode::Binary => self.first_fragment(inbox, Kind::Binary, &header),
             Opcode::Continuation => {
                 self.fragments += 1;
                 self.size += self.remaining;
@@ -408,27 +445,41 @@ impl Receiver {
     }
 
     #[inline]
-    fn first_fragment<S: Storage>(&mut self, inbox: &mut Inbox<S>, kind: Kind, fin: bool) -> Frame {
+    fn first_fragment<S: Storage>(&mut self, inbox: &mut Inbox<S>, kind: Kind, header: &Header) -> Frame {
         inbox.release(0);
         self.message = Some(kind);
+        self.compressed = header.rsv != 0;
         self.fragments = 1;
         self.size = self.remaining;
         self.unfinished = 0;
-        Frame::Data { fin }
+        Frame::Data { fin: header.fin }
+    }
+
+    /// RFC 7692 6: RSV1 on the first frame of a message says that it is compressed.
+    fn begins_compressed(&self, first: u8) -> bool {
+        #[cfg(feature = "deflate")]
+        let negotiated = self.inflater.is_some();
+        #[cfg(not(feature = "deflate"))]
+        let negotiated = false;
+        negotiated && first & RSV == RSV1 && matches!(Opcode::new(first), Some(Opcode::Text | Opcode::Binary))
     }
 
     /// RFC 6455 10.4: the limits, as soon as the length is known. A message in progress counts.
     #[inline]
-    fn check_limits(&self, payload_len: u64) -> Result<(), ProtocolError> {
-        let (size, fragments) = if self.message.is_some() { (self.size, self.fragments) } else { (0, 0) };
+    fn check_limits(&self, payload_len: u64, compressed: bool) -> Result<(), ProtocolError> {
+        let (size, fragments, compressed) = match self.message {
+            Some(_) => (self.size, self.fragments, self.compressed),
+            None => (0, 0, compressed),
+        };
         if fragments >= self.max_fragments {
             return Err(ProtocolError::TooManyFragments);
         }
         if payload_len > self.max_frame as u64 {
             return Err(ProtocolError::FrameTooLarge);
         }
+        let most = if compressed { compressed_limit(self.max_message) } else { self.max_message };
         // A message so far is within the limit, so there is no overflow.
-        if payload_len > (self.max_message - size) as u64 {
+        if payload_len > (most - size) as u64 {
             return Err(ProtocolError::MessageTooLarge);
         }
         Ok(())
@@ -442,29 +493,88 @@ impl Receiver {
         fin: bool,
         parts: bool,
     ) -> Result<Option<Found>, ProtocolError> {
-        let kind = self.message.unwrap_or(Kind::Binary);
+        #[cfg(feature = "deflate")]
+        if self.compressed {
+            return self.inflate(inbox, fin, parts);
+        }
         let n = self.remaining.min(inbox.unread().len());
-        if n < self.remaining.min(WORTH_UNMASKING) && kind == Kind::Binary && !parts {
+        if n < self.remaining.min(WORTH_UNMASKING) && self.message == Some(Kind::Binary) && !parts {
             return Ok(None);
         }
         let ascii = inbox.assemble(n, self.key);
         self.remaining -= n;
-        let message = inbox.message();
-        if self.remaining == 0 {
+        self.key = self.key.map(|key| rotate(key, n));
+        let arrived = Arrived { message: inbox.message(), new: n, whole: self.remaining == 0, ascii };
+        self.arrived(arrived, |range| inbox.bytes(range), fin, parts)
+    }
+
+    /// Inflates what is there of a compressed frame's payload (RFC 7692 7.2.2).
+    #[cfg(feature = "deflate")]
+    fn inflate<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        fin: bool,
+        parts: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
+        /// The most that a part is inflated to, in bytes.
+        const PART: usize = 64 * 1024;
+        let Some(inflater) = &mut self.inflater else { return Err(ProtocolError::ReservedBits) };
+        let n = self.remaining.min(inbox.unread().len());
+        inbox.unmask(self.ahead..n, self.key);
+        self.key = self.key.map(|key| rotate(key, n - self.ahead));
+        let before = inbox.inflated().len();
+        let end = fin && n == self.remaining;
+        let mut done = false;
+        let inflated = inbox.inflate(n, |input, output| {
+            let progress = inflater.inflate(input, output, if parts { PART } else { usize::MAX }, end)?;
+            done = progress.done;
+            self.remaining -= progress.consumed;
+            self.ahead = n - progress.consumed;
+            Ok(progress.consumed)
+        });
+        let fault = inflated.err().map(|error| match error {
+            InflateError::TooBig | InflateError::Ratio => ProtocolError::MessageTooLarge,
+            _ => ProtocolError::InvalidDeflate,
+        });
+        if let (Some(error), false) = (fault, parts) {
+            return Err(error);
+        }
+        let len = inbox.inflated().len();
+        let whole = self.remaining == 0 && done;
+        let arrived = Arrived { message: 0..len, new: len - before, whole, ascii: false };
+        let found = self.arrived(arrived, |range| &inbox.inflated()[range], fin, parts)?;
+        match fault {
+            // A part that came before the fault is delivered before it, which is found again then.
+            Some(error) if found.is_none() => Err(error),
+            _ => Ok(found),
+        }
+    }
+
+    /// What has come of it that payload has arrived: the message, a part of it, or nothing yet.
+    #[inline]
+    fn arrived<'b>(
+        &mut self,
+        Arrived { message, new, whole, ascii }: Arrived,
+        bytes: impl FnOnce(Range<usize>) -> &'b [u8],
+        fin: bool,
+        parts: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
+        let kind = self.message.unwrap_or(Kind::Binary);
+        let inflated = self.compressed;
+        if whole {
             self.frame = None;
             if fin {
                 self.message = None;
+                self.compressed = false;
                 let kind = if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) };
-                return Ok(Some(Found { kind, range: message }));
+                return Ok(Some(Found { kind, range: message, inflated }));
             }
-        } else {
-            self.key = self.key.map(|key| rotate(key, n));
         }
         // What has arrived of an unfinished text is checked at once, so that it fails at the bad
         // byte; a part is checked where it is cut out.
         if kind == Kind::Text && !(ascii && self.unfinished == 0) {
-            let unchecked = message.end - n - usize::from(self.unfinished);
-            let bytes = inbox.bytes(unchecked..message.end);
+            let unchecked = message.end - new - usize::from(self.unfinished);
+            let bytes = bytes(unchecked..message.end);
             self.unfinished = if parts {
                 utf8::unfinished(bytes).unwrap_or(0) as u8
             } else {
@@ -472,7 +582,8 @@ impl Receiver {
             };
         }
         let range = message.start..message.end - usize::from(self.unfinished);
-        Ok((parts && !range.is_empty()).then_some(Found { kind: FoundKind::Part(kind, false), range }))
+        let kind = FoundKind::Part(kind, false);
+        Ok((parts && !range.is_empty()).then_some(Found { kind, range, inflated }))
     }
 
     /// Takes a control frame's payload, once it is whole.
@@ -482,6 +593,6 @@ impl Receiver {
             return None;
         }
         self.frame = None;
-        Some(Found { kind, range: inbox.set_aside(self.remaining, self.key) })
+        Some(Found { kind, range: inbox.set_aside(self.remaining, self.key), inflated: false })
     }
 }

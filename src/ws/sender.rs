@@ -2,6 +2,8 @@
 
 use super::close::{CloseCode, CloseFrame};
 use super::config::{Config, Role};
+#[cfg(feature = "deflate")]
+use super::deflate::Compressor;
 use super::error::{SendError, UsageError};
 use super::handshake::Negotiated;
 use super::header::{Header, MAX_CONTROL_LEN, Opcode, header_len};
@@ -12,6 +14,8 @@ use super::state::{Input, State};
 use super::utf8;
 use crate::outgoing::Outgoing;
 use alloc::boxed::Box;
+#[cfg(feature = "deflate")]
+use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use core::fmt;
 
@@ -44,6 +48,11 @@ pub struct Sender {
     state: State,
     auto_pong: bool,
     auto_close: bool,
+    #[cfg(feature = "deflate")]
+    compressor: Option<Box<Compressor>>,
+    /// Whether the own fragmented message is compressed.
+    #[cfg(feature = "deflate")]
+    compressing: bool,
 }
 
 /// An own message of which the last fragment is still to come.
@@ -54,9 +63,21 @@ enum Fragmented {
     Text([u8; 4], usize),
 }
 
+/// The reserved bits of a header: none, or RSV1 on the first frame of a compressed message
+/// (RFC 7692 6).
+const PLAIN: u8 = 0;
+#[cfg(feature = "deflate")]
+const COMPRESSED: u8 = 4;
+
 impl Sender {
-    pub(crate) fn new(_: Negotiated, config: &Config, keys: Option<Box<dyn MaskSource>>) -> Self {
+    pub(crate) fn new(negotiated: &Negotiated, config: &Config, keys: Option<Box<dyn MaskSource>>) -> Self {
+        #[cfg(not(feature = "deflate"))]
+        let _ = negotiated;
         Self {
+            #[cfg(feature = "deflate")]
+            compressor: negotiated.compressor(if keys.is_some() { Role::Client } else { Role::Server }),
+            #[cfg(feature = "deflate")]
+            compressing: false,
             outgoing: Outgoing::default(),
             keys,
             max_outgoing: config.max_outgoing,
@@ -95,28 +116,17 @@ impl Sender {
     ///
     /// As the method of its kind, with the message handed back.
     pub fn send(&mut self, message: Message) -> Result<(), SendError> {
-        let refused = match &message {
-            Message::Ping(payload) => self.ping(payload),
-            Message::Pong(payload) => self.pong(payload),
-            Message::Close(None) => self.close_without_code(),
-            Message::Close(Some((code, reason))) => self.close(*code, reason),
-            Message::Text(text) if text.len() < BY_REFERENCE => self.send_text(text),
-            Message::Binary(payload) if payload.len() < BY_REFERENCE => self.send_binary(payload),
-            data => self.check_data(data.payload().len()),
-        };
-        if let Err(error) = refused {
-            return Err(SendError { error, message });
-        }
-        match message {
-            Message::Text(text) if text.len() >= BY_REFERENCE => {
-                self.push_by_reference(Opcode::Text, text.into())
-            }
-            Message::Binary(payload) if payload.len() >= BY_REFERENCE => {
-                self.push_by_reference(Opcode::Binary, payload);
-            }
-            _ => {}
-        }
-        Ok(())
+        self.queue(message, true)
+    }
+
+    /// As [`send`](Self::send), never compressed: for what must not be seen through the length of its
+    /// compressed form, such as secrets beside text that somebody else chose (RFC 7692 8).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_plain(&mut self, message: Message) -> Result<(), SendError> {
+        self.queue(message, false)
     }
 
     /// Queues one fragment of a message, a frame of its own: first [`Opcode::Text`] or
@@ -144,7 +154,7 @@ impl Sender {
         self.check_room(self.frame_len(payload.len()))?;
         let fragmented = fragmented.then(payload, fin)?;
         self.fragmented = if fin { None } else { Some(fragmented) };
-        self.push_frame(opcode, fin, payload);
+        self.push_own_fragment(opcode, fin, payload);
         Ok(())
     }
 
@@ -157,9 +167,10 @@ impl Sender {
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), UsageError> {
         self.check_data(prepared.payload().len())?;
         if self.keys.is_some() {
-            self.push_fragments(prepared.opcode(), prepared.payload());
+            self.push_message(prepared.opcode(), prepared.payload());
         } else {
-            self.outgoing.push_shared(&[], prepared.frame().clone());
+            let frame = self.prepared_frame(prepared);
+            self.outgoing.push_shared(&[], frame);
         }
         Ok(())
     }
@@ -285,8 +296,102 @@ impl Sender {
     #[inline]
     fn send_copied(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), UsageError> {
         self.check_data(payload.len())?;
-        self.push_fragments(opcode, payload);
+        self.push_message(opcode, payload);
         Ok(())
+    }
+
+    fn queue(&mut self, message: Message, compress: bool) -> Result<(), SendError> {
+        let refused = match &message {
+            Message::Ping(payload) => self.ping(payload),
+            Message::Pong(payload) => self.pong(payload),
+            Message::Close(None) => self.close_without_code(),
+            Message::Close(Some((code, reason))) => self.close(*code, reason),
+            data => self.check_data(data.payload().len()),
+        };
+        if let Err(error) = refused {
+            return Err(SendError { error, message });
+        }
+        let opcode = match message {
+            Message::Text(_) => Opcode::Text,
+            Message::Binary(_) => Opcode::Binary,
+            _ => return Ok(()),
+        };
+        if compress && self.push_compressed(opcode, message.payload()) {
+            return Ok(());
+        }
+        match message {
+            Message::Text(text) if text.len() >= BY_REFERENCE => {
+                self.push_by_reference(opcode, PLAIN, text.into());
+            }
+            Message::Binary(payload) if payload.len() >= BY_REFERENCE => {
+                self.push_by_reference(opcode, PLAIN, payload);
+            }
+            small => self.push_fragments(opcode, PLAIN, small.payload()),
+        }
+        Ok(())
+    }
+
+    /// Queues a message, compressed if that was agreed and pays.
+    #[inline]
+    fn push_message(&mut self, opcode: Opcode, payload: &[u8]) {
+        if !self.push_compressed(opcode, payload) {
+            self.push_fragments(opcode, PLAIN, payload);
+        }
+    }
+
+    /// Compresses and queues a message in one step, if compression was agreed and pays: whether it
+    /// was.
+    #[cfg(feature = "deflate")]
+    #[inline]
+    fn push_compressed(&mut self, opcode: Opcode, payload: &[u8]) -> bool {
+        let Some(compressor) = &mut self.compressor else { return false };
+        if !compressor.options.is_worthwhile(payload.len()) {
+            return false;
+        }
+        let mut compressed = Vec::new();
+        compressor.deflater.deflate(payload, &mut compressed, true);
+        if compressed.len() < BY_REFERENCE {
+            self.push_fragments(opcode, COMPRESSED, &compressed);
+        } else {
+            self.push_by_reference(opcode, COMPRESSED, compressed.into());
+        }
+        true
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[inline]
+    fn push_compressed(&mut self, _: Opcode, _: &[u8]) -> bool {
+        false
+    }
+
+    /// Queues a fragment of the caller's. Compressed or not, its message is so from its first one on.
+    fn push_own_fragment(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
+        #[cfg(feature = "deflate")]
+        {
+            if opcode != Opcode::Continuation {
+                self.compressing = self.compressor.is_some();
+            }
+            if let (true, Some(compressor)) = (self.compressing, &mut self.compressor) {
+                let mut compressed = Vec::new();
+                compressor.deflater.deflate(payload, &mut compressed, fin);
+                let rsv = if opcode == Opcode::Continuation { PLAIN } else { COMPRESSED };
+                return self.push_frame(opcode, rsv, fin, &compressed);
+            }
+        }
+        self.push_frame(opcode, PLAIN, fin, payload);
+    }
+
+    /// The frame of a prepared message for this connection.
+    fn prepared_frame(&mut self, prepared: &Prepared) -> Bytes {
+        #[cfg(feature = "deflate")]
+        if let Some(compressor) = &mut self.compressor
+            && compressor.options.is_worthwhile(prepared.payload().len())
+        {
+            // It was compressed by itself, past this connection's deflater.
+            compressor.deflater.forget();
+            return prepared.compressed(compressor);
+        }
+        prepared.frame().clone()
     }
 
     /// Whether a whole message may be queued now.
@@ -343,49 +448,47 @@ impl Sender {
 
     /// Queues a message in as many frames as the fragment size asks for.
     #[inline]
-    fn push_fragments(&mut self, opcode: Opcode, payload: &[u8]) {
+    fn push_fragments(&mut self, mut opcode: Opcode, mut rsv: u8, payload: &[u8]) {
         if payload.len() <= self.fragment_size {
-            return self.push_frame(opcode, true, payload);
+            return self.push_frame(opcode, rsv, true, payload);
         }
-        let mut opcode = opcode;
         let mut fragments = payload.chunks(self.fragment_size).peekable();
         while let Some(fragment) = fragments.next() {
-            self.push_frame(opcode, fragments.peek().is_none(), fragment);
-            opcode = Opcode::Continuation;
+            self.push_frame(opcode, rsv, fragments.peek().is_none(), fragment);
+            (opcode, rsv) = (Opcode::Continuation, PLAIN);
         }
     }
 
     /// Queues a message whose payload goes by reference, in as many frames as the size asks for.
-    fn push_by_reference(&mut self, mut opcode: Opcode, mut payload: Bytes) {
+    fn push_by_reference(&mut self, mut opcode: Opcode, mut rsv: u8, mut payload: Bytes) {
         loop {
             let fragment = payload.split_to(payload.len().min(self.fragment_size));
             let fin = payload.is_empty();
-            match self.keys.as_mut().map(|keys| keys.next_key()) {
-                None => {
-                    let (head, len) = data_header(opcode, fin, None, fragment.len()).encode();
-                    self.outgoing.push_shared(&head[..len], fragment);
-                }
+            let mask = self.keys.as_mut().map(|keys| keys.next_key());
+            let (head, len) = Header { fin, rsv, opcode, mask, payload_len: fragment.len() as u64 }.encode();
+            let body = match mask {
+                None => fragment,
                 Some(key) => {
-                    let (head, len) = data_header(opcode, fin, Some(key), fragment.len()).encode();
                     // Nobody else holds the payload more often than not: then it is masked in place.
                     let mut masked =
                         fragment.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
                     apply_mask(&mut masked, key);
-                    self.outgoing.push_shared(&head[..len], masked.freeze());
+                    masked.freeze()
                 }
-            }
+            };
+            self.outgoing.push_shared(&head[..len], body);
             if fin {
                 return;
             }
-            opcode = Opcode::Continuation;
+            (opcode, rsv) = (Opcode::Continuation, PLAIN);
         }
     }
 
     #[inline]
-    fn push_frame(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
-        let key = self.keys.as_mut().map(|keys| keys.next_key());
-        let first = opcode as u8 | (fin as u8) << 7;
-        let body = match key {
+    fn push_frame(&mut self, opcode: Opcode, rsv: u8, fin: bool, payload: &[u8]) {
+        let mask = self.keys.as_mut().map(|keys| keys.next_key());
+        let first = (fin as u8) << 7 | rsv << 4 | opcode as u8;
+        let body = match mask {
             // The short form needs no more than two bytes and no loop.
             None if payload.len() <= MAX_CONTROL_LEN => {
                 self.outgoing.push(&[first, payload.len() as u8], payload)
@@ -394,18 +497,20 @@ impl Sender {
                 self.outgoing.push(&[first, 0x80 | payload.len() as u8, a, b, c, d], payload)
             }
             _ => {
-                let (head, len) = data_header(opcode, fin, key, payload.len()).encode();
+                let (head, len) =
+                    Header { fin, rsv, opcode, mask, payload_len: payload.len() as u64 }.encode();
                 self.outgoing.push(&head[..len], payload)
             }
         };
-        if let Some(key) = key {
+        if let Some(key) = mask {
             apply_mask(body, key);
         }
     }
 
     fn control_frame(&mut self, opcode: Opcode, payload: &[u8]) -> ([u8; 6 + MAX_CONTROL_LEN], usize) {
         let key = self.keys.as_mut().map(|keys| keys.next_key());
-        let (head, start) = data_header(opcode, true, key, payload.len()).encode();
+        let header = Header { fin: true, rsv: PLAIN, opcode, mask: key, payload_len: payload.len() as u64 };
+        let (head, start) = header.encode();
         let mut frame = [0; 6 + MAX_CONTROL_LEN];
         let len = start + payload.len();
         frame[..start].copy_from_slice(&head[..start]);
@@ -421,7 +526,7 @@ impl Sender {
             return Err(UsageError::Closed);
         }
         // Behind everything, and with reserved room: no check of the queue.
-        self.push_frame(Opcode::Close, true, payload);
+        self.push_frame(Opcode::Close, PLAIN, true, payload);
         self.state = self.state.next(Input::SendClose);
         Ok(())
     }
@@ -447,11 +552,6 @@ impl Fragmented {
         }
         Ok(Self::Text(cut, len))
     }
-}
-
-#[inline]
-const fn data_header(opcode: Opcode, fin: bool, mask: Option<[u8; 4]>, len: usize) -> Header {
-    Header { fin, rsv: 0, opcode, mask, payload_len: len as u64 }
 }
 
 impl fmt::Debug for Sender {

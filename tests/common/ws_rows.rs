@@ -39,17 +39,6 @@ pub fn rows() -> impl Iterator<Item = Row> {
     })
 }
 
-/// The rules of a connection without settings of its own.
-pub const fn defaults(server: bool) -> Rules {
-    Rules {
-        server,
-        accept_unmasked: false,
-        max_frame: 16 << 20,
-        max_message: 16 << 20,
-        max_fragments: 131_072,
-    }
-}
-
 /// `[KEY=N; ][server: ]HEX[ | client: HEX]`; `None` if the input is prose.
 fn cases(role: &str, input: &str) -> Option<Vec<Case>> {
     let mut settings = Vec::new();
@@ -70,7 +59,7 @@ fn cases(role: &str, input: &str) -> Option<Vec<Case>> {
             "both" => *bytes.get(1)? & 0x80 != 0,
             _ => return None,
         };
-        let mut rules = defaults(server);
+        let mut rules = Rules::defaults(server);
         for (key, value) in &settings {
             match *key {
                 "max_frame" => rules.max_frame = *value,

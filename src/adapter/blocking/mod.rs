@@ -3,12 +3,16 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // this is where the clock is read and sockets are used
 
 mod handshake;
+mod inlet;
 mod outlet;
+mod shared;
+mod split;
 mod timed;
 mod times;
 mod transport;
 mod websocket;
 
 pub use handshake::{accept, accept_with, client, connect};
+pub use split::{Reader, Writer};
 pub use transport::{Transport, Untimed};
 pub use websocket::WebSocket;

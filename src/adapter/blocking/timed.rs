@@ -92,24 +92,32 @@ impl<S: Transport> Timed<S> {
         self.flush().map(|()| true)
     }
 
-    /// Closes our direction, then reads and drops until the peer closes its own: closing with bytes unread would make
-    /// the operating system reset the connection, and the peer lose our last ones.
+    /// Closes our direction, and waits for the peer to close its own.
     ///
     /// The only error is that of a stream that does not wait: to be called again.
     pub(super) fn finish(&mut self, deadline: Instant) -> io::Result<()> {
-        let mut bytes = [0; 2048];
-        if self.stream.shutdown(Shutdown::Write).is_err() {
-            return Ok(());
+        match self.stream.shutdown(Shutdown::Write) {
+            Ok(()) => self.drain(deadline).map(drop),
+            Err(_) => Ok(()),
         }
+    }
+
+    /// Reads and drops until the peer closes its direction: closing with bytes unread would make the operating system
+    /// reset the connection, and the peer lose our last ones. Whether it was closed in time.
+    ///
+    /// The only error is that of a stream that does not wait: to be called again.
+    pub(super) fn drain(&mut self, deadline: Instant) -> io::Result<bool> {
+        let mut bytes = [0; 2048];
         loop {
             let wait = deadline.saturating_duration_since(Instant::now());
             if wait.is_zero() {
-                return Ok(());
+                return Ok(false);
             }
             match self.read_into(&mut bytes, Some(wait)) {
-                Ok(Some(1..)) => {}
+                Ok(Some(1..) | None) => {}
+                Ok(Some(0)) => return Ok(true),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(error),
-                Ok(_) | Err(_) => return Ok(()),
+                Err(_) => return Ok(true),
             }
         }
     }

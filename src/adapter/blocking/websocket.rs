@@ -1,9 +1,10 @@
 //! A WebSocket over one stream.
 
 use super::super::{Error, Options};
+use super::inlet::{self, Read};
 use super::outlet::{self, is_not_ready, send_slot};
 use super::timed::Timed;
-use super::times::{Tick, Times};
+use super::times::Times;
 use super::transport::Transport;
 use crate::inbox::Inbox;
 use crate::ws::{CloseCode, Connection, Event, Found, Message, Prepared, Sender, State, UsageError};
@@ -75,7 +76,7 @@ pub(super) struct Core<S> {
     /// A pong is queued: it is written before the next ping takes its place.
     pong_queued: bool,
     /// The transport is done with.
-    over: bool,
+    pub(super) over: bool,
 }
 
 impl<S> WebSocket<S> {
@@ -294,25 +295,20 @@ impl<S: Transport> Core<S> {
 
     /// Reads once. Whether there is more to be expected of the transport.
     fn read(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<bool, Error> {
-        let wait = match self.times.for_read() {
-            Ok(wait) => wait,
-            Err(what) => return Ok(self.stop(Error::TimedOut(what))),
-        };
-        match self.stream.read(inbox, wait) {
-            Ok(Some(0)) => return Ok(false),
-            Ok(Some(_)) => self.times.touch(),
-            Ok(None) => match self.times.poll() {
+        match inlet::read(&mut self.stream, inbox, &mut self.times) {
+            Ok(Read::More) => Ok(true),
+            Ok(Read::PingDue) => {
                 // Refused if the queue is full: then the peer, if it lives, has enough to read.
-                Some(Tick::Ping) => drop(self.connection.ping(&[])),
-                Some(Tick::TimedOut(what)) => return Ok(self.stop(Error::TimedOut(what))),
-                None => {}
-            },
+                let _ = self.connection.ping(&[]);
+                Ok(true)
+            }
+            Ok(Read::Eof) => Ok(false),
+            Err(error) if is_not_ready(&error) => Err(error),
             Err(error) => {
-                let error = Error::Io(error);
-                return if is_not_ready(&error) { Err(error) } else { Ok(self.stop(error)) };
+                self.keep(error);
+                Ok(false)
             }
         }
-        Ok(true)
     }
 
     /// An event was lent, and what is owed for it is queued.
@@ -336,18 +332,17 @@ impl<S: Transport> Core<S> {
 
     /// The transport takes nothing more. What the peer has sent, its close frame perhaps, can still be read.
     fn lose(&mut self, error: Error) {
-        self.stop(error);
+        self.keep(error);
         self.mute = true;
         self.times.start_closing();
         outlet::give_up(self.connection.sender_mut());
     }
 
-    /// Keeps an error for [`outcome`](Self::outcome), unless it comes too late to matter. `false`, for the callers.
-    fn stop(&mut self, error: Error) -> bool {
+    /// Keeps an error for [`outcome`](Self::outcome), unless it comes too late to matter.
+    fn keep(&mut self, error: Error) {
         if matches!(self.connection.state(), State::Open | State::CloseSent) {
             self.error.get_or_insert(error);
         }
-        false
     }
 
     /// The peer's fault: writes the close frame that says so, closes, and is the error to report.

@@ -5,9 +5,10 @@ use crate::inbox::Inbox;
 use crate::outgoing::{Buffers, Outgoing};
 use bytes::BytesMut;
 use core::cell::Cell;
+use std::vec::Vec;
 
 std::thread_local! {
-    static RECEIVING: Cell<BytesMut> = Cell::new(BytesMut::new());
+    static RECEIVING: Cell<(BytesMut, Vec<u8>)> = Cell::new((BytesMut::new(), Vec::new()));
     static SENDING: Cell<Buffers> = const { Cell::new(Buffers::new()) };
 }
 
@@ -30,7 +31,7 @@ pub(super) fn take_from_inbox(inbox: &mut Inbox<BytesMut>) {
         return;
     }
     let memory = inbox.take_memory();
-    if memory.len() <= LARGEST_KEPT {
+    if memory.0.len() + memory.1.capacity() <= LARGEST_KEPT {
         let _ = RECEIVING.try_with(|kept| kept.set(memory));
     }
 }

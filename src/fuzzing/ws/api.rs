@@ -272,13 +272,7 @@ impl Model {
 pub fn api(data: &[u8]) {
     let mut input = Input(data);
     let flags = input.byte();
-    let rules = Rules {
-        server: flags & 1 == 1,
-        accept_unmasked: false,
-        max_frame: 1 << 20,
-        max_message: 1 << 20,
-        max_fragments: 1 << 10,
-    };
+    let rules = Rules::defaults(flags & 1 == 1);
     let mut model = Model {
         client: !rules.server,
         auto_pong: flags & 6 != 0,
@@ -288,9 +282,6 @@ pub fn api(data: &[u8]) {
         ..Model::default()
     };
     let config = Config::new()
-        .max_frame(rules.max_frame as usize)
-        .max_message(rules.max_message as usize)
-        .max_fragments(rules.max_fragments as u32)
         .max_outgoing(model.max_outgoing)
         .fragment_size(model.fragment_size)
         .auto_pong(model.auto_pong)
@@ -408,9 +399,8 @@ pub fn api(data: &[u8]) {
     write(on!(&mut ends, outgoing()), &mut model, usize::MAX, true, &mut output);
     assert_eq!(model.queued(), 0);
     // Whatever was called: what was written is what a peer accepts, and nothing follows a close.
-    let peer = Rules { server: !rules.server, max_frame: 1 << 30, max_message: 1 << 30, ..rules };
     output.truncate(200_000);
-    let seen = receive(&Rules { max_fragments: 1 << 30, ..peer }, &output).tokens;
+    let seen = receive(&Rules::defaults(!rules.server), &output).tokens;
     assert!(!seen.iter().any(|(_, token)| matches!(token, Token::Fail(_))));
     if let Some((at, Token::Close(..))) = seen.last() {
         assert_eq!(*at, output.len());
@@ -488,11 +478,8 @@ struct Peer {
 
 impl Peer {
     fn new(server: bool, input: &mut Input<'_>) -> Self {
-        let config = Config::new()
-            .fragment_size(input.number() % 5_000)
-            .max_outgoing(100_000)
-            .max_fragments(1 << 20)
-            .parts(input.coin());
+        let config =
+            Config::new().fragment_size(input.number() % 5_000).max_outgoing(100_000).parts(input.coin());
         let connection = if server {
             Connection::server(Negotiated::default(), config)
         } else {

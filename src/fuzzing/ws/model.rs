@@ -1,5 +1,6 @@
 //! A receiver written straight from RFC 6455, one byte after the other into whole `Vec`s: slow, plain,
 //! and sharing nothing with the real one. Included by the tests as well.
+#![allow(dead_code, reason = "a test that includes this file may need less of it")]
 
 /// What the receiver enforces.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,19 @@ pub struct Rules {
     pub max_message: u64,
     /// Most frames of a message.
     pub max_fragments: u64,
+}
+
+impl Rules {
+    /// Without settings of its own.
+    pub const fn defaults(server: bool) -> Self {
+        Self {
+            server,
+            accept_unmasked: false,
+            max_frame: 16 << 20,
+            max_message: 16 << 20,
+            max_fragments: 131_072,
+        }
+    }
 }
 
 /// What a connection shows to the outside, in order.

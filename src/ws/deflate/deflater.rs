@@ -92,6 +92,13 @@ impl Deflater {
         }
     }
 
+    /// Forgets what went before: for a message that goes past this deflater, compressed by itself. The
+    /// next message refers to nothing.
+    pub(crate) fn forget(&mut self) {
+        self.window = Window::default();
+        self.release();
+    }
+
     fn wake(&mut self) -> Box<Deflating> {
         let mut state = self.pool.take_deflating(self.shape);
         for piece in self.window.pieces() {

@@ -34,6 +34,11 @@
 //! further back than the agreed window is an error if it reaches beyond what is kept; zlib-rs inflates with
 //! a window of 32 KiB whatever was agreed, so that [`Dedicated`](Compression::Dedicated) keeps that much.
 
+use super::config::Role;
+use super::handshake::Negotiated;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 mod deflater;
 mod inflater;
 mod offer;
@@ -46,6 +51,50 @@ pub use inflater::{InflateError, Inflater, Progress};
 pub use offer::{AnswerError, Direction, Params, Terms, WindowBits, negotiate, offer, verify};
 pub use options::{Compression, DeflateOptions};
 pub use pool::Pool;
+
+impl Negotiated {
+    /// What a receiver inflates with, if that was agreed.
+    pub(super) fn inflater(&self, role: Role, max_message: usize) -> Option<Box<Inflater>> {
+        let (params, options) = &**self.deflate.as_ref()?;
+        let direction = match role {
+            Role::Server => params.client(),
+            Role::Client => params.server(),
+        };
+        Some(Box::new(Inflater::new(direction, options, max_message)))
+    }
+
+    /// What a sender deflates with, if that was agreed.
+    pub(super) fn compressor(&self, role: Role) -> Option<Box<Compressor>> {
+        let (params, options) = &**self.deflate.as_ref()?;
+        let direction = match role {
+            Role::Server => params.server(),
+            Role::Client => params.client(),
+        };
+        Some(Box::new(Compressor {
+            deflater: Deflater::new(direction, options),
+            window_bits: direction.window_bits,
+            options: options.clone(),
+        }))
+    }
+}
+
+/// A sender's side of the extension.
+#[derive(Debug)]
+pub(super) struct Compressor {
+    pub(super) deflater: Deflater,
+    pub(super) window_bits: WindowBits,
+    pub(super) options: DeflateOptions,
+}
+
+impl Compressor {
+    /// A message by itself, for all connections with these window bits: what [`Prepared`](super::Prepared) keeps.
+    pub(super) fn stand_alone(&self, payload: &[u8]) -> Vec<u8> {
+        let direction = Direction { context_takeover: false, window_bits: self.window_bits };
+        let mut output = Vec::new();
+        Deflater::new(direction, &self.options).deflate(payload, &mut output, true);
+        output
+    }
+}
 
 /// RFC 7692 7.2.1: how a flushed stream ends; left out at the end of a message.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];

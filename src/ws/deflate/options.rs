@@ -76,7 +76,7 @@ impl DeflateOptions {
     pub fn new(compression: Compression) -> Self {
         Self {
             compression,
-            terms: Terms::default(),
+            terms: Terms { client_max_window_bits: Some(WindowBits::MAX), ..Terms::default() },
             level: 1,
             threshold: 128,
             max_ratio: None,
@@ -85,7 +85,8 @@ impl DeflateOptions {
     }
 
     /// What to ask for besides what the policy asks for by itself: no context takeover under
-    /// [`Compression::Shared`], windows under the others. Default: nothing.
+    /// [`Compression::Shared`], windows under the others. Default: that a server may choose the client's
+    /// window, in which it has to inflate.
     pub const fn terms(mut self, terms: Terms) -> Self {
         self.terms = terms;
         self
@@ -190,9 +191,7 @@ impl DeflateOptions {
         if self.compression == Compression::Off {
             return Vec::new();
         }
-        let mut best = self.wishes();
-        // The server may then choose the window in which it has to inflate.
-        best.client_max_window_bits = best.client_max_window_bits.or(Some(WindowBits::MAX));
+        let best = self.wishes();
         let mut offers = vec![best];
         if best.server_max_window_bits != self.terms.server_max_window_bits {
             // Not every server can do a smaller window; without a context the window is not kept either.

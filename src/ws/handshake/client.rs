@@ -13,6 +13,8 @@ use crate::http1::head::{
     FieldLines, HeadError, InvalidField, Limits, Reader, ResponseHead, Slots, Version, write_request,
 };
 use crate::http1::syntax::contains_token;
+#[cfg(feature = "deflate")]
+use crate::ws::deflate::DeflateOptions;
 
 /// What a client asks for.
 ///
@@ -80,6 +82,13 @@ impl ClientOptions {
         }
         self.fields.push(name, value)?;
         Ok(self)
+    }
+
+    /// Whether and how to offer permessage-deflate. Default: not at all.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, options: DeflateOptions) -> Self {
+        self.extensions.deflate = Some(options);
+        self
     }
 
     /// How large the response's head may be, interim responses (1xx) included. Default: 16 KiB, 8 KiB a line.
@@ -373,6 +382,8 @@ pub enum ClientError {
     UnofferedExtension,
     /// Sec-WebSocket-Extensions is malformed.
     BadExtensions(ListError),
+    /// The server answers an offered extension with parameters that the offer does not allow (RFC 7692 7.1).
+    UnacceptableExtension,
     /// The server selected a subprotocol that was not offered.
     UnofferedSubprotocol,
 }
@@ -401,6 +412,7 @@ impl fmt::Display for ClientError {
             Self::AcceptMismatch => f.write_str("Sec-WebSocket-Accept does not answer the key"),
             Self::UnofferedExtension => f.write_str("the server uses an extension that was not offered"),
             Self::BadExtensions(error) => write!(f, "Sec-WebSocket-Extensions: {error}"),
+            Self::UnacceptableExtension => f.write_str("the server answers an extension beyond the offer"),
             Self::UnofferedSubprotocol => {
                 f.write_str("the server selected a subprotocol that was not offered")
             }

@@ -5,10 +5,15 @@ use alloc::string::String;
 use super::Negotiated;
 use super::client::ClientError;
 use super::fields::{Extension, ListError};
+#[cfg(feature = "deflate")]
+use crate::ws::deflate::{AnswerError, DeflateOptions};
 
 /// The extensions that one side is ready to use.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Supported {}
+pub(super) struct Supported {
+    #[cfg(feature = "deflate")]
+    pub(super) deflate: Option<DeflateOptions>,
+}
 
 impl Supported {
     /// Server: chooses among offers, the client's favourite first. What was agreed and the value that says so, or
@@ -17,12 +22,21 @@ impl Supported {
         &self,
         offers: impl Iterator<Item = Result<Extension<'a>, ListError>>,
     ) -> Option<(Negotiated, String)> {
+        #[cfg(feature = "deflate")]
+        if let Some(options) = &self.deflate {
+            let (params, answer) = options.answer(offers)?;
+            return Some((Negotiated::with_deflate(params, options.clone()), answer));
+        }
+        #[cfg(not(feature = "deflate"))]
         let _ = offers;
         None
     }
 
     /// Client: the value that offers them all, or `None` to offer nothing.
     pub(super) fn offer(&self) -> Option<String> {
+        #[cfg(feature = "deflate")]
+        return self.deflate.as_ref()?.offer();
+        #[cfg(not(feature = "deflate"))]
         None
     }
 
@@ -31,10 +45,28 @@ impl Supported {
         &self,
         mut answer: impl Iterator<Item = Result<Extension<'a>, ListError>>,
     ) -> Result<Negotiated, ClientError> {
+        #[cfg(feature = "deflate")]
+        if let Some(options) = &self.deflate {
+            let agreed = options.verify(answer)?;
+            return Ok(agreed.map_or_else(Negotiated::default, |params| {
+                Negotiated::with_deflate(params, options.clone())
+            }));
+        }
         match answer.next() {
             None => Ok(Negotiated::default()),
             Some(Ok(_)) => Err(ClientError::UnofferedExtension),
             Some(Err(error)) => Err(ClientError::BadExtensions(error)),
+        }
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl From<AnswerError> for ClientError {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::List(error) => Self::BadExtensions(error),
+            AnswerError::NotOffered => Self::UnofferedExtension,
+            _ => Self::UnacceptableExtension,
         }
     }
 }

@@ -55,7 +55,11 @@ mod rejection;
 mod server;
 mod uri;
 
+#[cfg(feature = "deflate")]
+use super::deflate::{DeflateOptions, Params};
 use crate::http1::syntax::trim;
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 
 pub use self::client::{Client, ClientError, ClientOptions, Opened, Response, ResponseField, verify};
 #[cfg(feature = "http")]
@@ -66,10 +70,48 @@ pub use self::rejection::{Refusal, Rejection};
 pub use self::server::{Accepted, NotOffered, Preference, ServerOptions, accept, accept_request};
 pub use self::uri::{InvalidUri, Uri};
 
-/// What the opening handshake has negotiated for the connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the opening handshake has negotiated for the connection. The default: no extension.
+///
+/// ```
+/// use pushline::ws::{Config, Connection, Negotiated};
+///
+/// let connection = Connection::server(Negotiated::default(), Config::default());
+/// # let _ = connection;
+/// ```
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Negotiated {}
+pub struct Negotiated {
+    #[cfg(feature = "deflate")]
+    pub(super) deflate: Option<Box<(Params, DeflateOptions)>>,
+}
+
+#[cfg(feature = "deflate")]
+impl Negotiated {
+    /// permessage-deflate as agreed, and this side's options for it: for a handshake that was done by
+    /// other means than this module's.
+    #[must_use]
+    pub fn with_deflate(params: Params, options: DeflateOptions) -> Self {
+        Self { deflate: Some(Box::new((params, options))) }
+    }
+
+    /// What was agreed on permessage-deflate, if it is in use.
+    #[must_use]
+    pub fn deflate(&self) -> Option<Params> {
+        self.deflate.as_ref().map(|agreed| agreed.0)
+    }
+}
+
+/// Whether the same was agreed; what this side makes of it does not count.
+impl PartialEq for Negotiated {
+    fn eq(&self, other: &Self) -> bool {
+        #[cfg(feature = "deflate")]
+        return self.deflate() == other.deflate();
+        #[cfg(not(feature = "deflate"))]
+        return matches!((self, other), (Self {}, Self {}));
+    }
+}
+
+impl Eq for Negotiated {}
 
 /// A field that may be given once.
 #[derive(Clone, Copy, Default)]

@@ -12,6 +12,8 @@ use super::{Negotiated, Once};
 use crate::http1::authority::Authority;
 use crate::http1::head::{FieldLines, HeadError, InvalidField, Limits, Reader, RequestHead, Version};
 use crate::http1::syntax::{contains_token, is_name, trim};
+#[cfg(feature = "deflate")]
+use crate::ws::deflate::DeflateOptions;
 
 /// Whose order decides when both sides know several of the same subprotocols.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -86,6 +88,13 @@ impl ServerOptions {
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidField> {
         push_field(&mut self.fields, name, value.as_ref())?;
         Ok(self)
+    }
+
+    /// Whether and how to accept permessage-deflate. Default: not at all.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, options: DeflateOptions) -> Self {
+        self.extensions.deflate = Some(options);
+        self
     }
 
     /// How large a request's head may be: for [`reader`](Self::reader). Default: 16 KiB, 8 KiB a line.
@@ -380,7 +389,7 @@ impl<'a> Accepted<'a> {
 
     /// What the connection needs to know.
     pub fn negotiated(&self) -> Negotiated {
-        self.negotiated
+        self.negotiated.clone()
     }
 
     /// The fields of the response, for a caller whose HTTP server writes it; the status is 101.

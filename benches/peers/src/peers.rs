@@ -99,7 +99,7 @@ impl Pushline {
             let written = if chunk.len() == outgoing.len() {
                 self.wire.write(chunk)
             } else {
-                let mut slices = [std::io::IoSlice::new(&[]); 64];
+                let mut slices = [std::io::IoSlice::new(&[]); 32];
                 let count = outgoing.chunks_vectored(&mut slices);
                 self.wire.write_vectored(&slices[..count])
             };

@@ -69,6 +69,10 @@ fn next(random: &mut u64) -> u64 {
 /// whose speed depends on the low bits of both addresses, up to sixteenfold.
 const SEGMENT: usize = 1460;
 
+/// Where written bytes go: at the same place modulo the page size for every peer.
+#[repr(align(4096))]
+struct Page([u8; 64 * 1024]);
+
 /// Bytes in, over and over again, at most `read` at a time; bytes out, copied once, as a kernel
 /// does it.
 pub struct Wire {
@@ -76,18 +80,24 @@ pub struct Wire {
     start: usize,
     at: usize,
     read: usize,
-    kernel: Box<[u8]>,
+    kernel: Box<Page>,
     record: Option<Rc<RefCell<Vec<u8>>>>,
+}
+
+impl Page {
+    fn new() -> Box<Self> {
+        Box::new(Self([0; 64 * 1024]))
+    }
 }
 
 impl Wire {
     pub fn incoming(stream: &Stream, read: usize) -> Self {
         let (incoming, start) = (stream.bytes.clone(), stream.start);
-        Self { incoming, start, at: start, read, kernel: Box::default(), record: None }
+        Self { incoming, start, at: start, read, kernel: Page::new(), record: None }
     }
 
     pub fn outgoing(record: Option<Rc<RefCell<Vec<u8>>>>) -> Self {
-        let kernel = vec![0; 64 * 1024].into();
+        let kernel = Page::new();
         Self { incoming: [].into(), start: 0, at: 0, read: 0, kernel, record }
     }
 
@@ -111,12 +121,13 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for bytes in bytes.chunks(self.kernel.len()) {
-            for (to, from) in self.kernel.chunks_mut(SEGMENT).zip(bytes.chunks(SEGMENT)) {
+        let Page(kernel) = &mut *self.kernel;
+        for bytes in bytes.chunks(kernel.len()) {
+            for (to, from) in kernel.chunks_mut(SEGMENT).zip(bytes.chunks(SEGMENT)) {
                 to[..from.len()].copy_from_slice(from);
             }
         }
-        std::hint::black_box(&mut self.kernel);
+        std::hint::black_box(kernel);
         if let Some(record) = &self.record {
             record.borrow_mut().extend_from_slice(bytes);
         }

@@ -22,7 +22,8 @@ enum Server {
 }
 
 impl Server {
-    const ALL: [(Self, &'static str); 2] = [(Self::Pushline, "pushline"), (Self::FastWebSockets, "fastwebsockets")];
+    const ALL: [(Self, &'static str); 2] =
+        [(Self::Pushline, "pushline"), (Self::FastWebSockets, "fastwebsockets")];
 
     async fn serve(self, stream: TcpStream) -> Option<()> {
         stream.set_nodelay(true).ok()?;
@@ -37,7 +38,8 @@ impl Server {
             }
             Self::FastWebSockets => {
                 let stream = handshake(stream).await?;
-                let mut socket = fastwebsockets::WebSocket::after_handshake(stream, fastwebsockets::Role::Server);
+                let mut socket =
+                    fastwebsockets::WebSocket::after_handshake(stream, fastwebsockets::Role::Server);
                 socket.set_writev(false);
                 let mut socket = fastwebsockets::FragmentCollector::new(socket);
                 loop {
@@ -81,7 +83,12 @@ async fn listen(server: Server, listener: TcpListener) {
 }
 
 /// One connection of the load generator: echoes, until the time is over.
-async fn load(address: std::net::SocketAddr, len: usize, window: usize, until: Instant) -> std::io::Result<u64> {
+async fn load(
+    address: std::net::SocketAddr,
+    len: usize,
+    window: usize,
+    until: Instant,
+) -> std::io::Result<u64> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n").await?;
@@ -135,7 +142,8 @@ fn measure(server: Server, len: usize, window: usize) -> (f64, f64) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let messages: u64 = runtime.block_on(async {
         let until = Instant::now() + TIME;
-        let loads: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(load(address, len, window, until))).collect();
+        let loads: Vec<_> =
+            (0..CONNECTIONS).map(|_| tokio::spawn(load(address, len, window, until))).collect();
         let mut messages = 0;
         for load in loads {
             messages += load.await.expect("no panic").expect("no error");
@@ -167,7 +175,8 @@ fn main() {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let messages = runtime.block_on(async {
             let until = Instant::now() + Duration::from_secs(1);
-            let loads: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(load(address, 32, window, until))).collect();
+            let loads: Vec<_> =
+                (0..CONNECTIONS).map(|_| tokio::spawn(load(address, 32, window, until))).collect();
             let mut messages = 0;
             for load in loads {
                 messages += load.await.expect("no panic").expect("no error");

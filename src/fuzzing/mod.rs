@@ -5,3 +5,6 @@ pub mod chunked;
 
 #[cfg(feature = "comet")]
 pub mod comet;
+
+pub mod handshake;
+pub mod head;

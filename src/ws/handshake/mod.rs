@@ -66,7 +66,15 @@ pub use self::rejection::{Refusal, Rejection};
 pub use self::server::{Accepted, NotOffered, Preference, ServerOptions, accept, accept_request};
 pub use self::uri::{InvalidUri, Uri};
 
-/// What the opening handshake has negotiated for the connection.
+/// What the opening handshake has negotiated for the connection: out of
+/// [`Accepted::negotiated`] or [`Opened`], into [`Connection`](super::Connection). The default is no extension.
+///
+/// ```
+/// use pushline::ws::{Config, Connection, Negotiated};
+///
+/// let connection = Connection::server(Negotiated::default(), Config::default());
+/// # let _ = connection;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Negotiated {}

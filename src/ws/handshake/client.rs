@@ -162,7 +162,7 @@ pub struct Client {
 /// use pushline::ws::{Config, Connection};
 ///
 /// fn connection(opened: &Opened, keys: impl MaskSource + 'static) -> Connection {
-///     Connection::client(opened.negotiated, Config::default(), keys)
+///     Connection::client(opened.negotiated.clone(), Config::default(), keys)
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -42,8 +42,8 @@ pub struct Outgoing {
     begun: bool,
     /// Bytes of `urgent` that were written.
     urgent_at: usize,
-    /// Where in `urgent` the replaceable item starts; it is the last one.
-    replaceable: Option<usize>,
+    /// The length of the replaceable item, the last of `urgent`; 0 if there is none.
+    replaceable: u8,
     /// Bytes in all the runs.
     queued: usize,
 }
@@ -125,12 +125,11 @@ impl Outgoing {
         self.compact_urgent();
         let urgent = &mut self.buffers.urgent;
         urgent.extend_from_slice(item);
-        match self.replaceable {
-            Some(start) if start >= self.urgent_at => {
-                urgent[start..].rotate_right(item.len());
-                self.replaceable = Some(start + item.len());
-            }
-            _ => self.replaceable = None,
+        if usize::from(self.replaceable) + item.len() <= urgent.len() - self.urgent_at {
+            let start = urgent.len() - item.len() - usize::from(self.replaceable);
+            urgent[start..].rotate_right(item.len());
+        } else {
+            self.replaceable = 0; // it has begun to be written
         }
     }
 
@@ -139,11 +138,11 @@ impl Outgoing {
     pub(crate) fn replace_urgent(&mut self, item: &[u8]) {
         self.compact_urgent();
         let urgent = &mut self.buffers.urgent;
-        match self.replaceable {
-            Some(start) if start >= self.urgent_at => urgent.truncate(start),
-            _ => {}
+        if usize::from(self.replaceable) <= urgent.len() - self.urgent_at {
+            urgent.truncate(urgent.len() - usize::from(self.replaceable));
         }
-        self.replaceable = Some(urgent.len());
+        debug_assert!(item.len() <= 255, "a control frame");
+        self.replaceable = item.len() as u8;
         urgent.extend_from_slice(item);
     }
 
@@ -196,7 +195,6 @@ impl Outgoing {
             let gone = self.urgent_at - 1;
             self.buffers.urgent.drain(..gone);
             self.urgent_at = 1;
-            self.replaceable = self.replaceable.and_then(|start| start.checked_sub(gone));
         }
     }
 
@@ -237,7 +235,7 @@ impl Outgoing {
         }
         self.buffers.urgent.clear();
         self.urgent_at = 0;
-        self.replaceable = None;
+        self.replaceable = 0;
         n - left
     }
 

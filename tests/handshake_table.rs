@@ -265,7 +265,7 @@ fn client_response(row: &Row<'_>) {
                 assert_eq!(bytes[opened.length..], [0x81, 0x02, 0x68, 0x69]);
                 let mut connection = Connection::client(opened.negotiated, Config::default(), || [7; 4]);
                 let mut inbox: Inbox = Inbox::new();
-                let _ = inbox.extend(&bytes[opened.length..]);
+                assert_eq!(inbox.extend(&bytes[opened.length..]), 4);
                 assert_eq!(connection.next_event(&mut inbox), Ok(Some(Event::Text("hi"))));
             }
             "CR-24" => assert!(received.len() <= Limits::default().head || pieces.len() < 3),
@@ -468,7 +468,7 @@ fn server(row: &Row<'_>) {
                 assert!(bytes[length..].starts_with(&answer.rest), "{context}");
                 if pieces.len() == 1 {
                     let mut inbox: Inbox = Inbox::new();
-                    let _ = inbox.extend(&answer.rest);
+                    assert_eq!(inbox.extend(&answer.rest), 8);
                     let mut connection = Connection::server(Negotiated::default(), Config::default());
                     assert_eq!(connection.next_event(&mut inbox), Ok(Some(Event::Text("hi"))));
                 }

@@ -445,6 +445,20 @@ fn a_reader_reads_one_head_after_the_other_and_keeps_its_error() {
     assert_eq!(call(&mut reader, Kind::Request, &with("")), refused);
 }
 
+/// A caller that loses bytes it has shown is wrong, but gets no panic for it.
+#[test]
+fn fewer_bytes_than_before() {
+    let head = with("A: b\r\n");
+    for seen in 0..head.len() {
+        for left in 0..seen {
+            let mut reader = Reader::new(Limits::default());
+            assert_eq!(call(&mut reader, Kind::Request, &head[..seen]), Verdict::Incomplete);
+            assert_eq!(call(&mut reader, Kind::Request, &head[..left]), Verdict::Incomplete);
+            assert!(matches!(call(&mut reader, Kind::Request, &head), Verdict::Head { .. }));
+        }
+    }
+}
+
 /// Bytes that are likely to be nearly a head.
 fn heads() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![

@@ -54,6 +54,7 @@ struct Script {
     /// Which calls said so last.
     stuttered: Vec<&'static str>,
     longest_write: usize,
+    writes_fail: bool,
     waker: Option<Waker>,
 }
 
@@ -120,6 +121,9 @@ impl AsyncRead for Scripted {
 impl AsyncWrite for Scripted {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.call(cx, "write", |script| {
+            if script.writes_fail {
+                return Some(Err(io::ErrorKind::ConnectionReset.into()));
+            }
             let n = bytes.len().min(script.longest_write);
             script.written.extend_from_slice(&bytes[..n]);
             Some(Ok(n))
@@ -248,6 +252,25 @@ async fn an_end_without_a_close_frame_is_an_error_once() {
     assert_eq!(socket.next().await.unwrap().unwrap(), "last".into());
     assert!(matches!(socket.next().await, Some(Err(Error::Aborted))));
     assert!(socket.next().await.is_none());
+}
+
+/// A peer that sends its last words, a close frame and a reset: all but the reset is delivered.
+#[tokio::test]
+async fn what_was_received_is_delivered_though_writing_fails() {
+    for (last, clean) in [(vec![0x88, 0x80, 0, 0, 0, 0], true), (vec![], false)] {
+        let script = Scripted::new(vec![frames(&["one"]), frames(&["two"]), last, vec![]], false, usize::MAX);
+        script.0.lock().unwrap().writes_fail = true;
+        let mut socket = server(script, &Options::new());
+        assert_eq!(socket.next().await.unwrap().unwrap(), "one".into());
+        assert!(matches!(socket.send("answer").await, Err(Error::Io(_))));
+        assert_eq!(socket.next().await.unwrap().unwrap(), "two".into());
+        if clean {
+            assert_eq!(socket.next().await.unwrap().unwrap(), Message::Close(None));
+        } else {
+            assert!(matches!(socket.next().await, Some(Err(Error::Io(_)))));
+        }
+        assert!(socket.next().await.is_none());
+    }
 }
 
 #[tokio::test]

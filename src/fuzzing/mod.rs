@@ -6,4 +6,6 @@ pub mod chunked;
 pub mod comet;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+pub mod handshake;
+pub mod head;
 pub mod ws;

@@ -121,6 +121,13 @@ impl<const N: usize> fmt::Debug for Slots<'_, N> {
 }
 
 /// The protocol version of a head (RFC 9112 2.3).
+///
+/// ```
+/// use pushline::http1::head::Version;
+///
+/// assert!(Version::Http10 < Version::Http11);
+/// assert_eq!(Version::Http11.to_string(), "HTTP/1.1");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// HTTP/1.0
@@ -139,6 +146,16 @@ impl fmt::Display for Version {
 }
 
 /// What follows the head (RFC 9112 6.3).
+///
+/// ```
+/// use pushline::http1::head::{Body, Limits, Reader, Slots};
+///
+/// let received = b"POST /send HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+/// let mut slots = Slots::new();
+/// let head = Reader::new(Limits::default()).read_request(received, &mut slots)?.expect("complete");
+/// assert_eq!(head.body(), Body::Chunked);
+/// # Ok::<(), pushline::http1::head::HeadError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
     /// Nothing.

@@ -68,12 +68,17 @@ pub struct Receiver {
     parts: bool,
     /// Whether the message in progress is compressed.
     compressed: bool,
-    /// Payload bytes that are unmasked and wait to be inflated.
     #[cfg(feature = "deflate")]
-    ahead: usize,
-    #[cfg(feature = "deflate")]
-    inflater: Option<Box<Inflater>>,
+    inflating: Option<Box<Inflating>>,
     end: Option<End>,
+}
+
+/// The inflater, and how many payload bytes are unmasked and wait for it.
+#[cfg(feature = "deflate")]
+#[derive(Debug)]
+struct Inflating {
+    inflater: Inflater,
+    ahead: usize,
 }
 
 /// What a frame's payload is for.
@@ -158,9 +163,9 @@ impl Receiver {
             parts: config.parts,
             compressed: false,
             #[cfg(feature = "deflate")]
-            ahead: 0,
-            #[cfg(feature = "deflate")]
-            inflater: negotiated.inflater(role, config.max_message),
+            inflating: negotiated
+                .inflater(role, config.max_message)
+                .map(|inflater| Box::new(Inflating { inflater, ahead: 0 })),
             end: None,
         }
     }
@@ -458,7 +463,7 @@ impl Receiver {
     /// RFC 7692 6: RSV1 on the first frame of a message says that it is compressed.
     fn begins_compressed(&self, first: u8) -> bool {
         #[cfg(feature = "deflate")]
-        let negotiated = self.inflater.is_some();
+        let negotiated = self.inflating.is_some();
         #[cfg(not(feature = "deflate"))]
         let negotiated = false;
         negotiated && first & RSV == RSV1 && matches!(Opcode::new(first), Some(Opcode::Text | Opcode::Binary))
@@ -518,10 +523,11 @@ impl Receiver {
     ) -> Result<Option<Found>, ProtocolError> {
         /// The most that a part is inflated to, in bytes.
         const PART: usize = 64 * 1024;
-        let Some(inflater) = &mut self.inflater else { return Err(ProtocolError::ReservedBits) };
+        let Some(inflating) = self.inflating.as_deref_mut() else { return Err(ProtocolError::ReservedBits) };
+        let Inflating { inflater, ahead } = inflating;
         let n = self.remaining.min(inbox.unread().len());
-        inbox.unmask(self.ahead..n, self.key);
-        self.key = self.key.map(|key| rotate(key, n - self.ahead));
+        inbox.unmask(*ahead..n, self.key);
+        self.key = self.key.map(|key| rotate(key, n - *ahead));
         let before = inbox.inflated().len();
         let end = fin && n == self.remaining;
         let mut done = false;
@@ -529,7 +535,7 @@ impl Receiver {
             let progress = inflater.inflate(input, output, if parts { PART } else { usize::MAX }, end)?;
             done = progress.done;
             self.remaining -= progress.consumed;
-            self.ahead = n - progress.consumed;
+            *ahead = n - progress.consumed;
             Ok(progress.consumed)
         });
         let fault = inflated.err().map(|error| match error {

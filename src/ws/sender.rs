@@ -50,9 +50,6 @@ pub struct Sender {
     auto_close: bool,
     #[cfg(feature = "deflate")]
     compressor: Option<Box<Compressor>>,
-    /// Whether the own fragmented message is compressed.
-    #[cfg(feature = "deflate")]
-    compressing: bool,
 }
 
 /// An own message of which the last fragment is still to come.
@@ -60,7 +57,7 @@ pub struct Sender {
 enum Fragmented {
     Binary,
     /// Text, with the bytes of its unfinished last character and their number.
-    Text([u8; 4], usize),
+    Text([u8; 4], u8),
 }
 
 /// The reserved bits of a header: none, or RSV1 on the first frame of a compressed message
@@ -76,8 +73,6 @@ impl Sender {
         Self {
             #[cfg(feature = "deflate")]
             compressor: negotiated.compressor(if keys.is_some() { Role::Client } else { Role::Server }),
-            #[cfg(feature = "deflate")]
-            compressing: false,
             outgoing: Outgoing::default(),
             keys,
             max_outgoing: config.max_outgoing,
@@ -364,19 +359,15 @@ impl Sender {
         false
     }
 
-    /// Queues a fragment of the caller's. Compressed or not, its message is so from its first one on.
+    /// Queues a fragment of the caller's, compressed if that was agreed: how long the message gets is
+    /// not known.
     fn push_own_fragment(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
         #[cfg(feature = "deflate")]
-        {
-            if opcode != Opcode::Continuation {
-                self.compressing = self.compressor.is_some();
-            }
-            if let (true, Some(compressor)) = (self.compressing, &mut self.compressor) {
-                let mut compressed = Vec::new();
-                compressor.deflater.deflate(payload, &mut compressed, fin);
-                let rsv = if opcode == Opcode::Continuation { PLAIN } else { COMPRESSED };
-                return self.push_frame(opcode, rsv, fin, &compressed);
-            }
+        if let Some(compressor) = &mut self.compressor {
+            let mut compressed = Vec::new();
+            compressor.deflater.deflate(payload, &mut compressed, fin);
+            let rsv = if opcode == Opcode::Continuation { PLAIN } else { COMPRESSED };
+            return self.push_frame(opcode, rsv, fin, &compressed);
         }
         self.push_frame(opcode, PLAIN, fin, payload);
     }
@@ -535,7 +526,8 @@ impl Sender {
 impl Fragmented {
     /// After one more fragment: text must be UTF-8 so far, and whole at the end (RFC 6455 8.1).
     fn then(self, payload: &[u8], fin: bool) -> Result<Self, UsageError> {
-        let Self::Text(mut cut, mut len) = self else { return Ok(self) };
+        let Self::Text(mut cut, len) = self else { return Ok(self) };
+        let mut len = usize::from(len);
         let check = |bytes: &[u8]| utf8::check(bytes).map_err(|utf8::InvalidUtf8| UsageError::InvalidUtf8);
         let mut rest = payload;
         while let (1.., [first, tail @ ..]) = (len, rest) {
@@ -550,7 +542,7 @@ impl Fragmented {
         if fin && len > 0 {
             return Err(UsageError::InvalidUtf8);
         }
-        Ok(Self::Text(cut, len))
+        Ok(Self::Text(cut, len as u8))
     }
 }
 

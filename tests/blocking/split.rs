@@ -105,8 +105,8 @@ fn a_busy_writer_does_not_keep_the_reader_waiting() {
     let stream = peer.try_clone().unwrap();
     let mut peer = client_end(peer, &Options::new());
     let reading = thread::spawn(move || while let Ok(Some(_)) = reader.next() {});
-    let mut pongs = Vec::new();
-    let mut received = 0;
+    let began = Instant::now();
+    let (mut pongs, mut received) = (Vec::new(), 0);
     while received < large.len() || pongs.last() != Some(&99) {
         match peer.next().unwrap() {
             Some(Message::Binary(payload)) => received += payload.len(),
@@ -115,6 +115,7 @@ fn a_busy_writer_does_not_keep_the_reader_waiting() {
         }
     }
     assert!(pongs.len() < 100, "{pongs:?}");
+    assert!(began.elapsed() < Duration::from_secs(15), "the pong did not wait for the heartbeat");
     writing.join().unwrap().unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     reading.join().unwrap();

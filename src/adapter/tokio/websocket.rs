@@ -77,6 +77,8 @@ pub(super) struct Core<S> {
     pub(super) clock: Clock,
     /// What is to be reported when all is written and closed.
     error: Option<Error>,
+    /// How writing failed. What the peer has sent can still be read; this is reported at its end.
+    broken: Option<Error>,
     /// A message that [`Sink::start_send`] took while the queue was full.
     held: Option<Message>,
     phase: Phase,
@@ -118,6 +120,7 @@ impl<S> WebSocket<S> {
             connection,
             clock: Clock::new(options),
             error: None,
+            broken: None,
             held: None,
             phase: Phase::Open,
             pong_first: false,
@@ -336,7 +339,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Core<S> {
             }
             // All that one read has caused leaves in one write.
             match self.poll_flush(cx) {
-                Poll::Ready(Err(error)) => return self.abandon(error),
+                Poll::Ready(Err(error)) => {
+                    self.broken.get_or_insert(error);
+                    self.connection.outgoing().clear();
+                }
                 Poll::Ready(Ok(())) if self.connection.is_finished() => continue,
                 _ => {}
             }
@@ -381,7 +387,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Core<S> {
     /// Nothing more can be done with this transport.
     fn abandon<T>(&mut self, error: Error) -> Poll<Option<Result<T, Error>>> {
         self.phase = Phase::Done;
-        Poll::Ready(Some(Err(error)))
+        Poll::Ready(Some(Err(self.broken.take().unwrap_or(error))))
     }
 
     /// Writes what is left, closes our direction, waits for the peer's end; then the error to

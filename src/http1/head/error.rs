@@ -3,6 +3,14 @@
 use core::fmt;
 
 /// Why a head was refused. Each has the status that a server answers with; [`HeadError::name`] is its name in logs.
+///
+/// ```
+/// use pushline::http1::head::{HeadError, Limits, Reader, Slots};
+///
+/// let mut slots = Slots::new();
+/// let error = Reader::new(Limits::default()).read_request(b"GET / HTTP/1.1\r\n\r\n", &mut slots).unwrap_err();
+/// assert_eq!((error, error.status(), error.name()), (HeadError::MissingHost, 400, "MissingHost"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {

@@ -23,7 +23,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// The length of the head, once it is complete; `None` if more bytes are needed. `bytes` are all the bytes
-    /// received so far. When the head is complete in the first call its lines are left to the caller to check.
+    /// received so far, never fewer than before. When the head is complete its lines are left to the caller to check.
     pub(super) fn end(
         &mut self,
         bytes: &[u8],
@@ -54,10 +54,10 @@ impl Scan {
         loop {
             let unseen = bytes.get(self.scanned..).unwrap_or_default();
             let line_feed = memchr(b'\n', unseen).map(|at| self.scanned + at);
-            let line = &bytes[self.line..line_feed.unwrap_or(bytes.len())];
+            let line = bytes.get(self.line..line_feed.unwrap_or(bytes.len())).unwrap_or_default();
             self.check_size(line, line_feed.is_some(), kind, limits)?;
             let Some(line_feed) = line_feed else {
-                self.scanned = bytes.len();
+                self.scanned = self.scanned.max(bytes.len());
                 return Ok(None);
             };
             // RFC 9112 2.2: a recipient may take a bare LF for a line end; this one does not.
@@ -140,7 +140,7 @@ impl StartLine {
         .map_err(|error| self.error(error, line))
     }
 
-    pub(super) fn malformed(self) -> HeadError {
+    fn malformed(self) -> HeadError {
         match self {
             Self::Request => HeadError::BadRequestLine,
             Self::Response => HeadError::BadStatusLine,

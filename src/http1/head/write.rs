@@ -80,6 +80,12 @@ impl fmt::Debug for FieldLines {
 }
 
 /// Why a field may not be written.
+///
+/// ```
+/// use pushline::http1::head::{FieldLines, InvalidField};
+///
+/// assert_eq!(FieldLines::new().push("X", "a\nb"), Err(InvalidField::Value));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidField {
@@ -217,6 +223,13 @@ fn reason_phrase(status: u16) -> &'static str {
 }
 
 /// Why a start line may not be written.
+///
+/// ```
+/// use pushline::http1::head::{FieldLines, InvalidHead, write_request};
+///
+/// let refused = write_request(&mut Vec::new(), "GET", "/a b", &FieldLines::new());
+/// assert_eq!(refused, Err(InvalidHead::Target));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidHead {

@@ -54,13 +54,13 @@ pub use pool::Pool;
 
 impl Negotiated {
     /// What a receiver inflates with, if that was agreed.
-    pub(super) fn inflater(&self, role: Role, max_message: usize) -> Option<Box<Inflater>> {
+    pub(super) fn inflater(&self, role: Role, max_message: usize) -> Option<Inflater> {
         let (params, options) = &**self.deflate.as_ref()?;
         let direction = match role {
             Role::Server => params.client(),
             Role::Client => params.server(),
         };
-        Some(Box::new(Inflater::new(direction, options, max_message)))
+        Some(Inflater::new(direction, options, max_message))
     }
 
     /// What a sender deflates with, if that was agreed.

@@ -154,7 +154,17 @@ pub struct Client {
     response: Option<Response>,
 }
 
-/// What the handshake has led to.
+/// What the handshake has led to. See [`Client`] for one that is read.
+///
+/// ```
+/// use pushline::ws::handshake::Opened;
+/// use pushline::ws::mask::MaskSource;
+/// use pushline::ws::{Config, Connection};
+///
+/// fn connection(opened: &Opened, keys: impl MaskSource + 'static) -> Connection {
+///     Connection::client(opened.negotiated.clone(), Config::default(), keys)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// What the connection needs to know.
@@ -166,6 +176,18 @@ pub struct Opened {
 }
 
 /// The response to the handshake, whatever its status: see [`Client::response`].
+///
+/// ```
+/// use pushline::ws::handshake::{Client, ClientError, ClientOptions, Uri};
+///
+/// let mut client = Client::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]);
+/// let received = b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\nsee /login";
+/// assert_eq!(client.receive(received), Err(ClientError::UnexpectedStatus(302)));
+/// let response = client.response().expect("a head was read");
+/// assert_eq!(response.fields.iter().next(), Some(("Location", &b"/login"[..])));
+/// assert_eq!(&received[response.length..], b"see /login"); // the body so far
+/// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status.
@@ -332,6 +354,12 @@ pub fn verify<'a>(
 }
 
 /// A field of the response that the client verifies.
+///
+/// ```
+/// use pushline::ws::handshake::ResponseField;
+///
+/// assert_eq!(ResponseField::Accept.to_string(), "Sec-WebSocket-Accept");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseField {
@@ -357,6 +385,15 @@ impl fmt::Display for ResponseField {
 }
 
 /// Why a client does not open the connection (RFC 6455 4.1).
+///
+/// ```
+/// use pushline::ws::handshake::{Client, ClientError, ClientOptions, Uri};
+///
+/// let mut client = Client::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]);
+/// let error = client.receive(b"HTTP/1.1 401 Unauthorized\r\n\r\n").unwrap_err();
+/// assert_eq!(error, ClientError::UnexpectedStatus(401));
+/// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClientError {

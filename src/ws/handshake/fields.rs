@@ -21,6 +21,13 @@ pub const MAX_PARAMETERS: usize = 16;
 pub const MAX_SUBPROTOCOLS: usize = 32;
 
 /// Why a list of extensions or subprotocols was refused.
+///
+/// ```
+/// use pushline::ws::handshake::fields::{ListError, extensions};
+///
+/// let list: Vec<_> = extensions(br#"a; b="not a token", c; ="#).collect();
+/// assert_eq!(list, [Err(ListError::ValueNotToken), Err(ListError::Malformed)]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ListError {
@@ -75,6 +82,10 @@ pub fn extensions(value: &[u8]) -> Extensions<'_> {
 }
 
 /// The extensions of one field line: see [`extensions`].
+///
+/// ```
+/// assert_eq!(pushline::ws::handshake::fields::extensions(b"a, b; c").count(), 2);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Extensions<'a> {
@@ -84,6 +95,12 @@ pub struct Extensions<'a> {
 }
 
 /// One extension, offered or accepted: a name and its parameters (RFC 6455 9.1). See [`extensions`].
+///
+/// ```
+/// let extension = pushline::ws::handshake::fields::extensions(b"a; b=c").next().unwrap()?;
+/// assert_eq!((extension.name(), extension.params().count()), ("a", 1));
+/// # Ok::<(), pushline::ws::handshake::fields::ListError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extension<'a> {
     name: &'a [u8],
@@ -106,6 +123,12 @@ impl<'a> Extension<'a> {
 }
 
 /// The parameters of one extension: see [`Extension::params`].
+///
+/// ```
+/// let extension = pushline::ws::handshake::fields::extensions(b"a; b=c").next().unwrap()?;
+/// assert_eq!(extension.params().next(), Some(("b", Some("c".into()))));
+/// # Ok::<(), pushline::ws::handshake::fields::ListError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Params<'a> {

@@ -137,3 +137,57 @@ fn fill<'a>(headers: &mut HeaderMap, fields: impl Iterator<Item = (&'a str, &'a 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(uri: &str) -> Request<()> {
+        let (mut request, _) = ClientOptions::new()
+            .http_request(&Uri::parse("ws://server.example.com/chat").unwrap(), *b"the sample nonce");
+        *request.uri_mut() = uri.parse().unwrap();
+        request
+    }
+
+    fn status(request: &Request<()>) -> Result<(), u16> {
+        accept_http(&ServerOptions::new(), request).map(|_| ()).map_err(|rejection| rejection.status())
+    }
+
+    #[test]
+    fn both_roles_agree() {
+        let uri = Uri::parse("ws://server.example.com/chat").unwrap();
+        let client = ClientOptions::new().subprotocols(["a", "b"]).unwrap().field("X", "y").unwrap();
+        let server = ServerOptions::new().subprotocols(["b"]).unwrap();
+        let (request, key) = client.http_request(&uri, [7; 16]);
+        let mut response = Response::from(&accept_http(&server, &request).unwrap());
+        assert_eq!(verify_http(&client, &key, &response), Ok((Negotiated::default(), Some("b"))));
+        *response.version_mut() = Version::HTTP_10;
+        assert_eq!(verify_http(&client, &key, &response), Err(ClientError::BadHttpVersion));
+        *response.status_mut() = StatusCode::FOUND;
+        assert_eq!(verify_http(&client, &key, &response), Err(ClientError::UnexpectedStatus(302)));
+    }
+
+    #[test]
+    fn what_the_fields_do_not_say() {
+        assert_eq!(status(&request("/chat")), Ok(()));
+        assert_eq!(status(&request("http://other.example/chat")), Ok(()));
+        assert_eq!(status(&request("*")), Err(400));
+        let mut old = request("/chat");
+        *old.version_mut() = Version::HTTP_10;
+        assert_eq!(status(&old), Err(505));
+        let mut evil = request("http://other.example/chat");
+        evil.headers_mut().insert("origin", HeaderValue::from_static("https://server.example.com"));
+        assert_eq!(status(&evil), Err(403));
+        evil.headers_mut().insert("origin", HeaderValue::from_static("https://other.example"));
+        assert_eq!(status(&evil), Ok(()));
+        evil.headers_mut().insert("host", HeaderValue::from_static("a b"));
+        assert_eq!(status(&evil), Err(400));
+        let mut post = request("/chat");
+        *post.method_mut() = ::http::Method::POST;
+        let response = Response::from(&accept_http(&ServerOptions::new(), &post).unwrap_err());
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["allow"]),
+            (405, &HeaderValue::from_static("GET"))
+        );
+    }
+}

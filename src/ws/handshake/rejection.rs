@@ -7,6 +7,12 @@ use super::fields::{ListError, is_reserved};
 use crate::http1::head::{FieldLines, HeadError, InvalidField, write_response};
 
 /// Why a server refuses a request. Each has its status; [`Refusal::name`] is its name in logs.
+///
+/// ```
+/// use pushline::ws::handshake::Refusal;
+///
+/// assert_eq!((Refusal::OriginNotAllowed.status(), Refusal::OriginNotAllowed.name()), (403, "OriginNotAllowed"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {

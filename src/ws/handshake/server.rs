@@ -16,6 +16,15 @@ use crate::http1::syntax::{contains_token, is_name, trim};
 use crate::ws::deflate::DeflateOptions;
 
 /// Whose order decides when both sides know several of the same subprotocols.
+///
+/// ```
+/// use pushline::ws::handshake::{Preference, ServerOptions};
+///
+/// // The client's favourite, of those that the server speaks.
+/// let options = ServerOptions::new().subprotocols(["v1", "v2"])?.preference(Preference::Client);
+/// # let _ = options;
+/// # Ok::<(), pushline::ws::handshake::fields::ListError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Preference {
     /// The first of the server's list that the client offers.
@@ -436,7 +445,14 @@ impl<'a> Accepted<'a> {
     }
 }
 
-/// The subprotocol was not offered by the client: the response must not name it (RFC 6455 4.2.2).
+/// The subprotocol was not offered by the client: the response must not name it (RFC 6455 4.2.2). See
+/// [`Accepted::select_subprotocol`].
+///
+/// ```
+/// use pushline::ws::handshake::NotOffered;
+///
+/// assert_eq!(NotOffered.to_string(), "the client did not offer this subprotocol");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NotOffered;
 

@@ -117,6 +117,12 @@ fn is_encoded(text: &str) -> bool {
 }
 
 /// Why a URL was refused.
+///
+/// ```
+/// use pushline::ws::handshake::{InvalidUri, Uri};
+///
+/// assert_eq!(Uri::parse("ws://example.com/#top"), Err(InvalidUri::Fragment));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidUri {

@@ -24,6 +24,8 @@ pub(super) struct Scan {
 impl Scan {
     /// The length of the head, once it is complete; `None` if more bytes are needed. `bytes` are all the bytes
     /// received so far, never fewer than before. When the head is complete its lines are left to the caller to check.
+    // Few heads come here: kept out of the way of the others, it does not cost them registers.
+    #[cold]
     pub(super) fn end(
         &mut self,
         bytes: &[u8],

@@ -1,0 +1,590 @@
+//! The client's side of a connection that comes back (HTML 9.2.2 and 9.2.3): what to ask for, what to make
+//! of the answer, when to try again. Knows no bytes of the stream, no URLs, no sockets.
+
+use core::ops::Add;
+use core::time::Duration;
+
+/// How a client asks for a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`, which can be repeated freely.
+    Get,
+    /// `POST`, which may have done something already when the connection is lost.
+    Post,
+}
+
+/// When to reconnect, how often, and what not to repeat.
+///
+/// ```
+/// use pushline::sse::ReconnectPolicy;
+/// use std::time::Duration;
+///
+/// let patient = ReconnectPolicy::new().retry(Duration::from_secs(10)).max_attempts(Some(5));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReconnectPolicy {
+    retry: Duration,
+    min_retry: Duration,
+    max_retry: Duration,
+    max_backoff: Duration,
+    jitter: u8,
+    max_attempts: Option<u32>,
+    max_redirects: u32,
+    replay_post: bool,
+}
+
+impl ReconnectPolicy {
+    /// The defaults.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            retry: Duration::from_secs(3),
+            min_retry: Duration::from_millis(100),
+            max_retry: Duration::from_secs(3600),
+            max_backoff: Duration::from_secs(60),
+            jitter: 50,
+            max_attempts: None,
+            max_redirects: 20,
+            replay_post: false,
+        }
+    }
+
+    /// The reconnection time for as long as the server sets none: how long to wait before reconnecting.
+    /// Default 3 s.
+    #[must_use]
+    pub const fn retry(mut self, time: Duration) -> Self {
+        self.retry = time;
+        self
+    }
+
+    /// The shortest reconnection time taken from the server, default 100 ms. Stops a server that says
+    /// `retry: 0` from having its clients connect in a tight loop.
+    #[must_use]
+    pub const fn min_retry(mut self, time: Duration) -> Self {
+        self.min_retry = time;
+        self
+    }
+
+    /// The longest reconnection time taken from the server, default 1 h. Stops a server that says
+    /// `retry: 99999999999` from turning its clients off for good.
+    #[must_use]
+    pub const fn max_retry(mut self, time: Duration) -> Self {
+        self.max_retry = time;
+        self
+    }
+
+    /// How long the wait may grow while attempts fail, default 60 s: it doubles with each, starting from
+    /// the reconnection time, which is kept if it is longer than this.
+    #[must_use]
+    pub const fn max_backoff(mut self, time: Duration) -> Self {
+        self.max_backoff = time;
+        self
+    }
+
+    /// How much of each wait may be added to it at random, in percent, default 50. Never less is waited:
+    /// HTML 9.2.3 lets a client wait longer, not shorter. Stops all clients of a server that restarts from
+    /// coming back in the same moment.
+    #[must_use]
+    pub const fn jitter(mut self, percent: u8) -> Self {
+        self.jitter = percent;
+        self
+    }
+
+    /// After how many failures in a row, without an open stream in between, to give up. Default never.
+    #[must_use]
+    pub const fn max_attempts(mut self, attempts: Option<u32>) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// How many redirections to follow for one attempt, default 20 (Fetch 4.4). Stops servers that redirect
+    /// in a circle.
+    #[must_use]
+    pub const fn max_redirects(mut self, redirects: u32) -> Self {
+        self.max_redirects = redirects;
+        self
+    }
+
+    /// Whether a `POST` may be sent again after it was sent once, default no: the server may have acted on
+    /// it, and would act twice.
+    #[must_use]
+    pub const fn replay_post(mut self, replay: bool) -> Self {
+        self.replay_post = replay;
+        self
+    }
+}
+
+impl Default for ReconnectPolicy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What to do with a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// Its body is the event stream.
+    Open,
+    /// Send the request, with this method now, to where `Location` points. Credentials meant for one origin
+    /// are not to be sent to another.
+    Follow(Method),
+    /// Do not read it, and do not come back.
+    Closed(CloseReason),
+}
+
+/// When to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Next<I> {
+    /// At this instant, if nothing else happens.
+    At(I),
+    /// Never.
+    Closed(CloseReason),
+}
+
+/// Why there is no stream any more, and will be none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The server said 204: stop. There is nothing wrong.
+    NoContent,
+    /// The server answered with this status, neither 200 nor a redirection that can be followed.
+    Status(u16),
+    /// The response is no event stream.
+    ContentType,
+    /// There were more redirections than [`ReconnectPolicy::max_redirects`].
+    TooManyRedirects,
+    /// There were as many failures in a row as [`ReconnectPolicy::max_attempts`].
+    TooManyAttempts,
+    /// It would take sending a `POST` twice; see [`ReconnectPolicy::replay_post`].
+    NotReplayable,
+    /// [`Reconnect::close`] was called.
+    Caller,
+}
+
+impl core::fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NoContent => f.write_str("the server has no more events"),
+            Self::Status(status) => write!(f, "the server answered with status {status}"),
+            Self::ContentType => f.write_str("the response is not an event stream"),
+            Self::TooManyRedirects => f.write_str("too many redirections"),
+            Self::TooManyAttempts => f.write_str("too many failed attempts"),
+            Self::NotReplayable => f.write_str("a POST is not sent twice"),
+            Self::Caller => f.write_str("closed by the caller"),
+        }
+    }
+}
+
+impl core::error::Error for CloseReason {}
+
+/// A client that connects, reconnects and gives up as an `EventSource` does (HTML 9.2.3).
+///
+/// It is told what happens and says what to do; time and randomness are arguments. `I` is the caller's
+/// instant: `std::time::Instant`, tokio's, or a plain `Duration` in a test. The last event ID lives in the
+/// [`Decoder`](super::Decoder), which keeps it from connection to connection.
+///
+/// ```
+/// use pushline::sse::{Decoder, Input, Item, Method, Next, Reconnect, ReconnectPolicy, Verdict, request_fields};
+/// use std::time::Duration;
+///
+/// let mut decoder = Decoder::new();
+/// let mut reconnect = Reconnect::new(Method::Get, ReconnectPolicy::new().jitter(0));
+/// let now = Duration::ZERO;
+///
+/// assert!(reconnect.should_connect(now));
+/// assert_eq!(request_fields(decoder.last_event_id()).count(), 2); // no ID yet
+/// assert_eq!(reconnect.response(200, Some(b"text/event-stream"), None), Verdict::Open);
+///
+/// let mut input = Input::new(b"retry: 500\nid: 7\ndata: x\n\n");
+/// while let Some(item) = decoder.decode(&mut input)? {
+///     if let Item::Retry(time) = item {
+///         reconnect.set_retry(time);
+///     }
+/// }
+///
+/// // The connection is lost.
+/// decoder.receive_eof();
+/// assert_eq!(reconnect.disconnected(now, 0), Next::At(Duration::from_millis(500)));
+/// assert!(!reconnect.should_connect(Duration::from_millis(499)));
+/// assert!(reconnect.should_connect(Duration::from_millis(500)));
+/// assert!(request_fields(decoder.last_event_id()).any(|field| field == ("last-event-id", "7")));
+/// # Ok::<(), pushline::sse::DecodeError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Reconnect<I> {
+    policy: ReconnectPolicy,
+    method: Method,
+    /// The reconnection time.
+    retry: Duration,
+    /// Attempts that failed since a stream was open.
+    failures: u32,
+    state: State<I>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State<I> {
+    /// To connect at once.
+    Start,
+    Waiting(I),
+    /// A request is under way, with this method, after so many redirections.
+    Requesting(Method, u32),
+    Open,
+    Closed(CloseReason),
+}
+
+impl<I: Copy + Ord + Add<Duration, Output = I>> Reconnect<I> {
+    /// A client that is to connect at once.
+    #[must_use]
+    pub const fn new(method: Method, policy: ReconnectPolicy) -> Self {
+        Self { policy, method, retry: policy.retry, failures: 0, state: State::Start }
+    }
+
+    /// Whether it is time to connect. If so, a request counts as under way from now on.
+    ///
+    /// The request goes to the first URL again, wherever the last attempt was redirected to, with the
+    /// [`request_fields`].
+    #[must_use]
+    pub fn should_connect(&mut self, now: I) -> bool {
+        let due = match self.state {
+            State::Start => true,
+            State::Waiting(at) => at <= now,
+            State::Requesting(..) | State::Open | State::Closed(_) => false,
+        };
+        if due {
+            self.state = State::Requesting(self.method, 0);
+        }
+        due
+    }
+
+    /// When to call [`should_connect`](Self::should_connect) again; `None` if no time is waited for.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<I> {
+        match self.state {
+            State::Waiting(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Why the client has given up, if it has.
+    #[must_use]
+    pub const fn closed(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Judges the head of a response: its status and the values of its `Content-Type` and `Location` fields
+    /// (HTML 9.2.3). Without a request under way there is nothing to judge: the answer is what stands.
+    pub fn response(&mut self, status: u16, content_type: Option<&[u8]>, location: Option<&[u8]>) -> Verdict {
+        let (method, redirects) = match self.state {
+            State::Requesting(method, redirects) => (method, redirects),
+            State::Open => return Verdict::Open,
+            State::Closed(reason) => return Verdict::Closed(reason),
+            State::Start | State::Waiting(_) => return Verdict::Closed(self.close_for(CloseReason::Caller)),
+        };
+        match (status, location) {
+            (200, _) if content_type.is_some_and(is_event_stream) => {
+                self.state = State::Open;
+                self.failures = 0;
+                Verdict::Open
+            }
+            (200, _) => Verdict::Closed(self.close_for(CloseReason::ContentType)),
+            (204, _) => Verdict::Closed(self.close_for(CloseReason::NoContent)),
+            (301 | 302 | 303 | 307 | 308, Some(_)) => {
+                // RFC 9110 15.4: 307 and 308 keep the method, 303 asks for a GET, and after 301 and 302
+                // all clients turn a POST into one.
+                let method = if matches!(status, 307 | 308) { method } else { Method::Get };
+                if redirects >= self.policy.max_redirects {
+                    return Verdict::Closed(self.close_for(CloseReason::TooManyRedirects));
+                }
+                if method == Method::Post && !self.policy.replay_post {
+                    return Verdict::Closed(self.close_for(CloseReason::NotReplayable));
+                }
+                self.state = State::Requesting(method, redirects + 1);
+                Verdict::Follow(method)
+            }
+            _ => Verdict::Closed(self.close_for(CloseReason::Status(status))),
+        }
+    }
+
+    /// The server set the reconnection time; it is kept within [`ReconnectPolicy::min_retry`] and
+    /// [`ReconnectPolicy::max_retry`].
+    pub fn set_retry(&mut self, time: Duration) {
+        self.retry = time.max(self.policy.min_retry).min(self.policy.max_retry);
+    }
+
+    /// The stream has ended, or the connection was lost, before or after a response. `random` is any 64
+    /// random bits.
+    pub fn disconnected(&mut self, now: I, random: u64) -> Next<I> {
+        if self.method == Method::Post && !self.policy.replay_post {
+            return Next::Closed(self.close_for(CloseReason::NotReplayable));
+        }
+        self.wait(now, random)
+    }
+
+    /// There was no connection to send the request on: not a byte of it was sent, so that even a `POST` can
+    /// be tried again.
+    pub fn connect_failed(&mut self, now: I, random: u64) -> Next<I> {
+        self.wait(now, random)
+    }
+
+    /// Gives up. A reason that stands already is kept.
+    pub fn close(&mut self) {
+        self.close_for(CloseReason::Caller);
+    }
+
+    /// HTML 9.2.3, "reestablish the connection": wait for the reconnection time, and longer if the last
+    /// attempt failed, too.
+    fn wait(&mut self, now: I, random: u64) -> Next<I> {
+        match self.state {
+            State::Closed(reason) => return Next::Closed(reason),
+            State::Waiting(at) => return Next::At(at),
+            State::Open => {}
+            State::Start | State::Requesting(..) => self.failures = self.failures.saturating_add(1),
+        }
+        if self.policy.max_attempts.is_some_and(|most| self.failures >= most && self.failures > 0) {
+            return Next::Closed(self.close_for(CloseReason::TooManyAttempts));
+        }
+        let doubled = 1_u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        let wait = self.retry.saturating_mul(doubled).min(self.policy.max_backoff).max(self.retry);
+        let at = now + jittered(wait, self.policy.jitter, random);
+        self.state = State::Waiting(at);
+        Next::At(at)
+    }
+
+    fn close_for(&mut self, reason: CloseReason) -> CloseReason {
+        if let State::Closed(reason) = self.state {
+            return reason;
+        }
+        self.state = State::Closed(reason);
+        reason
+    }
+}
+
+/// `wait`, and a random part of `percent` of it.
+fn jittered(wait: Duration, percent: u8, random: u64) -> Duration {
+    let nanoseconds = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+    let most = u128::from(nanoseconds) * u128::from(percent.min(100)) / 100;
+    wait.saturating_add(Duration::from_nanos(((most * u128::from(random)) >> 64) as u64))
+}
+
+/// The fields of a request for an event stream, names in lower case (HTML 9.2.2): what is accepted, that no
+/// cache may answer, and the last event ID unless it is empty.
+///
+/// ```
+/// use pushline::sse::request_fields;
+///
+/// let fields: Vec<_> = request_fields("7").collect();
+/// assert_eq!(
+///     fields,
+///     [("accept", "text/event-stream"), ("cache-control", "no-cache"), ("last-event-id", "7")]
+/// );
+/// ```
+pub fn request_fields(last_event_id: &str) -> impl Iterator<Item = (&'static str, &str)> {
+    let id = (!last_event_id.is_empty()).then_some(("last-event-id", last_event_id));
+    [("accept", super::CONTENT_TYPE), ("cache-control", "no-cache")].into_iter().chain(id)
+}
+
+/// Whether a `Content-Type` is that of an event stream, whatever its parameters: an event stream is UTF-8
+/// even if it says otherwise (HTML 9.2.3).
+///
+/// ```
+/// use pushline::sse::is_event_stream;
+///
+/// assert!(is_event_stream(b"Text/Event-Stream; charset=windows-1252"));
+/// assert!(!is_event_stream(b"text/plain"));
+/// ```
+#[must_use]
+pub fn is_event_stream(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(super::CONTENT_TYPE.as_bytes())
+}
+
+/// Whether a browser asks a server of another origin before it sends this ID to it: if it is longer than
+/// 128 bytes or has a CORS-unsafe request-header byte (Fetch 2.2.2). A server saves its clients a round
+/// trip by choosing IDs that are neither.
+///
+/// ```
+/// use pushline::sse::needs_preflight;
+///
+/// assert!(!needs_preflight("2026-11-21/00042"));
+/// assert!(needs_preflight("<42>"));
+/// ```
+#[must_use]
+pub fn needs_preflight(last_event_id: &str) -> bool {
+    let unsafe_byte = |byte: u8| byte < b' ' && byte != b'\t' || b"\"():<>?@[\\]{}\x7f".contains(&byte);
+    last_event_id.len() > 128 || last_event_id.bytes().any(unsafe_byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: Option<&[u8]> = Some(b"text/event-stream");
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A client with a request under way.
+    fn requesting(method: Method, policy: ReconnectPolicy) -> Reconnect<Duration> {
+        let mut reconnect = Reconnect::new(method, policy);
+        assert!(reconnect.should_connect(Duration::ZERO));
+        reconnect
+    }
+
+    #[test]
+    fn failures_double_the_wait_up_to_the_ceiling() {
+        let policy = ReconnectPolicy::new().jitter(0);
+        let mut reconnect = requesting(Method::Get, policy);
+        let mut now = Duration::ZERO;
+        for expected in [3, 6, 12, 24, 48, 60, 60] {
+            assert_eq!(reconnect.disconnected(now, 0), Next::At(now + seconds(expected)));
+            assert_eq!(reconnect.next_deadline(), Some(now + seconds(expected)));
+            assert_eq!(reconnect.disconnected(now, 0), Next::At(now + seconds(expected)), "told twice");
+            now += seconds(expected);
+            assert!(reconnect.should_connect(now));
+            assert!(!reconnect.should_connect(now), "one request at a time");
+        }
+        // An open stream starts it all over.
+        assert_eq!(reconnect.response(200, STREAM, None), Verdict::Open);
+        assert_eq!(reconnect.disconnected(now, 0), Next::At(now + seconds(3)));
+    }
+
+    #[test]
+    fn many_failures_overflow_nothing() {
+        let mut reconnect = requesting(Method::Get, ReconnectPolicy::new());
+        for _ in 0..100 {
+            assert!(
+                matches!(reconnect.disconnected(Duration::ZERO, u64::MAX), Next::At(at) if at <= seconds(90))
+            );
+            assert!(reconnect.should_connect(seconds(90)));
+        }
+        reconnect.failures = u32::MAX;
+        assert!(
+            matches!(reconnect.disconnected(Duration::ZERO, u64::MAX), Next::At(at) if at <= seconds(90))
+        );
+    }
+
+    #[test]
+    fn jitter_only_adds() {
+        let wait = seconds(2);
+        assert_eq!(jittered(wait, 50, 0), wait);
+        assert_eq!(jittered(wait, 50, 1 << 63), Duration::from_millis(2500));
+        assert!(jittered(wait, 50, u64::MAX) < seconds(3));
+        assert_eq!(jittered(wait, 0, u64::MAX), wait);
+        assert!(jittered(wait, 255, u64::MAX) <= seconds(4));
+        assert_eq!(jittered(Duration::MAX, 100, u64::MAX), Duration::MAX);
+    }
+
+    #[test]
+    fn the_server_sets_the_time_within_bounds() {
+        let wait = |time: Duration| {
+            let mut reconnect = requesting(Method::Get, ReconnectPolicy::new().jitter(0));
+            assert_eq!(reconnect.response(200, STREAM, None), Verdict::Open);
+            reconnect.set_retry(time);
+            match reconnect.disconnected(Duration::ZERO, 0) {
+                Next::At(at) => at,
+                Next::Closed(reason) => panic!("{reason}"),
+            }
+        };
+        let milliseconds = Duration::from_millis;
+        for (set, used) in [(0, 100), (99, 100), (100, 100), (101, 101)] {
+            assert_eq!(wait(milliseconds(set)), milliseconds(used));
+        }
+        for (set, used) in [(3599, 3599), (3600, 3600), (3601, 3600), (u64::MAX, 3600)] {
+            assert_eq!(wait(seconds(set)), seconds(used), "longer than the ceiling of the backoff, and kept");
+        }
+    }
+
+    #[test]
+    fn redirections_are_bounded() {
+        for (bound, follows) in [(0, 0), (1, 1), (20, 20)] {
+            let mut reconnect = requesting(Method::Get, ReconnectPolicy::new().max_redirects(bound));
+            for _ in 0..follows {
+                assert_eq!(reconnect.response(302, None, Some(b"/b")), Verdict::Follow(Method::Get));
+            }
+            let verdict = reconnect.response(302, None, Some(b"/b"));
+            assert_eq!(verdict, Verdict::Closed(CloseReason::TooManyRedirects));
+        }
+        // Each attempt has its own count.
+        let mut reconnect = requesting(Method::Get, ReconnectPolicy::new().max_redirects(1));
+        for _ in 0..3 {
+            assert_eq!(reconnect.response(307, None, Some(b"/b")), Verdict::Follow(Method::Get));
+            assert_eq!(reconnect.response(200, STREAM, None), Verdict::Open);
+            assert!(matches!(reconnect.disconnected(Duration::ZERO, 0), Next::At(_)));
+            assert!(reconnect.should_connect(seconds(9)));
+        }
+        assert_eq!(reconnect.response(302, None, None), Verdict::Closed(CloseReason::Status(302)));
+    }
+
+    #[test]
+    fn attempts_are_bounded() {
+        let mut reconnect = requesting(Method::Get, ReconnectPolicy::new().max_attempts(Some(3)));
+        for _ in 0..2 {
+            assert!(matches!(reconnect.connect_failed(Duration::ZERO, 0), Next::At(_)));
+            assert!(reconnect.should_connect(seconds(9)));
+        }
+        assert_eq!(reconnect.connect_failed(Duration::ZERO, 0), Next::Closed(CloseReason::TooManyAttempts));
+        assert!(!reconnect.should_connect(seconds(99)));
+        // Streams that were open do not count.
+        let mut reconnect = requesting(Method::Get, ReconnectPolicy::new().max_attempts(Some(1)));
+        for _ in 0..9 {
+            assert_eq!(reconnect.response(200, STREAM, None), Verdict::Open);
+            assert!(matches!(reconnect.disconnected(Duration::ZERO, 0), Next::At(_)));
+            assert!(reconnect.should_connect(seconds(9)));
+        }
+    }
+
+    #[test]
+    fn a_post_is_sent_once() {
+        let closed = Next::Closed(CloseReason::NotReplayable);
+        let mut reconnect = requesting(Method::Post, ReconnectPolicy::new());
+        assert_eq!(reconnect.disconnected(Duration::ZERO, 0), closed, "it may have arrived");
+
+        let mut reconnect = requesting(Method::Post, ReconnectPolicy::new());
+        assert_eq!(reconnect.response(200, STREAM, None), Verdict::Open);
+        assert_eq!(reconnect.disconnected(Duration::ZERO, 0), closed);
+        assert_eq!(reconnect.closed(), Some(CloseReason::NotReplayable));
+
+        let mut reconnect = requesting(Method::Post, ReconnectPolicy::new());
+        assert!(matches!(reconnect.connect_failed(Duration::ZERO, 0), Next::At(_)), "it was never sent");
+
+        let mut reconnect = requesting(Method::Post, ReconnectPolicy::new());
+        let verdict = reconnect.response(307, None, Some(b"/b"));
+        assert_eq!(verdict, Verdict::Closed(CloseReason::NotReplayable));
+        for status in [301, 302, 303] {
+            let mut reconnect = requesting(Method::Post, ReconnectPolicy::new());
+            assert_eq!(reconnect.response(status, None, Some(b"/b")), Verdict::Follow(Method::Get));
+        }
+
+        let mut reconnect = requesting(Method::Post, ReconnectPolicy::new().replay_post(true));
+        assert_eq!(reconnect.response(308, None, Some(b"/b")), Verdict::Follow(Method::Post));
+        assert!(matches!(reconnect.disconnected(Duration::ZERO, 0), Next::At(_)));
+    }
+
+    #[test]
+    fn closed_is_closed() {
+        let mut reconnect = requesting(Method::Get, ReconnectPolicy::new());
+        assert_eq!(reconnect.response(204, None, None), Verdict::Closed(CloseReason::NoContent));
+        reconnect.close();
+        assert_eq!(reconnect.response(200, STREAM, None), Verdict::Closed(CloseReason::NoContent));
+        assert_eq!(reconnect.disconnected(Duration::ZERO, 0), Next::Closed(CloseReason::NoContent));
+        assert_eq!(reconnect.connect_failed(Duration::ZERO, 0), Next::Closed(CloseReason::NoContent));
+        assert!(!reconnect.should_connect(seconds(99)));
+        assert_eq!((reconnect.next_deadline(), reconnect.closed()), (None, Some(CloseReason::NoContent)));
+    }
+
+    #[test]
+    fn ids_that_need_a_preflight() {
+        assert!(!needs_preflight(&"a".repeat(128)));
+        assert!(needs_preflight(&"a".repeat(129)));
+        assert!(!needs_preflight("…\t é"));
+        for byte in "\"():<>?@[\\]{}\x7f\x01\x1f".chars() {
+            assert!(needs_preflight(byte.encode_utf8(&mut [0; 4])), "{byte:?}");
+        }
+    }
+}

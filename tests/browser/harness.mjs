@@ -16,13 +16,13 @@ mkdirSync(OUT, { recursive: true });
 export const shot = (page, name) => page.screenshot({ path: `${OUT}${name}.png`, animations: 'disabled' });
 
 /** Asks again and again until `probe` gives something true, or throws what it was waiting for. */
-export async function until(what, probe, within = 10_000) {
+export async function until(what, probe, within = 10_000, pause = 40) {
   const end = Date.now() + within;
   for (;;) {
     const value = await probe();
     if (value) return value;
     if (Date.now() > end) throw new Error(`waited ${within} ms in vain: ${what}`);
-    await sleep(40);
+    await sleep(pause);
   }
 }
 
@@ -68,6 +68,7 @@ export class Cable {
   constructor(port) {
     this.target = port;
     this.pairs = new Set();
+    this.most = 0; // connections at once
     this.isDeaf = false;
     this.isOut = false;
   }
@@ -80,6 +81,7 @@ export class Cable {
       far.on('error', () => near.destroy());
       const pair = { near, far };
       this.pairs.add(pair);
+      this.most = Math.max(this.most, this.pairs.size);
       near.on('data', (bytes) => far.write(bytes));
       far.on('data', (bytes) => { if (!this.isDeaf) near.write(bytes); });
       for (const [one, other] of [[near, far], [far, near]]) {

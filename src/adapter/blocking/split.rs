@@ -5,9 +5,9 @@
 //! down, the latest ping only, and if nobody is writing just then it writes that itself; otherwise whoever is writing
 //! does so before going.
 
+use super::super::slot::send_slot;
 use super::super::{Error, TimedOut};
 use super::inlet::{self, Read};
-use super::outlet::send_slot;
 use super::shared::{Shared, lock};
 use super::timed::Timed;
 use super::times::Times;

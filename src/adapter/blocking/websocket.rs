@@ -1,8 +1,9 @@
 //! A WebSocket over one stream.
 
+use super::super::slot::send_slot;
 use super::super::{Error, Options};
 use super::inlet::{self, Read};
-use super::outlet::{self, is_not_ready, send_slot};
+use super::outlet::{self, is_not_ready};
 use super::timed::Timed;
 use super::times::Times;
 use super::transport::Transport;

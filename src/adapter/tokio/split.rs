@@ -4,9 +4,10 @@
 //! finds to be owed goes to the writer through a channel that holds the latest value, so a flood of
 //! pings costs one pong and no memory.
 
+use super::super::slot::send_slot;
 use super::super::{Error, TimedOut};
 use super::clock::{Clock, Tick};
-use super::outlet::{self, send_slot};
+use super::outlet;
 use super::websocket::WebSocket;
 use super::{io, scratch};
 use crate::inbox::Inbox;

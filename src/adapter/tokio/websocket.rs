@@ -1,8 +1,9 @@
 //! A WebSocket over one stream.
 
+use super::super::slot::send_slot;
 use super::super::{Error, Options, TimedOut};
 use super::clock::{Clock, Tick};
-use super::outlet::{self, send_slot};
+use super::outlet;
 use super::{io, scratch};
 use crate::inbox::Inbox;
 use crate::ws::{CloseCode, Connection, Event, Found, Message, Prepared, Sender, State, UsageError};

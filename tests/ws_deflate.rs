@@ -13,6 +13,8 @@ use pushline::{Inbox, ws};
 #[path = "common/allocations.rs"]
 mod allocations;
 mod common;
+#[path = "common/deflate.rs"]
+mod deflate;
 #[path = "../src/fuzzing/ws/model.rs"]
 mod model;
 #[path = "../src/fuzzing/ws/observe.rs"]
@@ -20,6 +22,7 @@ mod observe;
 
 use allocations::memory;
 use common::{every_cut, unhex};
+use deflate::{Writer, largest_distance, noise};
 use model::{Frame, Rules, Token, decode, encode};
 use observe::{Front, KEY, Observed, observe};
 
@@ -109,18 +112,18 @@ fn carry(connection: &mut Connection, peer: &mut Connection, inbox: &mut Inbox) 
 #[test]
 fn pd_01_to_08_what_the_rfc_shows() {
     let hello = text("Hello");
-    let twice = [hello.clone(), hello.clone()];
+    let (once, twice) = ([hello.clone()], [hello.clone(), hello.clone()]);
     for server in [true, false] {
         for takeover in [true, false] {
             let seen = |hex: &str| seen(&rules(server, takeover), &row(server, hex));
-            assert_eq!(seen("c107f248cdc9c90700"), [hello.clone()]);
-            assert_eq!(seen("4103f248cd 8004c9c90700"), [hello.clone()]);
+            assert_eq!(seen("c107f248cdc9c90700"), once);
+            assert_eq!(seen("4103f248cd 8004c9c90700"), once);
             let referring = seen("c107f248cdc9c90700 c105f200110000");
             let expected = [hello.clone(), Token::Fail(1007)];
             assert_eq!(referring, if takeover { twice.clone() } else { expected });
-            assert_eq!(seen("c10b000500faff48656c6c6f00"), [hello.clone()]);
+            assert_eq!(seen("c10b000500faff48656c6c6f00"), once);
             assert_eq!(seen("c108f348cdc9c9070000 c107f248cdc9c90700"), twice);
-            assert_eq!(seen("c10df24805000000ffffcac9c90700"), [hello.clone()]);
+            assert_eq!(seen("c10df24805000000ffffcac9c90700"), once);
             assert_eq!(seen("c10100"), [text("")]);
         }
     }
@@ -441,6 +444,65 @@ fn what_gets_longer_stays_within_the_queue() {
                 }
                 assert_eq!(ours.send_binary(&noise(2 * MOST)), Ok(()));
             }
+        }
+    }
+}
+
+/// PN-26: a client keeps to the window that the server chose; the messages are as long as a sender's windows
+/// reach.
+#[test]
+fn pn_26_the_agreed_window_is_kept() {
+    let message = noise(600).repeat(7);
+    for server in [true, false] {
+        for n in 8..=15 {
+            let params =
+                Params { server_max_window_bits: bits(n), client_max_window_bits: bits(n), ..no_takeover() };
+            let mut ours = connection(server, params, options(), Config::new());
+            ours.send_binary(&message).unwrap();
+            let frames = written(&mut ours);
+            let stream = [&frames[0].payload[..], &[0, 0, 0xff, 0xff]].concat();
+            let largest = largest_distance(&stream);
+            assert!(largest <= 1 << n, "{n}: {largest}");
+            assert_eq!(largest >= 600, n >= 10, "{n}: {largest}");
+        }
+    }
+}
+
+/// PD-23: inside one message the window is 32 KiB whatever was agreed; from earlier messages no more is kept
+/// than was agreed, where a window is all that is kept.
+#[test]
+fn pd_23_beyond_the_agreed_window() {
+    let inside = Writer::default().fixed(false).literals(&noise(300)).copy(300, 100).end().message();
+    let before = Writer::default().fixed(false).literals(&noise(300)).end().message();
+    let back = |distance| Writer::default().fixed(false).copy(distance, 10).end().message();
+    let window_bits = WindowBits::MAX;
+    for server in [true, false] {
+        for (policy, keeps) in [
+            (Compression::Shared, 256),
+            (Compression::Compact { window_bits }, 256),
+            (Compression::Dedicated { window_bits, memory_level: 4 }, 300),
+        ] {
+            let params = Params {
+                server_max_window_bits: bits(8),
+                client_max_window_bits: bits(8),
+                ..Params::default()
+            };
+            let last = |frames: &[(u8, &[u8])]| {
+                let mut ours = connection(server, params, DeflateOptions::new(policy), Config::new());
+                let mut inbox = Inbox::new();
+                let bytes = stream(server, frames);
+                assert_eq!(inbox.extend(&bytes), bytes.len());
+                let mut last = 0;
+                while let Some(event) = ours.next_event(&mut inbox)? {
+                    last = if let Event::Binary(payload) = event { payload.len() } else { 0 };
+                }
+                Ok(last)
+            };
+            assert_eq!(last(&[(0xc2, &inside)]), Ok(400));
+            assert_eq!(last(&[(0xc2, &before), (0xc2, &back(256))]), Ok(10));
+            let further = last(&[(0xc2, &before), (0xc2, &back(300))]);
+            assert_eq!(further.is_ok(), keeps == 300, "{policy:?}");
+            assert!(matches!(further, Ok(10) | Err(ProtocolError::InvalidDeflate)));
         }
     }
 }

@@ -142,9 +142,9 @@ impl Inbox<BytesMut> {
         Self::with_storage(BytesMut::new(), read_size)
     }
 
-    /// The inflated message; without a copy if it is long.
+    /// The inflated message; without a copy if it is long and fills the most of its memory.
     pub(crate) fn take_inflated(&mut self) -> Bytes {
-        if self.inflated.len() < SPLIT {
+        if self.inflated.len() < SPLIT.max(self.inflated.capacity() / 2) {
             return Bytes::copy_from_slice(&self.inflated);
         }
         core::mem::take(&mut self.inflated).into()

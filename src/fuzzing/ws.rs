@@ -105,6 +105,7 @@ fn rules(input: &mut Input<'_>, server: bool) -> Rules {
         max_message: limit(1, 40_000),
         max_fragments: limit(2, 8),
         accept_unmasked: server && limits >> 3 & 3 == 3,
+        deflate: [None, None, Some(false), Some(true)][usize::from(limits >> 5 & 3)],
     }
 }
 

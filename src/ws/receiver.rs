@@ -521,8 +521,9 @@ impl Receiver {
         fin: bool,
         parts: bool,
     ) -> Result<Option<Found>, ProtocolError> {
-        /// The most that a part is inflated to, in bytes.
-        const PART: usize = 64 * 1024;
+        /// The most that a part is inflated to, in bytes. With what is left of a character and doubled it
+        /// is still within what an inbox keeps.
+        const PART: usize = 32 * 1024 - 4;
         let Some(inflating) = self.inflating.as_deref_mut() else { return Err(ProtocolError::ReservedBits) };
         let Inflating { inflater, ahead } = inflating;
         let n = self.remaining.min(inbox.unread().len());
@@ -542,15 +543,13 @@ impl Receiver {
             InflateError::TooBig | InflateError::Ratio => ProtocolError::MessageTooLarge,
             _ => ProtocolError::InvalidDeflate,
         });
-        if let (Some(error), false) = (fault, parts) {
-            return Err(error);
-        }
         let len = inbox.inflated().len();
         let whole = self.remaining == 0 && done;
         let arrived = Arrived { message: 0..len, new: len - before, whole, ascii: false };
+        // What was inflated before the fault comes first, as it would have had it come alone: text that is
+        // bad, and a part, after which the fault is found again.
         let found = self.arrived(arrived, |range| &inbox.inflated()[range], fin, parts)?;
         match fault {
-            // A part that came before the fault is delivered before it, which is found again then.
             Some(error) if found.is_none() => Err(error),
             _ => Ok(found),
         }

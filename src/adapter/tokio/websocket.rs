@@ -284,7 +284,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Writes, unless more messages of the same read are at hand: then [`next`](Self::next) will.
     fn poll_cork(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.inbox.unread().is_empty() { self.core.poll_flush(cx) } else { Poll::Ready(Ok(())) }
+        // Bytes that the parser has looked at in vain are no message at hand.
+        let at_hand = !self.inbox.unread().is_empty() && self.inbox.needed() == 0;
+        if at_hand { Poll::Ready(Ok(())) } else { self.core.poll_flush(cx) }
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {

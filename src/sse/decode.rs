@@ -120,6 +120,13 @@ impl Decoder {
     }
 }
 
+impl Default for Decoder {
+    /// [`new`](Decoder::new).
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<'b> Decoder<Fixed<'b>> {
     /// A decoder that never allocates: what it must hold, it holds in `buffer`. IDs and the event type
     /// take `2 * max_id + max_type` bytes of it; the rest bounds the size of an event, if

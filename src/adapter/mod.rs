@@ -9,6 +9,8 @@ mod error;
 mod options;
 #[cfg(feature = "std")]
 mod random;
+#[cfg(feature = "std")]
+pub mod sse;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 

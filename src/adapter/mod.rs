@@ -11,6 +11,7 @@ mod options;
 mod random;
 #[cfg(feature = "std")]
 mod slot;
+pub mod sse;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 

@@ -11,6 +11,7 @@ mod options;
 mod random;
 #[cfg(feature = "std")]
 mod slot;
+#[cfg(feature = "std")]
 pub mod sse;
 #[cfg(feature = "tokio")]
 pub mod tokio;

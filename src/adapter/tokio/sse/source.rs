@@ -176,7 +176,7 @@ pub enum Update {
 /// # }
 /// ```
 pub struct EventSource<S = TcpStream> {
-    connector: Box<dyn FnMut(&Url) -> Connecting<S> + Send>,
+    connector: Connector<S>,
     options: SourceOptions,
     first: Url,
     url: Url,
@@ -188,6 +188,9 @@ pub struct EventSource<S = TcpStream> {
     idle: Deadline<Instant>,
 }
 
+type Connector<S> = Box<dyn FnMut(&Url) -> Connecting<S> + Send>;
+
+#[expect(clippy::large_enum_variant, reason = "open is what it is nearly all the time")]
 enum State<S> {
     /// To connect when it is time.
     Waiting,

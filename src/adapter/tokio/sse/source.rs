@@ -278,7 +278,7 @@ impl<S> EventSource<S> {
     /// Leaves a state; the decoder survives it.
     fn set_state(&mut self, state: State<S>) {
         if let State::Open(mut reader) = core::mem::replace(&mut self.state, state) {
-            self.decoder = core::mem::replace(&mut reader.incoming().parser.decoder, Decoder::new());
+            self.decoder = core::mem::take(&mut reader.incoming().parser.decoder);
             self.decoder.receive_eof();
         }
         self.idle.clear();
@@ -368,7 +368,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
         let Answer { stream, status, content_type, location, body, received } = answer;
         match self.reconnect.response(status, content_type.as_deref(), location.as_deref()) {
             Verdict::Open => {
-                let decoder = core::mem::replace(&mut self.decoder, Decoder::new());
+                let decoder = core::mem::take(&mut self.decoder);
                 self.set_state(State::Open(open(stream, body, &received, decoder)));
                 Some(Some(Ok(Update::Open)))
             }

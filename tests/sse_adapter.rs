@@ -68,7 +68,7 @@ async fn one_event_is_one_chunk() {
     assert!(head.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"), "{head}");
     assert!(head.contains("\r\ntransfer-encoding: chunked\r\n"), "{head}");
     let expected = format!(
-        "d\r\ndata: hello\n\n\r\ne\r\nid: 2\ndata: x\n\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+        "d\r\ndata: hello\n\n\r\nf\r\nid: 2\ndata: x\n\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
         large.bytes().len(),
         std::str::from_utf8(large.bytes()).unwrap()
     );
@@ -322,7 +322,7 @@ async fn dropped_futures_lose_and_repeat_nothing() {
             }
         }
         let sent = writing.await.unwrap();
-        assert!(sent.len() > 50, "{}", sent.len());
+        assert!(sent.len() > 30, "{}", sent.len());
         assert_eq!(received, sent, "capacity {capacity}");
     }
 }

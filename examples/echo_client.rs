@@ -34,14 +34,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Twice, so that the second time may refer to the first.
     for len in [0, 1, 125, 126, 4096, 70 * 1024].repeat(2) {
         let text: String = "a\u{e9}\u{20ac}\u{1f600} and so on; ".chars().cycle().take(len).collect();
-        let bytes: Vec<u8> = (0..len as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24 & 0x9f) as u8).collect();
+        let bytes: Vec<u8> =
+            (0..len as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24 & 0x9f) as u8).collect();
         for message in [Message::from(text), Message::from(bytes)] {
             socket.send(message.clone())?;
             loop {
                 match socket.next()? {
                     Some(echo) if echo == message => break,
                     Some(Message::Ping(_) | Message::Pong(_)) => {}
-                    Some(other) => return Err(format!("{len}: {} bytes came back", other.payload().len()).into()),
+                    Some(other) => {
+                        return Err(format!("{len}: {} bytes came back", other.payload().len()).into());
+                    }
                     None => return Err(format!("{len}: closed").into()),
                 }
             }

@@ -621,7 +621,7 @@ fn memory_follows_what_was_received() {
             let parts = front == Front::Parts;
             let mut connection = observe::connection(&rules, Config::new().parts(parts));
             let mut inbox = Inbox::with_read_size(16 * 1024);
-            let mut feed = |connection: &mut Connection, inbox: &mut Inbox, bytes: &[u8]| {
+            let feed = |connection: &mut Connection, inbox: &mut Inbox, bytes: &[u8]| {
                 let mut len = 0;
                 for piece in bytes.chunks(16 * 1024) {
                     assert_eq!(inbox.extend(piece), piece.len());

@@ -1,153 +1,181 @@
-//! HTTP: which path gives what, and one connection from its first request to its last or to an upgrade.
+//! HTTP: one connection, from its first request to its last or to an upgrade.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pushline::http1::head::{
-    Body, FieldLines, HeadError, Limits, Reader, RequestHead, Slots, Version, write_response,
-};
+use pushline::http1::head::{Body, Reader, Slots};
 use pushline::ws::Negotiated;
 use pushline::ws::handshake::accept_request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::page::PAGE;
+use crate::held::{self, WRITE_WITHIN, Wire};
+use crate::protocol::MAX_REQUEST;
+use crate::reply::Reply;
+use crate::request::{LIMITS, Request};
+use crate::routes::{self, Route};
 use crate::server::{Server, Stop};
 use crate::ws;
 
-/// Time for a request's head, and how long a connection may be idle before it.
-const HEAD_WITHIN: Duration = Duration::from_secs(15);
-
-/// Time for the peer to take a response.
-const WRITE_WITHIN: Duration = Duration::from_secs(15);
+/// Time for a request, and how long a connection may be idle before it.
+const REQUEST_WITHIN: Duration = Duration::from_secs(15);
 
 /// Time that the peer has to close behind a last response, and the bytes it may still send.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 256 * 1024;
 
-/// What a request is answered with.
-struct Answer {
-    bytes: Vec<u8>,
-    then: Then,
-}
-
-/// What follows the answer.
-enum Then {
-    /// The next request; this one took so many bytes.
-    Next(usize),
-    /// The end.
-    Close,
-    /// A WebSocket, behind so many bytes.
-    WebSocket(usize, Negotiated),
+/// What came.
+enum Next {
+    Request(Request),
+    /// An upgrade: to be answered with these bytes, and to be gone on with behind so many that were received.
+    WebSocket(Vec<u8>, usize, Negotiated),
+    /// Nothing that can be served: to be answered with these bytes.
+    Refused(Vec<u8>),
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(mut stream: TcpStream, server: &Server, mut stop: Stop) {
+pub async fn serve(mut stream: TcpStream, server: &Arc<Server>, mut stop: Stop) {
     // Ends of connections are nobody's concern here: the room has noticed.
     let _ = stream.set_nodelay(true);
     let mut received = Vec::new();
     loop {
-        let answer = tokio::select! {
-            answer = timeout(HEAD_WITHIN, request(&mut stream, &mut received, server)) => answer,
+        let next = tokio::select! {
+            next = timeout(REQUEST_WITHIN, next(&mut stream, &mut received, server)) => next,
             () = stop.wait() => return,
         };
-        let Ok(Ok(answer)) = answer else { return };
-        let Ok(Ok(())) = timeout(WRITE_WITHIN, stream.write_all(&answer.bytes)).await else { return };
-        match answer.then {
-            Then::Next(length) => drop(received.drain(..length)),
-            Then::Close => return linger(stream).await,
-            Then::WebSocket(length, negotiated) => {
-                let _ = ws::serve(stream, &received[length..], negotiated, server, stop).await;
+        match next {
+            Ok(Ok(Next::Request(request))) => {
+                let mut wire = Wire { stream: &mut stream, received: &mut received, stop: &mut stop };
+                match answer(&mut wire, &request, server).await {
+                    Ok(()) if request.keep => {}
+                    Ok(()) => return linger(stream).await,
+                    Err(_) => return,
+                }
+            }
+            Ok(Ok(Next::WebSocket(response, length, negotiated))) => {
+                if write(&mut stream, &response).await.is_ok() {
+                    let _ = ws::serve(stream, &received[length..], negotiated, server, stop).await;
+                }
                 return;
             }
+            Ok(Ok(Next::Refused(response))) => {
+                if write(&mut stream, &response).await.is_ok() {
+                    linger(stream).await;
+                }
+                return;
+            }
+            Ok(Err(_)) | Err(_) => return,
         }
     }
 }
 
-/// Reads until there is a request, and answers it.
-async fn request(stream: &mut TcpStream, received: &mut Vec<u8>, server: &Server) -> io::Result<Answer> {
-    let mut reader = Reader::new(Limits::default());
-    loop {
+/// Reads a request, and takes it out of `received`.
+async fn next(stream: &mut TcpStream, received: &mut Vec<u8>, server: &Server) -> io::Result<Next> {
+    let mut reader = Reader::new(LIMITS);
+    let (mut request, head, body) = loop {
         match reader.read_request(received, &mut Slots::new()) {
-            Ok(Some(head)) => return route(&head, server),
+            Ok(Some(head)) => {
+                let request = Request::new(&head);
+                if request.path == "/ws" && server.options.offers("ws") {
+                    // The handshake is told to take any origin: those that may are known here.
+                    let origins =
+                        head.fields().filter(|(name, _)| name.eq_ignore_ascii_case("origin")).count();
+                    if origins > 1 || !server.access.check(&request).is_allowed {
+                        return Ok(Next::Refused(forbidden().to_bytes(head.method(), false)));
+                    }
+                    return Ok(match accept_request(&server.handshake, &head) {
+                        Ok(accepted) => {
+                            Next::WebSocket(accepted.to_bytes(), head.len(), accepted.negotiated())
+                        }
+                        Err(rejection) => Next::Refused(rejection.to_bytes()),
+                    });
+                }
+                break (request, head.len(), head.body());
+            }
             Ok(None) => {}
-            Err(error) => return refuse(error),
+            Err(error) => {
+                return Ok(Next::Refused(
+                    Reply::text(error.status(), format!("{error}\n")).to_bytes("", false),
+                ));
+            }
         }
         // The reader's limits bound what is kept.
-        received.reserve(2048);
-        if stream.read_buf(received).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-fn route(head: &RequestHead<'_, '_>, server: &Server) -> io::Result<Answer> {
-    if head.path() == "/ws" {
-        return Ok(match accept_request(&server.handshake, head) {
-            Ok(accepted) => Answer {
-                bytes: accepted.to_bytes(),
-                then: Then::WebSocket(head.len(), accepted.negotiated()),
-            },
-            Err(rejection) => Answer { bytes: rejection.to_bytes(), then: Then::Close },
-        });
-    }
-    let (status, fields, body) = match (head.path(), head.method()) {
-        ("/", "GET" | "HEAD") => {
-            let policy = ("Content-Security-Policy", server.policy.as_str());
-            (200, vec![HTML, policy, ("Referrer-Policy", "no-referrer"), ("Cache-Control", "no-cache")], PAGE)
-        }
-        ("/favicon.ico", "GET" | "HEAD") => (204, vec![("Cache-Control", "max-age=86400")], ""),
-        ("/" | "/favicon.ico", _) => {
-            (405, vec![TEXT, ("Allow", "GET, HEAD")], "This is to be read, with GET.\n")
-        }
-        _ => (404, vec![TEXT], "There is nothing here. The chat is at /.\n"),
+        read(stream, received).await?;
     };
-    // A body would have to be read before the next request: it is not worth it.
-    let keep = head.keep_alive() && head.version() == Version::Http11 && head.body() == Body::None;
-    let mut lines = FieldLines::new();
-    for (name, value) in fields {
-        lines.push(name, value).map_err(io::Error::other)?;
-    }
-    let then = if keep { Then::Next(head.len()) } else { Then::Close };
-    let body = if head.method() == "HEAD" { Content::Omitted(body.len()) } else { Content::Sent(body) };
-    respond(status, lines, body, then)
-}
-
-fn refuse(error: HeadError) -> io::Result<Answer> {
-    let mut lines = FieldLines::new();
-    lines.push(TEXT.0, TEXT.1).map_err(io::Error::other)?;
-    respond(error.status(), lines, Content::Sent(&format!("{error}\n")), Then::Close)
-}
-
-/// A response's content: sent, or only its length told (RFC 9110 9.3.2).
-enum Content<'c> {
-    Sent(&'c str),
-    Omitted(usize),
-}
-
-fn respond(status: u16, mut lines: FieldLines, content: Content<'_>, then: Then) -> io::Result<Answer> {
-    let (length, sent) = match content {
-        Content::Sent(text) => (text.len(), text),
-        Content::Omitted(length) => (length, ""),
+    let length = match body {
+        Body::None => 0,
+        Body::Length(length) if length <= MAX_REQUEST as u64 => {
+            usize::try_from(length).unwrap_or(MAX_REQUEST)
+        }
+        Body::Length(_) => {
+            return Ok(Next::Refused(Reply::text(413, "That is too long.\n").to_bytes("", false)));
+        }
+        _ => return Ok(Next::Refused(Reply::text(411, "How long is it?\n").to_bytes("", false))),
     };
-    let mut push = |name, value: &str| lines.push(name, value).map_err(io::Error::other);
-    push("X-Content-Type-Options", "nosniff")?;
-    // RFC 9110 8.6: no Content-Length in a 204.
-    if status != 204 {
-        push("Content-Length", &length.to_string())?;
+    while received.len() < head + length {
+        read(stream, received).await?;
     }
-    if matches!(then, Then::Close) {
-        push("Connection", "close")?;
-    }
-    let mut bytes = Vec::with_capacity(512 + sent.len());
-    write_response(&mut bytes, status, &lines).map_err(io::Error::other)?;
-    bytes.extend_from_slice(sent.as_bytes());
-    Ok(Answer { bytes, then })
+    request.body = received[head..head + length].to_vec();
+    received.drain(..head + length);
+    Ok(Next::Request(request))
 }
 
-const TEXT: (&str, &str) = ("Content-Type", "text/plain; charset=utf-8");
-const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
+async fn read(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<()> {
+    received.reserve(2048);
+    if stream.read_buf(received).await? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
+}
+
+/// Answers it.
+async fn answer(wire: &mut Wire<'_>, request: &Request, server: &Arc<Server>) -> io::Result<()> {
+    if let Some(granted) = (request.method == "OPTIONS").then(|| server.access.preflight(request)).flatten() {
+        let status = if granted.is_allowed { 204 } else { 403 };
+        return reply(wire, &Reply::new(status).fields(&granted.fields), request).await;
+    }
+    let granted = server.access.check(request);
+    if !granted.is_allowed {
+        return reply(wire, &forbidden().fields(&granted.fields), request).await;
+    }
+    match routes::route(request, server, wire.stop) {
+        Route::Reply(answer) => reply(wire, &answer.fields(&granted.fields), request).await,
+        Route::Poll(visit, since) => {
+            let waiting = visit.request(since, false);
+            let callback = routes::callback(request).filter(|_| request.path == "/jsonp");
+            match held::poll(wire, waiting, callback).await {
+                Some(answer) => reply(wire, &answer.fields(&granted.fields), request).await,
+                None => Err(io::ErrorKind::ConnectionAborted.into()),
+            }
+        }
+        Route::Stream(visit, since, stream, head) => {
+            let waiting = visit.request(since, true);
+            held::stream(wire, waiting, *stream, head.fields(&granted.fields).open(request)).await
+        }
+        Route::Events(place) => {
+            held::events(wire, *place, server, held::event_stream().fields(&granted.fields).open(request))
+                .await
+        }
+        Route::TurnedAway(told) => {
+            let open = held::event_stream().fields(&granted.fields).open(request);
+            wire.write(&held::whole(&told, open)?).await
+        }
+    }
+}
+
+fn forbidden() -> Reply {
+    Reply::text(403, "Pages of that origin may not use this server.\n")
+}
+
+async fn reply(wire: &mut Wire<'_>, reply: &Reply, request: &Request) -> io::Result<()> {
+    wire.write(&reply.to_bytes(&request.method, request.keep)).await
+}
+
+async fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    timeout(WRITE_WITHIN, stream.write_all(bytes)).await?
+}
 
 /// Ends the connection so that the peer has the last response whatever it still sends (RFC 9112 9.6).
 async fn linger(mut stream: TcpStream) {

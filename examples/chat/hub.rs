@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::protocol::{Hello, MemberId, Millis};
+use crate::protocol::{Hello, MemberId, Millis, NORMAL, POLICY_VIOLATION, REPLACED, TRY_AGAIN_LATER};
 use crate::room::{End, Outcome, Refusal, Room, Seat};
 
 /// Events that may wait for one connection.
@@ -60,6 +60,18 @@ pub enum Farewell {
     Expelled(&'static str),
 }
 
+impl Farewell {
+    /// The code and the text of the `bye`, or of the close frame.
+    pub fn code_and_text(self) -> (u16, &'static str) {
+        match self {
+            Self::Left => (NORMAL, ""),
+            Self::TooSlow => (TRY_AGAIN_LATER, "too slow"),
+            Self::Replaced => (REPLACED, "open in another tab"),
+            Self::Expelled(why) => (POLICY_VIOLATION, why),
+        }
+    }
+}
+
 impl<E: Clone> Hub<E> {
     /// A hub that nobody listens to yet.
     pub fn new(room: Room<E>) -> Self {
@@ -89,17 +101,17 @@ impl<E: Clone> Hub<E> {
 
     /// A connection sent a text. What it is told comes through its queue, or as its farewell.
     pub fn receive(&self, seat: Seat, text: &str, now: Millis) {
+        self.lock().receive(seat, text, now);
+    }
+
+    /// A text came for this session by another way than its connection. `false` if it has no member here.
+    pub fn receive_for(&self, session: &str, text: &str, now: Millis) -> bool {
         let mut state = self.lock();
-        match state.room.receive(seat, text, now) {
-            Outcome::Nothing => {}
-            Outcome::Answer(answer) => state.answer(seat, &answer),
-            Outcome::Tell(event) => state.tell(&event),
-            Outcome::Left(event) => {
-                state.dismiss(seat, Farewell::Left);
-                state.tell(&event);
-            }
-            Outcome::Expel(why) => state.dismiss(seat, Farewell::Expelled(why)),
+        let seat = state.room.seat(session);
+        if let Some(seat) = seat {
+            state.receive(seat, text, now);
         }
+        seat.is_some()
     }
 
     /// A connection ended.
@@ -123,6 +135,19 @@ impl<E: Clone> Hub<E> {
 }
 
 impl<E: Clone> State<E> {
+    fn receive(&mut self, seat: Seat, text: &str, now: Millis) {
+        match self.room.receive(seat, text, now) {
+            Outcome::Nothing => {}
+            Outcome::Answer(answer) => self.answer(seat, &answer),
+            Outcome::Tell(event) => self.tell(&event),
+            Outcome::Left(event) => {
+                self.dismiss(seat, Farewell::Left);
+                self.tell(&event);
+            }
+            Outcome::Expel(why) => self.dismiss(seat, Farewell::Expelled(why)),
+        }
+    }
+
     fn tell(&mut self, event: &E) {
         for (_, listener) in self.listeners.extract_if(|_, listener| !listener.takes(event)) {
             listener.bid(Farewell::TooSlow);
@@ -166,7 +191,7 @@ mod tests {
 
     fn hub() -> Hub<String> {
         let limits = Limits { burst: 10_000, ..Limits::default() };
-        Hub::new(Room::new(limits, "e1".to_owned(), str::to_owned))
+        Hub::new(Room::new(limits, "e1".to_owned(), |json, _| json.to_owned()))
     }
 
     fn enter(hub: &Hub<String>, nick: &str, cursor: Option<String>) -> Place<String> {

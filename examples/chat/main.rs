@@ -1,5 +1,5 @@
-//! A chat room in the browser: `chat [--listen ADDR] [--compress]`, by default on 127.0.0.1:8080, without
-//! permessage-deflate. Ctrl-C ends it.
+//! A chat room in the browser, over every transport that a browser knows: `chat [--listen ADDR]`, by default on
+//! 127.0.0.1:8080; `--help` tells the rest. Ctrl-C ends it.
 //!
 //! | file | |
 //! |---|---|
@@ -7,40 +7,62 @@
 //! | `protocol.rs` | what page and room say to each other |
 //! | `room.rs` | the room: members, messages. No I/O, no clock; with `rules.rs` (names, texts) and `history.rs` (the past) |
 //! | `hub.rs` | from the room to the connections |
+//! | `told.rs` | what the room says, in the form of each transport |
 //! | `ws.rs` | a connection: WebSocket |
-//! | `http.rs` | a connection before that: paths, responses, the upgrade |
-//! | `server.rs` | accepts connections, ends them |
+//! | `visit.rs` | the clients that poll or stream, from request to request |
+//! | `held.rs` | a response that waits or goes on: polls, streams, Server-Sent Events |
+//! | `routes.rs` | which path gives what |
+//! | `access.rs` | whose pages may |
+//! | `request.rs` `reply.rs` | a request read, a response written |
+//! | `http.rs` | a connection: requests, responses, the upgrade |
+//! | `server.rs` `options.rs` | accepts connections, ends them; the command line |
 
+mod access;
+mod held;
 mod history;
 mod http;
 mod hub;
+mod options;
 mod page;
 mod protocol;
+mod reply;
+mod request;
 mod room;
+mod routes;
 mod rules;
 mod server;
 #[cfg(test)]
 mod tests;
+mod told;
+mod visit;
 mod ws;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use pushline::ws::deflate::{Compression, DeflateOptions};
 use tokio::net::TcpListener;
 
+use crate::options::{Options, USAGE};
 use crate::protocol::Millis;
 use crate::room::Limits;
 use crate::server::Server;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (compress, arguments): (Vec<_>, Vec<_>) =
-        std::env::args().skip(1).partition(|argument| argument == "--compress");
-    let Some(address) = address(arguments.into_iter()) else {
-        eprintln!("usage: chat [--listen ADDR] [--compress]");
+    let Some(options) = Options::parse(std::env::args().skip(1)) else {
+        eprint!("{USAGE}");
         return ExitCode::from(2);
+    };
+    let limits = Limits::default();
+    let limits = Limits { interval: options.interval.unwrap_or(limits.interval), ..limits };
+    let address = options.listen.clone();
+    let server = match Server::new(options, limits, time_of_day()) {
+        Ok(server) => Arc::new(server),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
     };
     let listener = match TcpListener::bind(&address).await {
         Ok(listener) => listener,
@@ -57,23 +79,8 @@ async fn main() -> ExitCode {
             eprintln!("cannot wait for Ctrl-C: {error}");
         }
     };
-    let mut server = Server::new(Limits::default(), time_of_day());
-    if !compress.is_empty() {
-        // One compressed form of a message serves all, and nobody who is silent holds memory for it.
-        server.handshake = server.handshake.deflate(DeflateOptions::new(Compression::Shared));
-    }
-    server::run(listener, Arc::new(server), interrupt).await;
+    server::run(listener, server, interrupt).await;
     ExitCode::SUCCESS
-}
-
-/// The address to listen on; `None` if the arguments are wrong.
-fn address(mut arguments: impl Iterator<Item = String>) -> Option<String> {
-    let address = match arguments.next().as_deref() {
-        None => return Some("127.0.0.1:8080".to_owned()),
-        Some("--listen") => arguments.next()?,
-        Some(other) => other.strip_prefix("--listen=")?.to_owned(),
-    };
-    arguments.next().is_none().then_some(address)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program, not the library, reads the clock")]

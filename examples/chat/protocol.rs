@@ -33,6 +33,7 @@
 //! | `ack`     | `id`                                              | this `say` was already accepted (an event is the confirmation otherwise) |
 //! | `error`   | `code` `text` `id`? `retry_ms`?                   | refused; `id` names the `say`; `retry_ms`: not before |
 //! | `pong`    |                                                   | the answer to `ping`                                |
+//! | `bye`     | `code` `text`                                     | the last one, where a transport has no closing of its own: what a WebSocket's close frame says |
 //!
 //! # Resuming
 //!
@@ -44,6 +45,8 @@
 //! A `say` is confirmed by its own event or by an `ack`. Until then the page keeps it and sends it again after
 //! the next welcome; the room drops an `id` it has seen. So nothing is lost and nothing is shown twice.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since 1970 (UTC), as handed in by the caller.
@@ -51,6 +54,18 @@ pub type Millis = u64;
 
 /// A member's public number.
 pub type MemberId = u64;
+
+/// Bytes of a request: 2000 characters, each written as a pair of `\uXXXX`, and what is around them. More is not read.
+pub const MAX_REQUEST: usize = 32 * 1024;
+
+/// Codes of a `bye`: those of WebSocket closing (RFC 6455 7.4.1).
+pub const NORMAL: u16 = 1000;
+/// The page is not to come back by itself: it would be refused again.
+pub const POLICY_VIOLATION: u16 = 1008;
+/// The page may come back at once.
+pub const TRY_AGAIN_LATER: u16 = 1013;
+/// The session is used by a newer connection: the page is not to come back by itself.
+pub const REPLACED: u16 = 4001;
 
 /// What a page says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -109,6 +124,10 @@ pub enum Answer<'a> {
         retry_ms: Option<Millis>,
     },
     Pong,
+    Bye {
+        code: u16,
+        text: &'a str,
+    },
 }
 
 /// The answer to a hello that was accepted.
@@ -137,6 +156,19 @@ pub struct PageLimits {
     pub nick: usize,
     /// Characters of a message.
     pub text: usize,
+}
+
+/// Where an event stands: what a page that has it shows when it comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor<'a> {
+    pub epoch: &'a str,
+    pub seq: u64,
+}
+
+impl fmt::Display for Cursor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.seq)
+    }
 }
 
 /// Reads a request.

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::history::{History, Resume, Seen};
 use crate::protocol::{
-    self, Answer, Event, Hello, MemberId, Millis, PageLimits, Person, Request, Welcome, What, is_token,
+    self, Answer, Cursor, Event, Hello, MemberId, Millis, PageLimits, Person, Request, Welcome, What,
+    is_token,
 };
 use crate::rules;
 
@@ -60,11 +61,14 @@ impl Default for Limits {
     }
 }
 
+/// Makes what listeners are told from its JSON and, if it is an event, its cursor.
+pub type Encode<E> = fn(&str, Option<Cursor<'_>>) -> E;
+
 /// A room. What it says is handed out as `E`, made once from the JSON, for any number of listeners.
 #[derive(Debug)]
 pub struct Room<E> {
     limits: Limits,
-    encode: fn(&str) -> E,
+    encode: Encode<E>,
     history: History<E>,
     seen: Seen,
     members: BTreeMap<MemberId, Member>,
@@ -141,7 +145,7 @@ pub enum End {
 
 impl<E: Clone> Room<E> {
     /// An empty room. `epoch` must differ from that of any earlier run of the server.
-    pub fn new(limits: Limits, epoch: String, encode: fn(&str) -> E) -> Self {
+    pub fn new(limits: Limits, epoch: String, encode: Encode<E>) -> Self {
         Self {
             encode,
             history: History::new(epoch, limits.history_events, limits.history_bytes, limits.newcomer_events),
@@ -205,7 +209,7 @@ impl<E: Clone> Room<E> {
             }
             Err(refusal) => {
                 member.strikes += 1;
-                Outcome::Answer((self.encode)(&refusal.answer(id.as_deref())))
+                Outcome::Answer((self.encode)(&refusal.answer(id.as_deref()), None))
             }
         }
     }
@@ -227,6 +231,12 @@ impl<E: Clone> Room<E> {
         let gone: Vec<_> =
             self.members.iter().filter(|(_, member)| over(member)).map(|(id, _)| *id).collect();
         gone.into_iter().filter_map(|id| self.leave(id, now)).collect()
+    }
+
+    /// The seat of this session's newest connection, which may have ended meanwhile.
+    pub fn seat(&self, session: &str) -> Option<Seat> {
+        let member = *self.sessions.get(session)?;
+        Some(Seat { member, visit: self.members.get(&member)?.visit })
     }
 
     /// Whether the seat is still its connection's.
@@ -327,13 +337,14 @@ impl<E: Clone> Room<E> {
     fn tell(&mut self, member: MemberId, nick: &str, now: Millis, what: What<'_>) -> E {
         let event = Event { what, seq: self.history.last() + 1, at: now, member, nick };
         let json = protocol::write(&event);
-        let event = (self.encode)(&json);
+        let cursor = Cursor { epoch: self.history.epoch(), seq: event.seq };
+        let event = (self.encode)(&json, Some(cursor));
         self.history.push(event.clone(), json.len());
         event
     }
 
     fn answer(&self, answer: &Answer<'_>) -> E {
-        (self.encode)(&protocol::write(answer))
+        (self.encode)(&protocol::write(answer), None)
     }
 
     fn welcome(&self, member: MemberId, resumed: bool) -> E {
@@ -355,6 +366,11 @@ impl Refusal {
         Self { code, text: text.into(), retry_ms: None }
     }
 
+    /// The code of the `bye` that follows when it is a hello that was refused.
+    pub fn bye(&self) -> u16 {
+        if self.code == "full" { protocol::TRY_AGAIN_LATER } else { protocol::POLICY_VIOLATION }
+    }
+
     /// The refusal as an error; `id` is that of the refused `say`.
     pub fn answer(&self, id: Option<&str>) -> String {
         let id = id.filter(|id| is_token(id, 8));
@@ -369,7 +385,7 @@ mod tests {
     use super::*;
 
     fn room(limits: Limits) -> Room<String> {
-        Room::new(limits, "e1".to_owned(), str::to_owned)
+        Room::new(limits, "e1".to_owned(), |json, _| json.to_owned())
     }
 
     /// A session made of one letter.

@@ -4,18 +4,23 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushline::ws::Prepared;
-use pushline::ws::handshake::ServerOptions;
+use pushline::comet::cors::PolicyError;
+use pushline::ws::deflate::{Compression, DeflateOptions};
+use pushline::ws::handshake::{OriginPolicy, ServerOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout};
 
+use crate::access::Access;
+use crate::http;
 use crate::hub::Hub;
-use crate::page;
+use crate::options::Options;
+use crate::page::{self, PAGE};
 use crate::protocol::Millis;
 use crate::room::{Limits, Room};
-use crate::{http, page::PAGE};
+use crate::told::Told;
+use crate::visit::{MAX_VISITS, Visits};
 
 /// Connections at once; more are closed as they come. Without it, they could use up all file descriptors.
 const MAX_CONNECTIONS: usize = 4096;
@@ -29,9 +34,14 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(7);
 /// What all connections share.
 #[derive(Debug)]
 pub struct Server {
-    pub hub: Hub<Prepared>,
-    /// What a WebSocket handshake accepts: pages of this host.
+    pub hub: Hub<Told>,
+    /// The clients that poll or stream.
+    pub visits: Visits,
+    /// Whose pages may use all this.
+    pub access: Access,
+    /// What a WebSocket handshake accepts besides.
     pub handshake: ServerOptions,
+    pub options: Options,
     /// The page's Content-Security-Policy.
     pub policy: String,
     began: (Instant, Millis),
@@ -39,15 +49,29 @@ pub struct Server {
 
 impl Server {
     /// A server with an empty room. `now` is the time of day; from here on a clock that never jumps is counted on.
-    pub fn new(limits: Limits, now: Millis) -> Self {
+    ///
+    /// # Errors
+    /// One of the origins in `options` is none.
+    pub fn new(options: Options, limits: Limits, now: Millis) -> Result<Self, PolicyError> {
+        // Of the page's servers, too, only what is an origin may stand in its policy.
+        Access::new(&options.backends)?;
         // Any earlier run began at another time.
-        let room = Room::new(limits, format!("{now:x}"), Prepared::text);
-        Self {
-            hub: Hub::new(room),
-            handshake: ServerOptions::new(),
-            policy: page::content_security_policy(PAGE),
-            began: (Instant::now(), now),
+        let room = Room::new(limits, format!("{now:x}"), Told::new);
+        // Whose page it is was decided before: see `access`.
+        let mut handshake = ServerOptions::new().origin(OriginPolicy::any());
+        if options.compress {
+            // Nothing is held between messages: a room is mostly quiet.
+            handshake = handshake.deflate(DeflateOptions::new(Compression::Shared));
         }
+        Ok(Self {
+            hub: Hub::new(room),
+            visits: Visits::new(MAX_VISITS),
+            access: Access::new(&options.allowed)?,
+            handshake,
+            policy: page::content_security_policy(PAGE, &options),
+            options,
+            began: (Instant::now(), now),
+        })
     }
 
     /// The time of day.

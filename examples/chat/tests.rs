@@ -24,10 +24,14 @@ struct Running {
 }
 
 async fn start(limits: Limits) -> Running {
+    start_with(crate::options::Options::default(), limits).await
+}
+
+async fn start_with(options: crate::options::Options, limits: Limits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel();
-    let server = Arc::new(Server::new(limits, 1_700_000_000_000));
+    let server = Arc::new(Server::new(options, limits, 1_700_000_000_000).unwrap());
     let task = tokio::spawn(server::run(listener, server, async { ended.await.unwrap_or_default() }));
     Running { address, end, task }
 }
@@ -152,17 +156,14 @@ async fn requests_may_be_cut_and_joined_anyhow() {
 #[tokio::test]
 async fn a_bad_request_is_answered_and_the_connection_closed() {
     let chat = start(Limits::default()).await;
-    let long = "x".repeat(10_000);
+    let long = "x".repeat(40_000);
     for (request, status) in [
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), "400"),
         ("GET / HTTP/1.1\nHost: h\n\n".to_owned(), "400"),
         (format!("GET / HTTP/1.1\r\nHost: h\r\n{}", format!("A: {}\r\n", &long[..5000]).repeat(200)), "431"),
         (format!("GET /{long} HTTP/1.1\r\nHost: h\r\n\r\n"), "414"),
-        (
-            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: h\r\n\r\n"
-                .to_owned(),
-            "405",
-        ),
+        ("POST /send HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), "411"),
+        (format!("POST /send HTTP/1.1\r\nHost: h\r\nContent-Length: 32769\r\n\r\n{long}"), "413"),
     ] {
         let answer = chat.ask(&request).await;
         let short = &request[..request.len().min(60)];

@@ -4,25 +4,20 @@ use std::time::Duration;
 
 use pushline::adapter::tokio::{Reader, WebSocket, Writer};
 use pushline::adapter::{Error, Options};
-use pushline::ws::{CloseCode, Config, Connection, Message, Negotiated, Prepared};
+use pushline::ws::{CloseCode, Config, Connection, Message, Negotiated};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::hub::{Farewell, Place};
-use crate::protocol::{self, Hello, Request};
+use crate::hub::Place;
+use crate::protocol::{self, Hello, MAX_REQUEST, Request};
 use crate::room::{End, Seat};
 use crate::server::{Server, Stop};
+use crate::told::Told;
 
 /// Time for the hello. Without it, a connection that never says one would be held for ever.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
-
-/// Bytes of a message from a page: 2000 characters, each written as a pair of `\uXXXX`, and what is around them.
-const MAX_MESSAGE: usize = 32 * 1024;
-
-/// The session is used by a newer connection: the page is not to come back by itself.
-const REPLACED: CloseCode = CloseCode(4001);
 
 /// Serves a WebSocket from behind its handshake to its end. `received` came behind the request.
 pub async fn serve(
@@ -32,7 +27,7 @@ pub async fn serve(
     server: &Server,
     mut stop: Stop,
 ) -> Result<(), Error> {
-    let config = Config::new().max_message(MAX_MESSAGE).max_frame(MAX_MESSAGE);
+    let config = Config::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST);
     let connection = Connection::server(negotiated, config);
     let mut socket = WebSocket::new(stream, connection, received, &Options::new().config(config));
     let hello = tokio::select! {
@@ -45,9 +40,7 @@ pub async fn serve(
     match server.hub.hello(&hello, server.now()) {
         Err(refusal) => {
             socket.send_text(&refusal.answer(None)).await?;
-            let is_full = refusal.code == "full";
-            let code = if is_full { CloseCode::TRY_AGAIN_LATER } else { CloseCode::POLICY_VIOLATION };
-            socket.close(code, refusal.code).await
+            socket.close(refusal.bye(), refusal.code).await
         }
         Ok(place) => {
             let seat = place.seat;
@@ -96,19 +89,14 @@ async fn listen(reader: &mut Reader<OwnedReadHalf>, seat: Seat, server: &Server)
 /// Says what the room says, until the connection ends or is to be ended.
 async fn speak(
     writer: &mut Writer<OwnedWriteHalf>,
-    place: Place<Prepared>,
+    place: Place<Told>,
     stop: &mut Stop,
 ) -> Result<(), Error> {
     let Place { welcome, missed, queue, farewell, .. } = place;
     let (code, reason) = tokio::select! {
         biased;
-        Ok(farewell) = farewell => match farewell {
-            Farewell::Left => (CloseCode::NORMAL, ""),
-            Farewell::TooSlow => (CloseCode::TRY_AGAIN_LATER, "too slow"),
-            Farewell::Replaced => (REPLACED, "open in another tab"),
-            Farewell::Expelled(why) => (CloseCode::POLICY_VIOLATION, why),
-        },
-        () = stop.wait() => (CloseCode::GOING_AWAY, ""),
+        Ok(farewell) = farewell => farewell.code_and_text(),
+        () = stop.wait() => (CloseCode::GOING_AWAY.0, ""),
         done = tell(writer, welcome, missed, queue) => return done,
     };
     writer.close(code, reason).await
@@ -117,20 +105,20 @@ async fn speak(
 /// Sends the welcome, what was missed, and then each event. What waits together leaves in one write.
 async fn tell(
     writer: &mut Writer<OwnedWriteHalf>,
-    welcome: Prepared,
-    missed: Vec<Prepared>,
-    mut queue: mpsc::Receiver<Prepared>,
+    welcome: Told,
+    missed: Vec<Told>,
+    mut queue: mpsc::Receiver<Told>,
 ) -> Result<(), Error> {
     for event in std::iter::once(welcome).chain(missed) {
-        writer.queue_prepared(&event).await?;
+        writer.queue_prepared(event.frame()).await?;
     }
     writer.flush().await?;
     loop {
         tokio::select! {
             Some(event) = queue.recv() => {
-                writer.queue_prepared(&event).await?;
+                writer.queue_prepared(event.frame()).await?;
                 while let Ok(event) = queue.try_recv() {
-                    writer.queue_prepared(&event).await?;
+                    writer.queue_prepared(event.frame()).await?;
                 }
                 writer.flush().await?;
             }

@@ -1,0 +1,142 @@
+//! Which pages may use this server: its own, and those of the origins that it was told to allow.
+//!
+//! A page of another origin can send a request without being able to read the answer, so an origin that is not allowed
+//! is refused (403) and not only left without the fields. A request without `Origin` comes from this server's own page,
+//! from a program, or from an element such as `<script>` or `<iframe>`: those get nothing without the session, which
+//! is the page's secret, and nobody is known here by cookies or by address.
+
+use pushline::comet::cors::{Decision, Policy, PolicyError};
+use pushline::http1::authority::Authority;
+use pushline::ws::handshake::OriginPolicy;
+
+use crate::request::Request;
+
+/// How long a browser may remember a preflight's answer, in seconds.
+const MAX_AGE: u32 = 600;
+
+/// Who may.
+#[derive(Debug)]
+pub struct Access {
+    others: Policy,
+    own: OriginPolicy,
+}
+
+/// Whether a request may, and the fields of its answer.
+#[derive(Debug)]
+pub struct Granted<'a> {
+    pub is_allowed: bool,
+    pub fields: Vec<(&'static str, &'a str)>,
+}
+
+impl Access {
+    /// Pages of this host, and of these other origins.
+    ///
+    /// # Errors
+    /// One of them is not written as browsers write it.
+    pub fn new(origins: &[String]) -> Result<Self, PolicyError> {
+        // An EventSource of another origin may have to ask for its Last-Event-ID.
+        let others = Policy::new().headers(&["Last-Event-ID", "Cache-Control"])?.max_age(MAX_AGE);
+        let others = origins.iter().try_fold(others, |policy, origin| policy.allow_origin(origin))?;
+        Ok(Self { others, own: OriginPolicy::same_host() })
+    }
+
+    /// For a request that does something.
+    pub fn check(&self, request: &Request) -> Granted<'_> {
+        let decision = self.others.check(request.field("origin"));
+        let is_own = request.field("origin").is_none_or(|origin| self.is_own(origin, request));
+        Granted::of(&decision, is_own)
+    }
+
+    /// For an `OPTIONS` request; `None` if it is no preflight.
+    pub fn preflight(&self, request: &Request) -> Option<Granted<'_>> {
+        let origin = request.field("origin")?;
+        let method = request.field("access-control-request-method")?;
+        let headers = request.field("access-control-request-headers");
+        Some(Granted::of(&self.others.preflight(origin, method, headers), false))
+    }
+
+    /// For an origin that a request names in its query: it is to be told things in there.
+    pub fn allows(&self, origin: &str, request: &Request) -> bool {
+        self.is_own(origin.as_bytes(), request) || self.others.check(Some(origin.as_bytes())).is_allowed()
+    }
+
+    fn is_own(&self, origin: &[u8], request: &Request) -> bool {
+        self.own.allows(Some(origin), request.host().and_then(Authority::parse))
+    }
+}
+
+impl<'a> Granted<'a> {
+    fn of(decision: &Decision<'a>, is_own: bool) -> Self {
+        Self { is_allowed: is_own || decision.is_allowed(), fields: decision.fields().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(fields: &str) -> Request {
+        Request::read(format!("GET /polling HTTP/1.1\r\nHost: h:1\r\n{fields}\r\n").as_bytes())
+    }
+
+    #[test]
+    fn own_and_named_origins_may_and_nobody_else() {
+        let access = Access::new(&["http://other:2".to_owned()]).unwrap();
+        let vary = ("Vary", "Origin");
+        for (origin, is_allowed, named) in [
+            ("", true, false),
+            ("Origin: http://h:1\r\n", true, false),
+            ("Origin: http://other:2\r\n", true, true),
+            ("Origin: http://other\r\n", false, false),
+            ("Origin: http://h\r\n", false, false),
+            ("Origin: null\r\n", false, false),
+            ("Origin: http://other:2.evil\r\n", false, false),
+        ] {
+            let granted = access.check(&request(origin));
+            assert_eq!(granted.is_allowed, is_allowed, "{origin}");
+            let mut fields = vec![vary];
+            fields.extend(named.then_some(("Access-Control-Allow-Origin", "http://other:2")));
+            assert_eq!(granted.fields, fields, "{origin}");
+        }
+        // Without others, nothing is said about origins at all.
+        assert_eq!(Access::new(&[]).unwrap().check(&request("")).fields, []);
+        assert!(Access::new(&["http://other:2/".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_preflight_is_told_from_other_questions() {
+        let access = Access::new(&["http://other:2".to_owned()]).unwrap();
+        assert!(access.preflight(&request("Origin: http://other:2\r\n")).is_none());
+        for (origin, method, headers, is_allowed) in [
+            ("http://other:2", "POST", "last-event-id", true),
+            ("http://other:2", "DELETE", "last-event-id", false),
+            ("http://other:2", "POST", "x-other", false),
+            ("http://evil:2", "POST", "last-event-id", false),
+        ] {
+            let fields = format!(
+                "Origin: {origin}\r\nAccess-Control-Request-Method: {method}\r\nAccess-Control-Request-Headers: {headers}\r\n"
+            );
+            let request = request(&fields);
+            assert_eq!(
+                access.preflight(&request).map(|granted| granted.is_allowed),
+                Some(is_allowed),
+                "{fields}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_origin_in_the_query_is_checked_alike() {
+        let access = Access::new(&["http://other:2".to_owned()]).unwrap();
+        let request = request("");
+        for (origin, allowed) in [
+            ("http://h:1", true),
+            ("http://other:2", true),
+            ("http://evil", false),
+            ("*", false),
+            ("", false),
+        ] {
+            assert_eq!(access.allows(origin, &request), allowed, "{origin}");
+        }
+    }
+}

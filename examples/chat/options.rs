@@ -1,0 +1,110 @@
+//! The command line.
+
+use crate::protocol::Millis;
+
+pub const USAGE: &str = "\
+usage: chat [OPTION]...
+  --listen ADDR          where to listen (127.0.0.1:8080)
+  --disable NAME,...     leave out transports: ws sse xhr-streaming long-polling polling jsonp iframe
+  --allow-origin ORIGIN  pages of this other origin may use this server, such as http://127.0.0.1:8081; may be repeated
+  --backend ORIGIN       the page served here may use the server of this other origin (/?server=ORIGIN); may be repeated
+  --compress             accept permessage-deflate
+  --interval MS          milliseconds for each message of a member (500)
+";
+
+/// The ways to take part, best first.
+pub const TRANSPORTS: [&str; 7] =
+    ["ws", "sse", "xhr-streaming", "long-polling", "polling", "jsonp", "iframe"];
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    pub listen: String,
+    /// Of [`TRANSPORTS`].
+    pub disabled: Vec<String>,
+    /// Other origins whose pages may use this server.
+    pub allowed: Vec<String>,
+    /// Other origins whose servers this page may use.
+    pub backends: Vec<String>,
+    /// Whether to accept permessage-deflate.
+    pub compress: bool,
+    pub interval: Option<Millis>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let listen = "127.0.0.1:8080".to_owned();
+        Self {
+            listen,
+            disabled: Vec::new(),
+            allowed: Vec::new(),
+            backends: Vec::new(),
+            compress: false,
+            interval: None,
+        }
+    }
+}
+
+impl Options {
+    /// Reads arguments, as `--name value` or `--name=value`; `None` if they are wrong.
+    pub fn parse(arguments: impl IntoIterator<Item = String>) -> Option<Self> {
+        let mut options = Self::default();
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            if argument == "--compress" {
+                options.compress = true;
+                continue;
+            }
+            let (name, value) = match argument.split_once('=') {
+                Some((name, value)) => (name, value.to_owned()),
+                None => (argument.as_str(), arguments.next()?),
+            };
+            match name {
+                "--listen" => options.listen = value,
+                "--disable" => options.disabled.extend(value.split(',').map(str::to_owned)),
+                "--allow-origin" => options.allowed.push(value),
+                "--backend" => options.backends.push(value),
+                "--interval" => options.interval = Some(value.parse().ok()?),
+                _ => return None,
+            }
+        }
+        options.disabled.iter().all(|name| TRANSPORTS.contains(&name.as_str())).then_some(options)
+    }
+
+    /// Whether a transport is offered.
+    pub fn offers(&self, transport: &str) -> bool {
+        !self.disabled.iter().any(|disabled| disabled == transport)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Option<Options> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn arguments_are_read_or_refused() {
+        assert_eq!(parse(""), Some(Options::default()));
+        let options = parse(
+            "--listen=[::1]:80 --disable ws,sse --allow-origin http://a --allow-origin http://b --compress --interval 5",
+        );
+        assert_eq!(
+            options,
+            Some(Options {
+                listen: "[::1]:80".to_owned(),
+                disabled: vec!["ws".to_owned(), "sse".to_owned()],
+                allowed: vec!["http://a".to_owned(), "http://b".to_owned()],
+                backends: vec![],
+                compress: true,
+                interval: Some(5),
+            })
+        );
+        assert!(options.is_some_and(|options| !options.offers("ws") && options.offers("iframe")));
+        for wrong in ["--listen", "--disable pigeon", "--interval x", "x", "--help y"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -203,7 +203,12 @@ impl EventSource {
     ///
     /// [`InvalidUrl`](super::InvalidUrl).
     pub fn new(url: &str, options: SourceOptions) -> Result<Self, super::InvalidUrl> {
-        Ok(Self::with_connector(Url::parse(url)?, options, connect_tcp))
+        Ok(Self::with_url(Url::parse(url)?, options))
+    }
+
+    /// As [`new`](Self::new), for a URL that was read already.
+    pub fn with_url(url: Url, options: SourceOptions) -> Self {
+        Self::with_connector(url, options, connect_tcp)
     }
 }
 

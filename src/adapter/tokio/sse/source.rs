@@ -4,7 +4,7 @@ use super::attempt::{Answer, Attempt, Failed, Request, attempt};
 use super::{Error, Event, EventReader, Url};
 use crate::adapter::random::random;
 use crate::heartbeat::{Deadline, HANDSHAKE_TIMEOUT};
-use crate::http1::head::{Body, FieldLines, InvalidField};
+use crate::http1::head::{FieldLines, InvalidField};
 use crate::sse::{
     CloseReason, DecodeError, Decoder, Limits, Method, Next, Reconnect, ReconnectPolicy, Verdict,
 };
@@ -176,7 +176,7 @@ pub enum Update {
 /// # }
 /// ```
 pub struct EventSource<S = TcpStream> {
-    connector: Box<dyn FnMut(&Url) -> Connecting<S> + Send>,
+    connector: Box<Connector<S>>,
     options: SourceOptions,
     first: Url,
     url: Url,
@@ -188,11 +188,13 @@ pub struct EventSource<S = TcpStream> {
     idle: Deadline<Instant>,
 }
 
+type Connector<S> = dyn FnMut(&Url) -> Connecting<S> + Send;
+
 enum State<S> {
     /// To connect when it is time.
     Waiting,
     Requesting(Attempt<S>),
-    Open(EventReader<S>),
+    Open(Box<EventReader<S>>),
     Closed,
 }
 
@@ -280,7 +282,7 @@ impl<S> EventSource<S> {
     /// Leaves a state; the decoder survives it.
     fn set_state(&mut self, state: State<S>) {
         if let State::Open(mut reader) = core::mem::replace(&mut self.state, state) {
-            self.decoder = core::mem::replace(&mut reader.incoming().parser.decoder, Decoder::new());
+            self.decoder = core::mem::take(&mut reader.incoming().parser.decoder);
             self.decoder.receive_eof();
         }
         self.idle.clear();
@@ -370,8 +372,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
         let Answer { stream, status, content_type, location, body, received } = answer;
         match self.reconnect.response(status, content_type.as_deref(), location.as_deref()) {
             Verdict::Open => {
-                let decoder = core::mem::replace(&mut self.decoder, Decoder::new());
-                self.set_state(State::Open(open(stream, body, &received, decoder)));
+                let decoder = core::mem::take(&mut self.decoder);
+                let reader = EventReader::with_received(stream, body, &received).decoder(decoder);
+                self.set_state(State::Open(Box::new(reader)));
                 Some(Some(Ok(Update::Open)))
             }
             Verdict::Follow(method) => {
@@ -466,10 +469,6 @@ impl<S> fmt::Debug for EventSource<S> {
             .field("last_event_id", &self.last_event_id())
             .finish_non_exhaustive()
     }
-}
-
-fn open<S>(stream: S, body: Body, received: &[u8], decoder: Decoder) -> EventReader<S> {
-    EventReader::with_received(stream, body, received).decoder(decoder)
 }
 
 fn connect_tcp(url: &Url) -> Connecting<TcpStream> {

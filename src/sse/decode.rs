@@ -7,7 +7,7 @@ use super::limits::{DecodeError, Limits};
 use super::storage::{Fixed, Full, Storage};
 use super::text::{make_text, text_len};
 use alloc::vec::Vec;
-use core::mem::{replace, swap, take};
+use core::mem::{swap, take};
 use core::time::Duration;
 use simdutf8::compat::from_utf8;
 
@@ -117,6 +117,13 @@ impl Decoder {
     /// needed is lost.
     pub fn shrink_to(&mut self, capacity: usize) {
         self.held.shrink_to(capacity);
+    }
+}
+
+impl Default for Decoder {
+    /// [`new`](Decoder::new).
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -232,7 +239,9 @@ impl<S: Storage> Decoder<S> {
     /// ```
     pub fn skip_event(&mut self) {
         if self.failed.take().is_some() {
-            let in_line = self.held.as_ref().len() > self.data_len;
+            // A BOM that broke off is the start of a line, too.
+            let in_line = self.held.as_ref().len() > self.data_len || self.bom < BOM.len();
+            self.bom = BOM.len();
             self.skipping = if in_line { Skipping::InLine } else { Skipping::FromLine };
             self.drop_block();
         }
@@ -301,8 +310,8 @@ impl<S: Storage> Decoder<S> {
             if input.take_byte(byte) {
                 self.bom += 1;
             } else {
-                let part = replace(&mut self.bom, BOM.len());
-                self.hold(&BOM[..part])?;
+                self.hold(&BOM[..self.bom])?;
+                self.bom = BOM.len();
             }
         }
         Ok(())

@@ -71,6 +71,7 @@ impl Outlet {
         Ok(())
     }
 
+    #[cfg(feature = "tokio")]
     pub(in crate::adapter) fn is_finished(&self) -> bool {
         self.encoder.is_finished()
     }

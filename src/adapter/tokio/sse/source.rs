@@ -4,7 +4,7 @@ use super::attempt::{Answer, Attempt, Failed, Request, attempt};
 use super::{Error, Event, EventReader, Url};
 use crate::adapter::random::random;
 use crate::heartbeat::{Deadline, HANDSHAKE_TIMEOUT};
-use crate::http1::head::{FieldLines, InvalidField};
+use crate::http1::head::{Body, FieldLines, InvalidField};
 use crate::sse::{
     CloseReason, DecodeError, Decoder, Limits, Method, Next, Reconnect, ReconnectPolicy, Verdict,
 };
@@ -176,7 +176,7 @@ pub enum Update {
 /// # }
 /// ```
 pub struct EventSource<S = TcpStream> {
-    connector: Box<Connector<S>>,
+    connector: Connector<S>,
     options: SourceOptions,
     first: Url,
     url: Url,
@@ -188,13 +188,14 @@ pub struct EventSource<S = TcpStream> {
     idle: Deadline<Instant>,
 }
 
-type Connector<S> = dyn FnMut(&Url) -> Connecting<S> + Send;
+type Connector<S> = Box<dyn FnMut(&Url) -> Connecting<S> + Send>;
 
+#[expect(clippy::large_enum_variant, reason = "open is what it is nearly all the time")]
 enum State<S> {
     /// To connect when it is time.
     Waiting,
     Requesting(Attempt<S>),
-    Open(Box<EventReader<S>>),
+    Open(EventReader<S>),
     Closed,
 }
 
@@ -205,12 +206,7 @@ impl EventSource {
     ///
     /// [`InvalidUrl`](super::InvalidUrl).
     pub fn new(url: &str, options: SourceOptions) -> Result<Self, super::InvalidUrl> {
-        Ok(Self::with_url(Url::parse(url)?, options))
-    }
-
-    /// As [`new`](Self::new), for a URL that was read already.
-    pub fn with_url(url: Url, options: SourceOptions) -> Self {
-        Self::with_connector(url, options, connect_tcp)
+        Ok(Self::with_connector(Url::parse(url)?, options, connect_tcp))
     }
 }
 
@@ -373,8 +369,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
         match self.reconnect.response(status, content_type.as_deref(), location.as_deref()) {
             Verdict::Open => {
                 let decoder = core::mem::take(&mut self.decoder);
-                let reader = EventReader::with_received(stream, body, &received).decoder(decoder);
-                self.set_state(State::Open(Box::new(reader)));
+                self.set_state(State::Open(open(stream, body, &received, decoder)));
                 Some(Some(Ok(Update::Open)))
             }
             Verdict::Follow(method) => {
@@ -469,6 +464,10 @@ impl<S> fmt::Debug for EventSource<S> {
             .field("last_event_id", &self.last_event_id())
             .finish_non_exhaustive()
     }
+}
+
+fn open<S>(stream: S, body: Body, received: &[u8], decoder: Decoder) -> EventReader<S> {
+    EventReader::with_received(stream, body, received).decoder(decoder)
 }
 
 fn connect_tcp(url: &Url) -> Connecting<TcpStream> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pushline::adapter::tokio::sse::{Error, EventSource, EventWriter, Response, SourceOptions, Update, Url};
-use pushline::sse::Block;
+use pushline::sse::{Block, ReconnectPolicy};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::http::{Request, read_request, respond, respond_page};
@@ -23,7 +23,7 @@ use crate::upstream::Counts;
 const PAGE: &str = include_str!("page.html");
 
 /// The data of the last event.
-const DONE: &str = "[DONE]";
+pub const DONE: &str = "[DONE]";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -79,15 +79,9 @@ async fn serve(mut stream: TcpStream, upstream: &Url, counts: &Counts) -> Result
 
 /// Forwards one stream. When this returns, both connections are closed: so a browser that leaves cancels the upstream.
 async fn forward(browser: TcpStream, request: Request, upstream: &Url) -> Result<(), Error> {
-    let options = SourceOptions::new().post("application/json", request.content);
-    let mut source = EventSource::with_connector(upstream.clone(), options, |url| {
-        let address = (url.host().to_owned(), url.port());
-        Box::pin(async move {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        })
-    });
+    let once = ReconnectPolicy::new().max_attempts(Some(1));
+    let options = SourceOptions::new().policy(once).post("application/json", request.content);
+    let mut source = EventSource::with_url(upstream.clone(), options);
     let mut writer = EventWriter::new(browser, request.version, &Response::new());
     loop {
         let update = tokio::select! {

@@ -13,6 +13,7 @@ use pushline::sse::Block;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
+use crate::DONE;
 use crate::http::{self, read_request, respond};
 
 const RECORDING: &[u8] = include_bytes!("recording.sse");
@@ -60,12 +61,18 @@ async fn play(mut stream: TcpStream, delay: Duration) -> Result<bool, Error> {
     }
     let mut writer = EventWriter::new(stream, request.version, &Response::new());
     for event in EventReader::new(RECORDING, Body::UntilClose) {
-        writer.send(&Block::new().data(&event?.data)).await?;
+        let event = event?;
+        writer.send(&Block::new().data(&event.data)).await?;
+        if event.data == DONE {
+            break;
+        }
         tokio::select! {
             () = sleep(delay) => {}
             left = writer.left() => return left.map(|()| false),
         }
     }
-    writer.finish().await?;
+    // Whoever has seen that may well be gone.
+    writer.flush().await?;
+    let _ = writer.finish().await;
     Ok(true)
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pushline::adapter::tokio::sse::{Error, EventWriter, Response};
-use pushline::sse::{Block, Prepared, ReplayLog, Resume};
+use pushline::sse::{Block, EncodeError, Prepared, ReplayLog, Resume};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("dashboard on http://{}/", listener.local_addr()?);
     let feed = Arc::new(match play {
         Some(lines) => Feed::recorded(&lines)?,
-        None => Feed::new(std::process::id()),
+        None => Feed::new(std::process::id())?,
     });
     if feed.ticks {
         tokio::spawn(tick(Arc::clone(&feed)));
@@ -90,8 +90,11 @@ impl Feed {
     /// The ID from which a new client is served a recording.
     const START: &str = "start";
 
-    fn new(run: u32) -> Self {
-        Self { log: Mutex::default(), newest: watch::Sender::new(0), run, ticks: true }
+    fn new(run: u32) -> Result<Self, EncodeError> {
+        let mut log = ReplayLog::default();
+        // What a client has seen that has seen no tick.
+        log.push(Block::new().id(&format!("{run}-0")).prepare()?);
+        Ok(Self { log: Mutex::new(log), newest: watch::Sender::new(0), run, ticks: true })
     }
 
     fn recorded(lines: &str) -> Result<Self, Box<dyn std::error::Error>> {
@@ -222,10 +225,8 @@ async fn events(
             None => {
                 let number = *newest.borrow_and_update();
                 seen = feed.id(number);
-                if number > 0 || !feed.ticks {
-                    let id = String::from_utf8_lossy(&seen).into_owned();
-                    writer.send(&Block::new().event_type("gap").id(&id).data("")).await?;
-                }
+                let id = String::from_utf8_lossy(&seen).into_owned();
+                writer.send(&Block::new().event_type("gap").id(&id).data("")).await?;
             }
         }
         tokio::select! {

@@ -4,7 +4,7 @@
 mod error;
 mod event;
 mod incoming;
-#[cfg(any(doc, doctest))]
+#[cfg(all(any(doc, doctest), feature = "tokio"))]
 #[doc = include_str!("migration.md")]
 pub mod migration {}
 mod outlet;

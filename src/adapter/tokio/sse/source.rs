@@ -22,6 +22,15 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A connection on its way: what a connector gives.
+///
+/// ```no_run
+/// use pushline::adapter::tokio::sse::{Connecting, EventSource, SourceOptions, Url};
+/// use tokio::net::UnixStream;
+///
+/// let connector = |_: &Url| -> Connecting<UnixStream> { Box::pin(UnixStream::connect("/run/feed.sock")) };
+/// let source = EventSource::with_connector("http://feed/".parse()?, SourceOptions::new(), connector);
+/// # Ok::<(), pushline::adapter::tokio::sse::InvalidUrl>(())
+/// ```
 pub type Connecting<S> = Pin<Box<dyn Future<Output = std::io::Result<S>> + Send>>;
 
 /// What to ask for, and how patiently.
@@ -135,6 +144,21 @@ impl Default for SourceOptions {
 }
 
 /// What an [`EventSource`] has to tell.
+///
+/// ```
+/// use pushline::adapter::tokio::sse::Update;
+///
+/// /// For a line that shows how things stand.
+/// fn status(update: &Update) -> String {
+///     match update {
+///         Update::Open => "live".to_owned(),
+///         Update::Event(event) => format!("live, last event {}", event.id),
+///         Update::Lost { wait, .. } => format!("lost, again in {wait:?}"),
+///         _ => String::new(),
+///     }
+/// }
+/// assert_eq!(status(&Update::Open), "live");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Update {
@@ -206,7 +230,12 @@ impl EventSource {
     ///
     /// [`InvalidUrl`](super::InvalidUrl).
     pub fn new(url: &str, options: SourceOptions) -> Result<Self, super::InvalidUrl> {
-        Ok(Self::with_connector(Url::parse(url)?, options, connect_tcp))
+        Ok(Self::with_url(Url::parse(url)?, options))
+    }
+
+    /// As [`new`](Self::new), for a URL that was read already.
+    pub fn with_url(url: Url, options: SourceOptions) -> Self {
+        Self::with_connector(url, options, connect_tcp)
     }
 }
 

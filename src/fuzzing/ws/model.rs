@@ -114,20 +114,26 @@ impl Context {
             match status {
                 Err(_) => return (output, true),
                 // After a final block another stream begins, with the same window.
-                Ok(Status::StreamEnd) => {
-                    self.engine = Inflate::new(false, 15);
-                    let window = &self.history[self.history.len().saturating_sub(32_768)..];
-                    let _ = self.engine.set_dictionary(window);
-                }
+                Ok(Status::StreamEnd) => self.restart(),
                 Ok(_) if full || !input.is_empty() => {}
                 Ok(_) => return (output, false),
             }
         }
     }
 
-    /// The end of a message, and after it the tail of another, empty one: neither stands for anything.
+    fn restart(&mut self) {
+        self.engine = Inflate::new(false, 15);
+        let _ = self.engine.set_dictionary(&self.history[self.history.len().saturating_sub(32_768)..]);
+    }
+
+    /// Whether a message may end here: behind the tail a block with an `x` in it can be read as such.
     fn end(&mut self) -> bool {
-        [0, 0, 0xff, 0xff, 0, 0, 0, 0xff, 0xff].into_iter().all(|byte| self.byte(byte) == (Vec::new(), false))
+        let block = [0, 0, 0xff, 0xff, 1, 1, 0, 0xfe, 0xff];
+        let ends = block.into_iter().all(|byte| self.byte(byte) == (Vec::new(), false));
+        let ends = ends && self.byte(b'x') == (b"x".to_vec(), false);
+        self.history.pop();
+        self.restart();
+        ends
     }
 }
 

@@ -4,7 +4,7 @@ use super::super::Error;
 use super::timed::Timed;
 use super::times::Times;
 use super::transport::Transport;
-use crate::ws::{Message, Sender, State, UsageError};
+use crate::ws::{Message, SendError, Sender, State, UsageError};
 use bytes::Buf;
 
 /// Queues with `queue`, writing first for as long as that says that the queue is full.
@@ -43,7 +43,17 @@ pub(super) fn flush<S: Transport>(
 /// Queues the message in `slot`, if there is one; a full queue leaves it there.
 pub(super) fn send_slot(sender: &mut Sender, slot: &mut Option<Message>) -> Result<(), UsageError> {
     let Some(message) = slot.take() else { return Ok(()) };
-    sender.send(message).map_err(|refused| {
+    keep(slot, sender.send(message))
+}
+
+/// As [`send_slot`], never compressed.
+pub(super) fn send_plain_slot(sender: &mut Sender, slot: &mut Option<Message>) -> Result<(), UsageError> {
+    let Some(message) = slot.take() else { return Ok(()) };
+    keep(slot, sender.send_plain(message))
+}
+
+fn keep(slot: &mut Option<Message>, sent: Result<(), SendError>) -> Result<(), UsageError> {
+    sent.map_err(|refused| {
         if refused.error == UsageError::Full {
             *slot = Some(refused.message);
         }

@@ -2,7 +2,7 @@
 
 use super::super::Error;
 use super::{io, scratch};
-use crate::ws::{Message, Sender, UsageError};
+use crate::ws::{Message, SendError, Sender, UsageError};
 use core::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
@@ -36,7 +36,17 @@ pub(super) fn poll_flush<W: AsyncWrite + Unpin>(
 /// Queues the message in `slot`, if there is one; a full queue leaves it there.
 pub(super) fn send_slot(sender: &mut Sender, slot: &mut Option<Message>) -> Result<(), UsageError> {
     let Some(message) = slot.take() else { return Ok(()) };
-    sender.send(message).map_err(|refused| {
+    keep(slot, sender.send(message))
+}
+
+/// As [`send_slot`], never compressed.
+pub(super) fn send_plain_slot(sender: &mut Sender, slot: &mut Option<Message>) -> Result<(), UsageError> {
+    let Some(message) = slot.take() else { return Ok(()) };
+    keep(slot, sender.send_plain(message))
+}
+
+fn keep(slot: &mut Option<Message>, sent: Result<(), SendError>) -> Result<(), UsageError> {
+    sent.map_err(|refused| {
         if refused.error == UsageError::Full {
             *slot = Some(refused.message);
         }

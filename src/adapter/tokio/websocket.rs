@@ -2,7 +2,7 @@
 
 use super::super::{Error, Options, TimedOut};
 use super::clock::{Clock, Tick};
-use super::outlet::{self, send_slot};
+use super::outlet::{self, send_plain_slot, send_slot};
 use super::{io, scratch};
 use crate::inbox::Inbox;
 use crate::ws::{CloseCode, Connection, Event, Found, Message, Prepared, Sender, State, UsageError};
@@ -197,6 +197,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             self.poll_cork(cx)
         })
         .await
+    }
+
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_plain(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        let mut message = Some(message.into());
+        self.queue_and_flush(|sender| send_plain_slot(sender, &mut message)).await
     }
 
     /// Sends a text message, copied: the caller keeps it.

@@ -1,4 +1,5 @@
-//! A chat room in the browser: `chat [--listen ADDR]`, by default on 127.0.0.1:8080. Ctrl-C ends it.
+//! A chat room in the browser: `chat [--listen ADDR] [--compress]`, by default on 127.0.0.1:8080, without
+//! permessage-deflate. Ctrl-C ends it.
 //!
 //! | file | |
 //! |---|---|
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use pushline::ws::deflate::{Compression, DeflateOptions};
 use tokio::net::TcpListener;
 
 use crate::protocol::Millis;
@@ -34,8 +36,10 @@ use crate::server::Server;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Some(address) = address(std::env::args().skip(1)) else {
-        eprintln!("usage: chat [--listen ADDR]");
+    let (compress, arguments): (Vec<_>, Vec<_>) =
+        std::env::args().skip(1).partition(|argument| argument == "--compress");
+    let Some(address) = address(arguments.into_iter()) else {
+        eprintln!("usage: chat [--listen ADDR] [--compress]");
         return ExitCode::from(2);
     };
     let listener = match TcpListener::bind(&address).await {
@@ -53,7 +57,12 @@ async fn main() -> ExitCode {
             eprintln!("cannot wait for Ctrl-C: {error}");
         }
     };
-    server::run(listener, Arc::new(Server::new(Limits::default(), time_of_day())), interrupt).await;
+    let mut server = Server::new(Limits::default(), time_of_day());
+    if !compress.is_empty() {
+        // One compressed form of a message serves all, and nobody who is silent holds memory for it.
+        server.handshake = server.handshake.deflate(DeflateOptions::new(Compression::Shared));
+    }
+    server::run(listener, Arc::new(server), interrupt).await;
     ExitCode::SUCCESS
 }
 

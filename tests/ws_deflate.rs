@@ -608,3 +608,47 @@ fn a_bomb_costs_less_than_four_mebibytes() {
         }
     }
 }
+
+/// A header takes nothing, a message a state, which goes back; and a large message leaves little behind.
+#[test]
+fn memory_follows_what_was_received() {
+    let message = vec![b'a'; 10 << 20];
+    for server in [true, false] {
+        let rules = Rules { deflate: Some(false), ..Rules::defaults(server) };
+        let frame = stream(server, &[(0xc1, &compressed(&message))]);
+        let header = if server { 8 } else { 4 };
+        for front in [Front::Lent, Front::Parts] {
+            let parts = front == Front::Parts;
+            let mut connection = observe::connection(&rules, Config::new().parts(parts));
+            let mut inbox = Inbox::with_read_size(16 * 1024);
+            let feed = |connection: &mut Connection, inbox: &mut Inbox, bytes: &[u8]| {
+                let mut len = 0;
+                for piece in bytes.chunks(16 * 1024) {
+                    assert_eq!(inbox.extend(piece), piece.len());
+                    while let Some(event) = connection.next_event(inbox).unwrap() {
+                        len += match event {
+                            Event::Text(text) | Event::TextPart { text, .. } => text.len(),
+                            other => panic!("{other:?}"),
+                        };
+                    }
+                }
+                len
+            };
+            assert!(inbox.space().len() >= 256);
+            let (peak, _) = memory(|| assert_eq!(feed(&mut connection, &mut inbox, &frame[..header]), 0));
+            assert_eq!(peak, 0, "{front:?}");
+            let (peak, held) = memory(|| {
+                assert_eq!(feed(&mut connection, &mut inbox, &frame[header..]), message.len());
+            });
+            // The pool's state and the inbox's room; in parts there was never more than one of them.
+            assert!(held < 180 * 1024, "{front:?} {held}");
+            assert!(!parts || peak < 300 * 1024, "{front:?} {peak}");
+            let (peak, _) = memory(|| {
+                for _ in 0..2 {
+                    assert_eq!(feed(&mut connection, &mut inbox, &frame), message.len());
+                }
+            });
+            assert!(!parts || peak < 64 * 1024, "{front:?} {peak}");
+        }
+    }
+}

@@ -73,12 +73,14 @@ pub struct Receiver {
     end: Option<End>,
 }
 
-/// The inflater, and how many payload bytes are unmasked and wait for it.
+/// The inflater, how many payload bytes are unmasked and wait for it, and whether it has put out all that
+/// the others stand for.
 #[cfg(feature = "deflate")]
 #[derive(Debug)]
 struct Inflating {
     inflater: Inflater,
     ahead: usize,
+    done: bool,
 }
 
 /// What a frame's payload is for.
@@ -165,7 +167,7 @@ impl Receiver {
             #[cfg(feature = "deflate")]
             inflating: negotiated
                 .inflater(role, config.max_message)
-                .map(|inflater| Box::new(Inflating { inflater, ahead: 0 })),
+                .map(|inflater| Box::new(Inflating { inflater, ahead: 0, done: true })),
             end: None,
         }
     }
@@ -525,16 +527,20 @@ impl Receiver {
         /// is still within what an inbox keeps.
         const PART: usize = 32 * 1024 - 4;
         let Some(inflating) = self.inflating.as_deref_mut() else { return Err(ProtocolError::ReservedBits) };
-        let Inflating { inflater, ahead } = inflating;
+        let Inflating { inflater, ahead, done } = inflating;
         let n = self.remaining.min(inbox.unread().len());
+        if n == 0 && self.remaining > 0 && *done {
+            // A header alone is no reason to take a state.
+            return Ok(None);
+        }
         inbox.unmask(*ahead..n, self.key);
         self.key = self.key.map(|key| rotate(key, n - *ahead));
         let before = inbox.inflated().len();
         let end = fin && n == self.remaining;
-        let mut done = false;
+        *done = false;
         let inflated = inbox.inflate(n, |input, output| {
             let progress = inflater.inflate(input, output, if parts { PART } else { usize::MAX }, end)?;
-            done = progress.done;
+            *done = progress.done;
             self.remaining -= progress.consumed;
             *ahead = n - progress.consumed;
             Ok(progress.consumed)
@@ -544,7 +550,7 @@ impl Receiver {
             _ => ProtocolError::InvalidDeflate,
         });
         let len = inbox.inflated().len();
-        let whole = self.remaining == 0 && done;
+        let whole = self.remaining == 0 && *done;
         let arrived = Arrived { message: 0..len, new: len - before, whole, ascii: false };
         // What was inflated before the fault comes first, as it would have had it come alone: text that is
         // bad, and a part, after which the fault is found again.

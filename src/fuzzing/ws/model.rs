@@ -103,14 +103,14 @@ impl Context {
     fn byte(&mut self, byte: u8) -> (Vec<u8>, bool) {
         let (mut input, mut output) = (&[byte][..], Vec::new());
         loop {
-            let mut chunk = vec![0; 4_096];
+            let mut chunk = [0; 512];
             let (taken, given) = (self.engine.total_in(), self.engine.total_out());
             let status = self.engine.decompress(input, &mut chunk, InflateFlush::SyncFlush);
             input = &input[(self.engine.total_in() - taken) as usize..];
-            chunk.truncate((self.engine.total_out() - given) as usize);
-            let full = chunk.len() == 4_096;
-            output.extend_from_slice(&chunk);
-            self.history.append(&mut chunk);
+            let given = &chunk[..(self.engine.total_out() - given) as usize];
+            let full = given.len() == chunk.len();
+            output.extend_from_slice(given);
+            self.history.extend_from_slice(given);
             match status {
                 Err(_) => return (output, true),
                 // After a final block another stream begins, with the same window.
@@ -141,7 +141,7 @@ impl Context {
 pub fn receive(rules: &Rules, bytes: &[u8]) -> Outcome {
     let mut outcome = Outcome::default();
     let mut message = None;
-    let mut context = Context::new();
+    let mut context = None;
     let mut frame = Vec::new();
     for (at, byte) in bytes.iter().enumerate() {
         frame.push(*byte);
@@ -174,7 +174,7 @@ fn after_byte(
     rules: &Rules,
     frame: &[u8],
     message: &mut Option<Message>,
-    context: &mut Context,
+    context: &mut Option<Context>,
 ) -> Result<Option<Option<Token>>, u16> {
     let have = frame.len();
     let (fin, reserved, opcode) = (frame[0] & 0x80 != 0, frame[0] & 0x70 != 0, frame[0] & 0x0f);
@@ -250,7 +250,7 @@ fn after_byte(
     if have == header {
         if opcode != 0 {
             if rules.deflate == Some(false) {
-                *context = Context::new();
+                *context = None;
             }
             let compressed = compressed.then_some(0);
             *message =
@@ -265,7 +265,7 @@ fn after_byte(
         let mut fault = None;
         if let Some(size) = &mut message.compressed {
             *size += 1;
-            let (mut bytes, damaged) = context.byte(byte);
+            let (mut bytes, damaged) = context.get_or_insert_with(Context::new).byte(byte);
             let most = rules.max_message as usize - message.payload.len();
             fault = match damaged {
                 _ if bytes.len() > most => Some(1009),
@@ -291,7 +291,9 @@ fn after_byte(
         return Ok(Some(None));
     }
     match message.as_ref() {
-        Some(whole) if whole.compressed.is_some() && !context.end() => Err(1007),
+        Some(whole) if whole.compressed.is_some() && !context.get_or_insert_with(Context::new).end() => {
+            Err(1007)
+        }
         // 8.1: the last character must be whole.
         Some(whole) if whole.text && whole.valid < whole.payload.len() => Err(1007),
         _ => Ok(Some(message.take().map(|message| {

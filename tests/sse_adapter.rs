@@ -285,7 +285,14 @@ async fn a_client_that_does_not_read_is_waited_for_and_then_given_up() {
 
 /// A transport that holds everything back until it is flushed, and is flushed at the second attempt only, as TLS may be.
 #[derive(Clone, Default)]
-struct Held(Arc<Mutex<(Vec<u8>, Vec<u8>, bool)>>);
+struct Held(Arc<Mutex<Flushing>>);
+
+#[derive(Default)]
+struct Flushing {
+    held: Vec<u8>,
+    flushed: Vec<u8>,
+    ready: bool,
+}
 
 impl tokio::io::AsyncRead for Held {
     fn poll_read(
@@ -299,12 +306,12 @@ impl tokio::io::AsyncRead for Held {
 
 impl AsyncWrite for Held {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.lock().unwrap().0.extend_from_slice(bytes);
+        self.0.lock().unwrap().held.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (held, flushed, ready) = &mut *self.0.lock().unwrap();
+        let Flushing { held, flushed, ready } = &mut *self.0.lock().unwrap();
         *ready = !*ready;
         if *ready {
             cx.waker().wake_by_ref();
@@ -323,7 +330,7 @@ impl AsyncWrite for Held {
 async fn what_the_transport_holds_back_is_flushed() {
     let held = Held::default();
     let mut writer = EventWriter::new(held.clone(), Version::Http10, &Response::new());
-    let flushed = |end: &[u8]| held.0.lock().unwrap().1.ends_with(end);
+    let flushed = |end: &[u8]| held.0.lock().unwrap().flushed.ends_with(end);
     writer.send(&Block::new().data("1")).await.unwrap();
     writer.flush().await.unwrap();
     assert!(flushed(b"data: 1\n\n"));
@@ -331,6 +338,41 @@ async fn what_the_transport_holds_back_is_flushed() {
     assert!(!flushed(b"data: 2\n\n"), "the transport holds it back");
     assert!(tokio::time::timeout(SECOND, writer.left()).await.is_err());
     assert!(flushed(b"data: 2\n\n"));
+}
+
+/// From end to end nothing is buffered for a client that does not read: its slowness reaches the origin.
+#[tokio::test(start_paused = true)]
+async fn a_proxy_holds_the_origin_back() {
+    let (origin, near) = duplex(512);
+    let (far, mut client) = duplex(512);
+    let proxy = tokio::spawn(async move {
+        let mut events = EventReader::new(near, Body::UntilClose);
+        let mut writer = EventWriter::new(far, Version::Http10, &Response::new().max_queued(512));
+        while let Some(event) = events.next().await {
+            writer.send(&Block::new().data(&event?.data)).await?;
+        }
+        writer.finish().await
+    });
+    let sent = Arc::new(Mutex::new(0));
+    let counted = sent.clone();
+    let sending = tokio::spawn(async move {
+        let mut origin = origin;
+        for number in 0..10_000 {
+            origin.write_all(format!("data: {number:05}\n\n").as_bytes()).await.unwrap();
+            *counted.lock().unwrap() += 1;
+        }
+    });
+    tokio::time::sleep(30 * SECOND).await;
+    // One read, three buffers; not a hundred and thirty thousand bytes.
+    let before = *sent.lock().unwrap();
+    assert!(before < 800, "{before}");
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).await.unwrap();
+    sending.await.unwrap();
+    proxy.await.unwrap().unwrap();
+    let text = String::from_utf8(received).unwrap();
+    let expected: String = (0..10_000).map(|number| format!("data: {number:05}\n\n")).collect();
+    assert!(text.ends_with(&expected));
 }
 
 /// Each event leaves with its send, whatever comes after it, if the client reads.

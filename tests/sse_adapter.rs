@@ -283,6 +283,112 @@ async fn a_client_that_does_not_read_is_waited_for_and_then_given_up() {
     assert!(matches!(error, Error::TimedOut), "{error:?}");
 }
 
+/// A transport that holds everything back until it is flushed, and is flushed at the second attempt only, as TLS may be.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<Flushing>>);
+
+#[derive(Default)]
+struct Flushing {
+    held: Vec<u8>,
+    flushed: Vec<u8>,
+    ready: bool,
+}
+
+impl tokio::io::AsyncRead for Held {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.lock().unwrap().held.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Flushing { held, flushed, ready } = &mut *self.0.lock().unwrap();
+        *ready = !*ready;
+        if *ready {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        flushed.append(held);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_transport_holds_back_is_flushed() {
+    let held = Held::default();
+    let mut writer = EventWriter::new(held.clone(), Version::Http10, &Response::new());
+    let flushed = |end: &[u8]| held.0.lock().unwrap().flushed.ends_with(end);
+    writer.send(&Block::new().data("1")).await.unwrap();
+    writer.flush().await.unwrap();
+    assert!(flushed(b"data: 1\n\n"));
+    writer.send(&Block::new().data("2")).await.unwrap();
+    assert!(!flushed(b"data: 2\n\n"), "the transport holds it back");
+    assert!(tokio::time::timeout(SECOND, writer.left()).await.is_err());
+    assert!(flushed(b"data: 2\n\n"));
+}
+
+/// From end to end nothing is buffered for a client that does not read: its slowness reaches the origin.
+#[tokio::test(start_paused = true)]
+async fn a_proxy_holds_the_origin_back() {
+    let (origin, near) = duplex(512);
+    let (far, mut client) = duplex(512);
+    let proxy = tokio::spawn(async move {
+        let mut events = EventReader::new(near, Body::UntilClose);
+        let mut writer = EventWriter::new(far, Version::Http10, &Response::new().max_queued(512));
+        while let Some(event) = events.next().await {
+            writer.send(&Block::new().data(&event?.data)).await?;
+        }
+        writer.finish().await
+    });
+    let sent = Arc::new(Mutex::new(0));
+    let counted = sent.clone();
+    let sending = tokio::spawn(async move {
+        let mut origin = origin;
+        for number in 0..10_000 {
+            origin.write_all(format!("data: {number:05}\n\n").as_bytes()).await.unwrap();
+            *counted.lock().unwrap() += 1;
+        }
+    });
+    tokio::time::sleep(30 * SECOND).await;
+    // One read, three buffers; not a hundred and thirty thousand bytes.
+    let before = *sent.lock().unwrap();
+    assert!(before < 800, "{before}");
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).await.unwrap();
+    sending.await.unwrap();
+    proxy.await.unwrap().unwrap();
+    let text = String::from_utf8(received).unwrap();
+    let expected: String = (0..10_000).map(|number| format!("data: {number:05}\n\n")).collect();
+    assert!(text.ends_with(&expected));
+}
+
+/// Each event leaves with its send, whatever comes after it, if the client reads.
+#[tokio::test]
+async fn nothing_waits_for_the_next_event() {
+    let (mut client, server) = duplex(64 * 1024);
+    let mut writer = EventWriter::new(server, Version::Http11, &Response::new());
+    for number in 0..3 {
+        writer.send(&Block::new().data(&number.to_string())).await.unwrap();
+        assert_eq!(writer.queued(), 0);
+        let mut received = vec![0; 1024];
+        let n = client.read(&mut received).await.unwrap();
+        assert!(received[..n].ends_with(format!("9\r\ndata: {number}\n\n\r\n").as_bytes()));
+    }
+}
+
 /// A send whose future is dropped has sent nothing, one that was awaited is there once and whole.
 #[tokio::test(start_paused = true)]
 async fn dropped_futures_lose_and_repeat_nothing() {

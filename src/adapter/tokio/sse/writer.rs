@@ -19,7 +19,8 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 ///
 /// [`send`](Self::send) waits while the client is slow to read: that is all the back-pressure there is, and nothing else
 /// buffers. While there is nothing to send, await [`left`](Self::left): it writes what is left to write, sends the
-/// keep-alive comments, and returns when the client has left, which is noticed at once, by reading.
+/// keep-alive comments, and returns when the client has left, which is noticed at once, by reading. A client that ends
+/// its direction of the connection has left, too.
 ///
 /// Every method is cancel-safe. A `send` whose future is dropped has sent nothing: the event was not taken yet. What
 /// was taken is written by whatever is called next.

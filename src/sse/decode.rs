@@ -61,7 +61,7 @@ pub struct Decoder<S = Vec<u8>> {
     lent: bool,
     failed: Option<DecodeError>,
     skipping: Skipping,
-    /// Nothing of all this holds: we are between two blocks, and the next line starts in the input.
+    /// Nothing of all this holds but `lent`: we are between two blocks, and the next line starts in the input.
     at_rest: bool,
 }
 
@@ -187,11 +187,14 @@ impl<S: Storage> Decoder<S> {
     /// A limit is exceeded. Every further call fails likewise, until [`skip_event`](Self::skip_event).
     #[inline]
     pub fn decode<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Result<Option<Item<'d>>, DecodeError> {
-        if self.at_rest
-            && let Some(data) = input.take_data_block(self.limits.max_event)
-        {
-            let last_event_id = text(self.id.as_ref());
-            return Ok(Some(Item::Event(Event { event_type: Event::MESSAGE, data, last_event_id })));
+        if self.at_rest {
+            if take(&mut self.lent) {
+                self.truncate();
+            }
+            if let Some(data) = input.take_data_block(self.limits.max_event) {
+                let last_event_id = text(self.id.as_ref());
+                return Ok(Some(Item::Event(Event { event_type: Event::MESSAGE, data, last_event_id })));
+            }
         }
         self.decode_any(input)
     }
@@ -257,7 +260,7 @@ impl<S: Storage> Decoder<S> {
         };
         let step = step.inspect_err(|&error| self.failed = Some(error));
         self.at_rest = step.is_ok()
-            && self.held.as_ref().is_empty()
+            && (self.lent && self.data_len == 0 || self.held.as_ref().is_empty())
             && !(self.has_type || self.has_new_id || self.after_cr)
             && self.bom == BOM.len()
             && self.skipping == Skipping::No;

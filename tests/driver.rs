@@ -5,7 +5,6 @@ mod common;
 
 use common::{hex, rows, unhex};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 const CHECKLIST: &str = include_str!("cases/rfc6455-checklist.tsv");
@@ -20,7 +19,7 @@ struct Driver {
 impl Driver {
     fn new(arguments: &[&str]) -> Self {
         // Beside this test: target/PROFILE/deps/driver-HASH and target/PROFILE/examples/driver.
-        let mut path = PathBuf::from(std::env::current_exe().unwrap());
+        let mut path = std::env::current_exe().unwrap();
         path.pop();
         path.pop();
         path.extend(["examples", "driver"]);

@@ -3,122 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
-import { Cable, Server, freePort, launch, run, shot, sleep, until } from './harness.mjs';
+import { launch, run, shot, sleep, until } from './harness.mjs';
+import { transports } from './transports.mjs';
+import { DESK, PHONE, Person, worldOf } from './world.mjs';
 
 const program = process.argv[2] ?? fileURLToPath(new URL('../../target/debug/examples/chat', import.meta.url));
-const DESK = { viewport: { width: 1200, height: 780 }, colorScheme: 'light' };
-const PHONE = { viewport: { width: 360, height: 640 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, colorScheme: 'light' };
-
 const browser = await launch();
-
-/** One person at one tab. */
-class Person {
-  constructor(page) {
-    this.page = page;
-  }
-
-  async join(nick) {
-    await this.page.fill('#nick', nick);
-    await this.page.press('#nick', 'Enter');
-    await this.connected();
-    return this;
-  }
-
-  async say(text) {
-    await this.page.fill('#text', text);
-    await this.page.press('#text', 'Enter');
-  }
-
-  connected(within) {
-    return until('connected', async () => (await this.state()) === 'live', within);
-  }
-
-  state() {
-    return this.page.locator('#link').getAttribute('data-state');
-  }
-
-  /** What was said, as `name: text`, oldest first. */
-  said() {
-    return this.page.locator('#messages .said').evaluateAll((items) =>
-      items.map((item) => `${item.querySelector('.who').textContent}: ${item.querySelector('.text').textContent}`));
-  }
-
-  /** Who came, left or changed the name, without the times. */
-  notes() {
-    return this.page.locator('#messages .note').evaluateAll((items) => items.map((item) => {
-      const text = item.cloneNode(true);
-      text.querySelector('time')?.remove();
-      return text.textContent;
-    }));
-  }
-
-  here() {
-    return this.page.locator('#people-list li .name').allTextContents();
-  }
-
-  hears(line, within) {
-    return until(`hears ${JSON.stringify(line)}`, async () => (await this.said()).includes(line), within);
-  }
-
-  notices(note, within) {
-    return until(`notices ${JSON.stringify(note)}`, async () => (await this.notes()).includes(note), within);
-  }
-}
-
-/** A server of its own for each test, and the tabs opened in it. */
-async function setUp() {
-  const server = new Server(program, await freePort());
-  await server.start();
-  const contexts = [];
-  const cables = [];
-  const faults = [];
-  const watch = (page, url) => {
-    page.on('pageerror', (error) => faults.push(`error on the page: ${error}`));
-    page.on('console', (message) => {
-      // That the server cannot be reached is what some tests are about.
-      if (message.type() === 'error' && !/WebSocket connection to|Failed to load resource/.test(message.text())) {
-        faults.push(`on the console: ${message.text()}`);
-      }
-    });
-    page.on('dialog', (dialog) => { faults.push(`a script ran: ${dialog.message()}`); dialog.dismiss(); });
-    page.on('request', (request) => {
-      if (!request.url().startsWith(url)) faults.push(`asked for an outside resource: ${request.url()}`);
-    });
-    return new Person(page);
-  };
-  return {
-    server,
-    watch,
-    async context(options = DESK) {
-      const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'Europe/London', ...options });
-      contexts.push(context);
-      return context;
-    },
-    async open({ context, url = server.url, path = '', ...options } = {}) {
-      context ??= await this.context({ ...DESK, ...options });
-      const page = await context.newPage();
-      const person = watch(page, url);
-      await page.goto(url + path);
-      return person;
-    },
-    async cable() {
-      const cable = new Cable(server.port);
-      await cable.open();
-      cables.push(cable);
-      return cable;
-    },
-    check: () => assert.deepEqual(faults, []),
-    async photograph(name) {
-      const pages = contexts.flatMap((context) => context.pages());
-      for (const [index, page] of pages.entries()) await shot(page, `failed-${name}-${index + 1}`);
-    },
-    async tearDown() {
-      for (const context of contexts) await context.close();
-      for (const cable of cables) cable.close();
-      await server.kill();
-    },
-  };
-}
 
 const tests = [
   ['two tabs talk to each other', async (world) => {
@@ -625,6 +515,7 @@ const tests = [
 ];
 
 const only = process.env.ONLY;
-const failed = await run(tests.filter(([name]) => !only || name.includes(only)), setUp);
+const chosen = [...tests, ...transports].filter(([name]) => !only || name.includes(only));
+const failed = await run(chosen, worldOf(browser, program));
 await browser.close();
 process.exitCode = failed ? 1 : 0;

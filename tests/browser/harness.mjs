@@ -36,14 +36,16 @@ export async function freePort() {
 
 /** The built example. */
 export class Server {
-  constructor(program, port) {
+  constructor(program, port, options = []) {
     this.program = program;
+    this.options = options;
     this.port = port;
     this.url = `http://127.0.0.1:${port}/`;
+    this.origin = `http://127.0.0.1:${port}`;
   }
 
   async start() {
-    this.process = spawn(this.program, ['--listen', `127.0.0.1:${this.port}`], { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.process = spawn(this.program, ['--listen', `127.0.0.1:${this.port}`, ...this.options], { stdio: ['ignore', 'ignore', 'inherit'] });
     this.ended = new Promise((done) => this.process.once('exit', (code, signal) => done({ code, signal })));
     await until('the server answers', () => fetch(`${this.url}favicon.ico`).then(() => true, () => false));
   }
@@ -85,7 +87,8 @@ export class Cable {
       }
     });
     await new Promise((done) => this.listener.listen(0, '127.0.0.1', done));
-    this.url = `http://127.0.0.1:${this.listener.address().port}/`;
+    this.origin = `http://127.0.0.1:${this.listener.address().port}`;
+    this.url = `${this.origin}/`;
   }
 
   deafen() {
@@ -129,12 +132,12 @@ export async function launch() {
 /** Runs the tests one after the other; gives the number that failed. */
 export async function run(tests, setUp) {
   const failed = [];
-  for (const [name, test] of tests) {
+  for (const [name, test, seconds = 60] of tests) {
     const world = await setUp();
     const began = Date.now();
     try {
-      const late = sleep(60_000, 'late', { ref: false });
-      if ((await Promise.race([test(world), late])) === 'late') throw new Error('not done after a minute');
+      const late = sleep(seconds * 1000, 'late', { ref: false });
+      if ((await Promise.race([test(world), late])) === 'late') throw new Error(`not done after ${seconds} s`);
       world.check();
       console.log(`ok      ${name} (${Date.now() - began} ms)`);
     } catch (error) {

@@ -1,0 +1,171 @@
+// Every transport of the chat page: all in one room with bad lines, from another origin, and each as the fallback.
+
+import assert from 'node:assert/strict';
+import { freePort, shot, sleep, until } from './harness.mjs';
+
+const LABELS = {
+  ws: 'WebSocket', sse: 'Server-Sent Events', 'xhr-streaming': 'XHR streaming', 'long-polling': 'Long polling',
+  polling: 'Polling', jsonp: 'JSONP', iframe: 'iframe streaming',
+};
+const NAMES = Object.keys(LABELS);
+const MESSAGES = 200;
+const CUTS = 10;
+
+const uses = (person, name) => until(`uses ${name}`, async () =>
+  (await person.state()) === 'live' && (await person.page.locator('#link-more').innerText()) === LABELS[name], 30_000);
+
+/** Keeps the texts of messages in the order in which the page shows them. */
+const record = ({ page }) => page.evaluate(() => {
+  window.heard = [];
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes) {
+      for (const node of addedNodes) if (node.matches('.said')) window.heard.push(node.querySelector('.text').textContent);
+    }
+  }).observe(document.querySelector('#messages'), { childList: true });
+});
+
+/** One page a transport, each on a cable of its own; all talk at once while every cable is cut again and again. */
+async function talk(people) {
+  for (const { person } of people) await record(person);
+  const all = people.length * MESSAGES;
+  const heard = ({ page }) => page.evaluate(() => window.heard.length);
+  const progress = setInterval(async () => console.log((await Promise.all(people.map(async (p) => p.name + ':' + await heard(p.person)))).join(' ')), 5000);
+  await Promise.all(people.map(async ({ name, person, cable }) => {
+    const { page } = person;
+    await page.evaluate(({ name, count }) => {
+      let number = 0;
+      const timer = setInterval(() => {
+        while (number < count && conversation.outbox.length < 3) conversation.say(`${name} ${number++}`);
+        if (number === count) clearInterval(timer);
+      }, 5);
+    }, { name, count: MESSAGES });
+    for (let cut = 1; cut <= CUTS; cut += 1) {
+      const share = Math.floor((all * cut) / (CUTS + 2));
+      await until(`${name} hears ${share} before cut ${cut}`, async () => (await heard(person)) >= share, 60_000);
+      cable.cut();
+      // As when the network is back: what waits for its next try need not wait longer.
+      await sleep(100);
+      await page.evaluate(() => dispatchEvent(new Event('online')));
+    }
+    await until(`${name} hears all`, async () => (await heard(person)) >= all, 60_000);
+  }));
+  await sleep(1_500); // what came twice would come now
+  const orders = await Promise.all(people.map(({ person }) => person.page.evaluate(() => window.heard)));
+  for (const [index, order] of orders.entries()) {
+    const { name } = people[index];
+    assert.equal(order.length, all, `${name} shows ${order.length} messages`);
+    assert.deepEqual(order, orders[0], `${name} shows another order`);
+    for (const { name: speaker } of people) {
+      const said = order.filter((text) => text.startsWith(`${speaker} `));
+      assert.deepEqual(said, Array.from({ length: MESSAGES }, (_, number) => `${speaker} ${number}`), `${speaker} at ${name}`);
+    }
+  }
+  for (const { name, person } of people) {
+    assert.equal(await person.page.locator('#pending li').count(), 0, `${name} has something unsent`);
+    await uses(person, name); // and has not taken to another transport
+  }
+}
+
+/** At most two requests of a page to the server are under way at once. */
+const count = ({ page }) => {
+  const open = new Set();
+  const counted = { most: 0 };
+  page.on('request', (request) => {
+    if (!/\/(send|events|xhr-streaming|long-polling|polling|jsonp|iframe)\b/.test(new URL(request.url()).pathname)) return;
+    open.add(request);
+    counted.most = Math.max(counted.most, open.size);
+  });
+  for (const end of ['requestfinished', 'requestfailed']) page.on(end, (request) => open.delete(request));
+  return counted;
+};
+
+export const transports = [
+  ['one page a transport, one room, bad lines: each message once, in order', async (world) => {
+    const server = await world.serve(['--interval', '2']);
+    const people = [];
+    const counts = [];
+    for (const name of NAMES) {
+      const cable = await world.cable(server.port);
+      const person = await world.open({ url: cable.url, path: `?transport=${name}` });
+      counts.push(count(person));
+      await person.join(LABELS[name]);
+      await uses(person, name);
+      people.push({ name, person, cable });
+    }
+    await talk(people);
+    for (const [index, { most }] of counts.entries()) assert.ok(most <= 2, `${NAMES[index]} had ${most} requests at once`);
+    for (const { name, person } of people) await shot(person.page, `transport-${name}`);
+  }, 240],
+
+  ['the same from another origin', async (world) => {
+    const port = await freePort();
+    const server = await world.serve(['--interval', '2', '--allow-origin', `http://127.0.0.1:${port}`]);
+    const cables = [];
+    for (const _ of NAMES) cables.push(await world.cable(server.port));
+    const pages = await world.serve(cables.flatMap(({ origin }) => ['--backend', origin]), port);
+    const people = [];
+    for (const [index, name] of NAMES.entries()) {
+      const cable = cables[index];
+      const person = await world.open({
+        url: pages.url, path: `?transport=${name}&server=${encodeURIComponent(cable.origin)}`, also: [cable.url, cable.url.replace('http', 'ws')],
+      });
+      await person.join(LABELS[name]);
+      await uses(person, name);
+      people.push({ name, person, cable });
+    }
+    await talk(people);
+    await shot(people.at(-1).person.page, 'transport-cross-origin');
+  }, 240],
+
+  ['a page of an origin that is not allowed gets nowhere', async (world) => {
+    world.tolerate(/CORS policy|frame-ancestors|refused to connect|Framing/);
+    const pages = await world.serve(['--backend', world.server.origin]);
+    await Promise.all(NAMES.filter((name) => name !== 'jsonp').map(async (name) => {
+      const person = await world.open({
+        url: pages.url, path: `?transport=${name}&server=${encodeURIComponent(world.server.origin)}`, also: [world.server.url],
+      });
+      await person.page.fill('#nick', name);
+      await person.page.press('#nick', 'Enter');
+      await until(`${name} is refused`, async () => (await person.state()) === 'waiting', 20_000);
+    }));
+  }],
+
+  ['each transport is found when the better ones are blocked', async (world) => {
+    world.tolerate(/jsonp\?.* violates/); // without JSONP, the policy has no scripts
+    await Promise.all(NAMES.map(async (name, index) => {
+      const blocked = NAMES.slice(0, index);
+      const server = await world.serve(blocked.length ? ['--disable', blocked.join()] : []);
+      const ada = await (await world.open({ url: server.url })).join('Ada');
+      await uses(ada, name);
+      const bob = await (await world.open({ url: server.url })).join('Bob');
+      await ada.notices('Bob joined');
+      await ada.say('<b>Hello</b> </script>');
+      await bob.hears('Ada: <b>Hello</b> </script>');
+      await bob.say('🌿\u2028"\\');
+      await ada.hears('Bob: 🌿\u2028"\\');
+      assert.match(await bob.page.locator('#link').innerText(), new RegExp(LABELS[name]));
+      if (name === 'iframe') await shot(bob.page, 'fallback-iframe');
+    }));
+  }, 90],
+
+  ['who vanishes is released on every transport', async (world) => {
+    const ada = await (await world.open()).join('Ada');
+    const others = NAMES.filter((name) => name !== 'polling'); // whose timers may run once a minute
+    for (const name of others) {
+      const cable = await world.cable();
+      const person = await (await world.open({ url: cable.url, path: `?transport=${name}` })).join(LABELS[name]);
+      await uses(person, name);
+      cable.cut({ stayOut: true });
+    }
+    await Promise.all(others.map((name) => ada.notices(`${LABELS[name]} left`, 40_000)));
+    await until('Ada is alone', async () => (await ada.here()).length === 1);
+  }, 60],
+
+  ['the policy of a server without the old transports is the strictest', async (world) => {
+    const server = await world.serve(['--disable', 'jsonp,iframe']);
+    const policyOf = async (url) => (await fetch(url)).headers.get('content-security-policy');
+    assert.match(await policyOf(server.url), /script-src 'sha256-[^ ]+';.* connect-src 'self'; base-uri/);
+    assert.doesNotMatch(await policyOf(server.url), /frame-src/);
+    assert.match(await policyOf(world.server.url), /script-src 'sha256-[^ ]+' 'self';.* frame-src 'self';/);
+  }],
+];

@@ -1,10 +1,16 @@
-//! The deflate codec against its back end used by hand: 16 JSON messages in turn, nanoseconds each, and the
+//! The deflate codec against its back end used by hand: JSON messages in turn, nanoseconds each, and the
 //! ratio of the two. Rows are interleaved in one process and the best of many rounds is kept, so that
 //! ratios hold on a busy machine. `compact` has no counterpart by hand: its ratio is what it costs to hold
-//! a window instead of a state.
+//! a window instead of a state. `connection` is a whole one: to encode, from a text to the bytes to write; to decode,
+//! from the bytes read to a text, checked. At the end, a room of ten thousand: one prepared message for all against a
+//! message compressed for each.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
-use pushline::ws::deflate::{Compression, DeflateOptions, Deflater, Direction, Inflater, WindowBits};
+use bytes::Buf;
+use pushline::Inbox;
+use pushline::ws::deflate::{Compression, DeflateOptions, Deflater, Direction, Inflater, Params, WindowBits};
+use pushline::ws::header::{Header, Opcode};
+use pushline::ws::{Config, Connection, Event, Negotiated, Prepared};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush};
@@ -47,6 +53,122 @@ fn engine(level: u8) -> Deflate {
 fn in_turn<'a>(messages: &'a [Vec<u8>]) -> impl FnMut() -> &'a [u8] {
     let mut messages = messages.iter().cycle();
     move || messages.next().unwrap()
+}
+
+fn agreed(context_takeover: bool) -> Params {
+    Params {
+        server_no_context_takeover: !context_takeover,
+        client_no_context_takeover: !context_takeover,
+        ..Params::default()
+    }
+}
+
+fn server(context_takeover: bool, options: DeflateOptions) -> Connection {
+    Connection::server(Negotiated::with_deflate(agreed(context_takeover), options), Config::new())
+}
+
+/// Whole connections against the back end.
+fn connections<'a>(messages: &'a [Vec<u8>], payloads: &'a [Vec<u8>], frames: &'a [Vec<u8>]) -> Vec<Row<'a>> {
+    let window_bits = WindowBits::MAX;
+    let dedicated = Compression::Dedicated { window_bits, memory_level: MEMORY_LEVEL };
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for (name, policy, takeover) in [("shared", Compression::Shared, false), ("dedicated", dedicated, true)] {
+        let len = messages[0].len();
+        for level in [1, 6] {
+            let mut bare = engine(level);
+            let mut space = vec![0; len * 2 + 1000];
+            let mut next = in_turn(messages);
+            let by_hand = move || {
+                if !takeover {
+                    bare.reset();
+                }
+                let start = bare.total_out();
+                bare.compress(next(), &mut space, DeflateFlush::SyncFlush).unwrap();
+                black_box(&space[..(bare.total_out() - start) as usize - TAIL.len()]);
+            };
+            let mut server = server(takeover, DeflateOptions::new(policy).level(level));
+            let mut next = in_turn(messages);
+            let connection = move || {
+                server.send_text(str::from_utf8(next()).unwrap()).unwrap();
+                while server.outgoing().has_remaining() {
+                    let n = black_box(server.outgoing().chunk()).len();
+                    server.outgoing().advance(n);
+                }
+            };
+            rows.push((
+                format!("connection, encode, level {level}, {name}"),
+                Box::new(by_hand),
+                Box::new(connection),
+            ));
+        }
+        let mut bare = Inflate::new(false, 15);
+        let mut space = vec![0; len + 64];
+        let mut next = in_turn(payloads);
+        let by_hand = move || {
+            if !takeover {
+                bare.reset(false);
+            }
+            bare.decompress(next(), &mut space, InflateFlush::SyncFlush).unwrap();
+            bare.decompress(&TAIL, &mut [0; 8], InflateFlush::SyncFlush).unwrap();
+            black_box(&space);
+        };
+        let negotiated = Negotiated::with_deflate(agreed(takeover), DeflateOptions::new(policy));
+        let mut client = Connection::client(negotiated, Config::new(), || [0; 4]);
+        let mut inbox = Inbox::new();
+        let mut next = in_turn(frames);
+        let connection = move || {
+            let frame = black_box(next());
+            assert_eq!(inbox.extend(frame), frame.len());
+            match client.next_event(&mut inbox) {
+                Ok(Some(Event::Text(text))) => black_box(text.len()),
+                other => panic!("{other:?}"),
+            };
+        };
+        rows.push((format!("connection, decode, {name}"), Box::new(by_hand), Box::new(connection)));
+    }
+    rows
+}
+
+/// One message to ten thousand connections: compressed for each, and once for all.
+fn room(rounds: usize) {
+    const CONNECTIONS: usize = 10_000;
+    let options = DeflateOptions::new(Compression::Shared);
+    let mut room: Vec<Connection> = (0..CONNECTIONS).map(|_| server(false, options.clone())).collect();
+    let written = |connection: &mut Connection| {
+        let n = connection.queued();
+        black_box(connection.outgoing()).advance(n);
+    };
+    for len in [256, 4096, 65_536] {
+        let message = String::from_utf8(json(1, len)).unwrap();
+        let mut best = (Duration::MAX, Duration::MAX);
+        for _ in 0..rounds.min(5) {
+            let each = time(
+                &mut || {
+                    for connection in &mut room {
+                        connection.send_text(black_box(&message)).unwrap();
+                        written(connection);
+                    }
+                },
+                1,
+            );
+            let once = time(
+                &mut || {
+                    let prepared = Prepared::text(black_box(&message));
+                    for connection in &mut room {
+                        connection.send_prepared(&prepared).unwrap();
+                        written(connection);
+                    }
+                },
+                1,
+            );
+            best = (best.0.min(each), best.1.min(once));
+        }
+        let (each, once) = (best.0.as_micros(), best.1.as_micros());
+        println!(
+            "{len:6} bytes to {CONNECTIONS}: for each {each} us, once {once} us, {:.0} times",
+            each as f64 / once as f64
+        );
+    }
 }
 
 fn rows<'a>(messages: &'a [Vec<u8>], payloads: &'a [Vec<u8>]) -> Vec<Row<'a>> {
@@ -133,7 +255,9 @@ fn main() {
     // `cargo test --benches` only looks whether it runs.
     let rounds = if std::env::args().any(|argument| argument == "--bench") { 40 } else { 1 };
     for len in [256, 4096, 65_536] {
-        let messages: Vec<Vec<u8>> = (0..16).map(|seed| json(seed, len)).collect();
+        // More than a window holds, lest a message be one match.
+        let count = (128 * 1024 / len).max(16) as u64;
+        let messages: Vec<Vec<u8>> = (0..count).map(|seed| json(seed, len)).collect();
         // They stand by themselves, and so inflate with any policy.
         let fresh = Direction { context_takeover: false, window_bits: WindowBits::MAX };
         let mut deflater = Deflater::new(fresh, &DeflateOptions::new(Compression::Shared).level(6));
@@ -145,7 +269,17 @@ fn main() {
                 payload
             })
             .collect();
+        let frames: Vec<Vec<u8>> = payloads
+            .iter()
+            .map(|payload| {
+                let payload_len = payload.len() as u64;
+                let header = Header { fin: true, rsv: 4, opcode: Opcode::Text, mask: None, payload_len };
+                let (head, head_len) = header.encode();
+                [&head[..head_len], payload].concat()
+            })
+            .collect();
         let mut rows = rows(&messages, &payloads);
+        rows.extend(connections(&messages, &payloads, &frames));
         let mut best = vec![(Duration::MAX, Duration::MAX); rows.len()];
         let times = if rounds == 1 { 1 } else { (400_000 / len as u32).clamp(6, 200) };
         for _ in 0..rounds {
@@ -154,11 +288,12 @@ fn main() {
                 best.1 = best.1.min(time(codec, times));
             }
         }
-        println!("{len} bytes of JSON{:20} by hand      codec   ratio", "");
+        println!("{len} bytes of JSON{:26} by hand      codec   ratio", "");
         for ((name, ..), (by_hand, codec)) in rows.iter().zip(best) {
             let (by_hand, codec) = (by_hand.as_nanos(), codec.as_nanos());
             let ratio = codec as f64 / by_hand as f64;
-            println!("  {name:32} {by_hand:9} {codec:10} {ratio:7.2}");
+            println!("  {name:38} {by_hand:9} {codec:10} {ratio:7.2}");
         }
     }
+    room(rounds);
 }

@@ -10,6 +10,8 @@
 //! fragments are moved down over the headers between them.
 
 use crate::ws::mask::{apply_mask, unmask_is_ascii};
+use crate::ws::utf8::{self, InvalidUtf8};
+use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use core::fmt;
@@ -21,6 +23,9 @@ pub const READ_SIZE: usize = 16 * 1024;
 /// From this length on a payload is split off: below, a copy costs less than sharing and never pins
 /// the block that it was received in.
 const SPLIT: usize = 16 * 1024;
+
+/// Memory above this is not kept for the next message, but for the storage itself.
+const LARGE: usize = 64 * 1024;
 
 /// The memory of an [`Inbox`]: grows (`Vec<u8>`, [`BytesMut`]) or is fixed (`[u8; N]`, `&mut [u8]`).
 ///
@@ -117,6 +122,8 @@ pub struct Inbox<S = Vec<u8>> {
     read_size: usize,
     /// What was inflated of a compressed message: then this is the message under assembly.
     inflated: Vec<u8>,
+    /// The front of a text message that arrives in pieces, checked already; its rest lies in storage.
+    text: String,
 }
 
 impl Inbox {
@@ -142,9 +149,14 @@ impl Inbox<BytesMut> {
         Self::with_storage(BytesMut::new(), read_size)
     }
 
-    /// The inflated message; without a copy if it is long.
+    /// The text that was [settled](Self::settle), without a copy.
+    pub(crate) fn take_text(&mut self) -> String {
+        core::mem::take(&mut self.text)
+    }
+
+    /// The inflated message; without a copy if it is long and fills the most of its memory.
     pub(crate) fn take_inflated(&mut self) -> Bytes {
-        if self.inflated.len() < SPLIT {
+        if self.inflated.len() < SPLIT.max(self.inflated.capacity() / 2) {
             return Bytes::copy_from_slice(&self.inflated);
         }
         core::mem::take(&mut self.inflated).into()
@@ -182,6 +194,9 @@ impl Inbox<BytesMut> {
         held.extend_from_slice(self.unread());
         let message = self.message().len();
         (self.start, self.assembled, self.read, self.end) = (0, message, message, held.len());
+        if self.text.is_empty() {
+            self.text = String::new();
+        }
         let inflated =
             if self.inflated.is_empty() { core::mem::take(&mut self.inflated) } else { Vec::new() };
         (core::mem::replace(&mut self.storage, held), inflated)
@@ -207,7 +222,17 @@ impl<S: Storage> Inbox<S> {
 
     const fn with_storage(storage: S, read_size: usize) -> Self {
         let read_size = if read_size < 256 { 256 } else { read_size };
-        Self { storage, start: 0, assembled: 0, read: 0, end: 0, needed: 0, read_size, inflated: Vec::new() }
+        Self {
+            storage,
+            start: 0,
+            assembled: 0,
+            read: 0,
+            end: 0,
+            needed: 0,
+            read_size,
+            inflated: Vec::new(),
+            text: String::new(),
+        }
     }
 
     /// Room to read into: never empty, unless the storage is fixed and full.
@@ -268,13 +293,16 @@ impl<S: Storage> Inbox<S> {
     /// Whether nothing is held: no unparsed byte and no part of a message.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.read == self.end && self.start == self.assembled && self.inflated.is_empty()
+        self.read == self.end
+            && self.start == self.assembled
+            && self.inflated.is_empty()
+            && self.text.is_empty()
     }
 
     /// How many bytes are held: of the message under assembly and unparsed.
     #[must_use]
     pub const fn held(&self) -> usize {
-        (self.assembled - self.start) + (self.end - self.read) + self.inflated.len()
+        (self.assembled - self.start) + (self.end - self.read) + self.inflated.len() + self.text.len()
     }
 
     /// The bytes that were received and not yet parsed.
@@ -300,6 +328,7 @@ impl<S: Storage> Inbox<S> {
     pub fn clear(&mut self) {
         (self.start, self.assembled, self.read, self.end, self.needed) = (0, 0, 0, 0, 0);
         self.inflated = Vec::new();
+        self.text = String::new();
     }
 
     /// Bytes of room behind what is held.
@@ -350,6 +379,10 @@ impl<S: Storage> Inbox<S> {
     /// unread byte.
     #[inline]
     pub(crate) fn release(&mut self, keep: usize) {
+        if !self.text.is_empty() {
+            self.text.clear();
+            self.text.shrink_to(LARGE);
+        }
         if !self.inflated.is_empty() {
             return self.release_inflated(keep);
         }
@@ -360,14 +393,28 @@ impl<S: Storage> Inbox<S> {
     }
 
     fn release_inflated(&mut self, keep: usize) {
-        // Above this, memory is not kept for the next message.
-        const LARGE: usize = 64 * 1024;
         self.inflated.drain(..self.inflated.len() - keep);
         if self.inflated.capacity() > LARGE {
             self.inflated.shrink_to(READ_SIZE);
         }
         self.assembled = self.read;
         self.start = self.read;
+    }
+
+    /// Checks the text that lies in storage and appends it to what was checked before. If more is to
+    /// come, an unfinished character at the end stays where it is: how many bytes of it.
+    pub(crate) fn settle(&mut self, more: bool) -> Result<usize, InvalidUtf8> {
+        let bytes = &self.storage.bytes()[self.start..self.assembled];
+        let unfinished = if more { utf8::unfinished(bytes)? } else { 0 };
+        self.text.push_str(utf8::text(&bytes[..bytes.len() - unfinished])?);
+        self.start = self.assembled - unfinished;
+        Ok(unfinished)
+    }
+
+    /// The text that was [settled](Self::settle).
+    #[inline]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Unmasks the unread bytes of a range, where they are.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
+use pushline::ws::deflate::{Compression, DeflateOptions, Deflater, Direction, WindowBits};
 use pushline::ws::header::HeaderError;
 use pushline::ws::{Config, Event, ProtocolError};
 // The shared modules name these as the crate does.
@@ -156,6 +157,44 @@ fn stream(pieces: &[Piece], server: bool) -> Vec<u8> {
     stream
 }
 
+/// Streams of messages, some of them compressed, in fragments, perhaps with control frames between and a bit
+/// turned over.
+fn compressed_stream(
+    server: bool,
+    takeover: bool,
+    messages: &[(String, bool, u8, usize)],
+    flip: Option<usize>,
+) -> Vec<u8> {
+    let direction = Direction { context_takeover: takeover, window_bits: WindowBits::MAX };
+    let window_bits = WindowBits::MAX;
+    let policy = Compression::Dedicated { window_bits, memory_level: 4 };
+    let mut deflater = Deflater::new(direction, &DeflateOptions::new(policy).level(6));
+    let mut stream = Vec::new();
+    for (text, compress, opcode, cut) in messages {
+        let cut = cut % (text.len() + 1);
+        for (n, piece) in [&text.as_bytes()[..cut], &text.as_bytes()[cut..]].into_iter().enumerate() {
+            let mut payload = Vec::new();
+            match compress {
+                true => deflater.deflate(piece, &mut payload, n == 1),
+                false => payload.extend_from_slice(piece),
+            }
+            let first = match n {
+                0 => *opcode | if *compress { 0x40 } else { 0 },
+                _ => 0x80,
+            };
+            stream.extend(encode(first, server.then_some(KEY), &payload));
+            if cut % 3 == n {
+                stream.extend(encode(0x89, server.then_some(KEY), b"ping"));
+            }
+        }
+    }
+    if let Some(flip) = flip {
+        let at = flip / 8 % stream.len();
+        stream[at] ^= 1 << (flip % 8);
+    }
+    stream
+}
+
 fn rules() -> impl Strategy<Value = Rules> {
     let limit = |most: u64| prop_oneof![Just(1 << 24), 0..most];
     (any::<bool>(), any::<bool>(), limit(3_000), limit(6_000), limit(6)).prop_map(
@@ -165,6 +204,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             max_frame,
             max_message,
             max_fragments,
+            deflate: None,
         },
     )
 }
@@ -205,6 +245,43 @@ proptest! {
                 }
             }
         }
+    }
+
+    /// As the first, with compression.
+    #[test]
+    fn no_cut_makes_a_difference_to_what_is_compressed(
+        rules in rules(),
+        takeover in any::<bool>(),
+        messages in proptest::collection::vec(
+            (prop_oneof!["[a-c\u{e4}\u{20ac}\u{1f600}]{0,30}", "[ab]{0,4}", "(abcdefgh){0,600}"],
+             any::<bool>(), 1_u8..=2, any::<usize>()),
+            1..8,
+        ),
+        flip in proptest::option::of(any::<usize>()),
+        places in proptest::collection::vec(any::<usize>(), 0..30),
+    ) {
+        let rules = Rules { deflate: Some(takeover), ..rules };
+        let stream = compressed_stream(rules.server, takeover, &messages, flip);
+        let model = receive(&rules, &stream);
+        let expected = with_replies(&rules, model.tokens.iter().map(|(_, token)| token.clone()), KEY);
+        let whole = observe(&rules, Front::Lent, &[&stream]);
+        prop_assert_eq!(&whole.tokens, &expected);
+        let fixed = Front::Fixed(stream.len().min(rules.max_message as usize) + 125 + 14);
+        for front in [Front::Lent, fixed, Front::Owned, Front::Parts] {
+            for pieces in [cut(&stream, &places), vec![&stream], stream.chunks(1).collect()] {
+                let seen = observe(&rules, front, &pieces);
+                prop_assert_eq!(&seen.tokens, &expected, "{:?}", front);
+                prop_assert_eq!(seen.error, whole.error);
+                if front == Front::Parts {
+                    prop_assert_eq!(&seen.partial, &model.partial);
+                }
+            }
+        }
+        // At the same bytes, too.
+        let seen = observe(&rules, Front::Parts, &stream.chunks(1).collect::<Vec<_>>());
+        let events = seen.at.iter().zip(seen.tokens);
+        let events = events.filter(|(_, token)| !matches!(token, Token::Wrote(_) | Token::Finished));
+        prop_assert_eq!(&events.map(|(at, token)| (*at, token)).collect::<Vec<_>>(), &model.tokens);
     }
 
     /// Byte by byte every event and every error is there as soon as its last byte is.

@@ -32,7 +32,7 @@ const NOT_HERE: [(&str, &str); 4] = [
         "the limits on frames are probed in tests/ws_limits.rs, the one on the head with the handshake",
     ),
     ("CL-20", "reconnecting is not the connection's business: it belongs to whoever makes the next one"),
-    ("U8-18", "belongs to permessage-deflate"),
+    ("U8-18", "is about compressed text: tests/ws_deflate.rs, with the group PD"),
 ];
 
 /// Groups of the table that are other tests' business.

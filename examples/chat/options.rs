@@ -8,6 +8,7 @@ usage: chat [OPTION]...
   --disable NAME,...     leave out transports: ws sse xhr-streaming long-polling polling jsonp iframe
   --allow-origin ORIGIN  pages of this other origin may use this server, such as http://127.0.0.1:8081; may be repeated
   --backend ORIGIN       the page served here may use the server of this other origin (/?server=ORIGIN); may be repeated
+  --compress             accept permessage-deflate
   --interval MS          milliseconds for each message of a member (500)
 ";
 
@@ -25,13 +26,22 @@ pub struct Options {
     pub allowed: Vec<String>,
     /// Other origins whose servers this page may use.
     pub backends: Vec<String>,
+    /// Whether to accept permessage-deflate.
+    pub compress: bool,
     pub interval: Option<Millis>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let listen = "127.0.0.1:8080".to_owned();
-        Self { listen, disabled: Vec::new(), allowed: Vec::new(), backends: Vec::new(), interval: None }
+        Self {
+            listen,
+            disabled: Vec::new(),
+            allowed: Vec::new(),
+            backends: Vec::new(),
+            compress: false,
+            interval: None,
+        }
     }
 }
 
@@ -41,6 +51,10 @@ impl Options {
         let mut options = Self::default();
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
+            if argument == "--compress" {
+                options.compress = true;
+                continue;
+            }
             let (name, value) = match argument.split_once('=') {
                 Some((name, value)) => (name, value.to_owned()),
                 None => (argument.as_str(), arguments.next()?),
@@ -75,7 +89,7 @@ mod tests {
     fn arguments_are_read_or_refused() {
         assert_eq!(parse(""), Some(Options::default()));
         let options = parse(
-            "--listen=[::1]:80 --disable ws,sse --allow-origin http://a --allow-origin http://b --interval 5",
+            "--listen=[::1]:80 --disable ws,sse --allow-origin http://a --allow-origin http://b --compress --interval 5",
         );
         assert_eq!(
             options,
@@ -84,6 +98,7 @@ mod tests {
                 disabled: vec!["ws".to_owned(), "sse".to_owned()],
                 allowed: vec!["http://a".to_owned(), "http://b".to_owned()],
                 backends: vec![],
+                compress: true,
                 interval: Some(5),
             })
         );

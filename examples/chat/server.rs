@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pushline::comet::cors::PolicyError;
+use pushline::ws::deflate::{Compression, DeflateOptions};
 use pushline::ws::handshake::{OriginPolicy, ServerOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -56,11 +57,17 @@ impl Server {
         Access::new(&options.backends)?;
         // Any earlier run began at another time.
         let room = Room::new(limits, format!("{now:x}"), Told::new);
+        // Whose page it is was decided before: see `access`.
+        let mut handshake = ServerOptions::new().origin(OriginPolicy::any());
+        if options.compress {
+            // Nothing is held between messages: a room is mostly quiet.
+            handshake = handshake.deflate(DeflateOptions::new(Compression::Shared));
+        }
         Ok(Self {
             hub: Hub::new(room),
             visits: Visits::new(MAX_VISITS),
             access: Access::new(&options.allowed)?,
-            handshake: ServerOptions::new().origin(OriginPolicy::any()),
+            handshake,
             policy: page::content_security_policy(PAGE, &options),
             options,
             began: (Instant::now(), now),

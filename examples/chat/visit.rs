@@ -115,12 +115,6 @@ impl Visits {
         Some(visit)
     }
 
-    /// How many there are.
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.lock().len()
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Visit>>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

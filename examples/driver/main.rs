@@ -7,6 +7,7 @@ mod chunked;
 mod deflate;
 mod handshake;
 mod http1;
+mod sse;
 mod text;
 mod ws;
 
@@ -29,6 +30,8 @@ fn mode(name: &str, options: &[String]) -> Result<Box<dyn Mode>, String> {
         "handshake-client" => Ok(Box::new(handshake::Verifier::new(options)?)),
         "handshake-server" => Ok(Box::new(handshake::Server::new(options)?)),
         "http1" => Ok(Box::new(http1::Heads::new(options)?)),
+        "sse" => Ok(Box::new(sse::Decode::new(options)?)),
+        "sse-encode" => Ok(Box::new(sse::Encode::new(options)?)),
         "deflate" => deflate::codec(options),
         "pmd" => deflate::negotiation(options),
         _ => Err(format!("unknown mode {name}")),

@@ -21,6 +21,11 @@ impl Options {
         Ok(Self(options))
     }
 
+    /// How many keys are given.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The text of a key.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)

@@ -19,3 +19,9 @@ pub fn nonce() -> std::io::Result<[u8; 16]> {
     getrandom::fill(&mut nonce)?;
     Ok(nonce)
 }
+
+/// 64 random bits for what merely ought to differ, such as jitter: 0 if there are none to be had.
+#[cfg(feature = "tokio")]
+pub(crate) fn random() -> u64 {
+    getrandom::u64().unwrap_or_default()
+}

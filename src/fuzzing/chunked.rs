@@ -98,7 +98,7 @@ pub fn roundtrip(data: &[u8]) {
 }
 
 /// Pieces of lengths that follow from `seed`.
-fn cut(mut input: &[u8], seed: u8) -> Vec<&[u8]> {
+pub(super) fn cut(mut input: &[u8], seed: u8) -> Vec<&[u8]> {
     let mut state = u32::from(seed) | 0x100;
     let mut pieces = Vec::new();
     while !input.is_empty() {

@@ -8,4 +8,5 @@ pub mod comet;
 pub mod deflate;
 pub mod handshake;
 pub mod head;
+pub mod sse;
 pub mod ws;

@@ -105,6 +105,7 @@ fn rules(input: &mut Input<'_>, server: bool) -> Rules {
         max_message: limit(1, 40_000),
         max_fragments: limit(2, 8),
         accept_unmasked: server && limits >> 3 & 3 == 3,
+        deflate: [None, None, Some(false), Some(true)][usize::from(limits >> 5 & 3)],
     }
 }
 
@@ -117,7 +118,7 @@ fn against_the_model(data: &[u8], server: bool) {
         1 => Front::Owned,
         _ => Front::Parts,
     };
-    let stream = frames(&mut input, server);
+    let stream = frames(&mut input, &rules);
     let expected = receive(&rules, &stream);
     let bytewise = stream.len() <= 5_000;
     let pieces = if bytewise { stream.chunks(1).collect() } else { cut(&stream, stream.len() as u64) };
@@ -139,7 +140,7 @@ pub fn split_diff(data: &[u8]) {
     let server = input.coin();
     let rules = rules(&mut input, server);
     let seed = input.number() as u64;
-    let stream = frames(&mut input, server);
+    let stream = frames(&mut input, &rules);
     let whole = observe(&rules, Front::Lent, &[&stream]);
     // Fixed memory that just holds a message within the limits and a control frame besides.
     let fixed = rules.max_message.min(1 << 19) as usize + 14 + 125 + 6;

@@ -7,7 +7,7 @@ use super::limits::{DecodeError, Limits};
 use super::storage::{Fixed, Full, Storage};
 use super::text::{make_text, text_len};
 use alloc::vec::Vec;
-use core::mem::{replace, swap, take};
+use core::mem::{swap, take};
 use core::time::Duration;
 use simdutf8::compat::from_utf8;
 
@@ -61,7 +61,7 @@ pub struct Decoder<S = Vec<u8>> {
     lent: bool,
     failed: Option<DecodeError>,
     skipping: Skipping,
-    /// Nothing of all this holds: we are between two blocks, and the next line starts in the input.
+    /// Nothing of all this holds but `lent`: we are between two blocks, and the next line starts in the input.
     at_rest: bool,
 }
 
@@ -117,6 +117,13 @@ impl Decoder {
     /// needed is lost.
     pub fn shrink_to(&mut self, capacity: usize) {
         self.held.shrink_to(capacity);
+    }
+}
+
+impl Default for Decoder {
+    /// [`new`](Decoder::new).
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -180,11 +187,14 @@ impl<S: Storage> Decoder<S> {
     /// A limit is exceeded. Every further call fails likewise, until [`skip_event`](Self::skip_event).
     #[inline]
     pub fn decode<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Result<Option<Item<'d>>, DecodeError> {
-        if self.at_rest
-            && let Some(data) = input.take_data_block(self.limits.max_event)
-        {
-            let last_event_id = text(self.id.as_ref());
-            return Ok(Some(Item::Event(Event { event_type: Event::MESSAGE, data, last_event_id })));
+        if self.at_rest {
+            if take(&mut self.lent) {
+                self.truncate();
+            }
+            if let Some(data) = input.take_data_block(self.limits.max_event) {
+                let last_event_id = text(self.id.as_ref());
+                return Ok(Some(Item::Event(Event { event_type: Event::MESSAGE, data, last_event_id })));
+            }
         }
         self.decode_any(input)
     }
@@ -232,7 +242,9 @@ impl<S: Storage> Decoder<S> {
     /// ```
     pub fn skip_event(&mut self) {
         if self.failed.take().is_some() {
-            let in_line = self.held.as_ref().len() > self.data_len;
+            // A BOM that broke off is the start of a line, too.
+            let in_line = self.held.as_ref().len() > self.data_len || self.bom < BOM.len();
+            self.bom = BOM.len();
             self.skipping = if in_line { Skipping::InLine } else { Skipping::FromLine };
             self.drop_block();
         }
@@ -248,7 +260,7 @@ impl<S: Storage> Decoder<S> {
         };
         let step = step.inspect_err(|&error| self.failed = Some(error));
         self.at_rest = step.is_ok()
-            && self.held.as_ref().is_empty()
+            && (self.lent && self.data_len == 0 || self.held.as_ref().is_empty())
             && !(self.has_type || self.has_new_id || self.after_cr)
             && self.bom == BOM.len()
             && self.skipping == Skipping::No;
@@ -301,8 +313,8 @@ impl<S: Storage> Decoder<S> {
             if input.take_byte(byte) {
                 self.bom += 1;
             } else {
-                let part = replace(&mut self.bom, BOM.len());
-                self.hold(&BOM[..part])?;
+                self.hold(&BOM[..self.bom])?;
+                self.bom = BOM.len();
             }
         }
         Ok(())

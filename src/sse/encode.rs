@@ -302,11 +302,7 @@ fn put_all_but_last_line<'t, const N: usize>(
 
 fn put_ended_lines<'t, const N: usize>(out: &mut impl BufMut, name: &[u8; N], text: &'t [u8]) -> &'t [u8] {
     let mut start = 0;
-    for end in memchr2_iter(b'\n', b'\r', text) {
-        // The LF of a CR LF.
-        if end < start {
-            continue;
-        }
+    while let Some(end) = find_end(&text[start..]).map(|at| start + at) {
         if text[end] == b'\n' {
             out.put_slice(name);
             out.put_slice(&text[start..=end]);
@@ -317,6 +313,41 @@ fn put_ended_lines<'t, const N: usize>(out: &mut impl BufMut, name: &[u8; N], te
         }
     }
     &text[start..]
+}
+
+/// Where the first CR or LF stands. Lines are short: what a call to a search for long ones costs is more than
+/// the search.
+#[inline]
+fn find_end(text: &[u8]) -> Option<usize> {
+    const STEP: usize = 16;
+    let mut at = 0;
+    while let Some(step) = text[at..].first_chunk::<STEP>() {
+        if any_low(step) {
+            for word in step.chunks_exact(8) {
+                let word = word.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+                let ends = zeros(word ^ 0x0a0a_0a0a_0a0a_0a0a) | zeros(word ^ 0x0d0d_0d0d_0d0d_0d0d);
+                if ends != 0 {
+                    return Some(at + ends.trailing_zeros() as usize / 8);
+                }
+                at += 8;
+            }
+        } else {
+            at += STEP;
+        }
+    }
+    let end = text[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
+    Some(at + end)
+}
+
+/// A word whose lowest bit set is in the first byte that is zero.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
+}
+
+#[inline]
+fn any_low<const N: usize>(step: &[u8; N]) -> bool {
+    step.iter().fold(0, |any, &byte| any | u8::from(byte <= b'\r')) != 0
 }
 
 /// Whether any of `bad`, control characters up to CR, stands in `text`.
@@ -330,10 +361,6 @@ fn has_any(text: &str, bad: &[u8]) -> bool {
 /// the one before, so that compilers use vectors and a short text needs no loop.
 #[inline]
 fn may_have_ends(text: &[u8]) -> bool {
-    #[inline]
-    fn any_low<const N: usize>(step: &[u8; N]) -> bool {
-        step.iter().fold(0, |any, &byte| any | u8::from(byte <= b'\r')) != 0
-    }
     #[inline]
     fn in_steps<const N: usize>(text: &[u8]) -> Option<bool> {
         let last = text.last_chunk::<N>()?;
@@ -429,6 +456,22 @@ mod tests {
             };
             assert_eq!(encoded(Block::new().data(text)), with("data: "), "{text:?}");
             assert_eq!(encoded(Block::new().comment(text)), with(":"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ends_are_found_as_by_looking_at_each_byte() {
+        let near = [b'\n', b'\r', b'\t', 0x0b, 0x0c, 0x0e, 0, 0x8a, 0x8d, 0xff];
+        for len in 0..40 {
+            for at in 0..len {
+                for (first, second) in near.iter().flat_map(|first| near.map(|second| (*first, second))) {
+                    let mut text = [b'x'; 40];
+                    (text[at], text[(at + 1) % len]) = (first, second);
+                    let text = &text[..len];
+                    let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+                    assert_eq!(find_end(text), end, "{text:?}");
+                }
+            }
         }
     }
 

@@ -182,8 +182,11 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
-    /// The lines of `bytes`, whether each is text, and what is left.
-    fn lines(bytes: &[u8]) -> (Vec<(&[u8], bool)>, &[u8], bool) {
+    /// A line, and whether it is text.
+    type Found<'i> = (&'i [u8], bool);
+
+    /// The lines of `bytes`, what is left, and whether that may yet begin with an LF to be dropped.
+    fn lines(bytes: &[u8]) -> (Vec<Found<'_>>, &[u8], bool) {
         let (mut input, mut after_cr) = (Input::new(bytes), false);
         let mut lines = Vec::new();
         while let Some(line) = input.take_line(&mut after_cr) {
@@ -207,7 +210,7 @@ mod tests {
     #[test]
     fn a_bad_line_leaves_the_others_text() {
         let found = lines(b"a\nb\xff\r\n\xe2\x82\nc\rd\xf0\x9f\x98\x80\n\xe2\x82").0;
-        let all: [(&[u8], bool); 5] = [
+        let all: [Found<'_>; 5] = [
             (b"a", true),
             (b"b\xff", false),
             (b"\xe2\x82", false),

@@ -148,7 +148,7 @@ fn blocks<const N: usize, const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -
     // Read before the blocks that overlap them are written.
     let start = payload.first_chunk().map(|start| xor(start, key));
     let end = payload.last_chunk().map(|end| xor(end, rotate(key, payload.len())));
-    let odd = if payload.len() < ALIGNED { 0 } else { payload.as_ptr().align_offset(N) };
+    let odd = if payload.len() < ALIGNED { 0 } else { payload.as_ptr().addr().wrapping_neg() % N };
     for block in payload[odd..].as_chunks_mut().0 {
         *block = xor(block, rotate(key, odd));
     }

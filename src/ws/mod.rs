@@ -29,7 +29,7 @@ mod message;
 mod prepared;
 mod receiver;
 mod sender;
-mod utf8;
+pub(crate) mod utf8;
 
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Role};

@@ -73,12 +73,14 @@ pub struct Receiver {
     end: Option<End>,
 }
 
-/// The inflater, and how many payload bytes are unmasked and wait for it.
+/// The inflater, how many payload bytes are unmasked and wait for it, and whether it has put out all that
+/// the others stand for.
 #[cfg(feature = "deflate")]
 #[derive(Debug)]
 struct Inflating {
     inflater: Inflater,
     ahead: usize,
+    done: bool,
 }
 
 /// What a frame's payload is for.
@@ -106,8 +108,7 @@ enum End {
 pub(crate) struct Found {
     kind: FoundKind,
     range: Range<usize>,
-    /// Of what was inflated.
-    inflated: bool,
+    source: Source,
 }
 
 impl Found {
@@ -116,6 +117,15 @@ impl Found {
     pub(crate) const fn is_ping(&self) -> bool {
         matches!(self.kind, FoundKind::Ping)
     }
+}
+
+/// Where in the inbox the range lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Received,
+    Inflated,
+    /// All of the text that was put together.
+    Settled,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +175,7 @@ impl Receiver {
             #[cfg(feature = "deflate")]
             inflating: negotiated
                 .inflater(role, config.max_message)
-                .map(|inflater| Box::new(Inflating { inflater, ahead: 0 })),
+                .map(|inflater| Box::new(Inflating { inflater, ahead: 0, done: true })),
             end: None,
         }
     }
@@ -211,7 +221,11 @@ impl Receiver {
         found: Found,
         inbox: &'b Inbox<S>,
     ) -> Result<Event<'b>, ProtocolError> {
-        let bytes = if found.inflated { &inbox.inflated()[found.range] } else { inbox.bytes(found.range) };
+        let bytes = match found.source {
+            Source::Received => inbox.bytes(found.range),
+            Source::Inflated => &inbox.inflated()[found.range],
+            Source::Settled => return Ok(Event::Text(inbox.text())),
+        };
         let event = match found.kind {
             FoundKind::Message(Kind::Text) => utf8::text(bytes).map(Event::Text),
             FoundKind::Message(Kind::Binary) => Ok(Event::Binary(bytes)),
@@ -245,9 +259,15 @@ impl Receiver {
         found: Found,
         inbox: &mut Inbox<BytesMut>,
     ) -> Result<Message, ProtocolError> {
-        if let FoundKind::Message(Kind::Binary) = found.kind {
-            let payload = if found.inflated { inbox.take_inflated() } else { inbox.take(found.range) };
-            return Ok(Message::Binary(payload));
+        match (found.kind, found.source) {
+            (FoundKind::Message(Kind::Binary), Source::Received) => {
+                return Ok(Message::Binary(inbox.take(found.range)));
+            }
+            (FoundKind::Message(Kind::Binary), Source::Inflated) => {
+                return Ok(Message::Binary(inbox.take_inflated()));
+            }
+            (_, Source::Settled) => return Ok(Message::Text(inbox.take_text())),
+            _ => {}
         }
         Ok(match self.event(found, inbox)? {
             Event::Text(text) | Event::TextPart { text, .. } => Message::Text(text.to_owned()),
@@ -364,7 +384,7 @@ impl Receiver {
         Some(Found {
             kind: if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) },
             range,
-            inflated: false,
+            source: Source::Received,
         })
     }
 
@@ -509,8 +529,35 @@ impl Receiver {
         let ascii = inbox.assemble(n, self.key);
         self.remaining -= n;
         self.key = self.key.map(|key| rotate(key, n));
-        let arrived = Arrived { message: inbox.message(), new: n, whole: self.remaining == 0, ascii };
+        let whole = self.remaining == 0;
+        let in_pieces = self.unfinished > 0 || !inbox.text().is_empty();
+        if self.message == Some(Kind::Text) && !self.parts && (in_pieces || !(ascii || fin && whole)) {
+            return self.settle(inbox, fin, whole);
+        }
+        let arrived = Arrived { message: inbox.message(), new: n, whole, ascii };
         self.arrived(arrived, |range| inbox.bytes(range), fin, parts)
+    }
+
+    /// Text that arrives in pieces and is not ASCII is put together as text, so that each piece is
+    /// checked once: as it arrives, to fail at the bad byte. ASCII costs nothing to recognise on the
+    /// way: it stays where it is, to be checked whole.
+    fn settle<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        fin: bool,
+        whole: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
+        let last = fin && whole;
+        let unfinished = inbox.settle(!last).map_err(|_| ProtocolError::InvalidUtf8)?;
+        self.unfinished = unfinished as u8;
+        if whole {
+            self.frame = None;
+        }
+        if !last {
+            return Ok(None);
+        }
+        self.message = None;
+        Ok(Some(Found { kind: FoundKind::Message(Kind::Text), range: 0..0, source: Source::Settled }))
     }
 
     /// Inflates what is there of a compressed frame's payload (RFC 7692 7.2.2).
@@ -521,19 +568,24 @@ impl Receiver {
         fin: bool,
         parts: bool,
     ) -> Result<Option<Found>, ProtocolError> {
-        /// The most that a part is inflated to, in bytes.
-        const PART: usize = 64 * 1024;
+        /// The most that a part is inflated to, in bytes. With what is left of a character and doubled it
+        /// is still within what an inbox keeps.
+        const PART: usize = 32 * 1024 - 4;
         let Some(inflating) = self.inflating.as_deref_mut() else { return Err(ProtocolError::ReservedBits) };
-        let Inflating { inflater, ahead } = inflating;
+        let Inflating { inflater, ahead, done } = inflating;
         let n = self.remaining.min(inbox.unread().len());
+        if n == 0 && self.remaining > 0 && *done {
+            // A header alone is no reason to take a state.
+            return Ok(None);
+        }
         inbox.unmask(*ahead..n, self.key);
         self.key = self.key.map(|key| rotate(key, n - *ahead));
         let before = inbox.inflated().len();
         let end = fin && n == self.remaining;
-        let mut done = false;
+        *done = false;
         let inflated = inbox.inflate(n, |input, output| {
             let progress = inflater.inflate(input, output, if parts { PART } else { usize::MAX }, end)?;
-            done = progress.done;
+            *done = progress.done;
             self.remaining -= progress.consumed;
             *ahead = n - progress.consumed;
             Ok(progress.consumed)
@@ -542,15 +594,13 @@ impl Receiver {
             InflateError::TooBig | InflateError::Ratio => ProtocolError::MessageTooLarge,
             _ => ProtocolError::InvalidDeflate,
         });
-        if let (Some(error), false) = (fault, parts) {
-            return Err(error);
-        }
         let len = inbox.inflated().len();
-        let whole = self.remaining == 0 && done;
+        let whole = self.remaining == 0 && *done;
         let arrived = Arrived { message: 0..len, new: len - before, whole, ascii: false };
+        // What was inflated before the fault comes first, as it would have had it come alone: text that is
+        // bad, and a part, after which the fault is found again.
         let found = self.arrived(arrived, |range| &inbox.inflated()[range], fin, parts)?;
         match fault {
-            // A part that came before the fault is delivered before it, which is found again then.
             Some(error) if found.is_none() => Err(error),
             _ => Ok(found),
         }
@@ -566,14 +616,14 @@ impl Receiver {
         parts: bool,
     ) -> Result<Option<Found>, ProtocolError> {
         let kind = self.message.unwrap_or(Kind::Binary);
-        let inflated = self.compressed;
+        let source = if self.compressed { Source::Inflated } else { Source::Received };
         if whole {
             self.frame = None;
             if fin {
                 self.message = None;
                 self.compressed = false;
                 let kind = if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) };
-                return Ok(Some(Found { kind, range: message, inflated }));
+                return Ok(Some(Found { kind, range: message, source }));
             }
         }
         // What has arrived of an unfinished text is checked at once, so that it fails at the bad
@@ -589,7 +639,7 @@ impl Receiver {
         }
         let range = message.start..message.end - usize::from(self.unfinished);
         let kind = FoundKind::Part(kind, false);
-        Ok((parts && !range.is_empty()).then_some(Found { kind, range, inflated }))
+        Ok((parts && !range.is_empty()).then_some(Found { kind, range, source }))
     }
 
     /// Takes a control frame's payload, once it is whole.
@@ -599,6 +649,6 @@ impl Receiver {
             return None;
         }
         self.frame = None;
-        Some(Found { kind, range: inbox.set_aside(self.remaining, self.key), inflated: false })
+        Some(Found { kind, range: inbox.set_aside(self.remaining, self.key), source: Source::Received })
     }
 }

@@ -146,7 +146,7 @@ impl Sender {
             (Opcode::Binary, None) => Fragmented::Binary,
             _ => return Err(UsageError::NotADataFrame),
         };
-        self.check_room(self.frame_len(payload.len()))?;
+        self.check_room(self.frame_len(self.longest(payload.len())))?;
         let fragmented = fragmented.then(payload, fin)?;
         self.fragmented = if fin { None } else { Some(fragmented) };
         self.push_own_fragment(opcode, fin, payload);
@@ -348,6 +348,8 @@ impl Sender {
         if compressed.len() < BY_REFERENCE {
             self.push_fragments(opcode, COMPRESSED, &compressed);
         } else {
+            // It waits in the queue, which counts its bytes, not the memory they are in.
+            compressed.shrink_to_fit();
             self.push_by_reference(opcode, COMPRESSED, compressed.into());
         }
         true
@@ -394,7 +396,18 @@ impl Sender {
         if self.fragmented.is_some() {
             return Err(UsageError::MessageInProgress);
         }
-        self.check_room(self.message_len(len))
+        self.check_room(self.message_len(self.longest(len)))
+    }
+
+    /// The most bytes that `len` bytes become. Compressed, they are bytes of at worst nine bits and the
+    /// headers of blocks.
+    #[inline]
+    const fn longest(&self, len: usize) -> usize {
+        #[cfg(feature = "deflate")]
+        if self.compressor.is_some() {
+            return len.saturating_add(len / 8).saturating_add(16);
+        }
+        len
     }
 
     /// Whether `len` more bytes of the wire may be queued. Into an empty queue one message always

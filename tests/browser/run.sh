@@ -24,4 +24,4 @@ program=$(cd "$(dirname "$program")" && pwd)/chat
 
 cd "$here"
 npm ci --no-audit --no-fund
-exec node chat.mjs "$program"
+(cd ../.. && cargo build --all-features --example sse_server --example llm_proxy) && node sse.mjs "$(dirname "$program")" && exec node chat.mjs "$program"

@@ -51,6 +51,7 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 /// How many times `work` allocates or grows an allocation on this thread.
+#[allow(dead_code)]
 pub fn allocations(work: impl FnOnce()) -> u64 {
     let before = COUNT.get();
     work();

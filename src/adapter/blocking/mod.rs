@@ -7,6 +7,7 @@ mod inlet;
 mod outlet;
 mod shared;
 mod split;
+pub mod sse;
 mod timed;
 mod times;
 mod transport;

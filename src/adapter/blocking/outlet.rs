@@ -4,7 +4,7 @@ use super::super::Error;
 use super::timed::Timed;
 use super::times::Times;
 use super::transport::Transport;
-use crate::ws::{Message, Sender, State, UsageError};
+use crate::ws::{Sender, State, UsageError};
 use bytes::Buf;
 
 /// Queues with `queue`, writing first for as long as that says that the queue is full.
@@ -38,17 +38,6 @@ pub(super) fn flush<S: Transport>(
         write(stream, sender, times)?;
     }
     Ok(stream.flush()?)
-}
-
-/// Queues the message in `slot`, if there is one; a full queue leaves it there.
-pub(super) fn send_slot(sender: &mut Sender, slot: &mut Option<Message>) -> Result<(), UsageError> {
-    let Some(message) = slot.take() else { return Ok(()) };
-    sender.send(message).map_err(|refused| {
-        if refused.error == UsageError::Full {
-            *slot = Some(refused.message);
-        }
-        refused.error
-    })
 }
 
 /// Nothing more can be written: what is queued is dropped.

@@ -5,9 +5,9 @@
 //! down, the latest ping only, and if nobody is writing just then it writes that itself; otherwise whoever is writing
 //! does so before going.
 
+use super::super::slot::{send_plain_slot, send_slot};
 use super::super::{Error, TimedOut};
 use super::inlet::{self, Read};
-use super::outlet::send_slot;
 use super::shared::{Shared, lock};
 use super::timed::Timed;
 use super::times::Times;
@@ -290,6 +290,16 @@ impl<S: Transport> Writer<S> {
     pub fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
         let mut message = Some(message.into());
         self.shared.send(|sender| send_slot(sender, &mut message))
+    }
+
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_plain(&self, message: impl Into<Message>) -> Result<(), Error> {
+        let mut message = Some(message.into());
+        self.shared.send(|sender| send_plain_slot(sender, &mut message))
     }
 
     /// Sends a text message, copied: the caller keeps it.

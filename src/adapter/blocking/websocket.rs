@@ -1,8 +1,9 @@
 //! A WebSocket over one stream.
 
+use super::super::slot::{send_plain_slot, send_slot};
 use super::super::{Error, Options};
 use super::inlet::{self, Read};
-use super::outlet::{self, is_not_ready, send_slot};
+use super::outlet::{self, is_not_ready};
 use super::timed::Timed;
 use super::times::Times;
 use super::transport::Transport;
@@ -180,6 +181,16 @@ impl<S: Transport> WebSocket<S> {
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut message = Some(message.into());
         self.queue(|sender| send_slot(sender, &mut message))
+    }
+
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_plain(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        let mut message = Some(message.into());
+        self.queue(|sender| send_plain_slot(sender, &mut message))
     }
 
     /// Sends a text message, copied: the caller keeps it.

@@ -9,6 +9,7 @@ mod io;
 mod outlet;
 mod scratch;
 mod split;
+pub mod sse;
 mod websocket;
 
 pub use handshake::{accept, accept_with, client, connect};

@@ -2,7 +2,7 @@
 
 use super::super::Error;
 use super::{io, scratch};
-use crate::ws::{Message, Sender, UsageError};
+use crate::ws::{Sender, UsageError};
 use core::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
@@ -31,15 +31,4 @@ pub(super) fn poll_flush<W: AsyncWrite + Unpin>(
     let flushed = io::poll_flush(stream, sender.outgoing(), cx);
     scratch::take_from_outgoing(sender.outgoing());
     flushed.map_err(Error::Io)
-}
-
-/// Queues the message in `slot`, if there is one; a full queue leaves it there.
-pub(super) fn send_slot(sender: &mut Sender, slot: &mut Option<Message>) -> Result<(), UsageError> {
-    let Some(message) = slot.take() else { return Ok(()) };
-    sender.send(message).map_err(|refused| {
-        if refused.error == UsageError::Full {
-            *slot = Some(refused.message);
-        }
-        refused.error
-    })
 }

@@ -4,9 +4,10 @@
 //! finds to be owed goes to the writer through a channel that holds the latest value, so a flood of
 //! pings costs one pong and no memory.
 
+use super::super::slot::{send_plain_slot, send_slot};
 use super::super::{Error, TimedOut};
 use super::clock::{Clock, Tick};
-use super::outlet::{self, send_slot};
+use super::outlet;
 use super::websocket::WebSocket;
 use super::{io, scratch};
 use crate::inbox::Inbox;
@@ -296,6 +297,16 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut message = Some(message.into());
         self.queue_and_flush(|sender| send_slot(sender, &mut message)).await
+    }
+
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_plain(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        let mut message = Some(message.into());
+        self.queue_and_flush(|sender| send_plain_slot(sender, &mut message)).await
     }
 
     /// Sends a text message, copied.

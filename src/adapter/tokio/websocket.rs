@@ -1,8 +1,9 @@
 //! A WebSocket over one stream.
 
+use super::super::slot::{send_plain_slot, send_slot};
 use super::super::{Error, Options, TimedOut};
 use super::clock::{Clock, Tick};
-use super::outlet::{self, send_slot};
+use super::outlet;
 use super::{io, scratch};
 use crate::inbox::Inbox;
 use crate::ws::{CloseCode, Connection, Event, Found, Message, Prepared, Sender, State, UsageError};
@@ -202,6 +203,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         .await
     }
 
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_plain(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        let mut message = Some(message.into());
+        self.queue_and_flush(|sender| send_plain_slot(sender, &mut message)).await
+    }
+
     /// Sends a text message, copied: the caller keeps it.
     ///
     /// # Errors
@@ -283,7 +294,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Writes, unless more messages of the same read are at hand: then [`next`](Self::next) will.
     fn poll_cork(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.inbox.unread().is_empty() { self.core.poll_flush(cx) } else { Poll::Ready(Ok(())) }
+        // Bytes that the parser has looked at in vain are no message at hand.
+        let at_hand = !self.inbox.unread().is_empty() && self.inbox.needed() == 0;
+        if at_hand { Poll::Ready(Ok(())) } else { self.core.poll_flush(cx) }
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {

@@ -5,6 +5,7 @@ use super::model::{Frame, Rules, Token, close_payload, decode, encode, receive};
 use super::observe::Observed;
 use super::stream::{Input, frames};
 use crate::Inbox;
+use crate::ws::deflate::{Compression, DeflateOptions, Params, WindowBits};
 use crate::ws::{
     CloseCode, Config, Connection, Message, Negotiated, Opcode, Prepared, Receiver, Role, Sender, State,
     UsageError,
@@ -300,7 +301,7 @@ pub fn api(data: &[u8]) {
 
     let len = input.number() % (input.0.len() + 1);
     let mut incoming = Input(input.take(len));
-    let stream = frames(&mut incoming, rules.server);
+    let stream = frames(&mut incoming, &rules);
     let mut expected = VecDeque::from(receive(&rules, &stream).tokens);
     let (mut inbox, mut fed, mut output) = (Inbox::new(), 0, Vec::new());
 
@@ -463,6 +464,10 @@ fn write(
     }
 }
 
+fn bits(input: &mut Input<'_>) -> WindowBits {
+    WindowBits::new(8 + input.byte() % 8).unwrap_or(WindowBits::MAX)
+}
+
 /// One of two ends.
 struct Peer {
     connection: Connection,
@@ -477,13 +482,23 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(server: bool, input: &mut Input<'_>) -> Self {
+    fn new(server: bool, input: &mut Input<'_>, agreed: Option<Params>) -> Self {
         let config =
             Config::new().fragment_size(input.number() % 5_000).max_outgoing(100_000).parts(input.coin());
+        let negotiated = agreed.map_or_else(Negotiated::default, |params| {
+            let window_bits = bits(input);
+            let compression = match input.byte() % 3 {
+                0 => Compression::Shared,
+                1 => Compression::Compact { window_bits },
+                _ => Compression::Dedicated { window_bits, memory_level: 1 },
+            };
+            let options = DeflateOptions::new(compression).level(input.byte() % 10);
+            Negotiated::with_deflate(params, options.threshold(input.byte().into()))
+        });
         let connection = if server {
-            Connection::server(Negotiated::default(), config)
+            Connection::server(negotiated, config)
         } else {
-            Connection::client(Negotiated::default(), config, keys())
+            Connection::client(negotiated, config, keys())
         };
         Self {
             connection,
@@ -506,7 +521,7 @@ impl Peer {
             }
             return;
         }
-        let choice = input.byte() % 8;
+        let choice = input.byte() % 9;
         let text = input.text();
         let bytes = text.clone().into_bytes();
         let sent = match choice {
@@ -516,10 +531,11 @@ impl Peer {
             3 => connection.send_prepared(&Prepared::binary(&bytes)),
             4 => connection.send(Message::from(bytes.clone())).map_err(|refused| refused.error),
             5 | 6 => connection.send_fragment(Opcode::Binary, false, &bytes[..bytes.len() / 2]),
+            8 => connection.send_plain(Message::from(text)).map_err(|refused| refused.error),
             _ => connection.ping(&bytes[..bytes.len().min(125)]),
         };
         match (sent, choice) {
-            (Ok(()), 0 | 1) => self.messages.push(Token::Text(bytes)),
+            (Ok(()), 0 | 1 | 8) => self.messages.push(Token::Text(bytes)),
             (Ok(()), 2..=4) => self.messages.push(Token::Binary(bytes)),
             (Ok(()), 5 | 6) => self.half_sent = Some((bytes.clone(), bytes.len() / 2)),
             (Ok(()), _) => self.pings.push(Token::Ping(bytes[..bytes.len().min(125)].to_vec())),
@@ -556,7 +572,13 @@ const fn is_message(token: &Token) -> bool {
 /// last one in any case; then one of them closes, or both.
 pub fn roundtrip(data: &[u8]) {
     let mut input = Input(data);
-    let mut peers = [Peer::new(true, &mut input), Peer::new(false, &mut input)];
+    let agreed = input.coin().then(|| Params {
+        server_no_context_takeover: input.coin(),
+        client_no_context_takeover: input.coin(),
+        server_max_window_bits: bits(&mut input),
+        client_max_window_bits: bits(&mut input),
+    });
+    let mut peers = [Peer::new(true, &mut input, agreed), Peer::new(false, &mut input, agreed)];
     let closes = input.byte() % 3;
     let carry = |peers: &mut [Peer; 2], from: usize, n: usize| {
         let bytes = peers[from].write(n);

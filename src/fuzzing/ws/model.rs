@@ -2,6 +2,8 @@
 //! and sharing nothing with the real one. Included by the tests as well.
 #![allow(dead_code, reason = "a test that includes this file may need less of it")]
 
+use zlib_rs::{Inflate, InflateFlush, Status};
+
 /// What the receiver enforces.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
@@ -15,6 +17,8 @@ pub struct Rules {
     pub max_message: u64,
     /// Most frames of a message.
     pub max_fragments: u64,
+    /// Whether permessage-deflate is agreed, and then whether messages may refer to earlier ones.
+    pub deflate: Option<bool>,
 }
 
 impl Rules {
@@ -26,6 +30,7 @@ impl Rules {
             max_frame: 16 << 20,
             max_message: 16 << 20,
             max_fragments: 131_072,
+            deflate: None,
         }
     }
 }
@@ -79,16 +84,68 @@ struct Message {
     payload: Vec<u8>,
     /// Bytes of `payload` known to be UTF-8.
     valid: usize,
+    /// Its bytes on the wire, if it is compressed.
+    compressed: Option<u64>,
+}
+
+/// RFC 7692 7.2.2: the stream, fed byte by byte, and all that came out of it before.
+struct Context {
+    engine: Inflate,
+    history: Vec<u8>,
+}
+
+impl Context {
+    fn new() -> Self {
+        Self { engine: Inflate::new(false, 15), history: Vec::new() }
+    }
+
+    /// What one more byte stands for, and whether there is a fault behind that.
+    fn byte(&mut self, byte: u8) -> (Vec<u8>, bool) {
+        let (mut input, mut output) = (&[byte][..], Vec::new());
+        loop {
+            let mut chunk = [0; 512];
+            let (taken, given) = (self.engine.total_in(), self.engine.total_out());
+            let status = self.engine.decompress(input, &mut chunk, InflateFlush::SyncFlush);
+            input = &input[(self.engine.total_in() - taken) as usize..];
+            let given = &chunk[..(self.engine.total_out() - given) as usize];
+            let full = given.len() == chunk.len();
+            output.extend_from_slice(given);
+            self.history.extend_from_slice(given);
+            match status {
+                Err(_) => return (output, true),
+                // After a final block another stream begins, with the same window.
+                Ok(Status::StreamEnd) => self.restart(),
+                Ok(_) if full || !input.is_empty() => {}
+                Ok(_) => return (output, false),
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        self.engine = Inflate::new(false, 15);
+        let _ = self.engine.set_dictionary(&self.history[self.history.len().saturating_sub(32_768)..]);
+    }
+
+    /// Whether a message may end here: behind the tail a block with an `x` in it can be read as such.
+    fn end(&mut self) -> bool {
+        let block = [0, 0, 0xff, 0xff, 1, 1, 0, 0xfe, 0xff];
+        let ends = block.into_iter().all(|byte| self.byte(byte) == (Vec::new(), false));
+        let ends = ends && self.byte(b'x') == (b"x".to_vec(), false);
+        self.history.pop();
+        self.restart();
+        ends
+    }
 }
 
 /// Receives `bytes`.
 pub fn receive(rules: &Rules, bytes: &[u8]) -> Outcome {
     let mut outcome = Outcome::default();
     let mut message = None;
+    let mut context = None;
     let mut frame = Vec::new();
     for (at, byte) in bytes.iter().enumerate() {
         frame.push(*byte);
-        let seen = match after_byte(rules, &frame, &mut message) {
+        let seen = match after_byte(rules, &frame, &mut message, &mut context) {
             Ok(None) => continue,
             Ok(Some(seen)) => {
                 frame.clear();
@@ -117,10 +174,14 @@ fn after_byte(
     rules: &Rules,
     frame: &[u8],
     message: &mut Option<Message>,
+    context: &mut Option<Context>,
 ) -> Result<Option<Option<Token>>, u16> {
     let have = frame.len();
     let (fin, reserved, opcode) = (frame[0] & 0x80 != 0, frame[0] & 0x70 != 0, frame[0] & 0x0f);
     let control = opcode >= 8;
+    // RFC 7692 6: RSV1 alone, on the first frame of a message.
+    let compressed = rules.deflate.is_some() && frame[0] & 0x70 == 0x40 && matches!(opcode, 1 | 2);
+    let reserved = reserved && !compressed;
     if have == 1 {
         // 5.2: reserved bits and opcodes; 5.4: fragmentation; 5.5: control frames are not fragmented.
         let known = matches!(opcode, 0 | 1 | 2 | 8 | 9 | 10);
@@ -155,12 +216,16 @@ fn after_byte(
         }
         // 10.4: the limits.
         if !control {
-            let (fragments, size) =
-                message.as_ref().map_or((0, 0), |message| (message.fragments, message.payload.len()));
+            let (fragments, size, compressed) =
+                message.as_ref().map_or((0, 0, compressed), |message| match message.compressed {
+                    Some(size) => (message.fragments, size, true),
+                    None => (message.fragments, message.payload.len() as u64, false),
+                });
+            let slack = if compressed { rules.max_message / 8 + 1024 } else { 0 };
             if fragments + 1 > rules.max_fragments {
                 return Err(1008);
             }
-            if len > rules.max_frame || len + size as u64 > rules.max_message {
+            if len > rules.max_frame || len + size > rules.max_message + slack {
                 return Err(1009);
             }
         }
@@ -184,16 +249,39 @@ fn after_byte(
     }
     if have == header {
         if opcode != 0 {
-            *message = Some(Message { text: opcode == 1, fragments: 0, payload: Vec::new(), valid: 0 });
+            if rules.deflate == Some(false) {
+                *context = None;
+            }
+            let compressed = compressed.then_some(0);
+            *message =
+                Some(Message { text: opcode == 1, fragments: 0, payload: Vec::new(), valid: 0, compressed });
         }
         if let Some(message) = message {
             message.fragments += 1;
         }
     } else if let Some(message) = message {
         let nth = have - header - 1;
-        message.payload.push(frame[have - 1] ^ key[nth % 4]);
+        let byte = frame[have - 1] ^ key[nth % 4];
+        let mut fault = None;
+        if let Some(size) = &mut message.compressed {
+            *size += 1;
+            let (mut bytes, damaged) = context.get_or_insert_with(Context::new).byte(byte);
+            let most = rules.max_message as usize - message.payload.len();
+            fault = match damaged {
+                _ if bytes.len() > most => Some(1009),
+                true => Some(1007),
+                false => None,
+            };
+            bytes.truncate(most);
+            message.payload.append(&mut bytes);
+        } else {
+            message.payload.push(byte);
+        }
         if message.text {
             check_text(message)?;
+        }
+        if let Some(code) = fault {
+            return Err(code);
         }
     }
     if !complete {
@@ -203,6 +291,9 @@ fn after_byte(
         return Ok(Some(None));
     }
     match message.as_ref() {
+        Some(whole) if whole.compressed.is_some() && !context.get_or_insert_with(Context::new).end() => {
+            Err(1007)
+        }
         // 8.1: the last character must be whole.
         Some(whole) if whole.text && whole.valid < whole.payload.len() => Err(1007),
         _ => Ok(Some(message.take().map(|message| {

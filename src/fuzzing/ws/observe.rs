@@ -4,6 +4,7 @@
 
 use super::model::{Rules, Token, decode};
 use crate::Inbox;
+use crate::ws::deflate::{Compression, DeflateOptions, Params, WindowBits};
 use crate::ws::{CloseCode, CloseFrame, Config, Connection, Event, Message, Negotiated, ProtocolError};
 use bytes::{Buf, BytesMut};
 
@@ -44,10 +45,26 @@ pub fn connection(rules: &Rules, config: Config) -> Connection {
         .max_fragments(rules.max_fragments as u32)
         .accept_unmasked(rules.accept_unmasked);
     if rules.server {
-        Connection::server(Negotiated::default(), config)
+        Connection::server(negotiated(rules), config)
     } else {
-        Connection::client(Negotiated::default(), config, || KEY)
+        Connection::client(negotiated(rules), config, || KEY)
     }
+}
+
+/// What is agreed: a server keeps the window of a context, a client a state.
+fn negotiated(rules: &Rules) -> Negotiated {
+    let Some(takeover) = rules.deflate else { return Negotiated::default() };
+    let window_bits = WindowBits::MAX;
+    let compression = match rules.server {
+        true => Compression::Compact { window_bits },
+        false => Compression::Dedicated { window_bits, memory_level: 4 },
+    };
+    let params = Params {
+        server_no_context_takeover: !takeover,
+        client_no_context_takeover: !takeover,
+        ..Params::default()
+    };
+    Negotiated::with_deflate(params, DeflateOptions::new(compression).threshold(0))
 }
 
 /// An inbox of any kind.

@@ -1,7 +1,8 @@
 //! Turns a fuzzer's bytes into streams of frames: mostly valid ones, so that the fuzzer gets deep, some
 //! of them damaged. What a frame carries stands unmasked in the fuzzer's bytes.
 
-use super::model::{encode, unmask};
+use super::model::{Rules, encode, unmask};
+use crate::ws::deflate::{Compression, DeflateOptions, Deflater, Direction, WindowBits};
 
 /// The fuzzer's bytes, taken off the front; zeros when there are no more.
 #[derive(Debug)]
@@ -64,8 +65,20 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A stream of frames as a peer of `server` (or of a client) might send it.
-pub fn frames(input: &mut Input<'_>, server: bool) -> Vec<u8> {
+/// What compresses the messages of a stream, if that is agreed.
+fn deflater(input: &mut Input<'_>, rules: &Rules) -> Option<Deflater> {
+    let context_takeover = rules.deflate?;
+    let window_bits = WindowBits::new(8 + input.byte() % 8)?;
+    let policy = Compression::Dedicated { window_bits, memory_level: 1 };
+    let options = DeflateOptions::new(policy).level(input.byte() % 10);
+    Some(Deflater::new(Direction { context_takeover, window_bits }, &options))
+}
+
+/// A stream of frames as a peer under these rules might send it.
+pub fn frames(input: &mut Input<'_>, rules: &Rules) -> Vec<u8> {
+    let server = rules.server;
+    let mut deflater = deflater(input, rules);
+    let mut compressed = false;
     let mut stream = Vec::new();
     // What is left of a text that was cut into fragments, anywhere; or whether binary is in progress.
     let (mut in_progress, mut text) = (false, Vec::new());
@@ -94,12 +107,25 @@ pub fn frames(input: &mut Input<'_>, server: bool) -> Vec<u8> {
                 if opcode == 1 {
                     text = input.text().into_bytes();
                 }
-                let payload = if text.is_empty() { input.payload() } else { fragment(&mut text, fin, input) };
+                let mut payload =
+                    if text.is_empty() { input.payload() } else { fragment(&mut text, fin, input) };
+                let mut first = u8::from(fin) << 7 | opcode;
+                if let Some(deflater) = &mut deflater {
+                    if !in_progress {
+                        compressed = input.byte() % 4 > 0;
+                        first |= u8::from(compressed) << 6;
+                    }
+                    // Or what the fuzzer takes for compressed.
+                    if compressed && input.byte() % 16 > 0 {
+                        let plain = std::mem::take(&mut payload);
+                        deflater.deflate(&plain, &mut payload, fin);
+                    }
+                }
                 in_progress = !fin;
                 if fin {
                     text.clear();
                 }
-                encode(u8::from(fin) << 7 | opcode, key, &payload)
+                encode(first, key, &payload)
             }
         };
         if input.byte() < 12 {

@@ -1,0 +1,24 @@
+//! Prints an event stream: `sse_client URL [LAST-EVENT-ID]`. It reconnects and resumes; Ctrl-C ends it.
+
+use pushline::adapter::tokio::sse::{EventSource, SourceOptions, Update};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let url = arguments.next().ok_or("usage: sse_client URL [LAST-EVENT-ID]")?;
+    let mut source = EventSource::new(&url, SourceOptions::new())?;
+    if let Some(id) = arguments.next() {
+        source.set_last_event_id(&id)?;
+    }
+    while let Some(update) = source.next().await {
+        match update? {
+            Update::Open => eprintln!("open: {}", source.url()),
+            Update::Event(event) => println!("{} [{}] {}", event.event, event.id, event.data),
+            Update::Lost { error: Some(error), wait } => eprintln!("lost: {error}; again in {wait:.1?}"),
+            Update::Lost { error: None, wait } => eprintln!("ended; again in {wait:.1?}"),
+            _ => {}
+        }
+    }
+    eprintln!("the server has no more events");
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! How an event stream over an adapter fails. A normal end is not an error.
+
+use crate::http1::chunked;
+use crate::http1::head::HeadError;
+use crate::sse::{CloseReason, DecodeError, EncodeError};
+use core::fmt;
+
+/// How an event stream over an adapter fails.
+///
+/// ```
+/// use pushline::adapter::blocking::sse::EventReader;
+/// use pushline::adapter::sse::Error;
+/// use pushline::http1::head::Body;
+///
+/// let mut events = EventReader::new(&b"9\r\ndata: 1\n\n\r\n"[..], Body::Chunked);
+/// assert_eq!(events.next().unwrap()?.data, "1");
+/// assert!(matches!(events.next(), Some(Err(Error::Chunked(_))))); // cut: there is no last chunk
+/// assert!(events.next().is_none());
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The transport failed.
+    Io(std::io::Error),
+    /// An event exceeds a limit. The stream goes on behind it.
+    Event(DecodeError),
+    /// The body breaks the chunked coding, or was cut.
+    Chunked(chunked::Error),
+    /// The transport ended inside the head, or inside a body of known length.
+    Aborted,
+    /// The head of the response cannot be read.
+    Head(HeadError),
+    /// There will be no stream: what the client was told.
+    Closed(CloseReason),
+    /// A redirection leads to where this client cannot follow.
+    Location,
+    /// The caller asked for an event that cannot be encoded. Nothing of it was written.
+    Encode(EncodeError),
+    /// The stream was finished by the caller before.
+    Finished,
+    /// The client left.
+    Left,
+    /// The peer took too long: to take anything of what is written, to answer, or to send anything.
+    TimedOut,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Event(error) => error.fmt(f),
+            Self::Chunked(error) => error.fmt(f),
+            Self::Aborted => f.write_str("the transport ended inside the response"),
+            Self::Head(error) => error.fmt(f),
+            Self::Closed(reason) => reason.fmt(f),
+            Self::Location => f.write_str("a redirection leads to where this client cannot follow"),
+            Self::Encode(error) => error.fmt(f),
+            Self::Finished => f.write_str("the stream is finished"),
+            Self::Left => f.write_str("the client left"),
+            Self::TimedOut => f.write_str("the peer took too long"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Event(error) => Some(error),
+            Self::Chunked(error) => Some(error),
+            Self::Head(error) => Some(error),
+            Self::Closed(reason) => Some(reason),
+            Self::Encode(error) => Some(error),
+            Self::Aborted | Self::Location | Self::Finished | Self::Left | Self::TimedOut => None,
+        }
+    }
+}
+
+macro_rules! from {
+    ($($error:ty => $variant:ident),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        }
+    )*};
+}
+
+from!(
+    std::io::Error => Io, DecodeError => Event, chunked::Error => Chunked, HeadError => Head,
+    CloseReason => Closed, EncodeError => Encode
+);
+
+/// The only way in which a body refuses data.
+impl From<chunked::EncodeError> for Error {
+    fn from(_: chunked::EncodeError) -> Self {
+        Self::Finished
+    }
+}

@@ -1,0 +1,24 @@
+//! What both adapters share about event streams: owned events, errors, the response's head, the framing of the body.
+//! No I/O: the reading and writing is in [`blocking::sse`](super::blocking::sse) and `tokio::sse`.
+
+mod error;
+mod event;
+mod incoming;
+#[cfg(all(any(doc, doctest), feature = "tokio"))]
+#[doc = include_str!("migration.md")]
+pub mod migration {}
+mod outlet;
+mod response;
+#[cfg(feature = "tokio")]
+mod url;
+
+pub use error::Error;
+pub use event::Event;
+pub use response::Response;
+#[cfg(feature = "tokio")]
+pub use url::{InvalidUrl, Url};
+
+#[cfg(feature = "tokio")]
+pub(super) use event::Parser;
+pub(super) use incoming::Incoming;
+pub(super) use outlet::Outlet;

@@ -1,0 +1,21 @@
+//! Event streams: written as a response, read from a response or from any stream of bytes, and a client that
+//! reconnects by itself.
+//!
+//! | to | there is |
+//! |---|---|
+//! | serve a stream | [`EventWriter`] |
+//! | read the body of a response | [`EventReader`], over any `AsyncRead` |
+//! | turn a `Stream` of byte chunks into one of events | [`Eventsource::eventsource`] |
+//! | connect, reconnect and resume | [`EventSource`] |
+
+mod attempt;
+mod reader;
+mod source;
+mod stream;
+mod writer;
+
+pub use super::super::sse::{Error, Event, InvalidUrl, Response, Url};
+pub use reader::EventReader;
+pub use source::{Connecting, EventSource, SourceOptions, Update};
+pub use stream::{EventStream, EventStreamError, Eventsource};
+pub use writer::EventWriter;

@@ -1,0 +1,120 @@
+//! Events out of the body of a response.
+
+use super::{Error, Event};
+use crate::adapter::sse::Incoming;
+use crate::http1::head::Body;
+use crate::sse::Decoder;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use futures_core::Stream;
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// The events of a response, read from the bytes behind its head.
+///
+/// [`next`](Self::next) is cancel-safe: dropping its future loses nothing. It is a [`Stream`], too.
+///
+/// ```
+/// use pushline::adapter::tokio::sse::EventReader;
+/// use pushline::http1::head::Body;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let body = &b"9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\n0\r\n\r\n"[..];
+/// let mut events = EventReader::new(body, Body::Chunked);
+/// assert_eq!(events.next().await.unwrap()?.data, "1");
+/// assert_eq!(events.next().await.unwrap()?.data, "2");
+/// assert!(events.next().await.is_none());
+/// # Ok::<(), pushline::adapter::tokio::sse::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct EventReader<R> {
+    stream: R,
+    incoming: Incoming,
+    has_read: bool,
+}
+
+impl<R> EventReader<R> {
+    /// Reads events from `stream`, which stands behind the head of a response; `body` is what the head says of the
+    /// length, [`ResponseHead::body`](crate::http1::head::ResponseHead::body).
+    pub fn new(stream: R, body: Body) -> Self {
+        Self::with_received(stream, body, &[])
+    }
+
+    /// As [`new`](Self::new); `received` was read already behind the head.
+    pub fn with_received(stream: R, body: Body, received: &[u8]) -> Self {
+        let incoming = Incoming::new(body, received);
+        Self { stream, incoming, has_read: false }
+    }
+
+    /// Uses this decoder, with its limits and its last event ID.
+    #[must_use]
+    pub fn decoder(mut self, decoder: Decoder) -> Self {
+        self.incoming.set_decoder(decoder);
+        self
+    }
+
+    /// The last event ID: what a request to resume the stream names. Empty if there is none.
+    #[must_use]
+    pub fn last_event_id(&self) -> &str {
+        self.incoming.last_event_id()
+    }
+
+    /// The transport.
+    pub const fn get_ref(&self) -> &R {
+        &self.stream
+    }
+
+    pub(super) const fn incoming(&mut self) -> &mut Incoming {
+        &mut self.incoming
+    }
+
+    /// Whether anything was read since this was asked last.
+    pub(super) const fn take_read(&mut self) -> bool {
+        core::mem::replace(&mut self.has_read, false)
+    }
+}
+
+impl<R: AsyncRead + Unpin> EventReader<R> {
+    /// The next event; `None` at the end of the body.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Event`] in the place of an event that exceeds a limit: the next call goes on behind it.
+    /// [`Error::Chunked`], [`Error::Aborted`] and [`Error::Io`] end the stream; what was received before is delivered
+    /// before.
+    pub async fn next(&mut self) -> Option<Result<Event, Error>> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
+        loop {
+            if let Some(event) = self.incoming.next().transpose() {
+                return Poll::Ready(Some(event));
+            }
+            if self.incoming.is_finished() {
+                return Poll::Ready(None);
+            }
+            let mut buffer = ReadBuf::new(self.incoming.space());
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            let n = buffer.filled().len();
+            if let Err(error) = read {
+                self.incoming.give_up();
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            self.incoming.filled(n);
+            self.has_read = true;
+            if n == 0 {
+                return Poll::Ready(self.incoming.receive_eof().err().map(Err));
+            }
+        }
+    }
+}
+
+impl<R: AsyncRead + Unpin> Stream for EventReader<R> {
+    type Item = Result<Event, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_event(cx)
+    }
+}

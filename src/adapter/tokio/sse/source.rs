@@ -1,0 +1,521 @@
+//! A client that connects, reconnects and resumes by itself (HTML 9.2.2, 9.2.3).
+
+use super::attempt::{Answer, Attempt, Failed, Request, attempt};
+use super::{Error, Event, EventReader, Url};
+use crate::adapter::random::random;
+use crate::heartbeat::{Deadline, HANDSHAKE_TIMEOUT};
+use crate::http1::head::{Body, FieldLines, InvalidField};
+use crate::sse::{
+    CloseReason, DecodeError, Decoder, Limits, Method, Next, Reconnect, ReconnectPolicy, Verdict,
+};
+use core::fmt;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+use futures_core::Stream;
+use std::boxed::Box;
+use std::string::String;
+use std::vec::Vec;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A connection on its way: what a connector gives.
+///
+/// ```no_run
+/// use pushline::adapter::tokio::sse::{Connecting, EventSource, SourceOptions, Url};
+/// use tokio::net::UnixStream;
+///
+/// let connector = |_: &Url| -> Connecting<UnixStream> { Box::pin(UnixStream::connect("/run/feed.sock")) };
+/// let source = EventSource::with_connector("http://feed/".parse()?, SourceOptions::new(), connector);
+/// # Ok::<(), pushline::adapter::tokio::sse::InvalidUrl>(())
+/// ```
+pub type Connecting<S> = Pin<Box<dyn Future<Output = std::io::Result<S>> + Send>>;
+
+/// What to ask for, and how patiently.
+///
+/// ```
+/// use pushline::adapter::tokio::sse::SourceOptions;
+/// use pushline::sse::ReconnectPolicy;
+///
+/// let options = SourceOptions::new()
+///     .field("authorization", "Bearer 123")?
+///     .policy(ReconnectPolicy::new().max_attempts(Some(5)));
+/// # let _ = options;
+/// # Ok::<(), pushline::http1::head::InvalidField>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SourceOptions {
+    policy: ReconnectPolicy,
+    limits: Limits,
+    fields: FieldLines,
+    content: Option<(String, Vec<u8>)>,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+    idle_timeout: Option<Duration>,
+}
+
+impl SourceOptions {
+    /// The defaults: a GET.
+    pub const fn new() -> Self {
+        Self {
+            policy: ReconnectPolicy::new(),
+            limits: Limits::new(),
+            fields: FieldLines::new(),
+            content: None,
+            connect_timeout: HANDSHAKE_TIMEOUT,
+            response_timeout: Duration::from_secs(60),
+            idle_timeout: None,
+        }
+    }
+
+    /// When to reconnect, how often, how many redirections to follow.
+    pub const fn policy(mut self, policy: ReconnectPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Limits of one event.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// One more field of each request. After a redirection to another origin, `Authorization` and `Cookie` are not
+    /// sent.
+    ///
+    /// # Errors
+    ///
+    /// The field cannot be written, or is one that the client itself writes.
+    pub fn field(mut self, name: &str, value: &str) -> Result<Self, InvalidField> {
+        let reserved = [
+            "host",
+            "accept",
+            "cache-control",
+            "last-event-id",
+            "content-type",
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "accept-encoding",
+        ];
+        if reserved.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+            return Err(InvalidField::Reserved);
+        }
+        self.fields.push(name, value)?;
+        Ok(self)
+    }
+
+    /// Sends a POST with this content instead of a GET. It is sent once, and the stream is not resumed, unless
+    /// [`ReconnectPolicy::replay_post`] says otherwise.
+    pub fn post(mut self, content_type: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        self.content = Some((content_type.into(), content.into()));
+        self
+    }
+
+    /// Time to connect, default 10 seconds.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Time from the request to the end of the response's head, default 60 seconds. Without it a server that answers
+    /// nothing is waited for in vain.
+    pub const fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    /// For how long the server may send nothing, not even a comment, before the connection counts as lost. Default: for
+    /// ever, since a stream may well be silent for hours. Set it to more than the server's keep-alive interval: without
+    /// it a server that vanished without a word is not noticed.
+    pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What an [`EventSource`] has to tell.
+///
+/// ```
+/// use pushline::adapter::tokio::sse::Update;
+///
+/// /// For a line that shows how things stand.
+/// fn status(update: &Update) -> String {
+///     match update {
+///         Update::Open => "live".to_owned(),
+///         Update::Event(event) => format!("live, last event {}", event.id),
+///         Update::Lost { wait, .. } => format!("lost, again in {wait:?}"),
+///         _ => String::new(),
+///     }
+/// }
+/// assert_eq!(status(&Update::Open), "live");
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Update {
+    /// The stream is open, for the first time or again.
+    Open,
+    /// An event.
+    Event(Event),
+    /// The connection ended or failed, with this error if it was one; it is tried again after this wait.
+    Lost {
+        /// What happened; `None` for a stream that ended as it should.
+        error: Option<Error>,
+        /// How long the client waits before it tries again.
+        wait: Duration,
+    },
+}
+
+/// A client that connects, reconnects and resumes by itself, as the browsers' `EventSource` does: with the server's
+/// reconnection time, a wait that grows while attempts fail, `Last-Event-ID`, redirections.
+///
+/// All state is in the struct: [`next`](Self::next) is cancel-safe. Nothing happens while it is not called; back-pressure
+/// is not calling it. It is a [`Stream`], too.
+///
+/// It connects to `http:` URLs over TCP; [`with_connector`](Self::with_connector) takes care of TLS, proxies and Unix
+/// sockets.
+///
+/// ```no_run
+/// use pushline::adapter::tokio::sse::{EventSource, SourceOptions, Update};
+///
+/// # async fn listen() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut source = EventSource::new("http://127.0.0.1:8080/events", SourceOptions::new())?;
+/// while let Some(update) = source.next().await {
+///     match update? {
+///         Update::Event(event) => println!("{}: {}", event.event, event.data),
+///         Update::Lost { wait, .. } => println!("again in {wait:?}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct EventSource<S = TcpStream> {
+    connector: Connector<S>,
+    options: SourceOptions,
+    first: Url,
+    url: Url,
+    reconnect: Reconnect<Instant>,
+    /// Keeps the last event ID while no stream is open.
+    decoder: Decoder,
+    state: State<S>,
+    timer: Option<Pin<Box<Sleep>>>,
+    idle: Deadline<Instant>,
+}
+
+type Connector<S> = Box<dyn FnMut(&Url) -> Connecting<S> + Send>;
+
+#[expect(clippy::large_enum_variant, reason = "open is what it is nearly all the time")]
+enum State<S> {
+    /// To connect when it is time.
+    Waiting,
+    Requesting(Attempt<S>),
+    Open(EventReader<S>),
+    Closed,
+}
+
+impl EventSource {
+    /// A client for an `http:` URL. It connects when [`next`](Self::next) is called first.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`](super::InvalidUrl).
+    pub fn new(url: &str, options: SourceOptions) -> Result<Self, super::InvalidUrl> {
+        Ok(Self::with_url(Url::parse(url)?, options))
+    }
+
+    /// As [`new`](Self::new), for a URL that was read already.
+    pub fn with_url(url: Url, options: SourceOptions) -> Self {
+        Self::with_connector(url, options, connect_tcp)
+    }
+}
+
+impl<S> EventSource<S> {
+    /// A client that connects as `connector` does it: it is given the URL, whose scheme, host and port are to be
+    /// connected to.
+    pub fn with_connector(
+        url: Url,
+        options: SourceOptions,
+        connector: impl FnMut(&Url) -> Connecting<S> + Send + 'static,
+    ) -> Self {
+        let method = if options.content.is_some() { Method::Post } else { Method::Get };
+        Self {
+            connector: Box::new(connector),
+            first: url.clone(),
+            url,
+            reconnect: Reconnect::new(method, options.policy),
+            decoder: Decoder::with_limits(options.limits),
+            options,
+            state: State::Waiting,
+            timer: None,
+            idle: Deadline::default(),
+        }
+    }
+
+    /// Sets the last event ID, as if an earlier connection had left it: the stream is resumed from there.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::IdTooLong`] if it exceeds [`Limits::max_id`].
+    pub fn set_last_event_id(&mut self, id: &str) -> Result<(), DecodeError> {
+        self.decoder_mut().set_last_event_id(id)
+    }
+
+    /// The last event ID; empty if there is none.
+    #[must_use]
+    pub fn last_event_id(&self) -> &str {
+        match &self.state {
+            State::Open(reader) => reader.last_event_id(),
+            _ => self.decoder.last_event_id(),
+        }
+    }
+
+    /// Where the stream is, after redirections.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Why there will be no more events, if that is so.
+    #[must_use]
+    pub const fn closed(&self) -> Option<CloseReason> {
+        self.reconnect.closed()
+    }
+
+    /// Drops the connection, and does not come back.
+    pub fn close(&mut self) {
+        self.reconnect.close();
+        self.set_state(State::Closed);
+    }
+
+    fn decoder_mut(&mut self) -> &mut Decoder {
+        match &mut self.state {
+            State::Open(reader) => &mut reader.incoming().parser.decoder,
+            _ => &mut self.decoder,
+        }
+    }
+
+    /// Leaves a state; the decoder survives it.
+    fn set_state(&mut self, state: State<S>) {
+        if let State::Open(mut reader) = core::mem::replace(&mut self.state, state) {
+            self.decoder = core::mem::take(&mut reader.incoming().parser.decoder);
+            self.decoder.receive_eof();
+        }
+        self.idle.clear();
+        self.timer = None;
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
+    /// The next update; `None` at the end: the server said 204, or [`close`](Self::close) was called.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Event`] in the place of an event over a limit: the stream goes on behind it. Anything else is the end:
+    /// [`Error::Closed`] with the reason, [`Error::Location`] for a redirection to where this client cannot go. A
+    /// connection that is lost is no error but [`Update::Lost`].
+    pub async fn next(&mut self) -> Option<Result<Update, Error>> {
+        poll_fn(|cx| self.poll_update(cx)).await
+    }
+
+    fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Update, Error>>> {
+        loop {
+            match &mut self.state {
+                State::Closed => return Poll::Ready(None),
+                State::Waiting => {
+                    if self.reconnect.should_connect(Instant::now()) {
+                        self.url = self.first.clone();
+                        let method = self.method();
+                        self.request(method);
+                    } else if let Some(at) = self.reconnect.next_deadline() {
+                        ready!(poll_timer(&mut self.timer, at, cx));
+                    } else {
+                        self.set_state(State::Closed);
+                    }
+                }
+                State::Requesting(attempt) => {
+                    let answer = ready!(attempt.as_mut().poll(cx));
+                    match answer {
+                        Ok(answer) => {
+                            if let Some(update) = self.judge(answer) {
+                                return Poll::Ready(update);
+                            }
+                        }
+                        Err(Failed::Connect(error)) => {
+                            let next = self.reconnect.connect_failed(Instant::now(), random());
+                            return Poll::Ready(Some(self.lost(next, Some(error))));
+                        }
+                        Err(Failed::Request(error)) => return Poll::Ready(self.disconnected(Some(error))),
+                    }
+                }
+                State::Open(_) => return self.poll_open(cx).map(Some).map(Option::flatten),
+            }
+        }
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Update, Error>>> {
+        let State::Open(reader) = &mut self.state else { return Poll::Ready(None) };
+        let event = reader.poll_event(cx);
+        if let Some(retry) = reader.incoming().parser.take_retry() {
+            self.reconnect.set_retry(retry);
+        }
+        match event {
+            Poll::Ready(Some(Ok(event))) => {
+                if let Some(retry) = event.retry {
+                    self.reconnect.set_retry(retry);
+                }
+                self.idle.clear();
+                Poll::Ready(Some(Ok(Update::Event(event))))
+            }
+            Poll::Ready(Some(Err(error @ Error::Event(_)))) => Poll::Ready(Some(Err(error))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(self.disconnected(Some(error))),
+            Poll::Ready(None) => Poll::Ready(self.disconnected(None)),
+            Poll::Pending => {
+                let Some(timeout) = self.options.idle_timeout else { return Poll::Pending };
+                if reader.take_read() {
+                    self.idle.clear();
+                }
+                self.idle.start(Instant::now(), timeout);
+                let at = self.idle.next_deadline().unwrap_or_else(Instant::now);
+                ready!(poll_timer(&mut self.timer, at, cx));
+                Poll::Ready(self.disconnected(Some(Error::TimedOut)))
+            }
+        }
+    }
+
+    /// Acts on a response. `None` if there is nothing to tell yet.
+    fn judge(&mut self, answer: Answer<S>) -> Option<Option<Result<Update, Error>>> {
+        let Answer { stream, status, content_type, location, body, received } = answer;
+        match self.reconnect.response(status, content_type.as_deref(), location.as_deref()) {
+            Verdict::Open => {
+                let decoder = core::mem::take(&mut self.decoder);
+                self.set_state(State::Open(open(stream, body, &received, decoder)));
+                Some(Some(Ok(Update::Open)))
+            }
+            Verdict::Follow(method) => {
+                let to = location.as_deref().and_then(|location| core::str::from_utf8(location).ok());
+                match to.and_then(|to| self.url.join(to).ok()) {
+                    Some(url) => {
+                        self.url = url;
+                        self.request(method);
+                        None
+                    }
+                    None => {
+                        self.close();
+                        Some(Some(Err(Error::Location)))
+                    }
+                }
+            }
+            Verdict::Closed(CloseReason::NoContent) => {
+                self.set_state(State::Closed);
+                Some(None)
+            }
+            Verdict::Closed(reason) => {
+                self.set_state(State::Closed);
+                Some(Some(Err(Error::Closed(reason))))
+            }
+        }
+    }
+
+    /// The stream ended, or was lost.
+    fn disconnected(&mut self, error: Option<Error>) -> Option<Result<Update, Error>> {
+        match self.reconnect.disconnected(Instant::now(), random()) {
+            // A POST's stream that ended as it should is over, and that is all.
+            Next::Closed(CloseReason::NotReplayable) if error.is_none() => {
+                self.set_state(State::Closed);
+                None
+            }
+            // What went wrong says more than that it cannot be made good.
+            Next::Closed(reason) => {
+                self.set_state(State::Closed);
+                Some(Err(error.unwrap_or(Error::Closed(reason))))
+            }
+            next => Some(self.lost(next, error)),
+        }
+    }
+
+    fn lost(&mut self, next: Next<Instant>, error: Option<Error>) -> Result<Update, Error> {
+        match next {
+            Next::At(at) => {
+                self.set_state(State::Waiting);
+                Ok(Update::Lost { error, wait: at.saturating_duration_since(Instant::now()) })
+            }
+            Next::Closed(reason) => {
+                self.set_state(State::Closed);
+                Err(Error::Closed(reason))
+            }
+        }
+    }
+
+    const fn method(&self) -> Method {
+        if self.options.content.is_some() { Method::Post } else { Method::Get }
+    }
+
+    /// Starts a request to the present URL.
+    fn request(&mut self, method: Method) {
+        let request = Request {
+            url: self.url.clone(),
+            method,
+            fields: self.options.fields.clone(),
+            content: self.options.content.clone(),
+            last_event_id: self.last_event_id().into(),
+            is_foreign: !self.url.same_origin(&self.first),
+        };
+        let connecting = (self.connector)(&self.url);
+        let SourceOptions { connect_timeout, response_timeout, .. } = self.options;
+        let attempt = attempt(connecting, request, connect_timeout, response_timeout);
+        self.set_state(State::Requesting(Box::pin(attempt)));
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for EventSource<S> {
+    type Item = Result<Update, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_update(cx)
+    }
+}
+
+impl<S> fmt::Debug for EventSource<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventSource")
+            .field("url", &self.url)
+            .field("reconnect", &self.reconnect)
+            .field("last_event_id", &self.last_event_id())
+            .finish_non_exhaustive()
+    }
+}
+
+fn open<S>(stream: S, body: Body, received: &[u8], decoder: Decoder) -> EventReader<S> {
+    EventReader::with_received(stream, body, received).decoder(decoder)
+}
+
+fn connect_tcp(url: &Url) -> Connecting<TcpStream> {
+    let (secure, port) = (url.is_secure(), url.port());
+    let host = String::from(url.host().trim_start_matches('[').trim_end_matches(']'));
+    Box::pin(async move {
+        if secure {
+            return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "https needs a connector"));
+        }
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    })
+}
+
+fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+    if timer.deadline() != at {
+        timer.as_mut().reset(at);
+    }
+    timer.as_mut().poll(cx)
+}

@@ -86,6 +86,12 @@ impl Server {
 pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
+    /// One that has not come, and what it is told through.
+    pub fn new() -> (watch::Sender<bool>, Self) {
+        let (stop, stopped) = watch::channel(false);
+        (stop, Self(stopped))
+    }
+
     /// Waits for it.
     pub async fn wait(&mut self) {
         // A server that is gone altogether has ended, too.
@@ -95,7 +101,7 @@ impl Stop {
 
 /// Serves until `end` is done; then closes every connection with 1001 and waits for that, but not for ever.
 pub async fn run(listener: TcpListener, server: Arc<Server>, end: impl Future<Output = ()>) {
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = Stop::new();
     let mut connections = JoinSet::new();
     let mut ticks = interval(TICK);
     let mut end = std::pin::pin!(end);
@@ -106,7 +112,7 @@ pub async fn run(listener: TcpListener, server: Arc<Server>, end: impl Future<Ou
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
-                    let (server, stop) = (Arc::clone(&server), Stop(stopped.clone()));
+                    let (server, stop) = (Arc::clone(&server), stopped.clone());
                     connections.spawn(async move { http::serve(stream, &server, stop).await });
                 }
                 Ok(_) => {}

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use pushline::adapter::Options;
+use pushline::adapter;
 use pushline::adapter::tokio::WebSocket;
 use pushline::ws::{Config, Connection, Message, Negotiated};
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::options::Options;
 use crate::page::PAGE;
 use crate::room::Limits;
 use crate::server::{self, Server};
@@ -24,10 +25,10 @@ struct Running {
 }
 
 async fn start(limits: Limits) -> Running {
-    start_with(crate::options::Options::default(), limits).await
+    start_with(Options::default(), limits).await
 }
 
-async fn start_with(options: crate::options::Options, limits: Limits) -> Running {
+async fn start_with(options: Options, limits: Limits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel();
@@ -73,7 +74,7 @@ async fn upgrade(mut stream: TcpStream) -> io::Result<WebSocket<TcpStream>> {
     assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", head.escape_ascii());
     let keys = || [1, 2, 3, 4];
     let connection = Connection::client(Negotiated::default(), Config::new(), keys);
-    Ok(WebSocket::new(stream, connection, &[], &Options::new()))
+    Ok(WebSocket::new(stream, connection, &[], &adapter::Options::new()))
 }
 
 async fn send(socket: &mut WebSocket<TcpStream>, request: &Value) {
@@ -332,4 +333,166 @@ async fn the_end_does_not_wait_for_one_who_never_answers() {
     // It neither reads nor closes; the test would hang if it were waited for.
     chat.task.await.unwrap();
     drop(deaf);
+}
+
+fn get(path: &str, fields: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{fields}\r\n")
+}
+
+fn post(session: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /send?session={session} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+const BOB: &str = "session=session-of-Bob-------&nick=Bob&link=link-of-bob";
+
+/// The texts in a poll's answer, and the cursor behind them.
+fn polled(answer: &str) -> (Vec<Value>, u64) {
+    let (head, body) = parts(answer);
+    if head.starts_with("HTTP/1.1 204 ") {
+        return (vec![], 0);
+    }
+    assert!(head.starts_with("HTTP/1.1 200 "), "{answer}");
+    let answer: Value = serde_json::from_str(body).unwrap();
+    let texts = answer["messages"].as_array().unwrap().iter();
+    let texts = texts.map(|message| serde_json::from_str(message["data"].as_str().unwrap()).unwrap());
+    (texts.collect(), answer["cursor"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn a_poll_that_was_lost_is_answered_again_and_one_too_late_is_told() {
+    let chat = start(Limits::default()).await;
+    let mut ada = chat.join("Ada").await;
+    let first = chat.ask(&get(&format!("/polling?{BOB}&since=0"), "")).await;
+    let (texts, cursor) = polled(&first);
+    assert_eq!((&texts[0]["type"], &texts[0]["nick"]), (&json!("welcome"), &json!("Bob")));
+    say(&mut ada, 1, "hello").await;
+    while next(&mut ada).await["text"] != "hello" {}
+    // Twice the same question, twice the same answer; what is acknowledged does not come again.
+    for _ in 0..2 {
+        let (texts, next) = polled(&chat.ask(&get(&format!("/long-polling?{BOB}&since={cursor}"), "")).await);
+        assert_eq!((texts.len(), &texts[0]["text"], next), (1, &json!("hello"), cursor + 1));
+    }
+    assert_eq!(
+        polled(&chat.ask(&get(&format!("/polling?{BOB}&since={}", cursor + 1), "")).await).0,
+        [] as [Value; 0]
+    );
+    let (texts, _) = polled(&chat.ask(&get(&format!("/polling?{BOB}&since={}", cursor + 1), "")).await);
+    assert!(texts.is_empty());
+    // Of a visit that does not exist any more, or never did.
+    let late = chat.ask(&get("/polling?session=session-of-Bob-------&link=another-link&since=3", "")).await;
+    assert!(late.starts_with("HTTP/1.1 410 "), "{late}");
+    let jsonp =
+        chat.ask(&get("/jsonp?session=x&link=another-link&since=3&callback=pushlineJsonp1", "")).await;
+    assert_eq!(parts(&jsonp).1, r#"/**/pushlineJsonp1({"cursor":0,"gone":true,"messages":[]});"#);
+}
+
+#[tokio::test]
+async fn what_is_posted_is_said_and_bounded() {
+    let chat = start(Limits::default()).await;
+    let mut ada = chat.join("Ada").await;
+    chat.ask(&get(&format!("/polling?{BOB}&since=0"), "")).await;
+    let said =
+        chat.ask(&post("session-of-Bob-------", r#"{"type":"say","id":"message-1","text":"by POST"}"#)).await;
+    assert!(said.starts_with("HTTP/1.1 204 "), "{said}");
+    while next(&mut ada).await["text"] != "by POST" {}
+    let text = "%7B%22type%22:%22say%22,%22id%22:%22message-2%22,%22text%22:%22by+GET%22%7D";
+    let said = chat
+        .ask(&get(&format!("/send?session=session-of-Bob-------&callback=pushlineJsonp2&text={text}"), ""))
+        .await;
+    assert_eq!(parts(&said).1, r#"/**/pushlineJsonp2({"status":204});"#);
+    while next(&mut ada).await["text"] != "by GET" {}
+    for (request, status) in [
+        (post("nobody", "{}"), "410"),
+        (post("session-of-Bob-------", &"x".repeat(32 * 1024)), "204"), // read, and refused by the room
+        (post("session-of-Bob-------", &"x".repeat(32 * 1024 + 1)), "413"),
+        (get("/send?session=x&callback=alert", ""), "400"),
+        (get("/jsonp?since=0&callback=alert(1)//", ""), "400"),
+        (get("/jsonp?since=0&callback=pushlineJsonp1%0d%0a", ""), "400"),
+        (get("/polling?since=-1", ""), "400"),
+    ] {
+        let answer = chat.ask(&request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{}: {answer}", &request[..60]);
+    }
+}
+
+#[tokio::test]
+async fn one_who_may_not_come_in_is_told_on_every_transport() {
+    let chat = start(Limits::default()).await;
+    let _ada = chat.join("Ada").await;
+    let ask = async |path: &str| {
+        let query = "session=ssssssssssssssss&nick=ada&link=link-of-ada&since=0&callback=pushlineJsonp1&origin=http://h";
+        parts(&chat.ask(&get(&format!("{path}?{query}"), "")).await).1.to_owned()
+    };
+    for path in ["/polling", "/long-polling", "/jsonp", "/events"] {
+        let told = ask(path).await;
+        assert!(told.contains("taken") && told.contains("bye") && told.contains("1008"), "{path}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_stream_goes_on_where_the_last_event_id_says() {
+    let chat = start(Limits::default()).await;
+    let mut ada = chat.join("Ada").await;
+    for number in 0..3 {
+        say(&mut ada, number, "hello").await;
+        while next(&mut ada).await["type"] != "message" {}
+    }
+    // As HTTP/1.0, without chunks: until the server ends.
+    let stream = TcpStream::connect(chat.address).await.unwrap();
+    let epoch = format!("{:x}", 1_700_000_000_000_u64);
+    let request = format!(
+        "GET /events?session=session-of-Bob-------&nick=Bob&cursor=old.1 HTTP/1.0\r\nHost: h\r\nLast-Event-ID: {epoch}.3\r\n\r\n"
+    );
+    let mut stream = stream;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    while !answer.contains(&format!("id: {epoch}.5")) || !answer.ends_with("\n\n") {
+        let mut bytes = vec![0; 4096];
+        let length = stream.read(&mut bytes).await.unwrap();
+        answer.push_str(str::from_utf8(&bytes[..length]).unwrap());
+    }
+    let (head, body) = parts(&answer);
+    assert!(head.contains("text/event-stream") && !head.contains("chunked"), "{head}");
+    assert!(body.starts_with("retry: 250\n\ndata: {\"type\":\"welcome\""), "{body}");
+    let ids: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    assert_eq!(ids, [format!("{epoch}.4"), format!("{epoch}.5")]);
+}
+
+#[tokio::test]
+async fn origins_are_refused_or_named_and_transports_left_out() {
+    let options = Options {
+        allowed: vec!["http://good.example".to_owned()],
+        disabled: vec!["ws".to_owned(), "polling".to_owned()],
+        ..Options::default()
+    };
+    let chat = start_with(options, Limits::default()).await;
+    let path = format!("/jsonp?{BOB}&since=0&callback=pushlineJsonp1");
+    let good = chat.ask(&get(&path, "Origin: http://good.example\r\n")).await;
+    assert!(good.contains("\r\nAccess-Control-Allow-Origin: http://good.example\r\n"), "{good}");
+    let evil = chat.ask(&get(&path, "Origin: http://evil.example\r\n")).await;
+    assert!(evil.starts_with("HTTP/1.1 403 ") && !evil.contains("Access-Control-Allow-Origin"), "{evil}");
+    let frame = |origin: &str| get(&format!("/iframe?{BOB}&since=9&origin={origin}"), "");
+    let framed = chat.ask(&frame("http://good.example")).await;
+    assert!(
+        framed.contains("frame-ancestors http://good.example\r\n")
+            && framed.contains("sandbox allow-scripts")
+    );
+    for origin in
+        ["http://evil.example", "*", "http://good.example;%20script-src%20*", "http://good.example%0d%0aA:b"]
+    {
+        assert!(chat.ask(&frame(origin)).await.starts_with("HTTP/1.1 403 "), "{origin}");
+    }
+    let preflight = |origin: &str| {
+        format!(
+            "OPTIONS /events HTTP/1.1\r\nHost: h\r\nConnection: close\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: GET\r\n\r\n"
+        )
+    };
+    assert!(chat.ask(&preflight("http://good.example")).await.starts_with("HTTP/1.1 204 "));
+    assert!(chat.ask(&preflight("null")).await.starts_with("HTTP/1.1 403 "));
+    for path in ["/ws", "/polling?since=0"] {
+        assert!(chat.ask(&get(path, "")).await.starts_with("HTTP/1.1 404 "), "{path}");
+    }
 }

@@ -99,7 +99,9 @@ impl Visits {
             return None;
         }
         match server.hub.hello(&asked.hello, server.now()) {
-            Ok(place) => {
+            Ok(mut place) => {
+                // Before the request is answered: it would be told that there is nothing.
+                visit.push(std::iter::once(place.welcome.clone()).chain(place.missed.drain(..)));
                 table.insert(key.clone(), Arc::clone(&visit));
                 drop(table);
                 let (server, visit, stop) = (Arc::clone(server), Arc::clone(&visit), stop.clone());
@@ -155,10 +157,9 @@ impl Visit {
         Request { visit: Arc::clone(self), ticket: opened.ticket, news }
     }
 
-    /// Holds what the room says until the client has it; ends when the client stays away, or has got the `bye`.
+    /// Holds what the room says from now on until the client has it; ends when the client stays away, or has got the `bye`.
     async fn run(&self, place: Place<Told>, server: &Server, mut stop: Stop) {
-        let Place { seat, welcome, missed, mut queue, mut farewell } = place;
-        self.push(std::iter::once(welcome).chain(missed));
+        let Place { seat, mut queue, mut farewell, .. } = place;
         let mut is_over = false;
         while !self.is_done(is_over) {
             tokio::select! {
@@ -235,5 +236,67 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         self.visit.lock().session.close(self.ticket, Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use crate::room::Limits;
+
+    fn asked(letter: char) -> Asked {
+        let hello = Hello { session: letter.to_string().repeat(16), nick: letter.to_string(), cursor: None };
+        Asked { hello, link: "link-of-all".to_owned(), since: 0, hold: true }
+    }
+
+    fn server(most: usize) -> Arc<Server> {
+        let mut server = Server::new(Options::default(), Limits::default(), 1).unwrap();
+        server.visits = Visits::new(most);
+        Arc::new(server)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn visits_are_bounded_and_released_when_nobody_asks() {
+        let server = server(2);
+        let (_stop, stop) = Stop::new();
+        let enter = |letter| server.visits.enter(&asked(letter), &server, &stop).is_some();
+        assert_eq!(['a', 'b', 'c', 'a'].map(enter), [true, true, false, true]);
+        tokio::time::sleep(IDLE + Duration::from_secs(2)).await;
+        assert_eq!(server.visits.lock().len(), 0);
+        assert!(enter('c'));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_visit_lives_while_a_request_waits() {
+        let server = server(2);
+        let (_stop, stop) = Stop::new();
+        let visit = server.visits.enter(&asked('a'), &server, &stop).unwrap();
+        let mut since = 0;
+        for _ in 0..10 {
+            // The welcome and the own arrival first, then nothing for the time of a hold.
+            since = visit.request(since, false).next(|answer| answer.unwrap().cursor).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!((since, server.visits.lock().len()), (2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newer_request_takes_the_place_and_a_newer_connection_the_seat() {
+        let server = server(2);
+        let (_stop, stop) = Stop::new();
+        let visit = server.visits.enter(&asked('a'), &server, &stop).unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let mut older = visit.request(2, false);
+        let mut newer = visit.request(2, false);
+        assert!(older.next(|answer| answer.is_none()).await);
+        let place = server.hub.hello(&asked('a').hello, 1).unwrap();
+        let bye = newer.next(|answer| {
+            let mut body = Vec::new();
+            answer.unwrap().write_json(&mut body);
+            String::from_utf8(body).unwrap()
+        });
+        assert!(bye.await.contains(r#"\"type\":\"bye\",\"code\":4001"#));
+        drop(place);
     }
 }

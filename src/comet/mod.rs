@@ -46,6 +46,8 @@
 //! ```
 //!
 //! Who may ask is the caller's business: a session's name in a URL is a secret, so make it of 128 random bits.
+//!
+#![doc = include_str!("../../docs/transports.md")]
 
 pub mod cors;
 pub mod flash;

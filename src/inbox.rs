@@ -210,7 +210,8 @@ impl Default for Inbox {
 }
 
 impl<S: Storage> Inbox<S> {
-    /// An inbox over fixed memory (`[u8; N]`, `&mut [u8]`), for use without an allocator.
+    /// An inbox over fixed memory (`[u8; N]`, `&mut [u8]`). Only text that comes in pieces, and what
+    /// is inflated, is put together on the heap.
     ///
     /// ```
     /// let mut inbox = pushline::Inbox::over([0; 512]);

@@ -19,6 +19,8 @@ use std::hint::black_box;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 const TEXT: &str = "sixty-four bytes of text, as a chat message might well have them";
+/// Text of characters of one to four bytes, to be cut inside of them.
+const WIDE: &str = "n\u{ef}ve \u{1f600} \u{20ac} 5, na\u{ef}ver \u{1f600}\u{1f600}, \u{65e5}\u{672c}\u{8a9e}";
 
 fn connection(role: Role, config: Config) -> Connection {
     match role {
@@ -86,8 +88,8 @@ fn a_small_message_is_received_without_an_allocation() {
 /// Fragments, and reads that end anywhere in a frame.
 #[test]
 fn a_message_in_pieces_is_received_without_an_allocation() {
-    for role in ROLES {
-        let (head, tail) = TEXT.as_bytes().split_at(10);
+    for (role, text) in ROLES.into_iter().flat_map(|role| [(role, TEXT), (role, WIDE)]) {
+        let (head, tail) = text.as_bytes().split_at(10);
         let mut stream = frame_for(role, 0x01, head);
         stream.extend(frame_for(role, 0x89, b"ping"));
         stream.extend(frame_for(role, 0x80, tail));
@@ -285,18 +287,24 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()
 }
 
-/// FG-16: fragments are held as bytes; empty ones not at all.
+/// FG-16: fragments are held as bytes; empty ones not at all. Text is cut inside of characters.
 #[test]
 fn small_fragments_take_no_more_than_their_bytes() {
-    for (len, count) in [(1, 100_000), (0, 131_000)] {
-        let first = frame_for(Role::Server, 0x02, &vec![7; len]);
-        let next = frame_for(Role::Server, 0x00, &vec![7; len]);
+    for (first, payload, count) in
+        [(0x02, "\x07", 100_000), (0x02, "", 131_000), (0x01, "a", 100_000), (0x01, "\u{ef}", 50_000)]
+    {
+        let len = payload.len();
+        let start = frame_for(Role::Server, first, &[]);
+        let next: Vec<u8> = match payload.len() {
+            0 => frame_for(Role::Server, 0x00, &[]),
+            _ => payload.bytes().flat_map(|byte| frame_for(Role::Server, 0x00, &[byte])).collect(),
+        };
         for per_read in [1, 1_000] {
             let batch = next.repeat(per_read);
             let (peak, _) = memory(|| {
                 let mut connection = connection(Role::Server, Config::new());
                 let mut inbox = Inbox::new();
-                receive(&mut connection, &mut inbox, &first);
+                receive(&mut connection, &mut inbox, &start);
                 for _ in 0..count / per_read {
                     receive(&mut connection, &mut inbox, &batch);
                 }

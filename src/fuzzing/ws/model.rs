@@ -306,8 +306,13 @@ fn after_byte(
 fn check_text(message: &mut Message) -> Result<(), u16> {
     match std::str::from_utf8(&message.payload[message.valid..]) {
         Ok(text) => message.valid += text.len(),
-        Err(error) if error.error_len().is_some() => return Err(1007),
-        Err(error) => message.valid += error.valid_up_to(),
+        Err(error) => {
+            // One compressed byte may stand for text, and what is none behind it.
+            message.valid += error.valid_up_to();
+            if error.error_len().is_some() {
+                return Err(1007);
+            }
+        }
     }
     Ok(())
 }

@@ -419,6 +419,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                 self.set_state(State::Closed);
                 Some(None)
             }
+            // Not with a request under way, and this answers one.
+            Verdict::Ignore => {
+                self.set_state(State::Waiting);
+                None
+            }
             Verdict::Closed(reason) => {
                 self.set_state(State::Closed);
                 Some(Some(Err(Error::Closed(reason))))

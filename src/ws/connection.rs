@@ -79,7 +79,7 @@ impl Connection {
     }
 
     /// The client's end of a connection. Each frame it sends is masked with a fresh key of `keys`,
-    /// which must be unpredictable: [`OsKeys`](super::mask::OsKeys) with the feature `std`.
+    /// which must be unpredictable: with the feature `std`, `mask::OsKeys`.
     #[must_use]
     pub fn client(negotiated: Negotiated, config: Config, keys: impl MaskSource + 'static) -> Self {
         Self {

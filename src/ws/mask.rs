@@ -47,7 +47,7 @@ pub const fn rotate(key: [u8; 4], len: usize) -> [u8; 4] {
 /// Where a client's masking keys come from: one fresh key a frame.
 ///
 /// RFC 6455 5.3 wants them unpredictable: derived from a strong source of entropy. With the feature
-/// `std`, [`OsKeys`] is such a source. A closure will do for tests.
+/// `std`, `OsKeys` is such a source. A closure will do for tests.
 pub trait MaskSource: Send {
     /// The key of the next frame.
     fn next_key(&mut self) -> [u8; 4];

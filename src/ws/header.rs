@@ -1,5 +1,5 @@
 //! The frame header (RFC 6455 5.2): parse and encode. Pure functions of the header's own bytes;
-//! what depends on role, extensions or the message in progress is checked in `receiver.rs`.
+//! what depends on role, extensions or the message in progress is checked in `receiver/header.rs`.
 
 use core::fmt;
 
@@ -14,9 +14,9 @@ pub(crate) const RSV1: u8 = 0x40;
 pub(crate) const RSV: u8 = 0x70;
 pub(crate) const OPCODE: u8 = 0x0f;
 pub(crate) const MASK: u8 = 0x80;
-pub(crate) const LEN: u8 = 0x7f;
-pub(crate) const LEN_16: u8 = 126;
-pub(crate) const LEN_64: u8 = 127;
+const LEN: u8 = 0x7f;
+const LEN_16: u8 = 126;
+const LEN_64: u8 = 127;
 
 /// What a frame is (RFC 6455 5.2, 11.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,6 +181,15 @@ impl Header {
             len += 4;
         }
         (bytes, len)
+    }
+}
+
+/// How long a header that begins like this is up to the masking key; without a second byte, at least.
+pub(crate) const fn len_before_key(begins: &[u8]) -> usize {
+    match begins {
+        [_, second, ..] if *second & LEN == LEN_16 => 4,
+        [_, second, ..] if *second & LEN == LEN_64 => 10,
+        _ => 2,
     }
 }
 

@@ -5,8 +5,8 @@
 //! | 1.3, 4 opening handshake | [`handshake`] |
 //! | 5.2 frame header | [`header`] |
 //! | 5.3 masking | [`mask`] |
-//! | 5.4 fragmentation, 6.2 receiving | [`Receiver`] in `receiver.rs` |
-//! | 5.4 fragmentation, 6.1 sending | [`Sender`] in `sender.rs` |
+//! | 5.4 fragmentation, 6.2 receiving | [`Receiver`] in `receiver/` |
+//! | 5.4 fragmentation, 6.1 sending | [`Sender`] in `sender/` |
 //! | 5.5 control frames | [`Connection`] in `connection.rs`, `sender.rs` |
 //! | 5.5.1, 7.4 close payload and codes | [`CloseFrame`], [`CloseCode`] in `close.rs` |
 //! | 7 closing handshake | [`state`] |

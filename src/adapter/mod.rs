@@ -10,9 +10,11 @@ mod error;
 #[cfg(feature = "std")]
 mod options;
 #[cfg(feature = "std")]
+mod owed;
+#[cfg(feature = "std")]
 mod random;
 #[cfg(feature = "std")]
-mod slot;
+mod send;
 #[cfg(feature = "std")]
 pub mod sse;
 #[cfg(feature = "tokio")]

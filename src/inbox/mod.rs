@@ -17,6 +17,8 @@ pub use storage::Storage;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+#[cfg(doc)]
+use bytes::Bytes;
 use bytes::BytesMut;
 use core::fmt;
 

@@ -2,10 +2,10 @@
 //! connection, or two: see [`WebSocket::split_with`].
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // this is where the clock is read and sockets are used
 
+mod driver;
 mod handshake;
 mod inlet;
 mod outlet;
-mod shared;
 mod split;
 pub mod sse;
 mod timed;

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 mod clock;
+mod driver;
 mod handshake;
 mod io;
 mod outlet;

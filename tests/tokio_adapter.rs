@@ -353,6 +353,55 @@ async fn a_full_queue_makes_the_sender_wait_and_loses_nothing() {
     tokio::join!(send, receive);
 }
 
+/// A message that a sink took while the queue was full is sent in its turn, whoever sends next.
+#[tokio::test]
+async fn what_a_sink_holds_goes_before_what_is_sent_later() {
+    use futures_sink::Sink;
+
+    for split in [false, true] {
+        let (a, b) = duplex(64);
+        let connection = Connection::server(Negotiated::default(), Config::new().max_outgoing(100));
+        let mut sending = WebSocket::new(a, connection, &[], &Options::new());
+        for text in ["one", "two"] {
+            Pin::new(&mut sending).start_send(Message::from(text.repeat(30))).unwrap();
+        }
+        assert_eq!(sending.queued(), 2 + 90, "the second is held");
+        let send = async {
+            if split {
+                let (reader, mut writer) = sending.split_with(tokio::io::split);
+                writer.flush().await.unwrap();
+                writer.send("three").await.unwrap();
+                drop(reader);
+                drop(writer);
+            } else {
+                sending.send("three").await.unwrap();
+            }
+        };
+        let receive = async {
+            let mut receiving = client(b, &Options::new());
+            for text in ["one".repeat(30), "two".repeat(30), "three".to_owned()] {
+                assert_eq!(receiving.next().await.unwrap().unwrap(), Message::from(text));
+            }
+        };
+        tokio::join!(send, receive);
+    }
+}
+
+/// Whoever only writes may drop the reader: it is `drive` and `close` that need one.
+#[tokio::test]
+async fn a_writer_goes_on_without_its_reader_until_it_is_driven() {
+    let (a, b) = duplex(1024);
+    let (reader, mut writer) = server(a, &Options::new()).split_with(tokio::io::split);
+    drop(reader);
+    writer.send("alone").await.unwrap();
+    let mut receiving = client(b, &Options::new());
+    assert_eq!(receiving.next().await.unwrap().unwrap(), Message::from("alone"));
+    writer.ping(b"?").await.unwrap();
+    assert_eq!(receiving.next().await.unwrap().unwrap(), Message::Ping(Bytes::from_static(b"?")));
+    writer.drive().await.unwrap();
+    assert_eq!(writer.state(), State::Aborted);
+}
+
 #[tokio::test]
 async fn both_halves_of_a_split_socket_work_at_once() {
     let options = Options::new();

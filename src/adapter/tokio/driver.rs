@@ -1,6 +1,5 @@
 //! What drives a WebSocket over one stream: reading, answering, the times, the end.
 
-use super::super::send::send_slot;
 use super::super::{Error, Options, TimedOut};
 use super::clock::{Clock, Tick};
 use super::{io, outlet, scratch};
@@ -91,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return self.poll_end(cx).map(|error| error.map(Err));
             }
             // All that one read has caused leaves in one write.
-            match self.poll_flush(cx) {
+            match self.poll_flush_queue(cx) {
                 Poll::Ready(Err(error)) => {
                     self.broken.get_or_insert(error);
                     self.connection.outgoing().clear();
@@ -171,23 +170,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Ready(self.error.take())
     }
 
-    /// Queues with `queue`, writing first for as long as that says that the queue is full.
+    /// Queues with `queue`, behind what the sink holds, writing first for as long as that says that the queue is full.
     pub(super) fn poll_queue(
         &mut self,
         cx: &mut Context<'_>,
         queue: impl FnMut(&mut Sender) -> Result<(), UsageError>,
     ) -> Poll<Result<(), Error>> {
+        ready!(self.poll_held(cx))?;
         outlet::poll_queue(&mut self.stream, self.connection.sender_mut(), cx, queue)
     }
 
-    /// Writes until nothing is queued, and gives the queue's memory back.
+    /// Writes until nothing is queued or held, and gives the queue's memory back.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        ready!(self.poll_held(cx))?;
+        self.poll_flush_queue(cx)
+    }
+
+    fn poll_flush_queue(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         outlet::poll_flush(&mut self.stream, self.connection.sender_mut(), cx)
     }
 
     /// Queues the message that `Sink::start_send` could not.
     pub(super) fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let Self { stream, connection, held, .. } = self;
-        outlet::poll_queue(stream, connection.sender_mut(), cx, |sender| send_slot(sender, held))
+        outlet::poll_held(stream, connection.sender_mut(), held, cx)
     }
 }

@@ -154,12 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`Error::Usage`] for what cannot be sent, [`Error::Io`].
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut message = Some(message.into());
-        poll_fn(|cx| {
-            let sent = self.driver.poll_queue(cx, |sender| send_slot(sender, &mut message));
-            ready!(sent)?;
-            self.poll_cork(cx)
-        })
-        .await
+        self.queue_and_flush(|sender| send_slot(sender, &mut message)).await
     }
 
     /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
@@ -226,6 +221,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`Error::Usage`] for a code or reason that cannot be sent, and as [`next`](Self::next). If
     /// the connection is closing already, this waits for the end of that.
     pub async fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
+        match poll_fn(|cx| self.driver.poll_held(cx)).await {
+            Ok(()) | Err(Error::Usage(UsageError::Closed)) => {}
+            Err(error) => return Err(error),
+        }
         send::close(self.driver.connection.sender_mut(), code, reason)?;
         while let Some(message) = self.next().await {
             message?;
@@ -295,7 +294,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        ready!(self.driver.poll_held(cx))?;
         self.driver.poll_flush(cx)
     }
 

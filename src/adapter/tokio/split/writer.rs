@@ -103,8 +103,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// [`Error::Io`].
     pub async fn flush(&mut self) -> Result<(), Error> {
-        self.pay();
-        poll_fn(|cx| outlet::poll_flush(&mut self.stream, &mut self.sender, cx)).await
+        poll_fn(|cx| self.poll_flush_all(cx)).await
     }
 
     /// Writes what the reader owes, as it comes, until the connection is over and the transport
@@ -115,6 +114,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// [`Error::Io`]. How the peer ended the connection is the reader's to say.
     pub async fn drive(&mut self) -> Result<(), Error> {
         loop {
+            self.queue_held().await?;
             self.flush().await?;
             if self.sender.is_finished() {
                 return Ok(poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx))
@@ -137,7 +137,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// [`Error::Usage`] for a code or reason that cannot be sent, [`Error::Io`], and
     /// [`Error::TimedOut`] when the close timeout is over.
     pub async fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
-        self.pay();
+        self.queue_held().await?;
         send::close(&mut self.sender, code, reason)?;
         let _ = self.closes.try_send(()); // full: said before
         match timeout(self.close_timeout, self.drive()).await {
@@ -161,6 +161,14 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         self.sender.queued()
     }
 
+    /// Queues what the sink holds. That it comes too late, after a close, does not stop the rest.
+    async fn queue_held(&mut self) -> Result<(), Error> {
+        match poll_fn(|cx| self.poll_held(cx)).await {
+            Err(Error::Usage(UsageError::Closed)) => Ok(()),
+            done => done,
+        }
+    }
+
     async fn queue_and_flush(
         &mut self,
         mut queue: impl FnMut(&mut Sender) -> Result<(), UsageError>,
@@ -181,13 +189,20 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         cx: &mut Context<'_>,
         queue: impl FnMut(&mut Sender) -> Result<(), UsageError>,
     ) -> Poll<Result<(), Error>> {
-        self.pay();
+        ready!(self.poll_held(cx))?;
         outlet::poll_queue(&mut self.stream, &mut self.sender, cx, queue)
     }
 
+    /// Queues what the reader owes, and the message that [`Sink::start_send`] could not.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.pay();
-        outlet::poll_queue(&mut self.stream, &mut self.sender, cx, |sender| send_slot(sender, &mut self.held))
+        outlet::poll_held(&mut self.stream, &mut self.sender, &mut self.held, cx)
+    }
+
+    /// Writes until nothing is queued, held or owed.
+    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        ready!(self.poll_held(cx))?;
+        outlet::poll_flush(&mut self.stream, &mut self.sender, cx)
     }
 
     /// Queues what the reader owes.
@@ -220,9 +235,7 @@ impl<W: AsyncWrite + Unpin> Sink<Message> for Writer<W> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        ready!(self.poll_held(cx))?;
-        let Self { stream, sender, .. } = &mut *self;
-        outlet::poll_flush(stream, sender, cx)
+        self.poll_flush_all(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

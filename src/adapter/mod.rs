@@ -4,6 +4,8 @@
 #![cfg_attr(feature = "deflate", doc = include_str!("compression.md"))]
 
 #[cfg(feature = "std")]
+mod answer;
+#[cfg(feature = "std")]
 pub mod blocking;
 #[cfg(feature = "std")]
 mod error;

@@ -1,22 +1,19 @@
 //! The opening handshake over a stream, both roles.
 
+use super::super::answer::Answer;
 use super::super::{Error, HandshakeError, Options, TimedOut, nonce};
 use super::timed::Timed;
 use super::transport::Transport;
 use super::websocket::WebSocket;
 use crate::http1::head::{RequestHead, Slots};
 use crate::inbox::Inbox;
-use crate::ws::handshake::{
-    Accepted, Client, ClientOptions, Opened, Refusal, Rejection, ServerOptions, Uri, accept_request,
-};
+use crate::ws::Connection;
+use crate::ws::handshake::{Accepted, Client, ClientOptions, Opened, Refusal, Rejection, ServerOptions, Uri};
 use crate::ws::mask::OsKeys;
-use crate::ws::{Connection, Negotiated};
 use bytes::BytesMut;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::string::String;
 use std::time::Instant;
-use std::vec::Vec;
 
 /// Accepts a WebSocket on a stream on which nothing was read yet.
 ///
@@ -186,13 +183,6 @@ fn read_response<S: Transport>(
     }
 }
 
-/// What a request is answered with.
-struct Answer {
-    response: Vec<u8>,
-    negotiated: Negotiated,
-    subprotocol: Option<String>,
-}
-
 fn read_request<S: Transport>(
     stream: &mut Timed<S>,
     inbox: &mut Inbox<BytesMut>,
@@ -204,15 +194,8 @@ fn read_request<S: Transport>(
     loop {
         let mut slots = Slots::new();
         if let Some(head) = reader.read_request(inbox.unread(), &mut slots).map_err(Rejection::from)? {
-            let mut accepted = accept_request(server, &head)?;
-            decide(&head, &mut accepted)?;
-            let answer = Answer {
-                response: accepted.to_bytes(),
-                negotiated: accepted.negotiated(),
-                subprotocol: accepted.subprotocol().map(String::from),
-            };
-            let length = head.len();
-            inbox.consume(length);
+            let answer = Answer::new(server, &head, decide)?;
+            inbox.consume(answer.length);
             return Ok(answer);
         }
         if read(stream, inbox, deadline)? == 0 {

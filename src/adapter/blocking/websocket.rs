@@ -7,7 +7,8 @@ use super::outlet::{self, is_not_ready};
 use super::timed::Timed;
 use super::transport::Transport;
 use crate::inbox::Inbox;
-use crate::ws::{CloseCode, Connection, Event, Message, Prepared, Sender, State, UsageError};
+use crate::ws::mask::OsKeys;
+use crate::ws::{CloseCode, Connection, Event, Message, Negotiated, Prepared, Sender, State, UsageError};
 use bytes::BytesMut;
 use core::fmt;
 use std::string::String;
@@ -64,8 +65,23 @@ pub struct WebSocket<S> {
 }
 
 impl<S> WebSocket<S> {
-    /// A WebSocket over `stream`, on which the opening handshake was done, for example by an HTTP server. `received`
-    /// are the bytes that were read behind the handshake.
+    /// A server's WebSocket over a stream that an HTTP server has upgraded: `negotiated` is what
+    /// [`Accepted::negotiated`](crate::ws::handshake::Accepted::negotiated) gave.
+    pub fn server(stream: S, negotiated: Negotiated, options: &Options) -> Self {
+        Self::new(stream, Connection::server(negotiated, options.config), &[], options)
+    }
+
+    /// A client's WebSocket over a stream that an HTTP client has upgraded: `negotiated` is what
+    /// [`verify`](crate::ws::handshake::verify) gave.
+    pub fn client(stream: S, negotiated: Negotiated, options: &Options) -> Self {
+        Self::new(stream, Connection::client(negotiated, options.config, OsKeys), &[], options)
+    }
+
+    /// A WebSocket over `stream`, on which the opening handshake was done. `received` are the bytes that were read
+    /// behind the handshake.
+    ///
+    /// The connection keeps the [`Config`](crate::ws::Config) that it was made with: of the options, only the times
+    /// and the read size count.
     pub fn new(stream: S, connection: Connection, received: &[u8], options: &Options) -> Self {
         let mut inbox = Inbox::owning(options.read_size);
         let taken = inbox.extend(received);

@@ -1,20 +1,20 @@
 //! The opening handshake over a stream, both roles.
 
+use super::super::answer::Answer;
 use super::super::{Error, HandshakeError, Options, TimedOut, nonce};
 use super::websocket::WebSocket;
 use super::{io, scratch};
 use crate::http1::head::{RequestHead, Slots};
 use crate::inbox::Inbox;
 use crate::ws::Connection;
-use crate::ws::handshake::{Accepted, Client, ClientOptions, Rejection, ServerOptions, Uri, accept_request};
+use crate::ws::handshake::{Accepted, Client, ClientOptions, Opened, Refusal, Rejection, ServerOptions, Uri};
 use crate::ws::mask::OsKeys;
 use bytes::BytesMut;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
-use std::vec::Vec;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Accepts a WebSocket on a stream on which nothing was read yet.
 ///
@@ -23,7 +23,8 @@ use tokio::time::timeout;
 /// # Errors
 ///
 /// [`Error::Rejected`] with what was answered, [`Error::TimedOut`] after
-/// [`Options::handshake_timeout`] (answered with 408), [`Error::Io`].
+/// [`Options::handshake_timeout`] (answered with 408), [`Error::Aborted`] if the stream ended within
+/// the request, [`Error::Io`].
 ///
 /// ```no_run
 /// use pushline::adapter::{Options, tokio::accept};
@@ -61,23 +62,24 @@ pub async fn accept_with<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let deadline = Instant::now() + options.handshake_timeout;
     let mut inbox = Inbox::owning(options.read_size);
-    let answer =
-        timeout(options.handshake_timeout, read_request(&mut stream, &mut inbox, server, decide)).await;
-    let (connection, response) = match answer {
-        Ok(Ok((negotiated, response))) => (Connection::server(negotiated, options.config), response),
-        Ok(Err(Error::Rejected(rejection))) => {
-            refuse(&mut stream, &rejection, options).await;
-            return Err(Error::Rejected(rejection));
-        }
-        Ok(Err(error)) => return Err(error),
-        Err(_) => {
-            refuse(&mut stream, &Rejection::new(408), options).await;
-            return Err(Error::TimedOut(TimedOut::Handshake));
+    let answer = match within(deadline, read_request(&mut stream, &mut inbox, server, decide)).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            match &error {
+                Error::Rejected(rejection) => refuse(&mut stream, rejection, options).await,
+                Error::TimedOut(_) => refuse(&mut stream, &Refusal::Timeout.into(), options).await,
+                _ => {}
+            }
+            return Err(error);
         }
     };
-    within(options, stream.write_all(&response)).await?;
-    Ok(WebSocket::with_inbox(stream, connection, inbox, options))
+    within(deadline, write(&mut stream, &answer.response)).await?;
+    let connection = Connection::server(answer.negotiated, options.config);
+    let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
+    socket.subprotocol = answer.subprotocol;
+    Ok(socket)
 }
 
 /// Connects to a `ws:` URL over TCP. For `wss:`, hand a TLS stream to [`client`].
@@ -107,9 +109,10 @@ pub async fn connect(
         return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "wss needs a TLS stream").into());
     }
     let host = uri.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = within(options, TcpStream::connect((host, uri.port()))).await?;
+    let deadline = Instant::now() + options.handshake_timeout;
+    let stream = within(deadline, async { Ok(TcpStream::connect((host, uri.port())).await?) }).await?;
     stream.set_nodelay(true)?;
-    client(stream, &uri, client_options, options).await
+    shake_hands(stream, &uri, client_options, options, deadline).await
 }
 
 /// Does the client's handshake on a stream that is connected already.
@@ -118,7 +121,7 @@ pub async fn connect(
 ///
 /// As [`connect`].
 pub async fn client<S>(
-    mut stream: S,
+    stream: S,
     uri: &Uri,
     client_options: ClientOptions,
     options: &Options,
@@ -126,22 +129,24 @@ pub async fn client<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let deadline = Instant::now() + options.handshake_timeout;
+    shake_hands(stream, uri, client_options, options, deadline).await
+}
+
+async fn shake_hands<S>(
+    mut stream: S,
+    uri: &Uri,
+    client_options: ClientOptions,
+    options: &Options,
+    deadline: Instant,
+) -> Result<WebSocket<S>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut client = Client::new(client_options, uri, nonce()?);
     let mut inbox = Inbox::owning(options.read_size);
-    let opened = timeout(options.handshake_timeout, async {
-        stream.write_all(client.request()).await?;
-        loop {
-            match client.receive(inbox.unread()) {
-                Ok(Some(opened)) => return Ok(opened),
-                Ok(None) => {}
-                Err(error) => return Err(HandshakeError::new(error, &client, inbox.unread()).into()),
-            }
-            if read(&mut stream, &mut inbox).await? == 0 {
-                return Err(HandshakeError::new(client.receive_eof(), &client, inbox.unread()).into());
-            }
-        }
-    });
-    let opened = opened.await.unwrap_or(Err(Error::TimedOut(TimedOut::Handshake)))?;
+    within(deadline, write(&mut stream, client.request())).await?;
+    let opened = within(deadline, read_response(&mut stream, &mut inbox, &mut client)).await?;
     inbox.consume(opened.length);
     let connection = Connection::client(opened.negotiated, options.config, OsKeys);
     let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
@@ -149,21 +154,35 @@ where
     Ok(socket)
 }
 
+async fn read_response<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    inbox: &mut Inbox<BytesMut>,
+    client: &mut Client,
+) -> Result<Opened, Error> {
+    loop {
+        let error = match client.receive(inbox.unread()) {
+            Ok(Some(opened)) => return Ok(opened),
+            Ok(None) if read(stream, inbox).await? > 0 => continue,
+            Ok(None) => client.receive_eof(),
+            Err(error) => error,
+        };
+        return Err(HandshakeError::new(error, client, inbox.unread()).into());
+    }
+}
+
 async fn read_request<S: AsyncRead + Unpin>(
     stream: &mut S,
     inbox: &mut Inbox<BytesMut>,
     server: &ServerOptions,
     decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
-) -> Result<(crate::ws::Negotiated, Vec<u8>), Error> {
+) -> Result<Answer, Error> {
     let mut reader = server.reader();
     loop {
         let mut slots = Slots::new();
         if let Some(head) = reader.read_request(inbox.unread(), &mut slots).map_err(Rejection::from)? {
-            let mut accepted = accept_request(server, &head)?;
-            decide(&head, &mut accepted)?;
-            let (negotiated, response, length) = (accepted.negotiated(), accepted.to_bytes(), head.len());
-            inbox.consume(length);
-            return Ok((negotiated, response));
+            let answer = Answer::new(server, &head, decide)?;
+            inbox.consume(answer.length);
+            return Ok(answer);
         }
         if read(stream, inbox).await? == 0 {
             return Err(Error::Aborted);
@@ -183,7 +202,7 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S, inbox: &mut Inbox<BytesMut>)
     .await
 }
 
-/// Answers with a refusal and closes, within the close timeout; the error is reported anyway.
+/// Answers with a refusal and closes, within the close timeout; the refusal is what is reported.
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, rejection: &Rejection, options: &Options) {
     let answer = async {
         stream.write_all(&rejection.to_bytes()).await?;
@@ -194,9 +213,12 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, rejection: &R
     let _ = timeout(options.close_timeout, answer).await;
 }
 
-async fn within<T>(options: &Options, work: impl Future<Output = std::io::Result<T>>) -> Result<T, Error> {
-    match timeout(options.handshake_timeout, work).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(Error::TimedOut(TimedOut::Handshake)),
-    }
+/// Writes all, and what the stream itself has buffered.
+async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Result<(), Error> {
+    stream.write_all(bytes).await?;
+    Ok(stream.flush().await?)
+}
+
+async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout_at(deadline, work).await.unwrap_or(Err(Error::TimedOut(TimedOut::Handshake)))
 }

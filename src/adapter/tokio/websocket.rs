@@ -4,7 +4,8 @@ use super::super::send::{self, send_or_hold, send_plain_slot, send_slot};
 use super::super::{Error, Options};
 use super::driver::Driver;
 use crate::inbox::Inbox;
-use crate::ws::{CloseCode, Connection, Event, Message, Prepared, Sender, State, UsageError};
+use crate::ws::mask::OsKeys;
+use crate::ws::{CloseCode, Connection, Event, Message, Negotiated, Prepared, Sender, State, UsageError};
 use bytes::BytesMut;
 use core::fmt;
 use core::future::poll_fn;
@@ -65,13 +66,28 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub struct WebSocket<S> {
     pub(super) driver: Driver<S>,
     pub(super) inbox: Inbox<BytesMut>,
-    /// What the server selected, for a client.
+    /// What the opening handshake selected.
     pub(super) subprotocol: Option<String>,
 }
 
 impl<S> WebSocket<S> {
-    /// A WebSocket over `stream`, on which the opening handshake was done, for example by an HTTP
-    /// server. `received` are the bytes that were read behind the handshake.
+    /// A server's WebSocket over a stream that an HTTP server has upgraded: `negotiated` is what
+    /// [`Accepted::negotiated`](crate::ws::handshake::Accepted::negotiated) gave.
+    pub fn server(stream: S, negotiated: Negotiated, options: &Options) -> Self {
+        Self::new(stream, Connection::server(negotiated, options.config), &[], options)
+    }
+
+    /// A client's WebSocket over a stream that an HTTP client has upgraded: `negotiated` is what
+    /// [`verify`](crate::ws::handshake::verify) gave.
+    pub fn client(stream: S, negotiated: Negotiated, options: &Options) -> Self {
+        Self::new(stream, Connection::client(negotiated, options.config, OsKeys), &[], options)
+    }
+
+    /// A WebSocket over `stream`, on which the opening handshake was done. `received` are the bytes that were read
+    /// behind the handshake.
+    ///
+    /// The connection keeps the [`Config`](crate::ws::Config) that it was made with: of the options, only the times
+    /// and the read size count.
     pub fn new(stream: S, connection: Connection, received: &[u8], options: &Options) -> Self {
         let mut inbox = Inbox::owning(options.read_size);
         let taken = inbox.extend(received);
@@ -93,7 +109,7 @@ impl<S> WebSocket<S> {
         &self.driver.stream
     }
 
-    /// The subprotocol that the server selected, if this is the client.
+    /// The subprotocol that the server selected.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()

@@ -3,10 +3,12 @@
 use ::http::header::{HeaderMap, HeaderName, HeaderValue};
 use ::http::{Request, Response, StatusCode, Version};
 
-use super::client::{ClientError, ClientOptions, verify};
+use super::accepted::Accepted;
+use super::client::ClientOptions;
 use super::key::Key;
 use super::rejection::{Refusal, Rejection};
-use super::server::{Accepted, ServerOptions, accept_at};
+use super::server::{ServerOptions, accept_at};
+use super::verify::{ClientError, verify};
 use super::{Negotiated, Uri};
 use crate::http1::authority::Authority;
 use crate::http1::head::HeadError;

@@ -9,13 +9,17 @@
 //! | connect, reconnect and resume | [`EventSource`] |
 
 mod attempt;
+mod connect;
+mod options;
 mod reader;
 mod source;
 mod stream;
 mod writer;
 
 pub use super::super::sse::{Error, Event, InvalidUrl, Response, Url};
+pub use connect::Connecting;
+pub use options::SourceOptions;
 pub use reader::EventReader;
-pub use source::{Connecting, EventSource, SourceOptions, Update};
+pub use source::{EventSource, Update};
 pub use stream::{EventStream, EventStreamError, Eventsource};
 pub use writer::EventWriter;

@@ -18,9 +18,9 @@ impl<S: Storage> Inbox<S> {
         self.needed = needed;
     }
 
-    /// The next `n` unread bytes are done with (a header).
+    /// The next `n` unread bytes, a header, are done with.
     #[inline]
-    pub(crate) const fn consume(&mut self, n: usize) {
+    pub(crate) const fn take_header(&mut self, n: usize) {
         self.read += n;
     }
 

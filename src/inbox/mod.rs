@@ -193,6 +193,28 @@ impl<S: Storage> Inbox<S> {
         &self.storage.bytes()[self.read..self.end]
     }
 
+    /// Drops the next `n` unread bytes, which are for somebody else than the connection: the head of the request or
+    /// response of the opening handshake, before the first frame.
+    ///
+    /// ```
+    /// let mut inbox = pushline::Inbox::new();
+    /// let _ = inbox.extend(b"GET / HTTP/1.1\r\n\r\n\x81\x82");
+    /// inbox.consume(18);
+    /// assert_eq!(inbox.unread(), b"\x81\x82");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If fewer than `n` bytes are unread.
+    pub const fn consume(&mut self, n: usize) {
+        assert!(n <= self.end - self.read, "more bytes than are unread");
+        self.read += n;
+        // Part of no message: the next one starts behind them.
+        if self.start == self.assembled {
+            (self.start, self.assembled) = (self.read, self.read);
+        }
+    }
+
     /// How many bytes are still needed, at least, before there can be another event: 0 if that is
     /// not known (the parser has not looked at all that is here).
     #[must_use]
@@ -266,6 +288,20 @@ mod tests {
             inbox.release(0);
         }
         assert_eq!(inbox.capacity(), 256);
+    }
+
+    #[test]
+    fn what_is_consumed_is_part_of_no_message() {
+        let mut inbox = Inbox::new();
+        assert_eq!(inbox.extend(b"head and frame"), 14);
+        inbox.consume(9);
+        assert_eq!((inbox.unread(), inbox.held()), (&b"frame"[..], 5));
+        inbox.assemble(5, None);
+        assert_eq!(inbox.bytes(inbox.message()), b"frame");
+        inbox.consume(0);
+        assert_eq!(inbox.bytes(inbox.message()), b"frame");
+        inbox.release(0);
+        assert!(inbox.is_empty());
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Receiver {
                 }
             },
         };
-        inbox.consume(len);
+        inbox.take_header(len);
         self.key = key;
         // The limits, or 125, are a `usize`: nothing is cut off.
         self.remaining = header.payload_len as usize;

@@ -258,7 +258,7 @@ impl Receiver {
         if !ordinary {
             return None;
         }
-        inbox.consume(header_len);
+        inbox.take_header(header_len);
         let range = inbox.set_aside(header.payload_len as usize, header.mask);
         inbox.release(0);
         Some(Found {

@@ -8,6 +8,7 @@ use super::fields::check_own_field;
 use super::key::AcceptKey;
 use super::server::ServerOptions;
 use crate::http1::head::{FieldLines, InvalidField};
+use crate::ws::{Config, Connection};
 
 /// A request that may be accepted: the 101 that does so, and what was agreed in it.
 ///
@@ -97,6 +98,35 @@ impl<'a> Accepted<'a> {
     /// What the connection needs to know.
     pub fn negotiated(&self) -> Negotiated {
         self.negotiated.clone()
+    }
+
+    /// The server's end of the connection, with the response as the first bytes of its
+    /// [`outgoing`](Connection::outgoing): for a caller that writes the response itself, or with the first frames.
+    ///
+    /// ```
+    /// use bytes::Buf;
+    /// use pushline::ws::handshake::Accepted;
+    /// use pushline::ws::{Config, UsageError};
+    ///
+    /// fn greet(accepted: &Accepted<'_>) -> Result<(), UsageError> {
+    ///     let mut connection = accepted.connection(Config::new());
+    ///     connection.send_text("welcome")?;
+    ///     assert!(connection.outgoing().chunk().starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
+    ///     assert!(connection.outgoing().chunk().ends_with(b"\r\n\r\n\x81\x07welcome"));
+    ///     Ok(())
+    /// }
+    /// # use pushline::ws::handshake::{ServerOptions, accept};
+    /// # let options = ServerOptions::new();
+    /// # let accepted = accept(&options, "GET", [
+    /// #     ("Host", &b"server.example.com"[..]), ("Upgrade", b"websocket"), ("Connection", b"Upgrade"),
+    /// #     ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Version", b"13"),
+    /// # ])?;
+    /// # greet(&accepted).unwrap();
+    /// # Ok::<(), pushline::ws::handshake::Rejection>(())
+    /// ```
+    #[must_use]
+    pub fn connection(&self, config: Config) -> Connection {
+        Connection::server_after(&self.to_bytes(), self.negotiated(), config)
     }
 
     /// The fields of the response, for a caller whose HTTP server writes it; the status is 101.

@@ -45,6 +45,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! The handshake before it is in [`ws::handshake`], the times in [`heartbeat`]; `examples/own_loop.rs` has all of it, for
+//! many connections on one thread.
+//!
 //! # How data flows
 //!
 //! ```text
@@ -66,6 +69,7 @@
 //! | [`sse`] | Server-Sent Events | WHATWG HTML 9.2 |
 //! | [`http1`] | message heads, the chunked coding | RFC 9112 |
 //! | [`heartbeat`] | pings, keep-alives and deadlines as data | |
+//! | `comet` | long polling, JSONP, XHR and iframe streaming, CORS | |
 //! | [`adapter`] | blocking and tokio | |
 //!
 //! # Features

@@ -1,4 +1,7 @@
-//! WebSocket (RFC 6455).
+//! WebSocket (RFC 6455): the opening [`handshake`], then a [`Connection`], fed from an [`Inbox`](crate::Inbox).
+//!
+//! Those who want no state machine but a socket find one in [`adapter`](crate::adapter). `examples/own_loop.rs` is the
+//! other end: a server on an event loop of its own, from the request to the last byte, with all its times.
 //!
 //! | RFC 6455 | file |
 //! |---|---|

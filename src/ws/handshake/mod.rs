@@ -34,6 +34,9 @@
 //! # Ok::<(), Rejection>(())
 //! ```
 //!
+//! With an [`Inbox`](crate::Inbox), what follows the head is for the connection:
+//! [`consume`](crate::Inbox::consume) the head and go on with it. [`Accepted::connection`] writes the response by itself.
+//!
 //! | RFC 6455 | file |
 //! |---|---|
 //! | 3 `ws:` and `wss:` URLs | [`Uri`] in `uri.rs` |

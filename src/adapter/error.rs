@@ -56,7 +56,8 @@ impl fmt::Display for HandshakeError {
 
 impl std::error::Error for HandshakeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+        // What is inside has spoken for itself already: see `Display`.
+        self.error.source()
     }
 }
 
@@ -96,13 +97,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // What is inside has spoken for itself already: see `Display`.
         match self {
-            Self::Io(error) => Some(error),
-            Self::Protocol(error) => Some(error),
-            Self::Rejected(rejection) => Some(rejection),
-            Self::Handshake(error) => Some(error),
-            Self::InvalidUri(error) => Some(error),
-            Self::Usage(error) => Some(error),
+            Self::Io(error) => error.source(),
+            Self::Protocol(error) => error.source(),
+            Self::Rejected(rejection) => rejection.source(),
+            Self::Handshake(error) => error.source(),
+            Self::InvalidUri(error) => error.source(),
+            Self::Usage(error) => error.source(),
             Self::Aborted | Self::TimedOut(_) => None,
         }
     }
@@ -141,5 +143,34 @@ impl From<InvalidUri> for Error {
 impl From<UsageError> for Error {
     fn from(error: UsageError) -> Self {
         Self::Usage(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    /// A report of an error and its sources says everything once.
+    #[test]
+    fn what_is_inside_is_told_once() {
+        let inner = std::io::Error::other(UsageError::Full);
+        let errors = [
+            Error::Io(inner),
+            Error::Protocol(ProtocolError::ReservedBits),
+            Error::Usage(UsageError::Closed),
+            Error::Rejected(Rejection::new(404)),
+            Error::Aborted,
+        ];
+        for error in errors {
+            let mut texts = std::vec![error.to_string()];
+            let mut source = std::error::Error::source(&error);
+            while let Some(error) = source {
+                texts.push(error.to_string());
+                source = error.source();
+            }
+            texts.dedup();
+            assert_eq!(texts.len(), 1, "{texts:?}");
+        }
     }
 }

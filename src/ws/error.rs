@@ -93,14 +93,7 @@ impl fmt::Display for ProtocolError {
     }
 }
 
-impl core::error::Error for ProtocolError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Header(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl core::error::Error for ProtocolError {}
 
 /// What the caller asked for that cannot be done. Nothing was written, nothing has changed.
 ///
@@ -166,8 +159,4 @@ impl fmt::Display for SendError {
     }
 }
 
-impl core::error::Error for SendError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
+impl core::error::Error for SendError {}

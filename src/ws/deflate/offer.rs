@@ -53,14 +53,7 @@ impl fmt::Display for AnswerError {
     }
 }
 
-impl core::error::Error for AnswerError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::List(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl core::error::Error for AnswerError {}
 
 /// The `Sec-WebSocket-Extensions` value of a client that offers these terms, the best first (RFC 7692 5,
 /// 7.1).

@@ -6,6 +6,16 @@ use bytes::BytesMut;
 /// The memory of an [`Inbox`](super::Inbox): grows (`Vec<u8>`, [`BytesMut`]) or is fixed (`[u8; N]`, `&mut [u8]`).
 ///
 /// The trait is sealed.
+///
+/// ```
+/// use pushline::{Inbox, Storage};
+///
+/// /// Takes an inbox in a buffer on the stack and one that grows alike.
+/// fn waits_for<S: Storage>(inbox: &Inbox<S>) -> usize {
+///     inbox.needed()
+/// }
+/// assert_eq!(waits_for(&Inbox::over([0; 512])), 0);
+/// ```
 pub trait Storage: sealed::Storage {}
 
 mod sealed {

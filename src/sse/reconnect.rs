@@ -2,10 +2,21 @@
 //! of the answer, when to try again. Knows no bytes of the stream, no URLs, no sockets.
 
 use super::policy::ReconnectPolicy;
-use core::ops::Add;
+use crate::heartbeat::Instant;
 use core::time::Duration;
 
 /// How a client asks for a stream.
+///
+/// ```
+/// use pushline::sse::{CloseReason, Method, Next, Reconnect, ReconnectPolicy};
+/// use std::time::Duration;
+///
+/// let mut reconnect = Reconnect::new(Method::Post, ReconnectPolicy::new());
+/// assert!(reconnect.should_connect(Duration::ZERO));
+/// // The request was sent and nothing came back: it is not sent again.
+/// let next = reconnect.disconnected(Duration::ZERO, 0);
+/// assert_eq!(next, Next::Closed(CloseReason::NotReplayable));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// `GET`, which can be repeated freely.
@@ -15,6 +26,16 @@ pub enum Method {
 }
 
 /// What to do with a response.
+///
+/// ```
+/// use pushline::sse::{Method, Reconnect, ReconnectPolicy, Verdict};
+/// use std::time::Duration;
+///
+/// let mut reconnect = Reconnect::new(Method::Get, ReconnectPolicy::new());
+/// assert!(reconnect.should_connect(Duration::ZERO));
+/// assert_eq!(reconnect.response(307, None, Some(b"/feed")), Verdict::Follow(Method::Get));
+/// assert_eq!(reconnect.response(200, Some(b"text/event-stream"), None), Verdict::Open);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
@@ -30,6 +51,19 @@ pub enum Verdict {
 }
 
 /// When to try again.
+///
+/// ```
+/// use pushline::sse::Next;
+/// use std::time::Instant;
+///
+/// /// For how long to sleep; `None` if that was it.
+/// fn wait(next: Next<Instant>, now: Instant) -> Option<std::time::Duration> {
+///     match next {
+///         Next::At(at) => Some(at.saturating_duration_since(now)),
+///         Next::Closed(_) => None,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Next<I> {
@@ -40,6 +74,12 @@ pub enum Next<I> {
 }
 
 /// Why there is no stream any more, and will be none.
+///
+/// ```
+/// use pushline::sse::CloseReason;
+///
+/// assert_eq!(CloseReason::Status(503).to_string(), "the server answered with status 503");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -130,7 +170,7 @@ enum State<I> {
     Closed(CloseReason),
 }
 
-impl<I: Copy + Ord + Add<Duration, Output = I>> Reconnect<I> {
+impl<I: Instant> Reconnect<I> {
     /// A client that is to connect at once.
     #[must_use]
     pub const fn new(method: Method, policy: ReconnectPolicy) -> Self {

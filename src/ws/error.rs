@@ -145,6 +145,19 @@ impl fmt::Display for UsageError {
 impl core::error::Error for UsageError {}
 
 /// A message that was not taken, handed back with the reason.
+///
+/// ```
+/// use pushline::ws::{Config, Connection, Message, Negotiated, UsageError};
+///
+/// let config = Config::new().max_outgoing(16);
+/// let mut connection = Connection::server(Negotiated::default(), config);
+/// connection.send_text("one always fits")?;
+/// let refused = connection.send(Message::from("another")).unwrap_err();
+/// assert_eq!(refused.error, UsageError::Full);
+/// let later = refused.message; // nothing is lost
+/// assert_eq!(later.as_text(), Some("another"));
+/// # Ok::<(), UsageError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendError {
     /// Why it was not taken.

@@ -19,6 +19,14 @@ const LEN_16: u8 = 126;
 const LEN_64: u8 = 127;
 
 /// What a frame is (RFC 6455 5.2, 11.8).
+///
+/// ```
+/// use pushline::ws::Opcode;
+///
+/// assert_eq!(Opcode::new(0x89), Some(Opcode::Ping)); // FIN is not part of it
+/// assert_eq!(Opcode::new(0x3), None);
+/// assert!(Opcode::Ping.is_control() && !Opcode::Continuation.is_control());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
@@ -207,6 +215,13 @@ pub(crate) const fn header_len(payload_len: u64, masked: bool) -> usize {
 }
 
 /// A frame header that no role and no extension allows. Close code 1002.
+///
+/// ```
+/// use pushline::ws::header::{Header, HeaderError};
+///
+/// // A ping cannot be one of several fragments.
+/// assert_eq!(Header::parse(&[0x09]), Err(HeaderError::FragmentedControl));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderError {

@@ -16,6 +16,21 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 /// The reading half of a split [`WebSocket`]. Dropping it ends the connection.
+///
+/// ```
+/// use pushline::adapter::Error;
+/// use pushline::adapter::blocking::{Reader, Transport};
+/// use std::sync::mpsc::Sender;
+///
+/// fn listen<S: Transport>(mut reader: Reader<S>, texts: &Sender<String>) -> Result<(), Error> {
+///     while let Some(message) = reader.next()? {
+///         if let Some(text) = message.as_text() {
+///             let _ = texts.send(text.to_owned());
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Reader<S: Transport> {
     driver: Driver<S>,
     inbox: Inbox<BytesMut>,

@@ -21,6 +21,17 @@ use std::time::Instant;
 ///
 /// [`Options::ping_interval`]: crate::adapter::Options::ping_interval
 /// [`Options::ping_timeout`]: crate::adapter::Options::ping_timeout
+///
+/// ```
+/// use pushline::adapter::blocking::{Transport, Writer};
+/// use pushline::ws::Prepared;
+///
+/// /// Those who cannot be written to any more are left out next time.
+/// fn say<S: Transport>(room: &mut Vec<Writer<S>>, text: &str) {
+///     let message = Prepared::text(text);
+///     room.retain(|writer| writer.send_prepared(&message).is_ok());
+/// }
+/// ```
 pub struct Writer<S> {
     shared: Arc<Shared<S>>,
 }

@@ -20,6 +20,25 @@ use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 
 /// The reading half of a split [`WebSocket`].
+///
+/// ```
+/// use pushline::adapter::Error;
+/// use pushline::adapter::tokio::Reader;
+/// use tokio::sync::mpsc;
+///
+/// /// Hands every text on, waiting while nobody takes it: the peer is slowed down by that.
+/// async fn listen<R>(mut reader: Reader<R>, texts: mpsc::Sender<String>) -> Result<(), Error>
+/// where
+///     R: tokio::io::AsyncRead + Unpin,
+/// {
+///     while let Some(message) = reader.next().await {
+///         if let Some(text) = message?.as_text() {
+///             let _ = texts.send(text.to_owned()).await;
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Reader<R> {
     pub(super) stream: R,
     pub(super) receiver: Receiver,

@@ -19,6 +19,36 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// The writing half of a split [`WebSocket`].
+///
+/// ```
+/// use pushline::adapter::Error;
+/// use pushline::adapter::tokio::Writer;
+/// use pushline::ws::Prepared;
+/// use tokio::sync::broadcast::{Receiver, error::RecvError};
+///
+/// /// Writes what a room says, all that is there in one write, and between it what the reader owes.
+/// async fn say<W>(mut writer: Writer<W>, mut room: Receiver<Prepared>) -> Result<(), Error>
+/// where
+///     W: tokio::io::AsyncWrite + Unpin,
+/// {
+///     loop {
+///         tokio::select! {
+///             message = room.recv() => match message {
+///                 Ok(message) => {
+///                     writer.queue_prepared(&message).await?;
+///                     while let Ok(message) = room.try_recv() {
+///                         writer.queue_prepared(&message).await?;
+///                     }
+///                     writer.flush().await?;
+///                 }
+///                 Err(RecvError::Lagged(_)) => return writer.close(1013, "too slow").await,
+///                 Err(RecvError::Closed) => return writer.close(1001, "").await,
+///             },
+///             done = writer.drive() => return done,
+///         }
+///     }
+/// }
+/// ```
 pub struct Writer<W> {
     pub(super) stream: W,
     pub(super) sender: Sender,

@@ -118,7 +118,7 @@ impl EventBody<EventQueue> {
     }
 }
 
-/// The events of [`EventBody::channel`].
+/// The events of [`EventBody::channel`]; see there.
 #[derive(Debug)]
 pub struct EventQueue(mpsc::Receiver<Prepared>);
 

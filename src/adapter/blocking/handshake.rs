@@ -52,6 +52,28 @@ pub fn accept<S: Transport>(
 /// # Errors
 ///
 /// As [`accept`].
+///
+/// ```
+/// use pushline::adapter::{Error, Options};
+/// use pushline::adapter::blocking::{Transport, WebSocket, accept_with};
+/// use pushline::ws::handshake::{Rejection, ServerOptions};
+///
+/// /// One path, and only for those who are logged in.
+/// fn accept_chat<S>(stream: S, server: &ServerOptions) -> Result<WebSocket<S>, Error>
+/// where
+///     S: Transport,
+/// {
+///     accept_with(stream, server, &Options::new(), |request, accepted| {
+///         if request.path() != "/chat" {
+///             return Err(Rejection::new(404));
+///         }
+///         if request.field("cookie").is_none() {
+///             return Err(Rejection::new(403));
+///         }
+///         accepted.add_field("X-Server", "chat-3").map_err(|_| Rejection::new(500))
+///     })
+/// }
+/// ```
 pub fn accept_with<S: Transport>(
     stream: S,
     server: &ServerOptions,
@@ -138,6 +160,22 @@ pub fn connect(
 /// # Errors
 ///
 /// As [`connect`].
+///
+/// ```
+/// use pushline::adapter::{Error, Options};
+/// use pushline::adapter::blocking::{Transport, WebSocket, client};
+/// use pushline::ws::handshake::{ClientOptions, Uri};
+///
+/// /// Over TLS: `connect` of rustls or native-tls gets the host for the name in the certificate.
+/// fn connect_tls<S>(url: &str, connect: impl FnOnce(&str, u16) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
+/// where
+///     S: Transport,
+/// {
+///     let uri = Uri::parse(url)?;
+///     let stream = connect(uri.host(), uri.port())?;
+///     client(stream, &uri, ClientOptions::new(), &Options::new())
+/// }
+/// ```
 pub fn client<S: Transport>(
     stream: S,
     uri: &Uri,

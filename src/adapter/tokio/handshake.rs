@@ -53,6 +53,29 @@ where
 /// # Errors
 ///
 /// As [`accept`].
+///
+/// ```
+/// use pushline::adapter::{Error, Options};
+/// use pushline::adapter::tokio::{WebSocket, accept_with};
+/// use pushline::ws::handshake::{Rejection, ServerOptions};
+///
+/// /// One path, and only for those who are logged in.
+/// async fn accept_chat<S>(stream: S, server: &ServerOptions) -> Result<WebSocket<S>, Error>
+/// where
+///     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+/// {
+///     accept_with(stream, server, &Options::new(), |request, accepted| {
+///         if request.path() != "/chat" {
+///             return Err(Rejection::new(404));
+///         }
+///         if request.field("cookie").is_none() {
+///             return Err(Rejection::new(403));
+///         }
+///         accepted.add_field("X-Server", "chat-3").map_err(|_| Rejection::new(500))
+///     })
+///     .await
+/// }
+/// ```
 pub async fn accept_with<S>(
     mut stream: S,
     server: &ServerOptions,
@@ -120,6 +143,22 @@ pub async fn connect(
 /// # Errors
 ///
 /// As [`connect`].
+///
+/// ```
+/// use pushline::adapter::{Error, Options};
+/// use pushline::adapter::tokio::{WebSocket, client};
+/// use pushline::ws::handshake::{ClientOptions, Uri};
+///
+/// /// Over TLS: `connect` of rustls or native-tls gets the host for the name in the certificate.
+/// async fn connect_tls<S>(url: &str, connect: impl AsyncFnOnce(&str, u16) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
+/// where
+///     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+/// {
+///     let uri = Uri::parse(url)?;
+///     let stream = connect(uri.host(), uri.port()).await?;
+///     client(stream, &uri, ClientOptions::new(), &Options::new()).await
+/// }
+/// ```
 pub async fn client<S>(
     stream: S,
     uri: &Uri,

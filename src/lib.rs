@@ -7,6 +7,18 @@
 //! proxies, fuzzers and people who want to read how the protocols work. Two thin adapters, blocking
 //! and tokio, do the I/O for those who want that, too.
 //!
+//! # Where to start
+//!
+//! | for | see |
+//! |---|---|
+//! | WebSocket on tokio: server, client, behind hyper or axum | `adapter::tokio` |
+//! | WebSocket on threads | `adapter::blocking` |
+//! | WebSocket on an event loop of one's own | [the loop](#the-loop), [`ws`], `examples/own_loop.rs` |
+//! | a message for many | [`ws::Prepared`], [`sse::Prepared`] |
+//! | an event stream to serve | `adapter::tokio::sse`, `adapter::blocking::sse`; [`sse::Block`] for the bytes alone |
+//! | an event stream to read | the same; [`sse::Decoder`] for the bytes alone |
+//! | chunked bodies, heads | [`http1`] |
+//!
 //! # The loop
 //!
 //! ```

@@ -1,5 +1,13 @@
 //! Adapters: the only files that read, write, look at a clock or ask for randomness. They move bytes
 //! between a transport and the state machines and make no protocol decision.
+//!
+//! | adapter | over | feature |
+//! |---|---|---|
+//! | `blocking` | `Read + Write`, a thread or two for a connection | `std` |
+//! | `tokio` | `AsyncRead + AsyncWrite` | `tokio` |
+//!
+//! Both have `accept`, `connect`, a `WebSocket` that splits into a `Reader` and a `Writer`, and event streams under `sse`;
+//! they take the same `Options` and give the same `Error`.
 #![cfg_attr(feature = "deflate", doc = "")]
 #![cfg_attr(feature = "deflate", doc = include_str!("compression.md"))]
 

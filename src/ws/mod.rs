@@ -10,7 +10,7 @@
 //! | 5.3 masking | [`mask`] |
 //! | 5.4 fragmentation, 6.2 receiving | [`Receiver`] in `receiver/` |
 //! | 5.4 fragmentation, 6.1 sending | [`Sender`] in `sender/` |
-//! | 5.5 control frames | [`Connection`] in `connection.rs`, `sender.rs` |
+//! | 5.5 control frames | [`Connection`] in `connection.rs`, `sender/` |
 //! | 5.5.1, 7.4 close payload and codes | [`CloseFrame`], [`CloseCode`] in `close.rs` |
 //! | 7 closing handshake | [`state`] |
 //! | 8.1 UTF-8 | `utf8.rs` |

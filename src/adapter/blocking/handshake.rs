@@ -46,8 +46,8 @@ pub fn accept<S: Transport>(
     accept_with(stream, server, options, |_, _| Ok(()))
 }
 
-/// As [`accept`], with a say: `decide` sees the request and what would be answered. It may select a subprotocol, add
-/// fields, or refuse, say with 404 for another path.
+/// As [`accept`], but `decide` has the last word: it is shown the request and the answer. It may select another
+/// subprotocol, add fields, or refuse, for example with 404 for a path that is not there.
 ///
 /// # Errors
 ///
@@ -130,10 +130,13 @@ pub fn connect(
 ) -> Result<WebSocket<TcpStream>, Error> {
     let uri = Uri::parse(url)?;
     if uri.is_secure() {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "wss needs a TLS stream").into());
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "a wss URL needs a TLS stream: hand one to `client`",
+        )
+        .into());
     }
-    let host = uri.host().trim_start_matches('[').trim_end_matches(']');
-    let addresses = (host, uri.port()).to_socket_addrs()?;
+    let addresses = uri.address().to_socket_addrs()?;
     let deadline = Instant::now() + options.handshake_timeout;
     let mut last = Error::Io(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
     for address in addresses {
@@ -167,12 +170,12 @@ pub fn connect(
 /// use pushline::ws::handshake::{ClientOptions, Uri};
 ///
 /// /// Over TLS: `connect` of rustls or native-tls gets the host for the name in the certificate.
-/// fn connect_tls<S>(url: &str, connect: impl FnOnce(&str, u16) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
+/// fn connect_tls<S>(url: &str, connect: impl FnOnce((&str, u16)) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
 /// where
 ///     S: Transport,
 /// {
 ///     let uri = Uri::parse(url)?;
-///     let stream = connect(uri.host(), uri.port())?;
+///     let stream = connect(uri.address())?;
 ///     client(stream, &uri, ClientOptions::new(), &Options::new())
 /// }
 /// ```

@@ -47,8 +47,8 @@ where
     accept_with(stream, server, options, |_, _| Ok(())).await
 }
 
-/// As [`accept`], with a say: `decide` sees the request and what would be answered. It may select a
-/// subprotocol, add fields, or refuse, say with 404 for another path.
+/// As [`accept`], but `decide` has the last word: it is shown the request and the answer. It may select another
+/// subprotocol, add fields, or refuse, for example with 404 for a path that is not there.
 ///
 /// # Errors
 ///
@@ -129,11 +129,14 @@ pub async fn connect(
 ) -> Result<WebSocket<TcpStream>, Error> {
     let uri = Uri::parse(url)?;
     if uri.is_secure() {
-        return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "wss needs a TLS stream").into());
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::Unsupported,
+            "a wss URL needs a TLS stream: hand one to `client`",
+        )
+        .into());
     }
-    let host = uri.host().trim_start_matches('[').trim_end_matches(']');
     let deadline = Instant::now() + options.handshake_timeout;
-    let stream = within(deadline, async { Ok(TcpStream::connect((host, uri.port())).await?) }).await?;
+    let stream = within(deadline, async { Ok(TcpStream::connect(uri.address()).await?) }).await?;
     stream.set_nodelay(true)?;
     shake_hands(stream, &uri, client_options, options, deadline).await
 }
@@ -150,12 +153,12 @@ pub async fn connect(
 /// use pushline::ws::handshake::{ClientOptions, Uri};
 ///
 /// /// Over TLS: `connect` of rustls or native-tls gets the host for the name in the certificate.
-/// async fn connect_tls<S>(url: &str, connect: impl AsyncFnOnce(&str, u16) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
+/// async fn connect_tls<S>(url: &str, connect: impl AsyncFnOnce((&str, u16)) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
 /// where
 ///     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 /// {
 ///     let uri = Uri::parse(url)?;
-///     let stream = connect(uri.host(), uri.port()).await?;
+///     let stream = connect(uri.address()).await?;
 ///     client(stream, &uri, ClientOptions::new(), &Options::new()).await
 /// }
 /// ```

@@ -23,11 +23,15 @@ pub(super) type Connector<S> = Box<dyn FnMut(&Url) -> Connecting<S> + Send>;
 
 /// The connector of [`EventSource::new`](super::EventSource::new).
 pub(super) fn connect_tcp(url: &Url) -> Connecting<TcpStream> {
-    let (secure, port) = (url.is_secure(), url.port());
-    let host = String::from(url.host().trim_start_matches('[').trim_end_matches(']'));
+    let secure = url.is_secure();
+    let (host, port) = url.address();
+    let host = String::from(host);
     Box::pin(async move {
         if secure {
-            return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "https needs a connector"));
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::Unsupported,
+                "an https URL needs a connector: see `EventSource::with_connector`",
+            ));
         }
         let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { launch, run, shot, sleep, until } from './harness.mjs';
-import { badLines, transports } from './transports.mjs';
+import { transports } from './transports.mjs';
 import { DESK, PHONE, Person, worldOf } from './world.mjs';
 
 const program = process.argv[2] ?? fileURLToPath(new URL('../../target/debug/examples/chat', import.meta.url));
@@ -515,8 +515,7 @@ const tests = [
 ];
 
 const only = process.env.ONLY;
-// Minutes of load, for a machine with nothing else to do: TRANSPORTS=1 asks for it.
-const chosen = [...tests, ...transports, ...(process.env.TRANSPORTS ? badLines : [])].filter(([name]) => !only || name.includes(only));
+const chosen = [...tests, ...transports].filter(([name]) => !only || name.includes(only));
 const failed = await run(chosen, worldOf(browser, program));
 await browser.close();
 process.exitCode = failed ? 1 : 0;

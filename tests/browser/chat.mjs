@@ -367,6 +367,29 @@ const tests = [
     assert.deepEqual(await bob.said(), texts.map((text) => `Ada: ${text}`));
   }],
 
+  ['a page that is not seen counts what comes', async (world) => {
+    const ada = await (await world.open()).join('Ada');
+    const bob = await (await world.open()).join('Bob');
+    // As in a tab behind another: there are no frames to draw in.
+    const hide = (hidden) => ada.page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, value: hidden });
+      window.drawing ??= window.requestAnimationFrame;
+      window.requestAnimationFrame = hidden ? () => 1 : window.drawing;
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+    await hide(true);
+    await bob.say('one');
+    await bob.say('two');
+    await ada.hears('Bob: two');
+    assert.equal(await ada.page.title(), '(2) Pushline chat');
+    await hide(false);
+    assert.equal(await ada.page.title(), 'Pushline chat');
+    await bob.say('three');
+    await ada.hears('Bob: three');
+    assert.deepEqual(await ada.said(), ['Bob: one', 'Bob: two', 'Bob: three']);
+    assert.equal(await ada.page.title(), 'Pushline chat');
+  }],
+
   ['a message too long is not sent', async (world) => {
     const { page } = await (await world.open()).join('Ada');
     await page.fill('#text', 'é'.repeat(1990));

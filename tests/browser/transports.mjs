@@ -161,6 +161,9 @@ export const transports = [
       await bob.hears('Ada: <b>Hello</b> </script>');
       await bob.say('🌿\u2028"\\');
       await ada.hears('Bob: 🌿\u2028"\\');
+      // The longest, of characters that take the most room in a URL.
+      await bob.say('🌿'.repeat(2000));
+      await ada.hears(`Bob: ${'🌿'.repeat(2000)}`);
       assert.match(await bob.page.locator('#link').innerText(), new RegExp(LABELS[name]));
       if (name === 'iframe') await shot(bob.page, 'fallback-iframe');
     }));

@@ -29,6 +29,8 @@ fn escaping() {
 #[test]
 fn a_message_for_many_sessions_is_made_once() {
     let message = Message::text(TEXT);
+    let plain = "a text in which nothing has to be escaped";
+    assert!(allocations(|| drop(Message::text(plain).clone())) <= 2);
     let mut sessions = vec![Session::new(Config::new(), NOW); 10];
     for session in &mut sessions {
         session.push(message.clone()).unwrap();

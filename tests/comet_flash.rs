@@ -4,6 +4,8 @@
 mod common;
 
 use common::every_cut;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use pushline::comet::flash::{Decoder, FlashError, POLICY_REQUEST, encode, policy};
 
 fn decode(limit: usize, parts: &[&[u8]]) -> Result<Vec<Vec<u8>>, FlashError> {
@@ -28,6 +30,23 @@ fn messages_in_every_cut() {
     }
     wire.extend_from_slice(b"unfinished");
     every_cut(&wire, |parts| assert_eq!(decode(100, parts).unwrap(), messages));
+}
+
+proptest! {
+    #[test]
+    fn any_messages_in_any_parts(
+        messages in vec(vec(1_u8.., 0..20), 0..20),
+        rest in vec(1_u8.., 0..20),
+        part in 1_usize..50,
+    ) {
+        let mut wire = Vec::new();
+        for message in &messages {
+            encode(message, &mut wire).unwrap();
+        }
+        wire.extend_from_slice(&rest);
+        let parts: Vec<&[u8]> = wire.chunks(part).collect();
+        assert_eq!(decode(20, &parts), Ok(messages));
+    }
 }
 
 #[test]

@@ -75,6 +75,27 @@ fn polled(callback: Option<Callback<'_>>) -> usize {
     }
 }
 
+/// What it costs to say the text, by POST or as JSONP: the request, the response, less the text.
+fn posted(callback: Option<&str>) -> usize {
+    let target = "/send?session=AAAAAAAAAAAAAAAAAAAAAA";
+    let mut fields = FieldLines::new();
+    fields.push("Host", "chat.example").unwrap();
+    let mut out = Vec::new();
+    match callback {
+        Some(callback) => {
+            write_request(&mut out, "GET", &format!("{target}&callback={callback}&text={TEXT}"), &fields)
+                .unwrap();
+            let script = format!("/**/{callback}({{\"status\":204}});");
+            out.len() - TEXT.len() + response(200, &jsonp::FIELDS, script.as_bytes())
+        }
+        None => {
+            fields.push("Content-Length", TEXT.len().to_string()).unwrap();
+            write_request(&mut out, "POST", target, &fields).unwrap();
+            out.len() + response(204, &JSON_FIELDS[1..], b"")
+        }
+    }
+}
+
 /// The cells of the table's row.
 fn row(transport: &str) -> Vec<&'static str> {
     let table = include_str!("../docs/transports.md");
@@ -106,6 +127,11 @@ fn the_table_says_what_is_measured() {
         ("JSONP", (polled(Some(callback)) - 100).to_string()),
         ("polling", format!("{}, and {empty} each time without news", polled(None) - 100)),
     ];
+    let table = include_str!("../docs/transports.md").replace('\n', " ");
+    let up = [("POST", posted(None)), ("GET", posted(Some("news")))];
+    for said in up.map(|(method, bytes)| format!("by {method} {bytes}")) {
+        assert!(table.contains(&said), "{said}");
+    }
     let said = measured.each_ref().map(|(transport, _)| (*transport, row(transport)[3].to_owned()));
     assert_eq!(said, measured);
 }

@@ -443,7 +443,7 @@ fn limits_and_runs_of_bytes() {
 /// Lines that make no sense are answered, and change nothing.
 #[test]
 fn bad_lines_are_answered() {
-    let lines: [&[u8]; 25] = [
+    let lines: [&[u8]; 27] = [
         b"",
         b"x",
         b"text:1:61",
@@ -462,6 +462,8 @@ fn bad_lines_are_answered() {
         b"!text:1:61*2000000000",
         b"!close:x:",
         b"!close:65536:",
+        b"!close:+1000:",
+        b"!close::",
         b"!close:1000:6",
         b"!ping:6",
         b">6",
@@ -492,6 +494,7 @@ fn bad_command_lines_are_answered() {
         "ws server parts=2",
         "ws server max_frame=x",
         "ws server max_message=-1",
+        "ws server max_message=+1",
         "ws server max_fragments=4294967296",
         "ws client mask=0",
         "ws client mask=000000",

@@ -268,6 +268,36 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_who_polls_is_released_when_it_vanishes_and_not_between_two_polls() {
+        let server = server(2);
+        let (_stop, stop) = Stop::new();
+        let polling = Asked { hold: false, ..asked('p') };
+        let visit = server.visits.enter(&polling, &server, &stop).unwrap();
+        let held = || server.visits.lock().len();
+        let mut since = 0;
+        // A page that nobody looks at polls once a minute.
+        for _ in 0..5 {
+            since = visit.request(since, false).next(|answer| answer.unwrap().cursor).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert_eq!(held(), 1);
+        }
+        // Its member stays for the grace of a line that was cut, and then the room is told.
+        let ada = server.hub.hello(&asked('a').hello, server.now()).unwrap();
+        let mut heard = ada.queue;
+        tokio::time::sleep(POLLING_IDLE - Duration::from_secs(60) - Duration::from_millis(1)).await;
+        assert_eq!(held(), 1);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(held(), 0);
+        server.hub.tick(server.now() + Limits::default().grace_cut + 1);
+        let told = std::iter::from_fn(|| heard.try_recv().ok()).map(|told| told.block().to_vec());
+        let told: Vec<_> = told.map(|block| String::from_utf8(block).unwrap()).collect();
+        assert!(
+            matches!(&told[..], [left] if left.contains(r#""type":"leave""#) && left.contains(r#""nick":"p""#)),
+            "{told:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_visit_lives_while_a_request_waits() {
         let server = server(2);
         let (_stop, stop) = Stop::new();

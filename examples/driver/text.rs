@@ -33,7 +33,7 @@ impl Options {
 
     /// The number of a key.
     pub fn number<T: FromStr>(&self, key: &str) -> Result<Option<T>, String> {
-        self.text(key).map(|text| text.parse().map_err(|_| format!("bad number {key}={text}"))).transpose()
+        self.text(key).map(|text| number(text).ok_or(format!("bad number {key}={text}"))).transpose()
     }
 
     /// The switch of a key: 0 or 1.
@@ -45,6 +45,11 @@ impl Options {
             Some(other) => Err(format!("{key} is 0 or 1, not {other}")),
         }
     }
+}
+
+/// Digits alone: the library's own parser takes a sign, too.
+pub fn number<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Lower-case hex.
@@ -67,9 +72,7 @@ pub fn unhex(text: &str) -> Result<Vec<u8>, String> {
     }
     for piece in text.split('+') {
         let (digits, count) = match piece.split_once('*') {
-            Some((digits, count)) => {
-                (digits, count.parse::<usize>().map_err(|_| format!("bad count {count}"))?)
-            }
+            Some((digits, count)) => (digits, number::<usize>(count).ok_or(format!("bad count {count}"))?),
             None => (piece, 1),
         };
         if !digits.len().is_multiple_of(2) {

@@ -1,6 +1,6 @@
 //! `driver ws ROLE`: a connection that has just finished its handshake.
 
-use crate::text::{Options, hex, unhex};
+use crate::text::{Options, hex, number, unhex};
 use crate::{Mode, deflate};
 use bytes::{Buf, BytesMut};
 use pushline::Inbox;
@@ -192,7 +192,7 @@ impl Run {
             "close" if call == name => connection.close_without_code(),
             "close" => {
                 let (code, reason) = arguments.split_once(':').unwrap_or((arguments, ""));
-                let code: u16 = code.parse().map_err(|_| format!("bad code {code}"))?;
+                let code: u16 = number(code).ok_or(format!("bad code {code}"))?;
                 match String::from_utf8(unhex(reason)?) {
                     Ok(reason) => connection.close(code, &reason),
                     Err(_) => Err(UsageError::InvalidUtf8),

@@ -20,7 +20,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message of this text. Allocates once.
+    /// A message of this text. Allocates for the text and for counting who shares it; what is sent of the message, to
+    /// however many, allocates no more.
     #[must_use]
     pub fn text(text: &str) -> Self {
         let mut literal = Vec::with_capacity(text.len() + text.len() / 8 + 2);

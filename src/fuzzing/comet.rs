@@ -1,5 +1,7 @@
-//! The older transports: a session against a list of everything that happened, escaping a character at a time.
+//! The older transports: a session against a list of everything that happened, escaping a character at a time, messages
+//! between NULs against a split.
 
+use crate::comet::flash::{self, FlashError};
 use crate::comet::{Config, Message, Session, Stream, StreamConfig, Ticket, write_literal};
 use core::time::Duration;
 use std::fmt::Write;
@@ -52,6 +54,44 @@ fn naive_text(literal: &str) -> String {
         });
     }
     text
+}
+
+/// What stands between NULs, received in parts, against the whole of it split at once.
+pub fn flash(data: &[u8]) {
+    let [limit, part, wire @ ..] = data else { return };
+    let (limit, part) = (usize::from(*limit), usize::from(*part).max(1));
+    let mut expected: Vec<Result<Vec<u8>, FlashError>> = Vec::new();
+    let mut pieces = wire.split(|&byte| byte == 0).peekable();
+    while let Some(piece) = pieces.next() {
+        if piece.len() > limit {
+            expected.push(Err(FlashError::TooLong));
+            break;
+        }
+        if pieces.peek().is_some() {
+            expected.push(Ok(piece.to_vec()));
+        }
+    }
+    let mut decoder = flash::Decoder::new(limit);
+    let mut actual = Vec::new();
+    'parts: for mut input in wire.chunks(part) {
+        while let Some(result) =
+            decoder.decode(&mut input).map(|message| message.map(<[u8]>::to_vec)).transpose()
+        {
+            let failed = result.is_err();
+            actual.push(result);
+            if failed {
+                break 'parts;
+            }
+        }
+        assert!(input.is_empty(), "what is not a message's end yet is taken in");
+    }
+    assert_eq!(actual, expected);
+    let mut again = Vec::new();
+    for message in actual.iter().flatten() {
+        flash::encode(message, &mut again).unwrap();
+    }
+    assert!(wire.starts_with(&again));
+    assert_eq!(flash::encode(wire, &mut Vec::new()).is_err(), wire.contains(&0));
 }
 
 /// The request that waits, as the model knows it.

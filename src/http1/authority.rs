@@ -34,6 +34,11 @@ impl<'a> Authority<'a> {
             }
             None => text.iter().position(|&byte| !is_reg_name_byte(byte)).unwrap_or(text.len()),
         };
+        // RFC 3986 2.1: pct-encoded = "%" HEXDIG HEXDIG.
+        let mut escaped = text.get(..host_end)?.split(|&byte| byte == b'%').skip(1);
+        if !escaped.all(|rest| rest.len() >= 2 && rest.iter().take(2).all(u8::is_ascii_hexdigit)) {
+            return None;
+        }
         let port = match text.get(host_end..)? {
             [] | [b':'] => None,
             [b':', digits @ ..] => Some(port(digits)?),
@@ -109,13 +114,15 @@ mod tests {
             ("[::1]", "[::1]", None),
             ("[2001:db8::7]:443", "[2001:db8::7]", Some(443)),
             ("a%20b", "a%20b", None),
+            ("%C3%a4:1", "%C3%a4", Some(1)),
         ] {
             let authority = Authority::parse(text.as_bytes());
             assert_eq!(authority.map(|a| (a.host(), a.port())), Some((host, port)), "{text}");
         }
         for text in [
             "", ":80", "h:65536", "h:+80", "h: 80", "h:80:80", "h/", "h ", " h", "u@h", "h\0", "h#", "[]",
-            "[::1", "[::1]x", "[::1]:x", "[g::]", "::1", "\u{e9}", "h?x",
+            "[::1", "[::1]x", "[::1]:x", "[g::]", "::1", "\u{e9}", "h?x", "%", "h%", "%4", "%4:1", "%zz",
+            "a%20%2",
         ] {
             assert_eq!(Authority::parse(text.as_bytes()), None, "{text:?}");
         }

@@ -1,6 +1,7 @@
 //! Events to bytes (HTML 9.2.5), and the response they go into. Knows no connection.
 
 use bytes::{BufMut, Bytes};
+use core::array;
 use core::ops::Range;
 use core::time::Duration;
 use memchr::memchr2_iter;
@@ -117,7 +118,9 @@ impl<'a> Block<'a> {
         lines_len(":", self.comment)
             + self.event_type.map_or(0, |event_type| "event: \n".len() + event_type.len())
             + self.id.map_or(0, |id| "id: \n".len() + id.len())
-            + self.retry.map_or(0, |retry| "retry: \n".len() + Decimal::new(retry).as_bytes().len())
+            + self
+                .retry
+                .map_or(0, |retry| "retry: \n".len() + 1 + retry.checked_ilog10().unwrap_or(0) as usize)
             + lines_len("data: ", self.data)
             + "\n".len()
     }
@@ -136,14 +139,30 @@ impl<'a> Block<'a> {
     /// The event type or the ID cannot stand in an event stream, or `out` has no room.
     #[inline]
     pub fn encode(&self, out: &mut impl BufMut) -> Result<(), EncodeError> {
+        // The commonest block has only data, of one line.
+        if let Self { comment: None, event_type: None, id: None, retry: None, data: Some(data) } = *self
+            && has_much_room(out)
+            && !may_have_ends(data)
+        {
+            out.put_slice(b"data: ");
+            out.put_slice(data.as_bytes());
+            out.put_slice(b"\n\n");
+            return Ok(());
+        }
+        self.encode_any(out)
+    }
+
+    /// [`encode`](Self::encode) for anything but the commonest block. By value, so that the block of the
+    /// commonest case need not be in memory.
+    #[inline]
+    fn encode_any(self, out: &mut impl BufMut) -> Result<(), EncodeError> {
         if self.event_type.is_some_and(|event_type| has_any(event_type, b"\n\r")) {
             return Err(EncodeError::LineEndInType);
         }
         if self.id.is_some_and(|id| has_any(id, b"\n\r\0")) {
             return Err(EncodeError::BadId);
         }
-        // Buffers that grow have room for anything, which is cheaper to see than what there is to write.
-        if out.remaining_mut() < isize::MAX as usize / 2 && out.remaining_mut() < self.encoded_len() {
+        if !has_much_room(out) && out.remaining_mut() < self.encoded_len() {
             return Err(EncodeError::NoRoom);
         }
         if let Some(comment) = self.comment {
@@ -157,7 +176,9 @@ impl<'a> Block<'a> {
             put_line(out, b"id: ", id.as_bytes());
         }
         if let Some(retry) = self.retry {
-            put_line(out, b"retry: ", Decimal::new(retry).as_bytes());
+            out.put_slice(b"retry: ");
+            put_decimal(out, retry);
+            out.put_slice(b"\n");
         }
         if let Some(data) = self.data {
             let data = put_all_but_last_line(out, b"data: ", data);
@@ -281,6 +302,12 @@ impl core::fmt::Display for EncodeError {
 
 impl core::error::Error for EncodeError {}
 
+/// Whether `out` has room for anything, as buffers that grow have: cheaper to see than what there is to write.
+#[inline]
+fn has_much_room(out: &impl BufMut) -> bool {
+    out.remaining_mut() > isize::MAX as usize / 2
+}
+
 #[inline]
 fn put_line<const N: usize>(out: &mut impl BufMut, name: &[u8; N], value: &[u8]) {
     out.put_slice(name);
@@ -296,23 +323,27 @@ fn put_all_but_last_line<'t, const N: usize>(
     name: &[u8; N],
     text: &'t str,
 ) -> &'t [u8] {
-    let text = text.as_bytes();
-    if may_have_ends(text) { put_ended_lines(out, name, text) } else { text }
+    if may_have_ends(text) { put_ended_lines(out, name, text.as_bytes()) } else { text.as_bytes() }
 }
 
+/// Out of line: within, it costs the blocks that have no such lines.
+#[inline(never)]
 fn put_ended_lines<'t, const N: usize>(out: &mut impl BufMut, name: &[u8; N], text: &'t [u8]) -> &'t [u8] {
-    let mut start = 0;
-    while let Some(end) = find_end(&text[start..]).map(|at| start + at) {
-        if text[end] == b'\n' {
-            out.put_slice(name);
-            out.put_slice(&text[start..=end]);
-            start = end + 1;
+    let mut rest = text;
+    while let Some(end) = find_end(rest) {
+        let (line, ended) = rest.split_at(end);
+        out.put_slice(name);
+        if let [b'\n', after @ ..] = ended {
+            // With its end, which is right already.
+            out.put_slice(&rest[..=end]);
+            rest = after;
         } else {
-            put_line(out, name, &text[start..end]);
-            start = end + 1 + usize::from(text.get(end + 1) == Some(&b'\n'));
+            out.put_slice(line);
+            out.put_slice(b"\n");
+            rest = ended.strip_prefix(b"\r\n").unwrap_or(&ended[1..]);
         }
     }
-    &text[start..]
+    rest
 }
 
 /// Where the first CR or LF stands. Lines are short: what a call to a search for long ones costs is more than
@@ -353,20 +384,29 @@ fn any_low<const N: usize>(step: &[u8; N]) -> bool {
 /// Whether any of `bad`, control characters up to CR, stands in `text`.
 #[inline]
 fn has_any(text: &str, bad: &[u8]) -> bool {
-    may_have_ends(text.as_bytes()) && text.bytes().any(|byte| bad.contains(&byte))
+    has_low(text.as_bytes()) && text.bytes().any(|byte| bad.contains(&byte))
 }
 
-/// Whether `text` may have a CR, an LF or a NUL: whether any byte is as low as those. That costs less to
-/// see than which byte it is, and little text has any. In steps of fixed size, the last of which overlaps
-/// the one before, so that compilers use vectors and a short text needs no loop.
+/// Whether `text` may have more than one line. Text of many lines is known by how it starts.
 #[inline]
-fn may_have_ends(text: &[u8]) -> bool {
+fn may_have_ends(text: &str) -> bool {
+    let text = text.as_bytes();
+    text.first_chunk::<256>().is_some_and(|start| has_low(start)) || has_low(text)
+}
+
+/// Whether any byte is as low as a CR, an LF or a NUL. That costs less to see than which byte it is, and
+/// little text has any. In steps of fixed size, the last of which overlaps the one before, so that compilers
+/// use vectors and a short text needs no loop.
+#[inline]
+fn has_low(text: &[u8]) -> bool {
     #[inline]
     fn in_steps<const N: usize>(text: &[u8]) -> Option<bool> {
-        let last = text.last_chunk::<N>()?;
-        Some(text.chunks_exact(N).any(|step| step.first_chunk::<N>().is_some_and(any_low)) || any_low(last))
+        let last = *text.last_chunk::<N>()?;
+        let steps = text.chunks_exact(N).filter_map(|step| step.first_chunk::<N>());
+        let lowest = steps.fold(last, |lowest, step| array::from_fn(|at| step[at].min(lowest[at])));
+        Some(any_low(&lowest))
     }
-    in_steps::<64>(text)
+    in_steps::<32>(text)
         .or_else(|| in_steps::<16>(text))
         .or_else(|| in_steps::<8>(text))
         .unwrap_or_else(|| text.iter().any(|&byte| byte <= b'\r'))
@@ -390,28 +430,35 @@ fn lines_len(name: &str, text: Option<&str>) -> usize {
     })
 }
 
-/// A number in decimal digits.
-struct Decimal {
-    digits: [u8; 20],
-    start: usize,
-}
-
-impl Decimal {
-    fn new(mut number: u64) -> Self {
-        let mut decimal = Self { digits: [b'0'; 20], start: 20 };
-        loop {
-            decimal.start -= 1;
-            decimal.digits[decimal.start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return decimal;
-            }
+/// Puts a number in decimal digits, four at a time: they are made in a register and stored at once.
+#[inline]
+fn put_decimal(out: &mut impl BufMut, number: u64) {
+    const ASCII: u32 = u32::from_ne_bytes([b'0'; 4]);
+    let mut unit = 1;
+    while number / unit >= 10_000 {
+        unit *= 10_000;
+    }
+    let first = four_digits((number / unit) as u32);
+    match first.trailing_zeros() / 8 {
+        0 => out.put_u32_le(first | ASCII),
+        zeros => {
+            let zeros = zeros.min(3);
+            out.put_uint_le(((first | ASCII) >> (8 * zeros)).into(), 4 - zeros as usize);
         }
     }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.digits[self.start..]
+    while unit > 1 {
+        unit /= 10_000;
+        out.put_u32_le(four_digits((number / unit % 10_000) as u32) | ASCII);
     }
+}
+
+/// The digits of a number below 10,000, the first in the lowest byte. Both halves are divided side by side.
+#[inline]
+const fn four_digits(number: u32) -> u32 {
+    let hundreds = (number * 10_486) >> 20;
+    let twos = hundreds | (number - hundreds * 100) << 16;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f;
+    tens | (twos - tens * 10) << 8
 }
 
 #[cfg(test)]
@@ -500,8 +547,11 @@ mod tests {
 
     #[test]
     fn numbers() {
-        for number in [0, 9, 10, 99, 12_345, u64::MAX] {
-            assert_eq!(Decimal::new(number).as_bytes(), number.to_string().as_bytes());
+        let beside_powers = (0..20).flat_map(|digits| [10_u64.pow(digits) - 1, 10_u64.pow(digits)]);
+        for number in (0..10_010).chain(beside_powers).chain([1_000_200_030_004, u64::MAX]) {
+            let mut out = Vec::new();
+            put_decimal(&mut out, number);
+            assert_eq!(out, number.to_string().as_bytes());
         }
         assert_eq!(encoded(Block::new().retry(Duration::MAX)), "retry: 18446744073709551615\n\n");
     }

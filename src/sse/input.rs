@@ -30,6 +30,8 @@ pub struct Input<'i> {
     text: &'i str,
     /// How many bytes are left after `text`.
     after: usize,
+    /// Whether all of it is known to be one line without an end.
+    is_unended: bool,
 }
 
 /// A line of the input, without its end.
@@ -45,7 +47,7 @@ impl<'i> Input<'i> {
     #[inline]
     #[must_use]
     pub const fn new(bytes: &'i [u8]) -> Self {
-        Self { bytes, text: "", after: bytes.len() }
+        Self { bytes, text: "", after: bytes.len(), is_unended: false }
     }
 
     /// The bytes not yet decoded.
@@ -112,6 +114,7 @@ impl<'i> Input<'i> {
     fn take_text(&mut self, after_cr: &mut bool) -> Option<&'i str> {
         let len = match self.text.as_bytes().first()? {
             b'\n' | b'\r' => 0,
+            _ if self.is_unended => return None,
             _ => memchr2(b'\n', b'\r', self.text.as_bytes())?,
         };
         let (line, rest) = self.text.split_at_checked(len)?;
@@ -140,7 +143,11 @@ impl<'i> Input<'i> {
     #[inline]
     pub(super) fn take_data_block(&mut self, max: usize) -> Option<&'i str> {
         let value = self.text.strip_prefix("data: ")?;
-        let (value, rest) = value.split_at_checked(memchr2(b'\n', b'\r', value.as_bytes())?)?;
+        let Some(end) = memchr2(b'\n', b'\r', value.as_bytes()) else {
+            self.is_unended = self.after == 0;
+            return None;
+        };
+        let (value, rest) = value.split_at_checked(end)?;
         let rest = rest.strip_prefix("\n\n")?;
         if "data: ".len() + value.len() > max {
             return None;

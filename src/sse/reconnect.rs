@@ -5,6 +5,8 @@ use super::policy::ReconnectPolicy;
 use crate::heartbeat::Instant;
 use core::time::Duration;
 
+use crate::http1::syntax::{is_token, trim};
+
 /// How a client asks for a stream.
 ///
 /// ```
@@ -328,7 +330,8 @@ pub fn request_fields(last_event_id: &str) -> impl Iterator<Item = (&'static str
 }
 
 /// Whether a `Content-Type` is that of an event stream, whatever its parameters: an event stream is UTF-8
-/// even if it says otherwise (HTML 9.2.3).
+/// even if it says otherwise (HTML 9.2.3). Of several types in a list the last one counts
+/// (Fetch 2.2.2, "extract a MIME type").
 ///
 /// ```
 /// use pushline::sse::is_event_stream;
@@ -338,8 +341,27 @@ pub fn request_fields(last_event_id: &str) -> impl Iterator<Item = (&'static str
 /// ```
 #[must_use]
 pub fn is_event_stream(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(super::CONTENT_TYPE.as_bytes())
+    let (mut quoted, mut escaped) = (false, false);
+    let elements = content_type.split(|&byte| {
+        // Only in a quoted string does a backslash take the next byte's meaning, and hide it a comma.
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ => return byte == b',' && !quoted,
+        }
+        false
+    });
+    let types = elements.filter_map(essence).filter(|essence| *essence != b"*/*");
+    types.fold(false, |_, essence| essence.eq_ignore_ascii_case(super::CONTENT_TYPE.as_bytes()))
+}
+
+/// `type/subtype`, without parameters; `None` if it is none.
+fn essence(media_type: &[u8]) -> Option<&[u8]> {
+    let essence = trim(media_type.split(|&byte| byte == b';').next()?);
+    let slash = essence.iter().position(|&byte| byte == b'/')?;
+    let (main, sub) = essence.split_at(slash);
+    (is_token(main) && is_token(sub.get(1..)?)).then_some(essence)
 }
 
 /// Whether a browser asks a server of another origin before it sends this ID to it: if it is longer than
@@ -373,6 +395,40 @@ mod tests {
         let mut reconnect = Reconnect::new(method, policy);
         assert!(reconnect.should_connect(Duration::ZERO));
         reconnect
+    }
+
+    #[test]
+    fn the_last_type_of_a_list_counts() {
+        for (value, is) in [
+            ("text/event-stream", true),
+            (" \ttext/event-stream\t ", true),
+            ("text/event-stream ; a=b", true),
+            ("text/event-stream;", true),
+            ("text/html, text/event-stream", true),
+            ("text/event-stream, */*", true),
+            ("text/event-stream,", true),
+            ("text/event-stream, nothing", true),
+            ("text/event-stream; a=\", text/html\"", true),
+            ("text/event-stream; a=\"\\\", text/html\"", true),
+            ("text/event-stream; a=\", text/html", true),
+            ("text/event-stream, text/html", false),
+            ("text/event-stream; a=\"\", text/html", false),
+            ("text/event-stream; a=\\\", text/html", true),
+            ("text/html; a=\", text/event-stream\"", false),
+            ("text/event-streams", false),
+            ("text/event-stream charset=utf-8", false),
+            ("text/event-stream/x", false),
+            ("\"text/event-stream\"", false),
+            ("text /event-stream", false),
+            ("event-stream", false),
+            ("/event-stream", false),
+            ("text/", false),
+            (";text/event-stream", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            assert_eq!(is_event_stream(value.as_bytes()), is, "{value}");
+        }
     }
 
     #[test]

@@ -15,13 +15,16 @@ mkdirSync(OUT, { recursive: true });
 
 export const shot = (page, name) => page.screenshot({ path: `${OUT}${name}.png`, animations: 'disabled' });
 
-/** Asks again and again until `probe` gives something true, or throws what it was waiting for. */
+/**
+ * Asks again and again until `probe` gives something true, or throws what it was waiting for: a text, or a function that
+ * gives one at the end.
+ */
 export async function until(what, probe, within = 10_000, pause = 40) {
   const end = Date.now() + within;
   for (;;) {
     const value = await probe();
     if (value) return value;
-    if (Date.now() > end) throw new Error(`waited ${within} ms in vain: ${what}`);
+    if (Date.now() > end) throw new Error(`waited ${within} ms in vain: ${typeof what === 'function' ? what() : what}`);
     await sleep(pause);
   }
 }

@@ -24,4 +24,10 @@ program=$(cd "$(dirname "$program")" && pwd)/chat
 
 cd "$here"
 npm ci --no-audit --no-fund
-(cd ../.. && cargo build --all-features --example sse_server --example llm_proxy) && node sse.mjs "$(dirname "$program")" && exec node chat.mjs "$program"
+cd ../..
+cargo build --all-features --example sse_server --example llm_proxy
+# Here there is an engine to read the escaped texts.
+NODE=node cargo test --quiet --all-features --test comet_script
+cd "$here"
+node sse.mjs "$(dirname "$program")"
+node chat.mjs "$program"

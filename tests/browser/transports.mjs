@@ -10,7 +10,8 @@ const LABELS = {
 const NAMES = Object.keys(LABELS);
 const MESSAGES = 200;
 const CUTS = 10;
-const SMALL = { viewport: { width: 480, height: 420 } };
+// Seven pages that are all seen at once, as no user has them: what moves on them would take the time of the rest.
+const SMALL = { viewport: { width: 480, height: 420 }, reducedMotion: 'reduce' };
 
 const uses = (person, name) => until(`uses ${name}`, async () =>
   (await person.state()) === 'live' && (await person.page.locator('#link-more').innerText()) === LABELS[name], 30_000);
@@ -25,11 +26,32 @@ const record = ({ page }) => page.evaluate(() => {
   }).observe(document.querySelector('#messages'), { childList: true });
 });
 
+/** What a page lacks, repeats or shows in another order than it was said in. */
+function faultsOf(name, order, speakers) {
+  const numbers = Array.from({ length: MESSAGES }, (_, number) => number);
+  const known = new Set(speakers.flatMap((speaker) => numbers.map((number) => `${speaker} ${number}`)));
+  const faults = order.filter((text) => !known.has(text)).map((text) => `${name} shows ${text}, which nobody said`);
+  for (const speaker of speakers) {
+    const said = order.filter((text) => text.startsWith(`${speaker} `)).map((text) => Number(text.slice(speaker.length + 1)));
+    const lacking = numbers.filter((number) => !said.includes(number));
+    const repeated = said.filter((number, at) => said.indexOf(number) !== at);
+    const early = said.filter((number, at) => at > 0 && number < said[at - 1] && !repeated.includes(number));
+    if (lacking.length) faults.push(`${name} lacks ${speaker} ${lacking.join()}`);
+    if (repeated.length) faults.push(`${name} repeats ${speaker} ${repeated.join()}`);
+    if (early.length) faults.push(`${name} shows too late ${speaker} ${early.join()}`);
+  }
+  return faults;
+}
+
 /** One page a transport, each on a cable of its own; all talk at once while every cable is cut again and again. */
 async function talk(people) {
   for (const { person } of people) await record(person);
   const all = people.length * MESSAGES;
-  const heard = ({ page }) => page.evaluate(() => window.heard.length);
+  const hears = async (name, { page }, share, when) => {
+    let count = 0;
+    const isHeard = async () => (count = await page.evaluate(() => window.heard.length)) >= share;
+    await until(() => `${name} hears ${share} messages ${when}; it has ${count}`, isHeard, 90_000, 250);
+  };
   await Promise.all(people.map(async ({ name, person, cable }) => {
     const { page } = person;
     await page.evaluate(({ name, count }) => {
@@ -41,24 +63,21 @@ async function talk(people) {
     }, { name, count: MESSAGES });
     for (let cut = 1; cut <= CUTS; cut += 1) {
       const share = Math.floor((all * cut) / (CUTS + 2));
-      await until(`${name} hears ${share} before cut ${cut}`, async () => (await heard(person)) >= share, 90_000, 250);
+      await hears(name, person, share, `before cut ${cut}`);
       cable.cut();
       // As when the network is back: what waits for its next try need not wait longer.
       await sleep(100);
       await page.evaluate(() => dispatchEvent(new Event('online')));
     }
-    await until(`${name} hears all`, async () => (await heard(person)) >= all, 90_000, 250);
+    await hears(name, person, all, 'in all');
   }));
   await sleep(1_500); // what came twice would come now
   const orders = await Promise.all(people.map(({ person }) => person.page.evaluate(() => window.heard)));
+  const faults = people.flatMap(({ name }, index) => faultsOf(name, orders[index], people.map((one) => one.name)));
+  assert.deepEqual(faults, []);
   for (const [index, order] of orders.entries()) {
-    const { name } = people[index];
-    assert.equal(order.length, all, `${name} shows ${order.length} messages`);
-    assert.deepEqual(order, orders[0], `${name} shows another order`);
-    for (const { name: speaker } of people) {
-      const said = order.filter((text) => text.startsWith(`${speaker} `));
-      assert.deepEqual(said, Array.from({ length: MESSAGES }, (_, number) => `${speaker} ${number}`), `${speaker} at ${name}`);
-    }
+    const at = order.findIndex((text, place) => text !== orders[0][place]);
+    assert.equal(at, -1, `${people[index].name} shows ${order[at]} where ${people[0].name} shows ${orders[0][at]}`);
   }
   for (const { name, person } of people) {
     assert.equal(await person.page.locator('#pending li').count(), 0, `${name} has something unsent`);
@@ -66,8 +85,7 @@ async function talk(people) {
   }
 }
 
-/** Minutes on a machine that has other things to do. */
-export const badLines = [
+export const transports = [
   ['one page a transport, one room, bad lines: each message once, in order', async (world) => {
     const server = await world.serve(['--interval', '2']);
     const people = [];
@@ -101,9 +119,6 @@ export const badLines = [
     await talk(people);
     await shot(people.at(-1).person.page, 'transport-cross-origin');
   }, 240],
-];
-
-export const transports = [
   ['no page takes more than two connections to the host', async (world) => {
     const port = await freePort();
     const server = await world.serve(['--interval', '2', '--allow-origin', `http://127.0.0.1:${port}`]);
@@ -146,6 +161,9 @@ export const transports = [
       await bob.hears('Ada: <b>Hello</b> </script>');
       await bob.say('🌿\u2028"\\');
       await ada.hears('Bob: 🌿\u2028"\\');
+      // The longest, of characters that take the most room in a URL.
+      await bob.say('🌿'.repeat(2000));
+      await ada.hears(`Bob: ${'🌿'.repeat(2000)}`);
       assert.match(await bob.page.locator('#link').innerText(), new RegExp(LABELS[name]));
       if (name === 'iframe') await shot(bob.page, 'fallback-iframe');
     }));
@@ -153,7 +171,9 @@ export const transports = [
 
   ['who vanishes is released on every transport', async (world) => {
     const ada = await (await world.open()).join('Ada');
-    const others = NAMES.filter((name) => name !== 'polling'); // whose timers may run once a minute
+    // Who polls is held for longer than a test may take, as a browser runs the timers of a page that nobody looks at once
+    // a minute; examples/chat/visit.rs has a test of it on a clock of its own.
+    const others = NAMES.filter((name) => name !== 'polling');
     for (const name of others) {
       const cable = await world.cable();
       const person = await (await world.open({ url: cable.url, path: `?transport=${name}` })).join(LABELS[name]);

@@ -126,7 +126,10 @@ impl Decoder {
     /// Any [`Error`], at the first byte that proves the body wrong, and again on each call from then on.
     #[inline]
     pub fn decode<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Option<Piece<'b>>), Error> {
-        let at = if self.state == State::Data { 0 } else { self.plain_size_line(input) };
+        if self.state == State::Data && !input.is_empty() {
+            return Ok(self.data(input, 0));
+        }
+        let at = self.plain_size_line(input);
         if self.state == State::Data && at < input.len() {
             return Ok(self.data(input, at));
         }

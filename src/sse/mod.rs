@@ -9,6 +9,7 @@ mod limits;
 mod policy;
 mod reconnect;
 mod replay;
+mod request;
 mod storage;
 mod text;
 
@@ -18,8 +19,7 @@ pub use event::{Event, Item};
 pub use input::Input;
 pub use limits::{DecodeError, Limits};
 pub use policy::ReconnectPolicy;
-pub use reconnect::{
-    CloseReason, Method, Next, Reconnect, Verdict, is_event_stream, needs_preflight, request_fields,
-};
+pub use reconnect::{CloseReason, Method, Next, Reconnect, Verdict};
 pub use replay::{Missed, ReplayLog, Resume};
+pub use request::{is_event_stream, needs_preflight, request_fields};
 pub use storage::{Fixed, Storage};

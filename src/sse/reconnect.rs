@@ -2,10 +2,9 @@
 //! of the answer, when to try again. Knows no bytes of the stream, no URLs, no sockets.
 
 use super::policy::ReconnectPolicy;
+use super::request::is_event_stream;
 use crate::heartbeat::Instant;
 use core::time::Duration;
-
-use crate::http1::syntax::{is_token, trim};
 
 /// How a client asks for a stream.
 ///
@@ -182,7 +181,7 @@ impl<I: Instant> Reconnect<I> {
     /// Whether it is time to connect. If so, a request counts as under way from now on.
     ///
     /// The request goes to the first URL again, wherever the last attempt was redirected to, with the
-    /// [`request_fields`].
+    /// [`request_fields`](super::request_fields).
     #[must_use]
     pub fn should_connect(&mut self, now: I) -> bool {
         let due = match self.state {
@@ -312,74 +311,6 @@ fn jittered(wait: Duration, percent: u8, random: u64) -> Duration {
     wait.saturating_add(Duration::from_nanos(((most * u128::from(random)) >> 64) as u64))
 }
 
-/// The fields of a request for an event stream, names in lower case (HTML 9.2.2): what is accepted, that no
-/// cache may answer, and the last event ID unless it is empty.
-///
-/// ```
-/// use pushline::sse::request_fields;
-///
-/// let fields: Vec<_> = request_fields("7").collect();
-/// assert_eq!(
-///     fields,
-///     [("accept", "text/event-stream"), ("cache-control", "no-cache"), ("last-event-id", "7")]
-/// );
-/// ```
-pub fn request_fields(last_event_id: &str) -> impl Iterator<Item = (&'static str, &str)> {
-    let id = (!last_event_id.is_empty()).then_some(("last-event-id", last_event_id));
-    [("accept", super::CONTENT_TYPE), ("cache-control", "no-cache")].into_iter().chain(id)
-}
-
-/// Whether a `Content-Type` is that of an event stream, whatever its parameters: an event stream is UTF-8
-/// even if it says otherwise (HTML 9.2.3). Of several types in a list the last one counts
-/// (Fetch 2.2.2, "extract a MIME type").
-///
-/// ```
-/// use pushline::sse::is_event_stream;
-///
-/// assert!(is_event_stream(b"Text/Event-Stream; charset=windows-1252"));
-/// assert!(!is_event_stream(b"text/plain"));
-/// ```
-#[must_use]
-pub fn is_event_stream(content_type: &[u8]) -> bool {
-    let (mut quoted, mut escaped) = (false, false);
-    let elements = content_type.split(|&byte| {
-        // Only in a quoted string does a backslash take the next byte's meaning, and hide it a comma.
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = quoted,
-            b'"' => quoted = !quoted,
-            _ => return byte == b',' && !quoted,
-        }
-        false
-    });
-    let types = elements.filter_map(essence).filter(|essence| *essence != b"*/*");
-    types.fold(false, |_, essence| essence.eq_ignore_ascii_case(super::CONTENT_TYPE.as_bytes()))
-}
-
-/// `type/subtype`, without parameters; `None` if it is none.
-fn essence(media_type: &[u8]) -> Option<&[u8]> {
-    let essence = trim(media_type.split(|&byte| byte == b';').next()?);
-    let slash = essence.iter().position(|&byte| byte == b'/')?;
-    let (main, sub) = essence.split_at(slash);
-    (is_token(main) && is_token(sub.get(1..)?)).then_some(essence)
-}
-
-/// Whether a browser asks a server of another origin before it sends this ID to it: if it is longer than
-/// 128 bytes or has a CORS-unsafe request-header byte (Fetch 2.2.2). A server saves its clients a round
-/// trip by choosing IDs that are neither.
-///
-/// ```
-/// use pushline::sse::needs_preflight;
-///
-/// assert!(!needs_preflight("2026-11-21/00042"));
-/// assert!(needs_preflight("<42>"));
-/// ```
-#[must_use]
-pub fn needs_preflight(last_event_id: &str) -> bool {
-    let unsafe_byte = |byte: u8| byte < b' ' && byte != b'\t' || b"\"():<>?@[\\]{}\x7f".contains(&byte);
-    last_event_id.len() > 128 || last_event_id.bytes().any(unsafe_byte)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,40 +326,6 @@ mod tests {
         let mut reconnect = Reconnect::new(method, policy);
         assert!(reconnect.should_connect(Duration::ZERO));
         reconnect
-    }
-
-    #[test]
-    fn the_last_type_of_a_list_counts() {
-        for (value, is) in [
-            ("text/event-stream", true),
-            (" \ttext/event-stream\t ", true),
-            ("text/event-stream ; a=b", true),
-            ("text/event-stream;", true),
-            ("text/html, text/event-stream", true),
-            ("text/event-stream, */*", true),
-            ("text/event-stream,", true),
-            ("text/event-stream, nothing", true),
-            ("text/event-stream; a=\", text/html\"", true),
-            ("text/event-stream; a=\"\\\", text/html\"", true),
-            ("text/event-stream; a=\", text/html", true),
-            ("text/event-stream, text/html", false),
-            ("text/event-stream; a=\"\", text/html", false),
-            ("text/event-stream; a=\\\", text/html", true),
-            ("text/html; a=\", text/event-stream\"", false),
-            ("text/event-streams", false),
-            ("text/event-stream charset=utf-8", false),
-            ("text/event-stream/x", false),
-            ("\"text/event-stream\"", false),
-            ("text /event-stream", false),
-            ("event-stream", false),
-            ("/event-stream", false),
-            ("text/", false),
-            (";text/event-stream", false),
-            ("*/*", false),
-            ("", false),
-        ] {
-            assert_eq!(is_event_stream(value.as_bytes()), is, "{value}");
-        }
     }
 
     #[test]
@@ -584,15 +481,5 @@ mod tests {
         assert_eq!(reconnect.connect_failed(Duration::ZERO, 0), Next::Closed(CloseReason::NoContent));
         assert!(!reconnect.should_connect(seconds(99)));
         assert_eq!((reconnect.next_deadline(), reconnect.closed()), (None, Some(CloseReason::NoContent)));
-    }
-
-    #[test]
-    fn ids_that_need_a_preflight() {
-        assert!(!needs_preflight(&"a".repeat(128)));
-        assert!(needs_preflight(&"a".repeat(129)));
-        assert!(!needs_preflight("…\t é"));
-        for byte in "\"():<>?@[\\]{}\x7f\x01\x1f".chars() {
-            assert!(needs_preflight(byte.encode_utf8(&mut [0; 4])), "{byte:?}");
-        }
     }
 }

@@ -1,4 +1,13 @@
 //! HTTP/1.1 message syntax: heads and chunked bodies (RFC 9112).
+//!
+//! | RFC 9112 | here |
+//! |---|---|
+//! | 2 to 6 request and response heads | [`head`] |
+//! | 3.2, RFC 3986 3.2 host and port | [`authority`] |
+//! | 7.1 the chunked transfer coding | [`chunked`] |
+//! | 5, RFC 9110 5.6 tokens, lists, field values | [`syntax`] |
+//!
+//! It is what WebSocket and event streams need of HTTP/1.1, checked strictly; it is no HTTP server.
 
 pub mod authority;
 pub mod chunked;

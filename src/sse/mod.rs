@@ -1,4 +1,40 @@
 //! Server-Sent Events: the event-stream format, reconnecting and resuming (WHATWG HTML 9.2).
+//!
+//! A server encodes each event as a [`Block`] and keeps the last ones in a [`ReplayLog`]; a client decodes them with a
+//! [`Decoder`] and asks [`Reconnect`] what to do when the stream ends. None of them does I/O:
+//! [`adapter`](crate::adapter) does.
+//!
+//! ```
+//! use pushline::sse::{Block, Decoder, Input, Item, ReplayLog, Resume};
+//!
+//! // The server: one event, for all who listen and for those who come back.
+//! let mut log = ReplayLog::default();
+//! let event = Block::new().event_type("price").id("7").data("42").prepare()?;
+//! log.push(event.clone());
+//!
+//! // The client, which may be given the bytes in any pieces.
+//! let mut decoder = Decoder::new();
+//! let mut input = Input::new(event.bytes());
+//! while let Some(item) = decoder.decode(&mut input)? {
+//!     if let Item::Event(event) = item {
+//!         assert_eq!((event.event_type, event.data), ("price", "42"));
+//!     }
+//! }
+//!
+//! // It was away, and names what it saw last: nothing was missed.
+//! let Resume::From(missed) = log.resume(Some(decoder.last_event_id().as_bytes())) else { panic!() };
+//! assert_eq!(missed.len(), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | HTML | here |
+//! |---|---|
+//! | 9.2.2 the request | [`request_fields`], [`is_event_stream`] in `request.rs` |
+//! | 9.2.3 the response, reconnecting | [`Reconnect`], [`ReconnectPolicy`] |
+//! | 9.2.4 the last event ID | [`ReplayLog`] |
+//! | 9.2.5 the format, written | [`Block`], [`Prepared`] in `encode.rs` |
+//! | 9.2.5, 9.2.6 the format, read | [`Decoder`], with its [`Limits`] |
+//! | 9.2.7 keep-alive | [`KEEP_ALIVE`], with a [`Heartbeat`](crate::heartbeat::Heartbeat) |
 
 mod decode;
 mod encode;

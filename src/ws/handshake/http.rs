@@ -16,6 +16,9 @@ use crate::http1::head::HeadError;
 /// Checks a request that an HTTP server has read. Answer with the response that an [`Accepted`] or a [`Rejection`]
 /// converts into; the connection is upgraded by the HTTP server: see `adapter::tokio` for what becomes of it.
 ///
+/// This is the handshake of HTTP/1.1. That of HTTP/2 (RFC 8441) is another one, which browsers use only with servers that
+/// announce it; a request of any other version is refused with 505.
+///
 /// # Errors
 ///
 /// A [`Rejection`] with the status that RFC 6455 4.2 asks for.

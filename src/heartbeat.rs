@@ -10,6 +10,27 @@ use core::time::Duration;
 /// A point in time on any clock: what [`Heartbeat`] and [`Deadline`] are generic over.
 ///
 /// Implemented for every type that is `Copy + Ord` and to which a [`Duration`] can be added.
+///
+/// ```
+/// use pushline::heartbeat::{Heartbeat, Instant};
+/// use std::time::Duration;
+///
+/// /// Milliseconds of a timer of one's own.
+/// #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// struct Ticks(u64);
+///
+/// impl std::ops::Add<Duration> for Ticks {
+///     type Output = Self;
+///     fn add(self, after: Duration) -> Self {
+///         Self(self.0 + after.as_millis() as u64)
+///     }
+/// }
+///
+/// fn first_beat<I: Instant>(now: I) -> I {
+///     Heartbeat::one_way(Duration::from_secs(15), now).next_deadline()
+/// }
+/// assert_eq!(first_beat(Ticks(7)), Ticks(15_007));
+/// ```
 pub trait Instant: Copy + Ord + Add<Duration, Output = Self> {}
 
 impl<I: Copy + Ord + Add<Duration, Output = I>> Instant for I {}
@@ -29,6 +50,20 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is due, as [`Heartbeat::poll`] reports it.
+///
+/// ```
+/// use pushline::heartbeat::Beat;
+/// use pushline::ws::{Connection, UsageError};
+///
+/// /// Whether the connection is still worth its socket.
+/// fn is_alive(connection: &mut Connection, due: Option<Beat>) -> bool {
+///     match due {
+///         Some(Beat::Send) => connection.ping(&[]) != Err(UsageError::Closed),
+///         Some(_) => false,
+///         None => true,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Beat {

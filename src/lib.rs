@@ -7,6 +7,18 @@
 //! proxies, fuzzers and people who want to read how the protocols work. Two thin adapters, blocking
 //! and tokio, do the I/O for those who want that, too.
 //!
+//! # Where to start
+//!
+//! | for | see |
+//! |---|---|
+//! | WebSocket on tokio: server, client, behind hyper or axum | `adapter::tokio` |
+//! | WebSocket on threads | `adapter::blocking` |
+//! | WebSocket on an event loop of one's own | [the loop](#the-loop), [`ws`], `examples/own_loop.rs` |
+//! | a message for many | [`ws::Prepared`], [`sse::Prepared`] |
+//! | an event stream to serve | `adapter::tokio::sse`, `adapter::blocking::sse`; [`sse::Block`] for the bytes alone |
+//! | an event stream to read | the same; [`sse::Decoder`] for the bytes alone |
+//! | chunked bodies, heads | [`http1`] |
+//!
 //! # The loop
 //!
 //! ```
@@ -45,6 +57,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! The handshake before it is in [`ws::handshake`], the times in [`heartbeat`]; `examples/own_loop.rs` has all of it, for
+//! many connections on one thread.
+//!
 //! # How data flows
 //!
 //! ```text
@@ -66,6 +81,7 @@
 //! | [`sse`] | Server-Sent Events | WHATWG HTML 9.2 |
 //! | [`http1`] | message heads, the chunked coding | RFC 9112 |
 //! | [`heartbeat`] | pings, keep-alives and deadlines as data | |
+//! | `comet` | long polling, JSONP, XHR and iframe streaming, CORS | |
 //! | [`adapter`] | blocking and tokio | |
 //!
 //! # Features

@@ -111,6 +111,14 @@ impl Outgoing {
         &mut buffer[from..]
     }
 
+    /// Puts bytes into an empty queue that nothing overtakes, urgent or not.
+    pub(crate) fn push_first(&mut self, bytes: &[u8]) {
+        debug_assert!(self.is_empty(), "only into an empty queue");
+        self.push(bytes, &[]);
+        // As what has begun to be written.
+        self.begun = true;
+    }
+
     /// Appends bytes that stay together: `head` is copied, `body` goes by reference.
     pub(crate) fn push_shared(&mut self, head: &[u8], body: Bytes) {
         self.open_run(head.len());
@@ -324,6 +332,20 @@ mod tests {
             n -= len;
         }
         written
+    }
+
+    #[test]
+    fn nothing_overtakes_the_first_bytes() {
+        let mut outgoing = Outgoing::default();
+        outgoing.push_first(b"101 ");
+        outgoing.push_urgent(b"ping ");
+        outgoing.push(b"", b"message ");
+        assert_eq!(write(&mut outgoing, 2), b"10");
+        outgoing.replace_urgent(b"pong ");
+        assert_eq!(write(&mut outgoing, 99), b"1 ping pong message ");
+        outgoing.push(b"", b"message ");
+        outgoing.push_urgent(b"ping ");
+        assert_eq!(write(&mut outgoing, 99), b"ping message ", "once they are gone, all is as ever");
     }
 
     #[test]

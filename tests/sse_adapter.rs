@@ -5,8 +5,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pushline::adapter::blocking;
 use pushline::adapter::tokio::sse::{
-    Connecting, Error, Event, EventReader, EventSource, EventStreamError, EventWriter, Eventsource, Response,
-    SourceOptions, Update, Url,
+    Connecting, Error, Event, EventBody, EventReader, EventSource, EventStreamError, EventWriter,
+    Eventsource, Response, SourceOptions, Update, Url,
 };
 use pushline::http1::head::{Body, Limits as HeadLimits, Reader, Slots, Version};
 use pushline::sse::{
@@ -870,4 +870,46 @@ impl<T> Stream for Chunks<T> {
         }
         Poll::Ready(chunks.pop_front())
     }
+}
+
+/// The body of somebody else's response: events as they come, comments while there are none, an end.
+#[tokio::test(start_paused = true)]
+async fn a_body_gives_events_and_comments_in_between() {
+    let (events, mut body) = EventBody::channel(4);
+    let start = tokio::time::Instant::now();
+    let event = Block::new().id("1").data("x").prepare().unwrap();
+    events.send(event.clone()).await.unwrap();
+    assert_eq!(body.next().await.unwrap(), "id: 1\ndata: x\n\n");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    for nth in 1..=2 {
+        assert_eq!(body.next().await.unwrap(), ":\n\n");
+        assert_eq!(start.elapsed(), 15 * SECOND * nth);
+    }
+    // Dropped and asked again, it waits no longer; an event starts the interval anew.
+    tokio::select! {
+        _ = body.next() => panic!("nothing is due"),
+        () = tokio::time::sleep(10 * SECOND) => {}
+    }
+    events.send(event.clone()).await.unwrap();
+    assert_eq!(body.next().await.unwrap().as_ptr(), event.bytes().as_ptr(), "by reference");
+    assert_eq!(body.next().await.unwrap(), ":\n\n");
+    assert_eq!(start.elapsed(), 55 * SECOND);
+    let mut body = body.keep_alive(SECOND);
+    assert_eq!(body.next().await.unwrap(), ":\n\n");
+    assert_eq!(start.elapsed(), 56 * SECOND);
+    drop(events);
+    assert_eq!(body.next().await, None);
+    assert_eq!(body.next().await, None);
+}
+
+#[tokio::test]
+async fn who_feeds_a_body_learns_that_it_was_dropped() {
+    let (events, body) = EventBody::channel(1);
+    let response = body.into_response();
+    assert_eq!(
+        (response.status(), &response.headers()["cache-control"]),
+        (http::StatusCode::OK, &http::HeaderValue::from_static("no-cache, no-transform"))
+    );
+    drop(response);
+    assert!(events.send(Block::new().data("x").prepare().unwrap()).await.is_err());
 }

@@ -353,6 +353,101 @@ async fn a_full_queue_makes_the_sender_wait_and_loses_nothing() {
     tokio::join!(send, receive);
 }
 
+/// Over a stream that holds bytes back until it is flushed.
+#[tokio::test]
+async fn both_ends_shake_hands_and_know_the_subprotocol() {
+    use pushline::adapter::tokio::{accept, client};
+    use pushline::ws::handshake::{ClientOptions, ServerOptions, Uri};
+    use tokio::io::BufStream;
+
+    let (a, b) = duplex(1024);
+    let uri = Uri::parse("ws://example.com/").unwrap();
+    let client_options = ClientOptions::new().subprotocols(["v2", "v1"]).unwrap();
+    let server_options = ServerOptions::new().subprotocols(["v1"]).unwrap();
+    let options = Options::new();
+    let (client, server) = tokio::join!(
+        client(BufStream::new(a), &uri, client_options, &options),
+        accept(BufStream::new(b), &server_options, &options)
+    );
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+    assert_eq!((client.subprotocol(), server.subprotocol()), (Some("v1"), Some("v1")));
+    server.send("hello").await.unwrap();
+    assert_eq!(client.next().await.unwrap().unwrap(), Message::from("hello"));
+}
+
+/// Connecting, writing and reading have one time together.
+#[tokio::test(start_paused = true)]
+async fn the_handshake_has_one_deadline() {
+    use pushline::adapter::tokio::accept;
+    use pushline::ws::handshake::ServerOptions;
+
+    let (mut peer, stream) = duplex(64);
+    let start = Instant::now();
+    // A client that takes nothing of the response: it does not fit into the pipe.
+    let request = async {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        peer.write_all(
+            b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        )
+        .await
+        .unwrap();
+    };
+    let (server, options) = (ServerOptions::new(), Options::new());
+    let (accepted, ()) = tokio::join!(accept(stream, &server, &options), request);
+    assert!(matches!(accepted, Err(Error::TimedOut(TimedOut::Handshake))));
+    assert_eq!(start.elapsed().as_secs(), 10);
+}
+
+/// A message that a sink took while the queue was full is sent in its turn, whoever sends next.
+#[tokio::test]
+async fn what_a_sink_holds_goes_before_what_is_sent_later() {
+    use futures_sink::Sink;
+
+    for split in [false, true] {
+        let (a, b) = duplex(64);
+        let connection = Connection::server(Negotiated::default(), Config::new().max_outgoing(100));
+        let mut sending = WebSocket::new(a, connection, &[], &Options::new());
+        for text in ["one", "two"] {
+            Pin::new(&mut sending).start_send(Message::from(text.repeat(30))).unwrap();
+        }
+        assert_eq!(sending.queued(), 2 + 90, "the second is held");
+        let send = async {
+            if split {
+                let (reader, mut writer) = sending.split_with(tokio::io::split);
+                writer.flush().await.unwrap();
+                writer.send("three").await.unwrap();
+                drop(reader);
+                drop(writer);
+            } else {
+                sending.send("three").await.unwrap();
+            }
+        };
+        let receive = async {
+            let mut receiving = client(b, &Options::new());
+            for text in ["one".repeat(30), "two".repeat(30), "three".to_owned()] {
+                assert_eq!(receiving.next().await.unwrap().unwrap(), Message::from(text));
+            }
+        };
+        tokio::join!(send, receive);
+    }
+}
+
+/// Whoever only writes may drop the reader: it is `drive` and `close` that need one.
+#[tokio::test]
+async fn a_writer_goes_on_without_its_reader_until_it_is_driven() {
+    let (a, b) = duplex(1024);
+    let (reader, mut writer) = server(a, &Options::new()).split_with(tokio::io::split);
+    drop(reader);
+    writer.send("alone").await.unwrap();
+    let mut receiving = client(b, &Options::new());
+    assert_eq!(receiving.next().await.unwrap().unwrap(), Message::from("alone"));
+    writer.ping(b"?").await.unwrap();
+    assert_eq!(receiving.next().await.unwrap().unwrap(), Message::Ping(Bytes::from_static(b"?")));
+    writer.drive().await.unwrap();
+    assert_eq!(writer.state(), State::Aborted);
+}
+
 #[tokio::test]
 async fn both_halves_of_a_split_socket_work_at_once() {
     let options = Options::new();

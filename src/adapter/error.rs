@@ -7,6 +7,20 @@ use std::boxed::Box;
 use std::vec::Vec;
 
 /// How a connection over an adapter fails.
+///
+/// ```
+/// use pushline::adapter::{Error, TimedOut};
+///
+/// /// What a log should say of it.
+/// fn is_worth_a_line(error: &Error) -> bool {
+///     match error {
+///         // Browsers come and go.
+///         Error::Aborted | Error::Io(_) | Error::TimedOut(TimedOut::Ping) => false,
+///         _ => true,
+///     }
+/// }
+/// assert!(!is_worth_a_line(&Error::Aborted));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -29,6 +43,31 @@ pub enum Error {
 }
 
 /// Why a client did not get its connection, with what the server said.
+///
+/// ```
+/// use pushline::adapter::{Error, Options, blocking::client};
+/// use pushline::ws::handshake::{ClientError, ClientOptions, Uri};
+/// # use std::io::{Read, Write};
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let server = std::thread::spawn(move || -> std::io::Result<()> {
+/// #     let (mut stream, _) = listener.accept()?;
+/// #     let _ = stream.read(&mut [0; 1024])?;
+/// #     stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n")
+/// # });
+///
+/// let uri = Uri::parse("ws://example.com/chat")?;
+/// match client(stream, &uri, ClientOptions::new(), &Options::new()) {
+///     Err(Error::Handshake(refused)) => {
+///         assert_eq!(refused.error, ClientError::UnexpectedStatus(302));
+///         let response = refused.response.expect("a status comes with a head");
+///         assert_eq!(response.fields.iter().next(), Some(("Location", &b"/login"[..])));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # server.join().unwrap()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeError {
@@ -56,11 +95,19 @@ impl fmt::Display for HandshakeError {
 
 impl std::error::Error for HandshakeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+        // What is inside has spoken for itself already: see `Display`.
+        self.error.source()
     }
 }
 
 /// What the peer took too long for.
+///
+/// ```
+/// use pushline::adapter::{Error, TimedOut};
+///
+/// let error = Error::TimedOut(TimedOut::Ping);
+/// assert_eq!(error.to_string(), "no sign of life after a ping");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimedOut {
@@ -96,13 +143,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // What is inside has spoken for itself already: see `Display`.
         match self {
-            Self::Io(error) => Some(error),
-            Self::Protocol(error) => Some(error),
-            Self::Rejected(rejection) => Some(rejection),
-            Self::Handshake(error) => Some(error),
-            Self::InvalidUri(error) => Some(error),
-            Self::Usage(error) => Some(error),
+            Self::Io(error) => error.source(),
+            Self::Protocol(error) => error.source(),
+            Self::Rejected(rejection) => rejection.source(),
+            Self::Handshake(error) => error.source(),
+            Self::InvalidUri(error) => error.source(),
+            Self::Usage(error) => error.source(),
             Self::Aborted | Self::TimedOut(_) => None,
         }
     }
@@ -141,5 +189,34 @@ impl From<InvalidUri> for Error {
 impl From<UsageError> for Error {
     fn from(error: UsageError) -> Self {
         Self::Usage(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    /// A report of an error and its sources says everything once.
+    #[test]
+    fn what_is_inside_is_told_once() {
+        let inner = std::io::Error::other(UsageError::Full);
+        let errors = [
+            Error::Io(inner),
+            Error::Protocol(ProtocolError::ReservedBits),
+            Error::Usage(UsageError::Closed),
+            Error::Rejected(Rejection::new(404)),
+            Error::Aborted,
+        ];
+        for error in errors {
+            let mut texts = std::vec![error.to_string()];
+            let mut source = std::error::Error::source(&error);
+            while let Some(error) = source {
+                texts.push(error.to_string());
+                source = error.source();
+            }
+            texts.dedup();
+            assert_eq!(texts.len(), 1, "{texts:?}");
+        }
     }
 }

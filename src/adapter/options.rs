@@ -56,6 +56,8 @@ impl Options {
     }
 
     /// Time from our close frame to the end of the transport. Default 5 seconds.
+    ///
+    /// Without it a peer that never answers the close holds its connection for ever.
     pub const fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self
@@ -71,6 +73,8 @@ impl Options {
 
     /// Time from a ping to a sign of life, after which the connection is given up. Default 20
     /// seconds.
+    ///
+    /// Any received byte is one. Too short a timeout ends healthy connections whenever the network stalls.
     pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.ping_timeout = timeout;
         self

@@ -3,6 +3,8 @@
 mod api;
 mod model;
 mod observe;
+mod roundtrip;
+mod sender_model;
 mod stream;
 
 use crate::ws::header::{Header, HeaderError, Opcode};
@@ -10,7 +12,8 @@ use model::{Rules, Token, receive, with_replies};
 use observe::{Front, KEY, observe};
 use stream::{Input, cut, frames};
 
-pub use api::{api, roundtrip};
+pub use api::api;
+pub use roundtrip::roundtrip;
 
 /// Header: parsed as a naive reader does it, the same from every prefix, and encoded back.
 pub fn header(data: &[u8]) {

@@ -6,6 +6,7 @@ mod event;
 mod field;
 mod input;
 mod limits;
+mod policy;
 mod reconnect;
 mod replay;
 mod storage;
@@ -16,9 +17,9 @@ pub use encode::{Block, CONTENT_TYPE, EncodeError, KEEP_ALIVE, Prepared, RESPONS
 pub use event::{Event, Item};
 pub use input::Input;
 pub use limits::{DecodeError, Limits};
+pub use policy::ReconnectPolicy;
 pub use reconnect::{
-    CloseReason, Method, Next, Reconnect, ReconnectPolicy, Verdict, is_event_stream, needs_preflight,
-    request_fields,
+    CloseReason, Method, Next, Reconnect, Verdict, is_event_stream, needs_preflight, request_fields,
 };
 pub use replay::{Missed, ReplayLog, Resume};
 pub use storage::{Fixed, Storage};

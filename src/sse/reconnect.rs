@@ -1,12 +1,24 @@
 //! The client's side of a connection that comes back (HTML 9.2.2 and 9.2.3): what to ask for, what to make
 //! of the answer, when to try again. Knows no bytes of the stream, no URLs, no sockets.
 
-use core::ops::Add;
+use super::policy::ReconnectPolicy;
+use crate::heartbeat::Instant;
 use core::time::Duration;
 
 use crate::http1::syntax::{is_token, trim};
 
 /// How a client asks for a stream.
+///
+/// ```
+/// use pushline::sse::{CloseReason, Method, Next, Reconnect, ReconnectPolicy};
+/// use std::time::Duration;
+///
+/// let mut reconnect = Reconnect::new(Method::Post, ReconnectPolicy::new());
+/// assert!(reconnect.should_connect(Duration::ZERO));
+/// // The request was sent and nothing came back: it is not sent again.
+/// let next = reconnect.disconnected(Duration::ZERO, 0);
+/// assert_eq!(next, Next::Closed(CloseReason::NotReplayable));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// `GET`, which can be repeated freely.
@@ -15,114 +27,17 @@ pub enum Method {
     Post,
 }
 
-/// When to reconnect, how often, and what not to repeat.
+/// What to do with a response.
 ///
 /// ```
-/// use pushline::sse::ReconnectPolicy;
+/// use pushline::sse::{Method, Reconnect, ReconnectPolicy, Verdict};
 /// use std::time::Duration;
 ///
-/// let patient = ReconnectPolicy::new().retry(Duration::from_secs(10)).max_attempts(Some(5));
+/// let mut reconnect = Reconnect::new(Method::Get, ReconnectPolicy::new());
+/// assert!(reconnect.should_connect(Duration::ZERO));
+/// assert_eq!(reconnect.response(307, None, Some(b"/feed")), Verdict::Follow(Method::Get));
+/// assert_eq!(reconnect.response(200, Some(b"text/event-stream"), None), Verdict::Open);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReconnectPolicy {
-    retry: Duration,
-    min_retry: Duration,
-    max_retry: Duration,
-    max_backoff: Duration,
-    jitter: u8,
-    max_attempts: Option<u32>,
-    max_redirects: u32,
-    replay_post: bool,
-}
-
-impl ReconnectPolicy {
-    /// The defaults.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            retry: Duration::from_secs(3),
-            min_retry: Duration::from_millis(100),
-            max_retry: Duration::from_secs(3600),
-            max_backoff: Duration::from_secs(60),
-            jitter: 50,
-            max_attempts: None,
-            max_redirects: 20,
-            replay_post: false,
-        }
-    }
-
-    /// The reconnection time for as long as the server sets none: how long to wait before reconnecting.
-    /// Default 3 s.
-    #[must_use]
-    pub const fn retry(mut self, time: Duration) -> Self {
-        self.retry = time;
-        self
-    }
-
-    /// The shortest reconnection time taken from the server, default 100 ms. Stops a server that says
-    /// `retry: 0` from having its clients connect in a tight loop.
-    #[must_use]
-    pub const fn min_retry(mut self, time: Duration) -> Self {
-        self.min_retry = time;
-        self
-    }
-
-    /// The longest reconnection time taken from the server, default 1 h. Stops a server that says
-    /// `retry: 99999999999` from turning its clients off for good.
-    #[must_use]
-    pub const fn max_retry(mut self, time: Duration) -> Self {
-        self.max_retry = time;
-        self
-    }
-
-    /// How long the wait may grow while attempts fail, default 60 s: it doubles with each, starting from
-    /// the reconnection time, which is kept if it is longer than this.
-    #[must_use]
-    pub const fn max_backoff(mut self, time: Duration) -> Self {
-        self.max_backoff = time;
-        self
-    }
-
-    /// How much of each wait may be added to it at random, in percent, default 50. Never less is waited:
-    /// HTML 9.2.3 lets a client wait longer, not shorter. Stops all clients of a server that restarts from
-    /// coming back in the same moment.
-    #[must_use]
-    pub const fn jitter(mut self, percent: u8) -> Self {
-        self.jitter = percent;
-        self
-    }
-
-    /// After how many failures in a row, without an open stream in between, to give up. Default never.
-    #[must_use]
-    pub const fn max_attempts(mut self, attempts: Option<u32>) -> Self {
-        self.max_attempts = attempts;
-        self
-    }
-
-    /// How many redirections to follow for one attempt, default 20 (Fetch 4.4). Stops servers that redirect
-    /// in a circle.
-    #[must_use]
-    pub const fn max_redirects(mut self, redirects: u32) -> Self {
-        self.max_redirects = redirects;
-        self
-    }
-
-    /// Whether a `POST` may be sent again after it was sent once, default no: the server may have acted on
-    /// it, and would act twice.
-    #[must_use]
-    pub const fn replay_post(mut self, replay: bool) -> Self {
-        self.replay_post = replay;
-        self
-    }
-}
-
-impl Default for ReconnectPolicy {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// What to do with a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
@@ -133,9 +48,24 @@ pub enum Verdict {
     Follow(Method),
     /// Do not read it, and do not come back.
     Closed(CloseReason),
+    /// Do not read it: no request is under way that it could answer.
+    Ignore,
 }
 
 /// When to try again.
+///
+/// ```
+/// use pushline::sse::Next;
+/// use std::time::Instant;
+///
+/// /// For how long to sleep; `None` if that was it.
+/// fn wait(next: Next<Instant>, now: Instant) -> Option<std::time::Duration> {
+///     match next {
+///         Next::At(at) => Some(at.saturating_duration_since(now)),
+///         Next::Closed(_) => None,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Next<I> {
@@ -146,6 +76,12 @@ pub enum Next<I> {
 }
 
 /// Why there is no stream any more, and will be none.
+///
+/// ```
+/// use pushline::sse::CloseReason;
+///
+/// assert_eq!(CloseReason::Status(503).to_string(), "the server answered with status 503");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -236,7 +172,7 @@ enum State<I> {
     Closed(CloseReason),
 }
 
-impl<I: Copy + Ord + Add<Duration, Output = I>> Reconnect<I> {
+impl<I: Instant> Reconnect<I> {
     /// A client that is to connect at once.
     #[must_use]
     pub const fn new(method: Method, policy: ReconnectPolicy) -> Self {
@@ -279,13 +215,16 @@ impl<I: Copy + Ord + Add<Duration, Output = I>> Reconnect<I> {
     }
 
     /// Judges the head of a response: its status and the values of its `Content-Type` and `Location` fields
-    /// (HTML 9.2.3). Without a request under way there is nothing to judge: the answer is what stands.
+    /// (HTML 9.2.3).
+    ///
+    /// Without a request under way there is nothing to judge, and nothing changes: the answer is what stands,
+    /// [`Verdict::Ignore`] before [`should_connect`](Self::should_connect) has said yes.
     pub fn response(&mut self, status: u16, content_type: Option<&[u8]>, location: Option<&[u8]>) -> Verdict {
         let (method, redirects) = match self.state {
             State::Requesting(method, redirects) => (method, redirects),
             State::Open => return Verdict::Open,
             State::Closed(reason) => return Verdict::Closed(reason),
-            State::Start | State::Waiting(_) => return Verdict::Closed(self.close_for(CloseReason::Caller)),
+            State::Start | State::Waiting(_) => return Verdict::Ignore,
         };
         match (status, location) {
             (200, _) if content_type.is_some_and(is_event_stream) => {
@@ -620,6 +559,19 @@ mod tests {
         let mut reconnect = requesting(Method::Post, ReconnectPolicy::new().replay_post(true));
         assert_eq!(reconnect.response(308, None, Some(b"/b")), Verdict::Follow(Method::Post));
         assert!(matches!(reconnect.disconnected(Duration::ZERO, 0), Next::At(_)));
+    }
+
+    #[test]
+    fn a_response_that_nobody_asked_for_changes_nothing() {
+        let mut reconnect = Reconnect::new(Method::Get, ReconnectPolicy::new().jitter(0));
+        assert_eq!(reconnect.response(204, None, None), Verdict::Ignore);
+        assert!(reconnect.should_connect(Duration::ZERO));
+        assert_eq!(reconnect.disconnected(Duration::ZERO, 0), Next::At(seconds(3)));
+        assert_eq!(reconnect.response(200, STREAM, None), Verdict::Ignore, "too late");
+        assert_eq!((reconnect.closed(), reconnect.next_deadline()), (None, Some(seconds(3))));
+        assert!(reconnect.should_connect(seconds(3)));
+        assert_eq!(reconnect.response(200, STREAM, None), Verdict::Open);
+        assert_eq!(reconnect.response(204, None, None), Verdict::Open, "it is open");
     }
 
     #[test]

@@ -109,10 +109,17 @@ impl ReplayLog {
     /// Adds the newest event. The oldest go for it; if it alone exceeds the bounds, all of them go, and it
     /// is not kept either.
     pub fn push(&mut self, event: Prepared) {
-        self.bytes = self.bytes.saturating_add(event.bytes().len());
-        self.events.push_back(event);
-        while self.events.len() > self.max_events || self.bytes > self.max_bytes {
+        let len = event.bytes().len();
+        while !self.events.is_empty()
+            && (self.events.len() >= self.max_events || self.bytes.saturating_add(len) > self.max_bytes)
+        {
             self.drop_oldest();
+        }
+        if self.max_events == 0 || len > self.max_bytes {
+            self.remember(&event);
+        } else {
+            self.bytes += len;
+            self.events.push_back(event);
         }
     }
 
@@ -152,16 +159,21 @@ impl ReplayLog {
     fn drop_oldest(&mut self) {
         if let Some(event) = self.events.pop_front() {
             self.bytes -= event.bytes().len();
-            // An event without an ID leaves the client's ID as it was, yet a client with that ID may not
-            // have seen this event: nobody can resume from here any more.
-            let before = self.before.take();
-            self.before = event.id().map(|id| {
-                let mut bytes = before.unwrap_or_default();
-                bytes.clear();
-                bytes.extend_from_slice(id);
-                bytes
-            });
+            self.remember(&event);
         }
+    }
+
+    /// This event is the one before the oldest of the log.
+    fn remember(&mut self, event: &Prepared) {
+        // An event without an ID leaves the client's ID as it was, yet a client with that ID may not
+        // have seen this event: nobody can resume from here any more.
+        let before = self.before.take();
+        self.before = event.id().map(|id| {
+            let mut bytes = before.unwrap_or_default();
+            bytes.clear();
+            bytes.extend_from_slice(id);
+            bytes
+        });
     }
 }
 

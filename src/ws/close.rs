@@ -101,7 +101,10 @@ pub struct CloseFrame<'b> {
 
 impl fmt::Display for CloseFrame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code, self.reason)
+        match self.reason {
+            "" => self.code.fmt(f),
+            reason => write!(f, "{} {reason}", self.code),
+        }
     }
 }
 

@@ -126,6 +126,13 @@ impl Default for Config {
 }
 
 /// Which end of the connection this is.
+///
+/// ```
+/// use pushline::ws::{Config, Connection, Negotiated, Role};
+///
+/// let connection = Connection::server(Negotiated::default(), Config::new());
+/// assert_eq!(connection.role(), Role::Server);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Receives masked frames and sends unmasked ones (RFC 6455 5.1).

@@ -78,8 +78,15 @@ impl Connection {
         }
     }
 
+    /// As [`server`](Self::server), with the head of the response still to be written, before all frames.
+    pub(super) fn server_after(response: &[u8], negotiated: Negotiated, config: Config) -> Self {
+        let mut connection = Self::server(negotiated, config);
+        connection.outgoing().push_first(response);
+        connection
+    }
+
     /// The client's end of a connection. Each frame it sends is masked with a fresh key of `keys`,
-    /// which must be unpredictable: [`OsKeys`](super::mask::OsKeys) with the feature `std`.
+    /// which must be unpredictable: with the feature `std`, `mask::OsKeys`.
     #[must_use]
     pub fn client(negotiated: Negotiated, config: Config, keys: impl MaskSource + 'static) -> Self {
         Self {

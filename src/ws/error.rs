@@ -93,14 +93,7 @@ impl fmt::Display for ProtocolError {
     }
 }
 
-impl core::error::Error for ProtocolError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Header(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl core::error::Error for ProtocolError {}
 
 /// What the caller asked for that cannot be done. Nothing was written, nothing has changed.
 ///
@@ -152,6 +145,19 @@ impl fmt::Display for UsageError {
 impl core::error::Error for UsageError {}
 
 /// A message that was not taken, handed back with the reason.
+///
+/// ```
+/// use pushline::ws::{Config, Connection, Message, Negotiated, UsageError};
+///
+/// let config = Config::new().max_outgoing(16);
+/// let mut connection = Connection::server(Negotiated::default(), config);
+/// connection.send_text("one always fits")?;
+/// let refused = connection.send(Message::from("another")).unwrap_err();
+/// assert_eq!(refused.error, UsageError::Full);
+/// let later = refused.message; // nothing is lost
+/// assert_eq!(later.as_text(), Some("another"));
+/// # Ok::<(), UsageError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendError {
     /// Why it was not taken.
@@ -166,8 +172,4 @@ impl fmt::Display for SendError {
     }
 }
 
-impl core::error::Error for SendError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
+impl core::error::Error for SendError {}

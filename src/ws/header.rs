@@ -1,5 +1,5 @@
 //! The frame header (RFC 6455 5.2): parse and encode. Pure functions of the header's own bytes;
-//! what depends on role, extensions or the message in progress is checked in `receiver.rs`.
+//! what depends on role, extensions or the message in progress is checked in `receiver/header.rs`.
 
 use core::fmt;
 
@@ -14,11 +14,19 @@ pub(crate) const RSV1: u8 = 0x40;
 pub(crate) const RSV: u8 = 0x70;
 pub(crate) const OPCODE: u8 = 0x0f;
 pub(crate) const MASK: u8 = 0x80;
-pub(crate) const LEN: u8 = 0x7f;
-pub(crate) const LEN_16: u8 = 126;
-pub(crate) const LEN_64: u8 = 127;
+const LEN: u8 = 0x7f;
+const LEN_16: u8 = 126;
+const LEN_64: u8 = 127;
 
 /// What a frame is (RFC 6455 5.2, 11.8).
+///
+/// ```
+/// use pushline::ws::Opcode;
+///
+/// assert_eq!(Opcode::new(0x89), Some(Opcode::Ping)); // FIN is not part of it
+/// assert_eq!(Opcode::new(0x3), None);
+/// assert!(Opcode::Ping.is_control() && !Opcode::Continuation.is_control());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
@@ -184,6 +192,15 @@ impl Header {
     }
 }
 
+/// How long a header that begins like this is up to the masking key; without a second byte, at least.
+pub(crate) const fn len_before_key(begins: &[u8]) -> usize {
+    match begins {
+        [_, second, ..] if *second & LEN == LEN_16 => 4,
+        [_, second, ..] if *second & LEN == LEN_64 => 10,
+        _ => 2,
+    }
+}
+
 /// How long the header of a frame is, in its shortest form.
 #[inline]
 pub(crate) const fn header_len(payload_len: u64, masked: bool) -> usize {
@@ -198,6 +215,13 @@ pub(crate) const fn header_len(payload_len: u64, masked: bool) -> usize {
 }
 
 /// A frame header that no role and no extension allows. Close code 1002.
+///
+/// ```
+/// use pushline::ws::header::{Header, HeaderError};
+///
+/// // A ping cannot be one of several fragments.
+/// assert_eq!(Header::parse(&[0x09]), Err(HeaderError::FragmentedControl));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderError {

@@ -47,7 +47,21 @@ pub const fn rotate(key: [u8; 4], len: usize) -> [u8; 4] {
 /// Where a client's masking keys come from: one fresh key a frame.
 ///
 /// RFC 6455 5.3 wants them unpredictable: derived from a strong source of entropy. With the feature
-/// `std`, [`OsKeys`] is such a source. A closure will do for tests.
+/// `std`, `OsKeys` is such a source. A closure will do for tests.
+///
+/// ```
+/// use pushline::ws::mask::MaskSource;
+///
+/// /// Keys from a generator of one's own, say a hardware one: without `std` there is no other.
+/// struct Keys<R>(R);
+///
+/// impl<R: FnMut() -> u32 + Send> MaskSource for Keys<R> {
+///     fn next_key(&mut self) -> [u8; 4] {
+///         (self.0)().to_ne_bytes()
+///     }
+/// }
+/// # assert_eq!(Keys(|| 0).next_key(), [0; 4]);
+/// ```
 pub trait MaskSource: Send {
     /// The key of the next frame.
     fn next_key(&mut self) -> [u8; 4];

@@ -61,6 +61,13 @@ impl<'b> Event<'b> {
 }
 
 /// What a receiver owes its peer, to be handed to the sender.
+///
+/// ```
+/// use pushline::ws::{Event, Reply};
+///
+/// assert_eq!(Event::Ping(b"?").reply(), Some(Reply::Pong(b"?")));
+/// assert_eq!(Event::Text("Hello").reply(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reply<'b> {

@@ -1,13 +1,16 @@
-//! WebSocket (RFC 6455).
+//! WebSocket (RFC 6455): the opening [`handshake`], then a [`Connection`], fed from an [`Inbox`](crate::Inbox).
+//!
+//! Those who want no state machine but a socket find one in [`adapter`](crate::adapter). `examples/own_loop.rs` is the
+//! other end: a server on an event loop of its own, from the request to the last byte, with all its times.
 //!
 //! | RFC 6455 | file |
 //! |---|---|
 //! | 1.3, 4 opening handshake | [`handshake`] |
 //! | 5.2 frame header | [`header`] |
 //! | 5.3 masking | [`mask`] |
-//! | 5.4 fragmentation, 6.2 receiving | [`Receiver`] in `receiver.rs` |
-//! | 5.4 fragmentation, 6.1 sending | [`Sender`] in `sender.rs` |
-//! | 5.5 control frames | [`Connection`] in `connection.rs`, `sender.rs` |
+//! | 5.4 fragmentation, 6.2 receiving | [`Receiver`] in `receiver/` |
+//! | 5.4 fragmentation, 6.1 sending | [`Sender`] in `sender/` |
+//! | 5.5 control frames | [`Connection`] in `connection.rs`, `sender/` |
 //! | 5.5.1, 7.4 close payload and codes | [`CloseFrame`], [`CloseCode`] in `close.rs` |
 //! | 7 closing handshake | [`state`] |
 //! | 8.1 UTF-8 | `utf8.rs` |

@@ -29,6 +29,13 @@ pub enum State {
 }
 
 /// What moves a [`State`].
+///
+/// ```
+/// use pushline::ws::state::{Input, State};
+///
+/// assert_eq!(State::Open.next(Input::Eof), State::Aborted);
+/// assert_eq!(State::Closed.next(Input::Eof), State::Ended);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Input {

@@ -1,22 +1,19 @@
 //! The opening handshake over a stream, both roles.
 
+use super::super::answer::Answer;
 use super::super::{Error, HandshakeError, Options, TimedOut, nonce};
 use super::timed::Timed;
 use super::transport::Transport;
 use super::websocket::WebSocket;
 use crate::http1::head::{RequestHead, Slots};
 use crate::inbox::Inbox;
-use crate::ws::handshake::{
-    Accepted, Client, ClientOptions, Opened, Refusal, Rejection, ServerOptions, Uri, accept_request,
-};
+use crate::ws::Connection;
+use crate::ws::handshake::{Accepted, Client, ClientOptions, Opened, Refusal, Rejection, ServerOptions, Uri};
 use crate::ws::mask::OsKeys;
-use crate::ws::{Connection, Negotiated};
 use bytes::BytesMut;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::string::String;
 use std::time::Instant;
-use std::vec::Vec;
 
 /// Accepts a WebSocket on a stream on which nothing was read yet.
 ///
@@ -49,12 +46,34 @@ pub fn accept<S: Transport>(
     accept_with(stream, server, options, |_, _| Ok(()))
 }
 
-/// As [`accept`], with a say: `decide` sees the request and what would be answered. It may select a subprotocol, add
-/// fields, or refuse, say with 404 for another path.
+/// As [`accept`], but `decide` has the last word: it is shown the request and the answer. It may select another
+/// subprotocol, add fields, or refuse, for example with 404 for a path that is not there.
 ///
 /// # Errors
 ///
 /// As [`accept`].
+///
+/// ```
+/// use pushline::adapter::{Error, Options};
+/// use pushline::adapter::blocking::{Transport, WebSocket, accept_with};
+/// use pushline::ws::handshake::{Rejection, ServerOptions};
+///
+/// /// One path, and only for those who are logged in.
+/// fn accept_chat<S>(stream: S, server: &ServerOptions) -> Result<WebSocket<S>, Error>
+/// where
+///     S: Transport,
+/// {
+///     accept_with(stream, server, &Options::new(), |request, accepted| {
+///         if request.path() != "/chat" {
+///             return Err(Rejection::new(404));
+///         }
+///         if request.field("cookie").is_none() {
+///             return Err(Rejection::new(403));
+///         }
+///         accepted.add_field("X-Server", "chat-3").map_err(|_| Rejection::new(500))
+///     })
+/// }
+/// ```
 pub fn accept_with<S: Transport>(
     stream: S,
     server: &ServerOptions,
@@ -111,10 +130,13 @@ pub fn connect(
 ) -> Result<WebSocket<TcpStream>, Error> {
     let uri = Uri::parse(url)?;
     if uri.is_secure() {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "wss needs a TLS stream").into());
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "a wss URL needs a TLS stream: hand one to `client`",
+        )
+        .into());
     }
-    let host = uri.host().trim_start_matches('[').trim_end_matches(']');
-    let addresses = (host, uri.port()).to_socket_addrs()?;
+    let addresses = uri.address().to_socket_addrs()?;
     let deadline = Instant::now() + options.handshake_timeout;
     let mut last = Error::Io(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
     for address in addresses {
@@ -141,6 +163,22 @@ pub fn connect(
 /// # Errors
 ///
 /// As [`connect`].
+///
+/// ```
+/// use pushline::adapter::{Error, Options};
+/// use pushline::adapter::blocking::{Transport, WebSocket, client};
+/// use pushline::ws::handshake::{ClientOptions, Uri};
+///
+/// /// Over TLS: `connect` of rustls or native-tls gets the host for the name in the certificate.
+/// fn connect_tls<S>(url: &str, connect: impl FnOnce((&str, u16)) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
+/// where
+///     S: Transport,
+/// {
+///     let uri = Uri::parse(url)?;
+///     let stream = connect(uri.address())?;
+///     client(stream, &uri, ClientOptions::new(), &Options::new())
+/// }
+/// ```
 pub fn client<S: Transport>(
     stream: S,
     uri: &Uri,
@@ -186,13 +224,6 @@ fn read_response<S: Transport>(
     }
 }
 
-/// What a request is answered with.
-struct Answer {
-    response: Vec<u8>,
-    negotiated: Negotiated,
-    subprotocol: Option<String>,
-}
-
 fn read_request<S: Transport>(
     stream: &mut Timed<S>,
     inbox: &mut Inbox<BytesMut>,
@@ -204,15 +235,8 @@ fn read_request<S: Transport>(
     loop {
         let mut slots = Slots::new();
         if let Some(head) = reader.read_request(inbox.unread(), &mut slots).map_err(Rejection::from)? {
-            let mut accepted = accept_request(server, &head)?;
-            decide(&head, &mut accepted)?;
-            let answer = Answer {
-                response: accepted.to_bytes(),
-                negotiated: accepted.negotiated(),
-                subprotocol: accepted.subprotocol().map(String::from),
-            };
-            let length = head.len();
-            inbox.consume(length);
+            let answer = Answer::new(server, &head, decide)?;
+            inbox.consume(answer.length);
             return Ok(answer);
         }
         if read(stream, inbox, deadline)? == 0 {

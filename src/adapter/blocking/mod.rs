@@ -1,11 +1,19 @@
 //! The blocking adapter, over any [`Transport`]: a TCP stream, a Unix stream, a TLS stream, a pipe. One thread a
 //! connection, or two: see [`WebSocket::split_with`].
+//!
+//! | to | there is |
+//! |---|---|
+//! | serve on a stream on which nothing was read yet | [`accept`], [`accept_with`] |
+//! | connect | [`connect`]; over TLS or a proxy, [`client`] |
+//! | take over a stream on which the handshake was done | [`WebSocket::server`], [`WebSocket::client`] |
+//! | read and write on different threads | `WebSocket::split`, [`WebSocket::split_with`] |
+//! | write and read event streams | [`sse`] |
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // this is where the clock is read and sockets are used
 
+mod driver;
 mod handshake;
 mod inlet;
 mod outlet;
-mod shared;
 mod split;
 pub mod sse;
 mod timed;

@@ -65,13 +65,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // What is inside has spoken for itself already: see `Display`.
         match self {
-            Self::Io(error) => Some(error),
-            Self::Event(error) => Some(error),
-            Self::Chunked(error) => Some(error),
-            Self::Head(error) => Some(error),
-            Self::Closed(reason) => Some(reason),
-            Self::Encode(error) => Some(error),
+            Self::Io(error) => error.source(),
+            Self::Event(error) => error.source(),
+            Self::Chunked(error) => error.source(),
+            Self::Head(error) => error.source(),
+            Self::Closed(reason) => reason.source(),
+            Self::Encode(error) => error.source(),
             Self::Aborted | Self::Location | Self::Finished | Self::Left | Self::TimedOut => None,
         }
     }

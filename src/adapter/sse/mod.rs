@@ -22,3 +22,5 @@ pub use url::{InvalidUrl, Url};
 pub(super) use event::Parser;
 pub(super) use incoming::Incoming;
 pub(super) use outlet::Outlet;
+#[cfg(feature = "tokio")]
+pub(super) use response::KEEP_ALIVE_INTERVAL;

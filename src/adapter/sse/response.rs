@@ -6,6 +6,9 @@ use crate::sse::RESPONSE_FIELDS;
 use core::time::Duration;
 use std::vec::Vec;
 
+/// After how long without an event a comment is sent, unless told otherwise (HTML 9.2.7).
+pub(in crate::adapter) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
 /// How a server answers with an event stream.
 ///
 /// ```
@@ -33,7 +36,7 @@ impl Response {
     pub const fn new() -> Self {
         Self {
             fields: FieldLines::new(),
-            keep_alive: Duration::from_secs(15),
+            keep_alive: KEEP_ALIVE_INTERVAL,
             write_timeout: Duration::from_secs(60),
             close_timeout: CLOSE_TIMEOUT,
             max_queued: 16 * 1024,

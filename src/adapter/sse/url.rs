@@ -1,6 +1,6 @@
 //! `http:` and `https:` URLs, and what a `Location` makes of them (RFC 3986 5, RFC 9110 4.2, 10.2.2).
 
-use crate::http1::authority::Authority;
+use crate::http1::authority::{Authority, without_brackets};
 use core::fmt;
 use std::string::String;
 use std::vec::Vec;
@@ -89,7 +89,7 @@ impl Url {
         self.secure
     }
 
-    /// The host, in lower case: an IPv6 address has its brackets.
+    /// The host, in lower case: an IPv6 address has its brackets. To connect, see [`address`](Self::address).
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
@@ -99,6 +99,20 @@ impl Url {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What to connect to, as `TcpStream::connect` takes it: the host, an IPv6 address without its brackets, and the
+    /// port. The host is also the name to be found in the certificate of an `https` server.
+    ///
+    /// ```
+    /// use pushline::adapter::sse::Url;
+    ///
+    /// assert_eq!(Url::parse("http://[::1]:8080/events")?.address(), ("::1", 8080));
+    /// # Ok::<(), pushline::adapter::sse::InvalidUrl>(())
+    /// ```
+    #[must_use]
+    pub fn address(&self) -> (&str, u16) {
+        (without_brackets(self.host()), self.port())
     }
 
     /// The value of the `Host` field: the port is left out if it is the scheme's default.

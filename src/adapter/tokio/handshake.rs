@@ -1,20 +1,20 @@
 //! The opening handshake over a stream, both roles.
 
+use super::super::answer::Answer;
 use super::super::{Error, HandshakeError, Options, TimedOut, nonce};
 use super::websocket::WebSocket;
 use super::{io, scratch};
 use crate::http1::head::{RequestHead, Slots};
 use crate::inbox::Inbox;
 use crate::ws::Connection;
-use crate::ws::handshake::{Accepted, Client, ClientOptions, Rejection, ServerOptions, Uri, accept_request};
+use crate::ws::handshake::{Accepted, Client, ClientOptions, Opened, Refusal, Rejection, ServerOptions, Uri};
 use crate::ws::mask::OsKeys;
 use bytes::BytesMut;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
-use std::vec::Vec;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Accepts a WebSocket on a stream on which nothing was read yet.
 ///
@@ -23,7 +23,8 @@ use tokio::time::timeout;
 /// # Errors
 ///
 /// [`Error::Rejected`] with what was answered, [`Error::TimedOut`] after
-/// [`Options::handshake_timeout`] (answered with 408), [`Error::Io`].
+/// [`Options::handshake_timeout`] (answered with 408), [`Error::Aborted`] if the stream ended within
+/// the request, [`Error::Io`].
 ///
 /// ```no_run
 /// use pushline::adapter::{Options, tokio::accept};
@@ -46,12 +47,35 @@ where
     accept_with(stream, server, options, |_, _| Ok(())).await
 }
 
-/// As [`accept`], with a say: `decide` sees the request and what would be answered. It may select a
-/// subprotocol, add fields, or refuse, say with 404 for another path.
+/// As [`accept`], but `decide` has the last word: it is shown the request and the answer. It may select another
+/// subprotocol, add fields, or refuse, for example with 404 for a path that is not there.
 ///
 /// # Errors
 ///
 /// As [`accept`].
+///
+/// ```
+/// use pushline::adapter::{Error, Options};
+/// use pushline::adapter::tokio::{WebSocket, accept_with};
+/// use pushline::ws::handshake::{Rejection, ServerOptions};
+///
+/// /// One path, and only for those who are logged in.
+/// async fn accept_chat<S>(stream: S, server: &ServerOptions) -> Result<WebSocket<S>, Error>
+/// where
+///     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+/// {
+///     accept_with(stream, server, &Options::new(), |request, accepted| {
+///         if request.path() != "/chat" {
+///             return Err(Rejection::new(404));
+///         }
+///         if request.field("cookie").is_none() {
+///             return Err(Rejection::new(403));
+///         }
+///         accepted.add_field("X-Server", "chat-3").map_err(|_| Rejection::new(500))
+///     })
+///     .await
+/// }
+/// ```
 pub async fn accept_with<S>(
     mut stream: S,
     server: &ServerOptions,
@@ -61,23 +85,24 @@ pub async fn accept_with<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let deadline = Instant::now() + options.handshake_timeout;
     let mut inbox = Inbox::owning(options.read_size);
-    let answer =
-        timeout(options.handshake_timeout, read_request(&mut stream, &mut inbox, server, decide)).await;
-    let (connection, response) = match answer {
-        Ok(Ok((negotiated, response))) => (Connection::server(negotiated, options.config), response),
-        Ok(Err(Error::Rejected(rejection))) => {
-            refuse(&mut stream, &rejection, options).await;
-            return Err(Error::Rejected(rejection));
-        }
-        Ok(Err(error)) => return Err(error),
-        Err(_) => {
-            refuse(&mut stream, &Rejection::new(408), options).await;
-            return Err(Error::TimedOut(TimedOut::Handshake));
+    let answer = match within(deadline, read_request(&mut stream, &mut inbox, server, decide)).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            match &error {
+                Error::Rejected(rejection) => refuse(&mut stream, rejection, options).await,
+                Error::TimedOut(_) => refuse(&mut stream, &Refusal::Timeout.into(), options).await,
+                _ => {}
+            }
+            return Err(error);
         }
     };
-    within(options, stream.write_all(&response)).await?;
-    Ok(WebSocket::with_inbox(stream, connection, inbox, options))
+    within(deadline, write(&mut stream, &answer.response)).await?;
+    let connection = Connection::server(answer.negotiated, options.config);
+    let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
+    socket.subprotocol = answer.subprotocol;
+    Ok(socket)
 }
 
 /// Connects to a `ws:` URL over TCP. For `wss:`, hand a TLS stream to [`client`].
@@ -104,12 +129,16 @@ pub async fn connect(
 ) -> Result<WebSocket<TcpStream>, Error> {
     let uri = Uri::parse(url)?;
     if uri.is_secure() {
-        return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "wss needs a TLS stream").into());
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::Unsupported,
+            "a wss URL needs a TLS stream: hand one to `client`",
+        )
+        .into());
     }
-    let host = uri.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = within(options, TcpStream::connect((host, uri.port()))).await?;
+    let deadline = Instant::now() + options.handshake_timeout;
+    let stream = within(deadline, async { Ok(TcpStream::connect(uri.address()).await?) }).await?;
     stream.set_nodelay(true)?;
-    client(stream, &uri, client_options, options).await
+    shake_hands(stream, &uri, client_options, options, deadline).await
 }
 
 /// Does the client's handshake on a stream that is connected already.
@@ -117,8 +146,24 @@ pub async fn connect(
 /// # Errors
 ///
 /// As [`connect`].
+///
+/// ```
+/// use pushline::adapter::{Error, Options};
+/// use pushline::adapter::tokio::{WebSocket, client};
+/// use pushline::ws::handshake::{ClientOptions, Uri};
+///
+/// /// Over TLS: `connect` of rustls or native-tls gets the host for the name in the certificate.
+/// async fn connect_tls<S>(url: &str, connect: impl AsyncFnOnce((&str, u16)) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
+/// where
+///     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+/// {
+///     let uri = Uri::parse(url)?;
+///     let stream = connect(uri.address()).await?;
+///     client(stream, &uri, ClientOptions::new(), &Options::new()).await
+/// }
+/// ```
 pub async fn client<S>(
-    mut stream: S,
+    stream: S,
     uri: &Uri,
     client_options: ClientOptions,
     options: &Options,
@@ -126,22 +171,24 @@ pub async fn client<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let deadline = Instant::now() + options.handshake_timeout;
+    shake_hands(stream, uri, client_options, options, deadline).await
+}
+
+async fn shake_hands<S>(
+    mut stream: S,
+    uri: &Uri,
+    client_options: ClientOptions,
+    options: &Options,
+    deadline: Instant,
+) -> Result<WebSocket<S>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut client = Client::new(client_options, uri, nonce()?);
     let mut inbox = Inbox::owning(options.read_size);
-    let opened = timeout(options.handshake_timeout, async {
-        stream.write_all(client.request()).await?;
-        loop {
-            match client.receive(inbox.unread()) {
-                Ok(Some(opened)) => return Ok(opened),
-                Ok(None) => {}
-                Err(error) => return Err(HandshakeError::new(error, &client, inbox.unread()).into()),
-            }
-            if read(&mut stream, &mut inbox).await? == 0 {
-                return Err(HandshakeError::new(client.receive_eof(), &client, inbox.unread()).into());
-            }
-        }
-    });
-    let opened = opened.await.unwrap_or(Err(Error::TimedOut(TimedOut::Handshake)))?;
+    within(deadline, write(&mut stream, client.request())).await?;
+    let opened = within(deadline, read_response(&mut stream, &mut inbox, &mut client)).await?;
     inbox.consume(opened.length);
     let connection = Connection::client(opened.negotiated, options.config, OsKeys);
     let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
@@ -149,21 +196,35 @@ where
     Ok(socket)
 }
 
+async fn read_response<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    inbox: &mut Inbox<BytesMut>,
+    client: &mut Client,
+) -> Result<Opened, Error> {
+    loop {
+        let error = match client.receive(inbox.unread()) {
+            Ok(Some(opened)) => return Ok(opened),
+            Ok(None) if read(stream, inbox).await? > 0 => continue,
+            Ok(None) => client.receive_eof(),
+            Err(error) => error,
+        };
+        return Err(HandshakeError::new(error, client, inbox.unread()).into());
+    }
+}
+
 async fn read_request<S: AsyncRead + Unpin>(
     stream: &mut S,
     inbox: &mut Inbox<BytesMut>,
     server: &ServerOptions,
     decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
-) -> Result<(crate::ws::Negotiated, Vec<u8>), Error> {
+) -> Result<Answer, Error> {
     let mut reader = server.reader();
     loop {
         let mut slots = Slots::new();
         if let Some(head) = reader.read_request(inbox.unread(), &mut slots).map_err(Rejection::from)? {
-            let mut accepted = accept_request(server, &head)?;
-            decide(&head, &mut accepted)?;
-            let (negotiated, response, length) = (accepted.negotiated(), accepted.to_bytes(), head.len());
-            inbox.consume(length);
-            return Ok((negotiated, response));
+            let answer = Answer::new(server, &head, decide)?;
+            inbox.consume(answer.length);
+            return Ok(answer);
         }
         if read(stream, inbox).await? == 0 {
             return Err(Error::Aborted);
@@ -183,7 +244,7 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S, inbox: &mut Inbox<BytesMut>)
     .await
 }
 
-/// Answers with a refusal and closes, within the close timeout; the error is reported anyway.
+/// Answers with a refusal and closes, within the close timeout; the refusal is what is reported.
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, rejection: &Rejection, options: &Options) {
     let answer = async {
         stream.write_all(&rejection.to_bytes()).await?;
@@ -194,9 +255,12 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, rejection: &R
     let _ = timeout(options.close_timeout, answer).await;
 }
 
-async fn within<T>(options: &Options, work: impl Future<Output = std::io::Result<T>>) -> Result<T, Error> {
-    match timeout(options.handshake_timeout, work).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(Error::TimedOut(TimedOut::Handshake)),
-    }
+/// Writes all, and what the stream itself has buffered.
+async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Result<(), Error> {
+    stream.write_all(bytes).await?;
+    Ok(stream.flush().await?)
+}
+
+async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout_at(deadline, work).await.unwrap_or(Err(Error::TimedOut(TimedOut::Handshake)))
 }

@@ -1,8 +1,9 @@
 //! The sending side over a stream, the same for a whole WebSocket and for its writing half.
 
 use super::super::Error;
+use super::super::send::send_slot;
 use super::{io, scratch};
-use crate::ws::{Sender, UsageError};
+use crate::ws::{Message, Sender, UsageError};
 use core::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
@@ -20,6 +21,19 @@ pub(super) fn poll_queue<W: AsyncWrite + Unpin>(
             done => return Poll::Ready(done.map_err(Error::Usage)),
         }
     }
+}
+
+/// Queues the message that a sink holds, if any.
+pub(super) fn poll_held<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    sender: &mut Sender,
+    held: &mut Option<Message>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Error>> {
+    if held.is_none() {
+        return Poll::Ready(Ok(()));
+    }
+    poll_queue(stream, sender, cx, |sender| send_slot(sender, held))
 }
 
 /// Writes until nothing is queued, and gives the queue's memory back.

@@ -8,6 +8,17 @@ use super::body::{Framing, persists};
 use super::{Body, HeadError, Parsed, Slots, StartLine, Version, ends_in_crlf, first};
 
 /// A response's head. It lends everything from the bytes it was read from. See [`Reader::read_response`](super::Reader::read_response).
+///
+/// ```
+/// use pushline::http1::head::{Limits, Reader, Slots};
+///
+/// let mut slots = Slots::new();
+/// let received = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: ";
+/// let head = Reader::new(Limits::default()).read_response(received, &mut slots)?.expect("it is whole");
+/// assert_eq!((head.status(), head.field("content-type")), (200, Some(&b"text/event-stream"[..])));
+/// assert_eq!(&received[head.len()..], b"data: ");
+/// # Ok::<(), pushline::http1::head::HeadError>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct ResponseHead<'f, 'b> {
     status: u16,

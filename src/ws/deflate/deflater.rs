@@ -1,7 +1,7 @@
 //! RFC 7692 7.2.1: messages into the payloads of compressed frames.
 
-use super::offer::Direction;
 use super::options::{Context, DeflateOptions};
+use super::params::Direction;
 use super::pool::{Deflating, Pool, Shape};
 use super::window::Window;
 use super::{MAX_STEP, TAIL};

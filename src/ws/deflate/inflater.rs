@@ -1,7 +1,7 @@
 //! RFC 7692 7.2.2: the payloads of compressed frames into messages, in bounded steps.
 
-use super::offer::Direction;
 use super::options::{Context, DeflateOptions};
+use super::params::Direction;
 use super::pool::{Inflating, Pool};
 use super::window::Window;
 use super::{MAX_STEP, TAIL};

@@ -43,13 +43,15 @@ mod deflater;
 mod inflater;
 mod offer;
 mod options;
+mod params;
 mod pool;
 mod window;
 
 pub use deflater::Deflater;
 pub use inflater::{InflateError, Inflater, Progress};
-pub use offer::{AnswerError, Direction, Params, Terms, WindowBits, negotiate, offer, verify};
+pub use offer::{AnswerError, negotiate, offer, verify};
 pub use options::{Compression, DeflateOptions};
+pub use params::{Direction, Params, Terms, WindowBits};
 pub use pool::Pool;
 
 impl Negotiated {

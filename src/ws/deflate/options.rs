@@ -1,6 +1,7 @@
 //! What the user of a connection asks for: how much memory compression may hold, how hard it tries, and when.
 
-use super::offer::{AnswerError, Params, Terms, WindowBits, choose, offer, verify};
+use super::offer::{AnswerError, choose, offer, verify};
+use super::params::{Params, Terms, WindowBits};
 use super::pool::{Pool, Shape};
 use crate::ws::handshake::fields::{Extension, ListError};
 use alloc::string::String;

@@ -1,6 +1,6 @@
 //! Codec states that no message is using, shared by the connections that compress now and then.
 
-use super::offer::WindowBits;
+use super::params::WindowBits;
 use super::window::Window;
 use alloc::boxed::Box;
 use alloc::vec::Vec;

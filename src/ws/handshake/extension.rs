@@ -3,8 +3,8 @@
 use alloc::string::String;
 
 use super::Negotiated;
-use super::client::ClientError;
 use super::fields::{Extension, ListError};
+use super::verify::ClientError;
 #[cfg(feature = "deflate")]
 use crate::ws::deflate::{AnswerError, DeflateOptions};
 

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::http1::head::InvalidField;
 use crate::http1::syntax::{elements, is_token, is_token_byte};
 
 /// The most extensions that one field line may list: 32. Without it, a peer could have an offer of thousands of
@@ -353,13 +354,14 @@ pub(super) fn check_subprotocols<N: Into<String>>(
     Ok(checked)
 }
 
-/// Whether a field is the handshake's own, or would change where the message ends: not for a caller to add.
-pub(super) fn is_reserved(name: &str) -> bool {
+/// Refuses a field that is the handshake's own, or would change where the message ends: not for a caller to add.
+pub(super) fn check_own_field(name: &str) -> Result<(), InvalidField> {
     const RESERVED: [&str; 6] =
         ["connection", "upgrade", "host", "origin", "content-length", "transfer-encoding"];
     let prefix = name.as_bytes().get(.."sec-websocket-".len());
-    prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"sec-websocket-"))
-        || RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
+    let is_reserved = prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"sec-websocket-"))
+        || RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved));
+    if is_reserved { Err(InvalidField::Reserved) } else { Ok(()) }
 }
 
 #[cfg(test)]

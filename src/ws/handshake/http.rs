@@ -3,16 +3,18 @@
 use ::http::header::{HeaderMap, HeaderName, HeaderValue};
 use ::http::{Request, Response, StatusCode, Version};
 
-use super::client::{ClientError, ClientOptions, verify};
+use super::accepted::Accepted;
+use super::client::ClientOptions;
 use super::key::Key;
 use super::rejection::{Refusal, Rejection};
-use super::server::{Accepted, ServerOptions, accept_at};
+use super::server::{ServerOptions, accept_at};
+use super::verify::{ClientError, verify};
 use super::{Negotiated, Uri};
 use crate::http1::authority::Authority;
 use crate::http1::head::HeadError;
 
 /// Checks a request that an HTTP server has read. Answer with the response that an [`Accepted`] or a [`Rejection`]
-/// converts into; the connection is upgraded by the HTTP server.
+/// converts into; the connection is upgraded by the HTTP server: see `adapter::tokio` for what becomes of it.
 ///
 /// # Errors
 ///
@@ -65,6 +67,26 @@ pub fn accept_http<'a, B>(
 /// # Errors
 ///
 /// [`ClientError`]; the connection must be closed then (RFC 6455 4.1).
+///
+/// ```
+/// use pushline::ws::handshake::{ClientOptions, Uri, verify_http};
+///
+/// let options = ClientOptions::new();
+/// let uri = Uri::parse("ws://server.example.com/chat")?;
+/// let (request, key) = options.http_request(&uri, *b"the sample nonce"); // fresh and random for each connection
+/// # let _ = request;
+/// // The request was sent, and this came back.
+/// let response = http::Response::builder()
+///     .status(101)
+///     .header("Upgrade", "websocket")
+///     .header("Connection", "Upgrade")
+///     .header("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+///     .body(())?;
+/// let (negotiated, subprotocol) = verify_http(&options, &key, &response)?;
+/// assert_eq!(subprotocol, None);
+/// # let _ = negotiated;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn verify_http<'a, B>(
     options: &ClientOptions,
     key: &Key,

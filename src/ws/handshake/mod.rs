@@ -34,17 +34,21 @@
 //! # Ok::<(), Rejection>(())
 //! ```
 //!
+//! With an [`Inbox`](crate::Inbox), what follows the head is for the connection:
+//! [`consume`](crate::Inbox::consume) the head and go on with it. [`Accepted::connection`] writes the response by itself.
+//!
 //! | RFC 6455 | file |
 //! |---|---|
 //! | 3 `ws:` and `wss:` URLs | [`Uri`] in `uri.rs` |
-//! | 4.1 client | [`Client`], [`verify`] in `client.rs` |
-//! | 4.2 server | [`accept`] in `server.rs`; refusals in `rejection.rs` |
+//! | 4.1 client | [`Client`] in `client.rs`, [`verify`] in `verify.rs` |
+//! | 4.2 server | [`accept`] in `server.rs`; [`Accepted`] in `accepted.rs`, refusals in `rejection.rs` |
 //! | 4.2.2, 11.3 key and accept | [`Key`] in `key.rs` |
 //! | 4.3, 9.1, 11.3 lists | [`fields`] |
 //! | 10.2 Origin | [`OriginPolicy`] in `origin.rs` |
 
 pub mod fields;
 
+mod accepted;
 mod client;
 mod extension;
 #[cfg(feature = "http")]
@@ -54,6 +58,7 @@ mod origin;
 mod rejection;
 mod server;
 mod uri;
+mod verify;
 
 #[cfg(feature = "deflate")]
 use super::deflate::{DeflateOptions, Params};
@@ -61,14 +66,16 @@ use crate::http1::syntax::trim;
 #[cfg(feature = "deflate")]
 use alloc::boxed::Box;
 
-pub use self::client::{Client, ClientError, ClientOptions, Opened, Response, ResponseField, verify};
+pub use self::accepted::{Accepted, NotOffered};
+pub use self::client::{Client, ClientOptions, Opened, Response};
 #[cfg(feature = "http")]
 pub use self::http::{accept_http, verify_http};
 pub use self::key::{AcceptKey, Key};
 pub use self::origin::OriginPolicy;
 pub use self::rejection::{Refusal, Rejection};
-pub use self::server::{Accepted, NotOffered, Preference, ServerOptions, accept, accept_request};
+pub use self::server::{Preference, ServerOptions, accept, accept_request};
 pub use self::uri::{InvalidUri, Uri};
+pub use self::verify::{ClientError, ResponseField, verify};
 
 /// What the opening handshake has negotiated for the connection. The default: no extension.
 ///

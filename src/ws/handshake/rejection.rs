@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::fields::{ListError, is_reserved};
+use super::fields::{ListError, check_own_field};
 use crate::http1::head::{FieldLines, HeadError, InvalidField, write_response};
 
 /// Why a server refuses a request. Each has its status; [`Refusal::name`] is its name in logs.
@@ -172,9 +172,7 @@ impl Rejection {
     /// [`InvalidField`] if it is malformed, or belongs to the handshake or the framing: Connection, Upgrade,
     /// Content-Length and the like.
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidField> {
-        if is_reserved(name) {
-            return Err(InvalidField::Reserved);
-        }
+        check_own_field(name)?;
         self.added.push(name, value)?;
         Ok(self)
     }

@@ -1,11 +1,12 @@
-//! The server's side: a request checked rule by rule, and the 101 that accepts it (RFC 6455 4.2).
+//! The server's side: what it accepts, and a request checked rule by rule (RFC 6455 4.2.1).
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::accepted::Accepted;
 use super::extension::Supported;
-use super::fields::{ListError, check_subprotocols, extensions, is_reserved, subprotocols};
-use super::key::{AcceptKey, Key};
+use super::fields::{ListError, check_own_field, check_subprotocols, extensions, subprotocols};
+use super::key::Key;
 use super::origin::OriginPolicy;
 use super::rejection::{Refusal, Rejection};
 use super::{Negotiated, Once};
@@ -53,7 +54,7 @@ pub struct ServerOptions {
     preference: Preference,
     origin: OriginPolicy,
     extensions: Supported,
-    fields: FieldLines,
+    pub(super) fields: FieldLines,
     limits: Limits,
 }
 
@@ -95,7 +96,8 @@ impl ServerOptions {
     ///
     /// [`InvalidField`] if it is malformed or the handshake's own.
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidField> {
-        push_field(&mut self.fields, name, value.as_ref())?;
+        check_own_field(name)?;
+        self.fields.push(name, value)?;
         Ok(self)
     }
 
@@ -310,163 +312,4 @@ impl ServerOptions {
             }
         }
     }
-}
-
-/// A request that may be accepted: the 101 that does so, and what was agreed in it.
-///
-/// ```
-/// use pushline::ws::handshake::{ServerOptions, accept};
-///
-/// let options = ServerOptions::new();
-/// let mut accepted = accept(&options, "GET", [
-///     ("Host", &b"server.example.com"[..]),
-///     ("Upgrade", b"websocket"),
-///     ("Connection", b"Upgrade"),
-///     ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
-///     ("Sec-WebSocket-Version", b"13"),
-///     ("Sec-WebSocket-Protocol", b"v1, v2"),
-/// ])?;
-/// assert_eq!(accepted.offered_subprotocols(), ["v1", "v2"]);
-/// accepted.select_subprotocol(Some("v2")).unwrap();
-/// accepted.add_field("Set-Cookie", "a=b").unwrap();
-/// assert_eq!(
-///     accepted.to_bytes(),
-///     b"HTTP/1.1 101 Switching Protocols\r\n\
-///       Upgrade: websocket\r\n\
-///       Connection: Upgrade\r\n\
-///       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
-///       Sec-WebSocket-Protocol: v2\r\n\
-///       Set-Cookie: a=b\r\n\r\n"
-/// );
-/// # Ok::<(), pushline::ws::handshake::Rejection>(())
-/// ```
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Accepted<'a> {
-    accept_key: AcceptKey,
-    subprotocol: Option<&'a str>,
-    offered: Vec<&'a str>,
-    negotiated: Negotiated,
-    /// The value of Sec-WebSocket-Extensions.
-    extension: Option<String>,
-    options: &'a ServerOptions,
-    added: FieldLines,
-}
-
-impl<'a> Accepted<'a> {
-    /// The proof that the key was understood.
-    #[must_use]
-    pub fn accept_key(&self) -> AcceptKey {
-        self.accept_key
-    }
-
-    /// The subprotocol that the response selects.
-    #[must_use]
-    pub fn subprotocol(&self) -> Option<&'a str> {
-        self.subprotocol
-    }
-
-    /// The subprotocols that the client offers, its favourite first.
-    #[must_use]
-    pub fn offered_subprotocols(&self) -> &[&'a str] {
-        &self.offered
-    }
-
-    /// Selects another of the offered subprotocols, or none.
-    ///
-    /// # Errors
-    ///
-    /// [`NotOffered`] if the client did not offer it (RFC 6455 4.2.2); nothing is changed then.
-    pub fn select_subprotocol(&mut self, name: Option<&str>) -> Result<(), NotOffered> {
-        self.subprotocol = match name {
-            None => None,
-            Some(name) => {
-                Some(self.offered.iter().copied().find(|offered| *offered == name).ok_or(NotOffered)?)
-            }
-        };
-        Ok(())
-    }
-
-    /// Adds a field to the response.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidField`] if it is malformed or the handshake's own; nothing is added then.
-    pub fn add_field(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidField> {
-        push_field(&mut self.added, name, value.as_ref())
-    }
-
-    /// What the connection needs to know.
-    pub fn negotiated(&self) -> Negotiated {
-        self.negotiated.clone()
-    }
-
-    /// The fields of the response, for a caller whose HTTP server writes it; the status is 101.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        // RFC 6455 4.2.2 (5).
-        let required = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Accept", self.accept_key.as_str()),
-        ];
-        let own = required.into_iter().chain(self.chosen());
-        own.map(|(name, value)| (name, value.as_bytes()))
-            .chain(self.options.fields.iter())
-            .chain(self.added.iter())
-    }
-
-    /// RFC 6455 4.2.2 (5.5), (5.6): left out if nothing was chosen.
-    fn chosen(&self) -> impl Iterator<Item = (&str, &str)> {
-        let subprotocol = self.subprotocol.map(|name| ("Sec-WebSocket-Protocol", name));
-        let extension = self.extension.as_deref().map(|value| ("Sec-WebSocket-Extensions", value));
-        subprotocol.into_iter().chain(extension)
-    }
-
-    /// Appends the response's head to `out`. The first frame may follow it at once.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
-        let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
-        put(&[
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
-            self.accept_key.as_bytes(),
-            b"\r\n",
-        ]);
-        for (name, value) in self.chosen() {
-            put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
-        }
-        put(&[self.options.fields.as_bytes(), self.added.as_bytes(), b"\r\n"]);
-    }
-
-    /// The response's head.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(160);
-        self.write_to(&mut out);
-        out
-    }
-}
-
-/// The subprotocol was not offered by the client: the response must not name it (RFC 6455 4.2.2). See
-/// [`Accepted::select_subprotocol`].
-///
-/// ```
-/// use pushline::ws::handshake::NotOffered;
-///
-/// assert_eq!(NotOffered.to_string(), "the client did not offer this subprotocol");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NotOffered;
-
-impl core::fmt::Display for NotOffered {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("the client did not offer this subprotocol")
-    }
-}
-
-impl core::error::Error for NotOffered {}
-
-fn push_field(lines: &mut FieldLines, name: &str, value: &[u8]) -> Result<(), InvalidField> {
-    if is_reserved(name) {
-        return Err(InvalidField::Reserved);
-    }
-    lines.push(name, value)
 }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use alloc::string::String;
 
-use crate::http1::authority::Authority;
+use crate::http1::authority::{Authority, without_brackets};
 
 /// Where to connect, and what to ask for there.
 ///
@@ -76,7 +76,7 @@ impl Uri {
         self.secure
     }
 
-    /// The host to connect to, as written: an IPv6 address has its brackets.
+    /// The host, as written: an IPv6 address has its brackets. To connect, see [`address`](Self::address).
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
@@ -86,6 +86,20 @@ impl Uri {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What to connect to, as `TcpStream::connect` takes it: the host, an IPv6 address without its brackets, and the
+    /// port. The host is also the name to be found in the certificate of a `wss` server.
+    ///
+    /// ```
+    /// use pushline::ws::handshake::Uri;
+    ///
+    /// assert_eq!(Uri::parse("wss://[::1]/chat")?.address(), ("::1", 443));
+    /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
+    /// ```
+    #[must_use]
+    pub fn address(&self) -> (&str, u16) {
+        (without_brackets(self.host()), self.port())
     }
 
     /// The value of Host: the port is left out if it is the scheme's default.

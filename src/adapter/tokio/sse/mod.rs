@@ -3,19 +3,26 @@
 //!
 //! | to | there is |
 //! |---|---|
-//! | serve a stream | [`EventWriter`] |
+//! | serve a stream on a connection of one's own | [`EventWriter`] |
+//! | serve a stream through an HTTP server: hyper, axum | [`EventBody`] |
 //! | read the body of a response | [`EventReader`], over any `AsyncRead` |
 //! | turn a `Stream` of byte chunks into one of events | [`Eventsource::eventsource`] |
 //! | connect, reconnect and resume | [`EventSource`] |
 
 mod attempt;
+mod body;
+mod connect;
+mod options;
 mod reader;
 mod source;
 mod stream;
 mod writer;
 
 pub use super::super::sse::{Error, Event, InvalidUrl, Response, Url};
+pub use body::{EventBody, EventQueue};
+pub use connect::Connecting;
+pub use options::SourceOptions;
 pub use reader::EventReader;
-pub use source::{Connecting, EventSource, SourceOptions, Update};
+pub use source::{EventSource, Update};
 pub use stream::{EventStream, EventStreamError, Eventsource};
 pub use writer::EventWriter;

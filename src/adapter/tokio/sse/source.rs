@@ -1,13 +1,13 @@
 //! A client that connects, reconnects and resumes by itself (HTML 9.2.2, 9.2.3).
 
 use super::attempt::{Answer, Attempt, Failed, Request, attempt};
+use super::connect::{Connecting, Connector, connect_tcp};
+use super::options::SourceOptions;
 use super::{Error, Event, EventReader, Url};
 use crate::adapter::random::random;
-use crate::heartbeat::{Deadline, HANDSHAKE_TIMEOUT};
-use crate::http1::head::{Body, FieldLines, InvalidField};
-use crate::sse::{
-    CloseReason, DecodeError, Decoder, Limits, Method, Next, Reconnect, ReconnectPolicy, Verdict,
-};
+use crate::heartbeat::Deadline;
+use crate::http1::head::Body;
+use crate::sse::{CloseReason, DecodeError, Decoder, Method, Next, Reconnect, Verdict};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -15,133 +15,9 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use futures_core::Stream;
 use std::boxed::Box;
-use std::string::String;
-use std::vec::Vec;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
-
-/// A connection on its way: what a connector gives.
-///
-/// ```no_run
-/// use pushline::adapter::tokio::sse::{Connecting, EventSource, SourceOptions, Url};
-/// use tokio::net::UnixStream;
-///
-/// let connector = |_: &Url| -> Connecting<UnixStream> { Box::pin(UnixStream::connect("/run/feed.sock")) };
-/// let source = EventSource::with_connector("http://feed/".parse()?, SourceOptions::new(), connector);
-/// # Ok::<(), pushline::adapter::tokio::sse::InvalidUrl>(())
-/// ```
-pub type Connecting<S> = Pin<Box<dyn Future<Output = std::io::Result<S>> + Send>>;
-
-/// What to ask for, and how patiently.
-///
-/// ```
-/// use pushline::adapter::tokio::sse::SourceOptions;
-/// use pushline::sse::ReconnectPolicy;
-///
-/// let options = SourceOptions::new()
-///     .field("authorization", "Bearer 123")?
-///     .policy(ReconnectPolicy::new().max_attempts(Some(5)));
-/// # let _ = options;
-/// # Ok::<(), pushline::http1::head::InvalidField>(())
-/// ```
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct SourceOptions {
-    policy: ReconnectPolicy,
-    limits: Limits,
-    fields: FieldLines,
-    content: Option<(String, Vec<u8>)>,
-    connect_timeout: Duration,
-    response_timeout: Duration,
-    idle_timeout: Option<Duration>,
-}
-
-impl SourceOptions {
-    /// The defaults: a GET.
-    pub const fn new() -> Self {
-        Self {
-            policy: ReconnectPolicy::new(),
-            limits: Limits::new(),
-            fields: FieldLines::new(),
-            content: None,
-            connect_timeout: HANDSHAKE_TIMEOUT,
-            response_timeout: Duration::from_secs(60),
-            idle_timeout: None,
-        }
-    }
-
-    /// When to reconnect, how often, how many redirections to follow.
-    pub const fn policy(mut self, policy: ReconnectPolicy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// Limits of one event.
-    pub const fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// One more field of each request. After a redirection to another origin, `Authorization` and `Cookie` are not
-    /// sent.
-    ///
-    /// # Errors
-    ///
-    /// The field cannot be written, or is one that the client itself writes.
-    pub fn field(mut self, name: &str, value: &str) -> Result<Self, InvalidField> {
-        let reserved = [
-            "host",
-            "accept",
-            "cache-control",
-            "last-event-id",
-            "content-type",
-            "content-length",
-            "transfer-encoding",
-            "connection",
-            "accept-encoding",
-        ];
-        if reserved.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
-            return Err(InvalidField::Reserved);
-        }
-        self.fields.push(name, value)?;
-        Ok(self)
-    }
-
-    /// Sends a POST with this content instead of a GET. It is sent once, and the stream is not resumed, unless
-    /// [`ReconnectPolicy::replay_post`] says otherwise.
-    pub fn post(mut self, content_type: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
-        self.content = Some((content_type.into(), content.into()));
-        self
-    }
-
-    /// Time to connect, default 10 seconds.
-    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// Time from the request to the end of the response's head, default 60 seconds. Without it a server that answers
-    /// nothing is waited for in vain.
-    pub const fn response_timeout(mut self, timeout: Duration) -> Self {
-        self.response_timeout = timeout;
-        self
-    }
-
-    /// For how long the server may send nothing, not even a comment, before the connection counts as lost. Default: for
-    /// ever, since a stream may well be silent for hours. Set it to more than the server's keep-alive interval: without
-    /// it a server that vanished without a word is not noticed.
-    pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.idle_timeout = timeout;
-        self
-    }
-}
-
-impl Default for SourceOptions {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// What an [`EventSource`] has to tell.
 ///
@@ -212,8 +88,6 @@ pub struct EventSource<S = TcpStream> {
     idle: Deadline<Instant>,
 }
 
-type Connector<S> = Box<dyn FnMut(&Url) -> Connecting<S> + Send>;
-
 #[expect(clippy::large_enum_variant, reason = "open is what it is nearly all the time")]
 enum State<S> {
     /// To connect when it is time.
@@ -265,7 +139,7 @@ impl<S> EventSource<S> {
     ///
     /// # Errors
     ///
-    /// [`DecodeError::IdTooLong`] if it exceeds [`Limits::max_id`].
+    /// [`DecodeError::IdTooLong`] if it exceeds [`Limits::max_id`](crate::sse::Limits::max_id).
     pub fn set_last_event_id(&mut self, id: &str) -> Result<(), DecodeError> {
         self.decoder_mut().set_last_event_id(id)
     }
@@ -419,6 +293,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                 self.set_state(State::Closed);
                 Some(None)
             }
+            // Not with a request under way, and this answers one.
+            Verdict::Ignore => {
+                self.set_state(State::Waiting);
+                None
+            }
             Verdict::Closed(reason) => {
                 self.set_state(State::Closed);
                 Some(Some(Err(Error::Closed(reason))))
@@ -497,19 +376,6 @@ impl<S> fmt::Debug for EventSource<S> {
 
 fn open<S>(stream: S, body: Body, received: &[u8], decoder: Decoder) -> EventReader<S> {
     EventReader::with_received(stream, body, received).decoder(decoder)
-}
-
-fn connect_tcp(url: &Url) -> Connecting<TcpStream> {
-    let (secure, port) = (url.is_secure(), url.port());
-    let host = String::from(url.host().trim_start_matches('[').trim_end_matches(']'));
-    Box::pin(async move {
-        if secure {
-            return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "https needs a connector"));
-        }
-        let stream = TcpStream::connect((host, port)).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    })
 }
 
 fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {

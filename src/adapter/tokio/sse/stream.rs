@@ -205,9 +205,10 @@ impl<E: fmt::Display> fmt::Display for EventStreamError<E> {
 
 impl<E: std::error::Error + 'static> std::error::Error for EventStreamError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // What is inside has spoken for itself already: see `Display`.
         match self {
-            Self::Transport(error) => Some(error),
-            Self::Limit(error) => Some(error),
+            Self::Transport(error) => error.source(),
+            Self::Limit(error) => error.source(),
         }
     }
 }

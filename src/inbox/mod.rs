@@ -9,87 +9,21 @@
 //! A message that lies whole in the inbox stays where it was received. The payloads of later
 //! fragments are moved down over the headers between them.
 
-use crate::ws::mask::{apply_mask, unmask_is_ascii};
-use crate::ws::utf8::{self, InvalidUtf8};
+mod assembly;
+mod owned;
+mod storage;
+
+pub use storage::Storage;
+
 use alloc::string::String;
 use alloc::vec::Vec;
-use bytes::{Bytes, BytesMut};
+#[cfg(doc)]
+use bytes::Bytes;
+use bytes::BytesMut;
 use core::fmt;
-use core::ops::Range;
 
 /// Default size of a read: 16 KiB.
 pub const READ_SIZE: usize = 16 * 1024;
-
-/// From this length on a payload is split off: below, a copy costs less than sharing and never pins
-/// the block that it was received in.
-const SPLIT: usize = 16 * 1024;
-
-/// Memory above this is not kept for the next message, but for the storage itself.
-const LARGE: usize = 64 * 1024;
-
-/// The memory of an [`Inbox`]: grows (`Vec<u8>`, [`BytesMut`]) or is fixed (`[u8; N]`, `&mut [u8]`).
-///
-/// The trait is sealed.
-pub trait Storage: sealed::Storage {}
-
-mod sealed {
-    pub trait Storage {
-        fn bytes(&self) -> &[u8];
-        fn bytes_mut(&mut self) -> &mut [u8];
-        /// Makes room for `len` bytes, if it can grow.
-        fn grow(&mut self, len: usize);
-    }
-}
-
-impl Storage for Vec<u8> {}
-impl sealed::Storage for Vec<u8> {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self
-    }
-    fn grow(&mut self, len: usize) {
-        // The inbox asks for twice what it holds: doubled once more, that would be four times.
-        self.reserve_exact(len.saturating_sub(self.len()));
-        self.resize(len, 0);
-    }
-}
-
-impl Storage for BytesMut {}
-impl sealed::Storage for BytesMut {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self
-    }
-    fn grow(&mut self, len: usize) {
-        self.resize(len, 0);
-    }
-}
-
-impl Storage for &mut [u8] {}
-impl sealed::Storage for &mut [u8] {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self
-    }
-    fn grow(&mut self, _: usize) {}
-}
-
-impl<const N: usize> Storage for [u8; N] {}
-impl<const N: usize> sealed::Storage for [u8; N] {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self
-    }
-    fn grow(&mut self, _: usize) {}
-}
 
 /// The bytes a connection has received and not yet consumed.
 ///
@@ -147,59 +81,6 @@ impl Inbox<BytesMut> {
     #[must_use]
     pub fn owning(read_size: usize) -> Self {
         Self::with_storage(BytesMut::new(), read_size)
-    }
-
-    /// The text that was [settled](Self::settle), without a copy.
-    pub(crate) fn take_text(&mut self) -> String {
-        core::mem::take(&mut self.text)
-    }
-
-    /// The inflated message; without a copy if it is long and fills the most of its memory.
-    pub(crate) fn take_inflated(&mut self) -> Bytes {
-        if self.inflated.len() < SPLIT.max(self.inflated.capacity() / 2) {
-            return Bytes::copy_from_slice(&self.inflated);
-        }
-        core::mem::take(&mut self.inflated).into()
-    }
-
-    /// The assembled bytes of `range`, split off; without a copy if they are many.
-    pub(crate) fn take(&mut self, range: Range<usize>) -> Bytes {
-        if range.len() < SPLIT {
-            return Bytes::copy_from_slice(&self.storage[range]);
-        }
-        let gone = range.end;
-        let mut head = self.storage.split_to(gone);
-        self.start = 0;
-        self.assembled = 0;
-        self.read -= gone;
-        self.end -= gone;
-        head.split_off(range.start).freeze()
-    }
-
-    /// Puts memory into an inbox that has none.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn set_memory(&mut self, (storage, inflated): (BytesMut, Vec<u8>)) {
-        debug_assert_eq!(self.capacity(), 0, "only into an inbox without memory");
-        self.storage = storage;
-        if self.inflated.capacity() == 0 {
-            self.inflated = inflated;
-        }
-    }
-
-    /// Takes the memory out, and leaves what is held in memory of its own size.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn take_memory(&mut self) -> (BytesMut, Vec<u8>) {
-        let mut held = BytesMut::new();
-        held.extend_from_slice(&self.storage[self.message()]);
-        held.extend_from_slice(self.unread());
-        let message = self.message().len();
-        (self.start, self.assembled, self.read, self.end) = (0, message, message, held.len());
-        if self.text.is_empty() {
-            self.text = String::new();
-        }
-        let inflated =
-            if self.inflated.is_empty() { core::mem::take(&mut self.inflated) } else { Vec::new() };
-        (core::mem::replace(&mut self.storage, held), inflated)
     }
 }
 
@@ -312,6 +193,28 @@ impl<S: Storage> Inbox<S> {
         &self.storage.bytes()[self.read..self.end]
     }
 
+    /// Drops the next `n` unread bytes, which are for somebody else than the connection: the head of the request or
+    /// response of the opening handshake, before the first frame.
+    ///
+    /// ```
+    /// let mut inbox = pushline::Inbox::new();
+    /// let _ = inbox.extend(b"GET / HTTP/1.1\r\n\r\n\x81\x82");
+    /// inbox.consume(18);
+    /// assert_eq!(inbox.unread(), b"\x81\x82");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If fewer than `n` bytes are unread.
+    pub const fn consume(&mut self, n: usize) {
+        assert!(n <= self.end - self.read, "more bytes than are unread");
+        self.read += n;
+        // Part of no message: the next one starts behind them.
+        if self.start == self.assembled {
+            (self.start, self.assembled) = (self.read, self.read);
+        }
+    }
+
     /// How many bytes are still needed, at least, before there can be another event: 0 if that is
     /// not known (the parser has not looked at all that is here).
     #[must_use]
@@ -362,130 +265,6 @@ impl<S: Storage> Inbox<S> {
     }
 }
 
-/// What the parser does with it.
-impl<S: Storage> Inbox<S> {
-    /// Waits for `needed` more bytes.
-    #[inline]
-    pub(crate) const fn need(&mut self, needed: usize) {
-        self.needed = needed;
-    }
-
-    /// The next `n` unread bytes are done with (a header).
-    #[inline]
-    pub(crate) const fn consume(&mut self, n: usize) {
-        self.read += n;
-    }
-
-    /// Lets go of the message but for its last `keep` bytes; an empty one starts at the next
-    /// unread byte.
-    #[inline]
-    pub(crate) fn release(&mut self, keep: usize) {
-        if !self.text.is_empty() {
-            self.text.clear();
-            self.text.shrink_to(LARGE);
-        }
-        if !self.inflated.is_empty() {
-            return self.release_inflated(keep);
-        }
-        if keep == 0 {
-            self.assembled = self.read;
-        }
-        self.start = self.assembled - keep;
-    }
-
-    fn release_inflated(&mut self, keep: usize) {
-        self.inflated.drain(..self.inflated.len() - keep);
-        if self.inflated.capacity() > LARGE {
-            self.inflated.shrink_to(READ_SIZE);
-        }
-        self.assembled = self.read;
-        self.start = self.read;
-    }
-
-    /// Checks the text that lies in storage and appends it to what was checked before. If more is to
-    /// come, an unfinished character at the end stays where it is: how many bytes of it.
-    pub(crate) fn settle(&mut self, more: bool) -> Result<usize, InvalidUtf8> {
-        let bytes = &self.storage.bytes()[self.start..self.assembled];
-        let unfinished = if more { utf8::unfinished(bytes)? } else { 0 };
-        self.text.push_str(utf8::text(&bytes[..bytes.len() - unfinished])?);
-        self.start = self.assembled - unfinished;
-        Ok(unfinished)
-    }
-
-    /// The text that was [settled](Self::settle).
-    #[inline]
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Unmasks the unread bytes of a range, where they are.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn unmask(&mut self, range: Range<usize>, key: Option<[u8; 4]>) {
-        if let Some(key) = key {
-            apply_mask(&mut self.storage.bytes_mut()[self.read + range.start..self.read + range.end], key);
-        }
-    }
-
-    /// Hands the next `n` unread bytes to `inflate`, with the memory to append to; as many of them
-    /// as it says are done with.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn inflate<E>(
-        &mut self,
-        n: usize,
-        inflate: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<usize, E>,
-    ) -> Result<(), E> {
-        let input = &self.storage.bytes()[self.read..self.read + n];
-        self.read += inflate(input, &mut self.inflated)?;
-        self.assembled = self.read;
-        self.start = self.read;
-        Ok(())
-    }
-
-    /// What was inflated of the message under assembly.
-    #[inline]
-    pub(crate) fn inflated(&self) -> &[u8] {
-        &self.inflated
-    }
-
-    /// Unmasks the next `n` unread bytes and appends them to the message; whether they are known to
-    /// be ASCII.
-    #[inline]
-    pub(crate) fn assemble(&mut self, n: usize, key: Option<[u8; 4]>) -> bool {
-        let bytes = self.storage.bytes_mut();
-        if self.assembled != self.read {
-            bytes.copy_within(self.read..self.read + n, self.assembled);
-        }
-        let ascii =
-            key.is_some_and(|key| unmask_is_ascii(&mut bytes[self.assembled..self.assembled + n], key));
-        self.assembled += n;
-        self.read += n;
-        ascii
-    }
-
-    /// Unmasks the next `n` unread bytes where they are and takes them out of the stream.
-    #[inline]
-    pub(crate) fn set_aside(&mut self, n: usize, key: Option<[u8; 4]>) -> Range<usize> {
-        let range = self.read..self.read + n;
-        if let Some(key) = key {
-            apply_mask(&mut self.storage.bytes_mut()[range.clone()], key);
-        }
-        self.read += n;
-        range
-    }
-
-    /// Where the message under assembly lies.
-    #[inline]
-    pub(crate) const fn message(&self) -> Range<usize> {
-        self.start..self.assembled
-    }
-
-    /// The bytes of a range.
-    #[inline]
-    pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
-        &self.storage.bytes()[range]
-    }
-}
-
 impl<S> fmt::Debug for Inbox<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox")
@@ -509,6 +288,20 @@ mod tests {
             inbox.release(0);
         }
         assert_eq!(inbox.capacity(), 256);
+    }
+
+    #[test]
+    fn what_is_consumed_is_part_of_no_message() {
+        let mut inbox = Inbox::new();
+        assert_eq!(inbox.extend(b"head and frame"), 14);
+        inbox.consume(9);
+        assert_eq!((inbox.unread(), inbox.held()), (&b"frame"[..], 5));
+        inbox.assemble(5, None);
+        assert_eq!(inbox.bytes(inbox.message()), b"frame");
+        inbox.consume(0);
+        assert_eq!(inbox.bytes(inbox.message()), b"frame");
+        inbox.release(0);
+        assert!(inbox.is_empty());
     }
 
     #[test]

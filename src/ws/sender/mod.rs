@@ -1,4 +1,14 @@
-//! Messages to bytes: fragmentation, masking, control frames and their precedence (RFC 6455 5, 6.1).
+//! Messages to bytes: what may be sent, when, and in which order (RFC 6455 5.5, 6.1, 7.1.2).
+//!
+//! | step | file |
+//! |---|---|
+//! | frames: header, masking, fragments of the configured size | `frame.rs` |
+//! | fragments of the caller's own | `fragment.rs` |
+//! | compression | `compress.rs` |
+
+mod compress;
+mod fragment;
+mod frame;
 
 use super::close::{CloseCode, CloseFrame};
 use super::config::{Config, Role};
@@ -6,22 +16,16 @@ use super::config::{Config, Role};
 use super::deflate::Compressor;
 use super::error::{SendError, UsageError};
 use super::handshake::Negotiated;
-use super::header::{Header, MAX_CONTROL_LEN, Opcode, header_len};
-use super::mask::{MaskSource, apply_mask};
+use super::header::{MAX_CONTROL_LEN, Opcode, header_len};
+use super::mask::MaskSource;
 use super::message::{Message, Reply};
 use super::prepared::Prepared;
 use super::state::{Input, State};
-use super::utf8;
 use crate::outgoing::Outgoing;
 use alloc::boxed::Box;
-#[cfg(feature = "deflate")]
-use alloc::vec::Vec;
-use bytes::{Bytes, BytesMut};
 use core::fmt;
-
-/// From this length on a payload goes by reference: writing a second piece then costs less than
-/// the copy.
-const BY_REFERENCE: usize = 4 * 1024;
+use fragment::Fragmented;
+use frame::{BY_REFERENCE, PLAIN};
 
 /// The sending half of a connection: a state machine whose output is [`outgoing`](Self::outgoing).
 ///
@@ -51,20 +55,6 @@ pub struct Sender {
     #[cfg(feature = "deflate")]
     compressor: Option<Box<Compressor>>,
 }
-
-/// An own message of which the last fragment is still to come.
-#[derive(Clone, Copy, Debug)]
-enum Fragmented {
-    Binary,
-    /// Text, with the bytes of its unfinished last character and their number.
-    Text([u8; 4], u8),
-}
-
-/// The reserved bits of a header: none, or RSV1 on the first frame of a compressed message
-/// (RFC 7692 6).
-const PLAIN: u8 = 0;
-#[cfg(feature = "deflate")]
-const COMPRESSED: u8 = 4;
 
 impl Sender {
     pub(crate) fn new(negotiated: &Negotiated, config: &Config, keys: Option<Box<dyn MaskSource>>) -> Self {
@@ -122,35 +112,6 @@ impl Sender {
     /// As [`send`](Self::send).
     pub fn send_plain(&mut self, message: Message) -> Result<(), SendError> {
         self.queue(message, false)
-    }
-
-    /// Queues one fragment of a message, a frame of its own: first [`Opcode::Text`] or
-    /// [`Opcode::Binary`], then [`Opcode::Continuation`], `fin` on the last (RFC 6455 5.4).
-    ///
-    /// Control frames may be sent between fragments, other messages not. A character of a text may
-    /// be cut by the end of a fragment, but not by the end of the message.
-    ///
-    /// # Errors
-    ///
-    /// As [`send_text`](Self::send_text), and [`UsageError::NoMessageInProgress`],
-    /// [`UsageError::NotADataFrame`], [`UsageError::InvalidUtf8`].
-    pub fn send_fragment(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), UsageError> {
-        if !self.state.may_send() {
-            return Err(UsageError::Closed);
-        }
-        let fragmented = match (opcode, self.fragmented) {
-            (Opcode::Text | Opcode::Binary, Some(_)) => return Err(UsageError::MessageInProgress),
-            (Opcode::Continuation, None) => return Err(UsageError::NoMessageInProgress),
-            (Opcode::Continuation, Some(fragmented)) => fragmented,
-            (Opcode::Text, None) => Fragmented::Text([0; 4], 0),
-            (Opcode::Binary, None) => Fragmented::Binary,
-            _ => return Err(UsageError::NotADataFrame),
-        };
-        self.check_room(self.frame_len(self.longest(payload.len())))?;
-        let fragmented = fragmented.then(payload, fin)?;
-        self.fragmented = if fin { None } else { Some(fragmented) };
-        self.push_own_fragment(opcode, fin, payload);
-        Ok(())
     }
 
     /// Queues a message that was encoded once for many connections, by reference. A client, which
@@ -334,59 +295,6 @@ impl Sender {
         }
     }
 
-    /// Compresses and queues a message in one step, if compression was agreed and pays: whether it
-    /// was.
-    #[cfg(feature = "deflate")]
-    #[inline]
-    fn push_compressed(&mut self, opcode: Opcode, payload: &[u8]) -> bool {
-        let Some(compressor) = &mut self.compressor else { return false };
-        if !compressor.options.is_worthwhile(payload.len()) {
-            return false;
-        }
-        let mut compressed = Vec::new();
-        compressor.deflater.deflate(payload, &mut compressed, true);
-        if compressed.len() < BY_REFERENCE {
-            self.push_fragments(opcode, COMPRESSED, &compressed);
-        } else {
-            // It waits in the queue, which counts its bytes, not the memory they are in.
-            compressed.shrink_to_fit();
-            self.push_by_reference(opcode, COMPRESSED, compressed.into());
-        }
-        true
-    }
-
-    #[cfg(not(feature = "deflate"))]
-    #[inline]
-    fn push_compressed(&mut self, _: Opcode, _: &[u8]) -> bool {
-        false
-    }
-
-    /// Queues a fragment of the caller's, compressed if that was agreed: how long the message gets is
-    /// not known.
-    fn push_own_fragment(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
-        #[cfg(feature = "deflate")]
-        if let Some(compressor) = &mut self.compressor {
-            let mut compressed = Vec::new();
-            compressor.deflater.deflate(payload, &mut compressed, fin);
-            let rsv = if opcode == Opcode::Continuation { PLAIN } else { COMPRESSED };
-            return self.push_frame(opcode, rsv, fin, &compressed);
-        }
-        self.push_frame(opcode, PLAIN, fin, payload);
-    }
-
-    /// The frame of a prepared message for this connection.
-    fn prepared_frame(&mut self, prepared: &Prepared) -> Bytes {
-        #[cfg(feature = "deflate")]
-        if let Some(compressor) = &mut self.compressor
-            && compressor.options.is_worthwhile(prepared.payload().len())
-        {
-            // It was compressed by itself, past this connection's deflater.
-            compressor.deflater.forget();
-            return prepared.compressed(compressor);
-        }
-        prepared.frame().clone()
-    }
-
     /// Whether a whole message may be queued now.
     #[inline]
     fn check_data(&self, len: usize) -> Result<(), UsageError> {
@@ -397,17 +305,6 @@ impl Sender {
             return Err(UsageError::MessageInProgress);
         }
         self.check_room(self.message_len(self.longest(len)))
-    }
-
-    /// The most bytes that `len` bytes become. Compressed, they are bytes of at worst nine bits and the
-    /// headers of blocks.
-    #[inline]
-    const fn longest(&self, len: usize) -> usize {
-        #[cfg(feature = "deflate")]
-        if self.compressor.is_some() {
-            return len.saturating_add(len / 8).saturating_add(16);
-        }
-        len
     }
 
     /// Whether `len` more bytes of the wire may be queued. Into an empty queue one message always
@@ -450,81 +347,6 @@ impl Sender {
         Ok(())
     }
 
-    /// Queues a message in as many frames as the fragment size asks for.
-    #[inline]
-    fn push_fragments(&mut self, mut opcode: Opcode, mut rsv: u8, payload: &[u8]) {
-        if payload.len() <= self.fragment_size {
-            return self.push_frame(opcode, rsv, true, payload);
-        }
-        let mut fragments = payload.chunks(self.fragment_size).peekable();
-        while let Some(fragment) = fragments.next() {
-            self.push_frame(opcode, rsv, fragments.peek().is_none(), fragment);
-            (opcode, rsv) = (Opcode::Continuation, PLAIN);
-        }
-    }
-
-    /// Queues a message whose payload goes by reference, in as many frames as the size asks for.
-    fn push_by_reference(&mut self, mut opcode: Opcode, mut rsv: u8, mut payload: Bytes) {
-        loop {
-            let fragment = payload.split_to(payload.len().min(self.fragment_size));
-            let fin = payload.is_empty();
-            let mask = self.keys.as_mut().map(|keys| keys.next_key());
-            let (head, len) = Header { fin, rsv, opcode, mask, payload_len: fragment.len() as u64 }.encode();
-            let body = match mask {
-                None => fragment,
-                Some(key) => {
-                    // Nobody else holds the payload more often than not: then it is masked in place.
-                    let mut masked =
-                        fragment.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-                    apply_mask(&mut masked, key);
-                    masked.freeze()
-                }
-            };
-            self.outgoing.push_shared(&head[..len], body);
-            if fin {
-                return;
-            }
-            (opcode, rsv) = (Opcode::Continuation, PLAIN);
-        }
-    }
-
-    #[inline]
-    fn push_frame(&mut self, opcode: Opcode, rsv: u8, fin: bool, payload: &[u8]) {
-        let mask = self.keys.as_mut().map(|keys| keys.next_key());
-        let first = (fin as u8) << 7 | rsv << 4 | opcode as u8;
-        let body = match mask {
-            // The short form needs no more than two bytes and no loop.
-            None if payload.len() <= MAX_CONTROL_LEN => {
-                self.outgoing.push(&[first, payload.len() as u8], payload)
-            }
-            Some([a, b, c, d]) if payload.len() <= MAX_CONTROL_LEN => {
-                self.outgoing.push(&[first, 0x80 | payload.len() as u8, a, b, c, d], payload)
-            }
-            _ => {
-                let (head, len) =
-                    Header { fin, rsv, opcode, mask, payload_len: payload.len() as u64 }.encode();
-                self.outgoing.push(&head[..len], payload)
-            }
-        };
-        if let Some(key) = mask {
-            apply_mask(body, key);
-        }
-    }
-
-    fn control_frame(&mut self, opcode: Opcode, payload: &[u8]) -> ([u8; 6 + MAX_CONTROL_LEN], usize) {
-        let key = self.keys.as_mut().map(|keys| keys.next_key());
-        let header = Header { fin: true, rsv: PLAIN, opcode, mask: key, payload_len: payload.len() as u64 };
-        let (head, start) = header.encode();
-        let mut frame = [0; 6 + MAX_CONTROL_LEN];
-        let len = start + payload.len();
-        frame[..start].copy_from_slice(&head[..start]);
-        frame[start..len].copy_from_slice(payload);
-        if let Some(key) = key {
-            apply_mask(&mut frame[start..len], key);
-        }
-        (frame, len)
-    }
-
     fn push_close(&mut self, payload: &[u8]) -> Result<(), UsageError> {
         if !self.state.may_send_close() {
             return Err(UsageError::Closed);
@@ -533,29 +355,6 @@ impl Sender {
         self.push_frame(Opcode::Close, PLAIN, true, payload);
         self.state = self.state.next(Input::SendClose);
         Ok(())
-    }
-}
-
-impl Fragmented {
-    /// After one more fragment: text must be UTF-8 so far, and whole at the end (RFC 6455 8.1).
-    fn then(self, payload: &[u8], fin: bool) -> Result<Self, UsageError> {
-        let Self::Text(mut cut, len) = self else { return Ok(self) };
-        let mut len = usize::from(len);
-        let check = |bytes: &[u8]| utf8::check(bytes).map_err(|utf8::InvalidUtf8| UsageError::InvalidUtf8);
-        let mut rest = payload;
-        while let (1.., [first, tail @ ..]) = (len, rest) {
-            cut[len] = *first;
-            len = check(&cut[..=len])?;
-            rest = tail;
-        }
-        if len == 0 {
-            len = check(rest)?;
-            cut[..len].copy_from_slice(&rest[rest.len() - len..]);
-        }
-        if fin && len > 0 {
-            return Err(UsageError::InvalidUtf8);
-        }
-        Ok(Self::Text(cut, len as u8))
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the two halves of a WebSocket share: the sending half under its lock, and what the reader notes down for it.
 
-use super::super::Error;
-use super::outlet;
-use super::timed::Timed;
-use super::times::Times;
-use super::transport::Transport;
-use crate::ws::{CloseCode, MAX_CONTROL_LEN, Reply, Sender, State, UsageError};
+use super::super::outlet;
+use super::super::timed::Timed;
+use super::super::times::Times;
+use super::super::transport::Transport;
+use crate::adapter::Error;
+use crate::adapter::owed::Owed;
+use crate::ws::{Sender, State, UsageError};
 use std::net::Shutdown;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -28,42 +29,6 @@ pub(super) struct Notes {
     pub(super) over: bool,
 }
 
-/// What the reader found to be owed.
-#[derive(Default)]
-pub(super) struct Owed {
-    pong: Option<Payload>,
-    /// The heartbeat asks for a ping.
-    pub(super) ping: bool,
-    /// The peer's close, with its code.
-    close: Option<Option<CloseCode>>,
-    /// The close code of a failure.
-    pub(super) fail: Option<CloseCode>,
-    pub(super) eof: bool,
-}
-
-struct Payload {
-    bytes: [u8; MAX_CONTROL_LEN],
-    len: usize,
-}
-
-impl Owed {
-    pub(super) fn add(&mut self, reply: Reply<'_>) {
-        match reply {
-            Reply::Pong(payload) => {
-                let mut bytes = [0; MAX_CONTROL_LEN];
-                bytes[..payload.len()].copy_from_slice(payload);
-                self.pong = Some(Payload { bytes, len: payload.len() });
-            }
-            Reply::Close(code) => self.close = Some(code),
-            Reply::Fail(code) => self.fail = Some(code),
-        }
-    }
-
-    const fn is_nothing(&self) -> bool {
-        self.pong.is_none() && !self.ping && self.close.is_none() && self.fail.is_none() && !self.eof
-    }
-}
-
 /// What the halves of one connection have in common.
 pub(super) struct Shared<S> {
     pub(super) outlet: Mutex<Outlet<S>>,
@@ -73,26 +38,6 @@ pub(super) struct Shared<S> {
 }
 
 impl<S: Transport> Outlet<S> {
-    /// Queues what is owed.
-    fn pay(&mut self, owed: Owed) {
-        if let Some(Payload { bytes, len }) = owed.pong {
-            self.sender.reply(Reply::Pong(&bytes[..len]));
-        }
-        if owed.ping {
-            // Refused if the queue is full: then the peer, if it lives, has enough to read.
-            let _ = self.sender.ping(&[]);
-        }
-        if let Some(code) = owed.close {
-            self.sender.reply(Reply::Close(code));
-        }
-        if let Some(code) = owed.fail {
-            self.sender.reply(Reply::Fail(code));
-        }
-        if owed.eof {
-            self.sender.receive_eof();
-        }
-    }
-
     /// Queues with `queue`, writes, and closes our direction when nothing is to come any more.
     fn send(&mut self, queue: impl FnMut(&mut Sender) -> Result<(), UsageError>) -> Result<(), Error> {
         let Self { stream, sender, times } = self;
@@ -156,7 +101,7 @@ impl<S: Transport> Shared<S> {
         outlet: &mut Outlet<S>,
         queue: impl FnMut(&mut Sender) -> Result<(), UsageError>,
     ) -> Result<(), Error> {
-        outlet.pay(self.take_owed());
+        self.take_owed().pay(&mut outlet.sender);
         let sent = outlet.send(queue);
         if outlet.sender.state() != State::Open {
             self.notes().closing = true;

@@ -1,0 +1,114 @@
+//! What was found in the inbox, and how it is cut out: as an event that is lent, or as a message.
+
+use super::{End, Kind, Receiver};
+use crate::inbox::{Inbox, Storage};
+use crate::ws::close::CloseFrame;
+use crate::ws::error::ProtocolError;
+use crate::ws::message::{Event, Message};
+use crate::ws::utf8;
+use alloc::borrow::ToOwned;
+use bytes::{Bytes, BytesMut};
+use core::ops::Range;
+
+/// An event as a range of the inbox.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(super) kind: FoundKind,
+    pub(super) range: Range<usize>,
+    pub(super) source: Source,
+}
+
+impl Found {
+    /// Whether its pong would take the place of one that is queued.
+    #[cfg(feature = "std")]
+    pub(crate) const fn is_ping(&self) -> bool {
+        matches!(self.kind, FoundKind::Ping)
+    }
+}
+
+/// Where in the inbox the range lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Received,
+    Inflated,
+    /// All of the text that was put together.
+    Settled,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum FoundKind {
+    Message(Kind),
+    /// With whether it is the last.
+    Part(Kind, bool),
+    Ping,
+    Pong,
+    Close,
+}
+
+impl Receiver {
+    /// Cuts what was found out of the inbox: the one place that does.
+    #[inline]
+    pub(crate) fn event<'b, S: Storage>(
+        &mut self,
+        found: Found,
+        inbox: &'b Inbox<S>,
+    ) -> Result<Event<'b>, ProtocolError> {
+        let bytes = match found.source {
+            Source::Received => inbox.bytes(found.range),
+            Source::Inflated => &inbox.inflated()[found.range],
+            Source::Settled => return Ok(Event::Text(inbox.text())),
+        };
+        let event = match found.kind {
+            FoundKind::Message(Kind::Text) => utf8::text(bytes).map(Event::Text),
+            FoundKind::Message(Kind::Binary) => Ok(Event::Binary(bytes)),
+            FoundKind::Part(Kind::Text, fin) => match utf8::text(bytes) {
+                Ok(text) => Ok(Event::TextPart { text, fin }),
+                // What came before the bad byte is delivered before the error, as it would have
+                // been had it come alone.
+                Err(error) => match utf8::valid(bytes) {
+                    "" => Err(error),
+                    text => {
+                        self.fail(ProtocolError::InvalidUtf8);
+                        Ok(Event::TextPart { text, fin: false })
+                    }
+                },
+            },
+            FoundKind::Part(Kind::Binary, fin) => Ok(Event::BinaryPart { payload: bytes, fin }),
+            FoundKind::Ping => Ok(Event::Ping(bytes)),
+            FoundKind::Pong => Ok(Event::Pong(bytes)),
+            FoundKind::Close => {
+                self.end = Some(End::Closed);
+                return CloseFrame::parse(bytes).map(Event::Close).map_err(|error| self.fail(error));
+            }
+        };
+        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+        event.map_err(|utf8::InvalidUtf8| self.fail(ProtocolError::InvalidUtf8))
+    }
+
+    /// As [`event`](Self::event), owned.
+    pub(crate) fn owned(
+        &mut self,
+        found: Found,
+        inbox: &mut Inbox<BytesMut>,
+    ) -> Result<Message, ProtocolError> {
+        match (found.kind, found.source) {
+            (FoundKind::Message(Kind::Binary), Source::Received) => {
+                return Ok(Message::Binary(inbox.take(found.range)));
+            }
+            (FoundKind::Message(Kind::Binary), Source::Inflated) => {
+                return Ok(Message::Binary(inbox.take_inflated()));
+            }
+            (_, Source::Settled) => return Ok(Message::Text(inbox.take_text())),
+            _ => {}
+        }
+        Ok(match self.event(found, inbox)? {
+            Event::Text(text) | Event::TextPart { text, .. } => Message::Text(text.to_owned()),
+            Event::Binary(payload) | Event::BinaryPart { payload, .. } => {
+                Message::Binary(Bytes::copy_from_slice(payload))
+            }
+            Event::Ping(payload) => Message::Ping(Bytes::copy_from_slice(payload)),
+            Event::Pong(payload) => Message::Pong(Bytes::copy_from_slice(payload)),
+            Event::Close(close) => Message::Close(close.map(|close| (close.code, close.reason.to_owned()))),
+        })
+    }
+}

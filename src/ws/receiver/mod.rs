@@ -1,0 +1,270 @@
+//! Bytes to events (RFC 6455 5, 6.2). Sends no replies: an event or an error says what is owed.
+//!
+//! | step | file |
+//! |---|---|
+//! | what a header may say here | `header.rs` |
+//! | unmasking, text, assembly | `payload.rs`, over the [`Inbox`] |
+//! | inflating | `inflate.rs` |
+//! | cutting the event out | `found.rs` |
+
+mod found;
+mod header;
+#[cfg(feature = "deflate")]
+mod inflate;
+mod payload;
+
+pub(crate) use found::Found;
+
+use super::config::{Config, Role};
+use super::error::ProtocolError;
+use super::handshake::Negotiated;
+use super::header::{Header, Opcode};
+use super::message::{Event, Message, Reply};
+use crate::inbox::{Inbox, Storage};
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
+use bytes::BytesMut;
+use found::{FoundKind, Source};
+#[cfg(feature = "deflate")]
+use inflate::Inflating;
+
+/// The receiving half of a connection: a state machine fed from an [`Inbox`].
+///
+/// Part of a [`Connection`](super::Connection), which also answers pings and closes; on its own
+/// after [`split`](super::Connection::split), when [`Event::reply`] and
+/// [`failure`](Self::failure) say what to hand to the [`Sender`](super::Sender).
+///
+/// ```
+/// use pushline::Inbox;
+/// use pushline::ws::{Config, Connection, Negotiated};
+///
+/// let connection = Connection::server(Negotiated::default(), Config::default());
+/// let (mut receiver, mut sender) = connection.split();
+/// let mut inbox = Inbox::new();
+/// let _ = inbox.extend(&[0x89, 0x80, 0, 0, 0, 0]); // a ping
+/// if let Some(event) = receiver.next_event(&mut inbox)? {
+///     if let Some(reply) = event.reply() {
+///         sender.reply(reply);
+///     }
+/// }
+/// assert_eq!(bytes::Buf::chunk(sender.outgoing()), [0x8a, 0x00]);
+/// # Ok::<(), pushline::ws::ProtocolError>(())
+/// ```
+#[derive(Debug)]
+pub struct Receiver {
+    max_frame: usize,
+    max_message: usize,
+    max_fragments: u32,
+    /// Frames of the message in progress.
+    fragments: u32,
+    /// Bytes of the message in progress, with the declared length of the current frame.
+    size: usize,
+    /// Payload bytes of the current frame that are still to come.
+    remaining: usize,
+    /// The masking key as it stands at the next payload byte.
+    key: Option<[u8; 4]>,
+    /// The frame whose payload is being received.
+    frame: Option<Frame>,
+    /// The kind of the message in progress.
+    message: Option<Kind>,
+    /// Bytes of an unfinished character at the end of the message so far.
+    unfinished: u8,
+    role: Role,
+    accept_unmasked: bool,
+    parts: bool,
+    /// Whether the message in progress is compressed.
+    compressed: bool,
+    #[cfg(feature = "deflate")]
+    inflating: Option<Box<Inflating>>,
+    end: Option<End>,
+}
+
+/// What a frame's payload is for.
+#[derive(Clone, Copy, Debug)]
+enum Frame {
+    Data { fin: bool },
+    Control(FoundKind),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Binary,
+}
+
+/// Why nothing more is parsed.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Closed,
+    Failed(ProtocolError),
+}
+
+impl Receiver {
+    pub(crate) fn new(role: Role, negotiated: &Negotiated, config: &Config) -> Self {
+        #[cfg(not(feature = "deflate"))]
+        let _ = negotiated;
+        Self {
+            max_frame: config.max_frame,
+            max_message: config.max_message,
+            max_fragments: config.max_fragments,
+            fragments: 0,
+            size: 0,
+            remaining: 0,
+            key: None,
+            frame: None,
+            message: None,
+            unfinished: 0,
+            role,
+            accept_unmasked: config.accept_unmasked,
+            parts: config.parts,
+            compressed: false,
+            #[cfg(feature = "deflate")]
+            inflating: negotiated
+                .inflater(role, config.max_message)
+                .map(|inflater| Box::new(Inflating::new(inflater))),
+            end: None,
+        }
+    }
+
+    /// The next event, `None` when all that was received is consumed: read more.
+    ///
+    /// After a close frame there is none, and what is received is dropped (RFC 6455 5.5.1).
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`]: what the peer did wrong, again with every call. What came before it was
+    /// delivered before it.
+    #[inline]
+    pub fn next_event<'b, S: Storage>(
+        &mut self,
+        inbox: &'b mut Inbox<S>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        match self.find(inbox, true)? {
+            Some(found) => self.event(found, inbox).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`next_event`](Self::next_event), owned. Large binary payloads are split off from the
+    /// inbox, small ones copied, so that a short message never keeps a long block in memory.
+    ///
+    /// Messages are whole, whatever [`Config::parts`](super::Config::parts) says.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_event`](Self::next_event).
+    pub fn next_owned(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<Option<Message>, ProtocolError> {
+        match self.find(inbox, false)? {
+            Some(found) => self.owned(found, inbox).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What the peer did wrong, if it did: hand it to the sender with
+    /// [`Sender::reply`](super::Sender::reply).
+    #[must_use]
+    pub const fn failure(&self) -> Option<Reply<'static>> {
+        match self.end {
+            Some(End::Failed(error)) => Some(Reply::Fail(error.close_code())),
+            _ => None,
+        }
+    }
+
+    /// Whether a message has begun and not ended.
+    #[must_use]
+    pub const fn is_message_in_progress(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// Whether nothing more is parsed: the peer closed, or failed.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    #[cold]
+    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
+        self.end = Some(End::Failed(error));
+        error
+    }
+
+    /// Finds the next event; in parts, if those are `wanted` and configured.
+    #[inline]
+    pub(crate) fn find<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        wanted: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
+        let parts = wanted && self.parts;
+        if let Some(end) = self.end {
+            // RFC 6455 5.5.1, 7.1.7: nothing is parsed after a close or a failure.
+            inbox.clear();
+            return match end {
+                End::Closed => Ok(None),
+                End::Failed(error) => Err(error),
+            };
+        }
+        if self.message.is_none() {
+            inbox.release(0);
+            if let Some(found) = self.whole(inbox, parts) {
+                return Ok(Some(found));
+            }
+        } else if parts {
+            inbox.release(usize::from(self.unfinished));
+        }
+        loop {
+            let frame = match self.frame {
+                Some(frame) => frame,
+                None => match self.begin(inbox) {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => return Ok(None),
+                    Err(error) => return Err(self.fail(error)),
+                },
+            };
+            let found = match frame {
+                Frame::Data { fin } => self.data(inbox, fin, parts),
+                Frame::Control(kind) => Ok(self.control(inbox, kind)),
+            };
+            match found {
+                Ok(None) if self.frame.is_none() => {} // a fragment that ends no message: go on
+                Ok(None) => {
+                    inbox.need(self.remaining.saturating_sub(inbox.unread().len()));
+                    return Ok(None);
+                }
+                Ok(found) => return Ok(found),
+                Err(error) => return Err(self.fail(error)),
+            }
+        }
+    }
+
+    /// A message in one frame that is all there, as most are: the short way, without state between
+    /// header and payload. Whatever is out of the ordinary, faults too, is left to the long way.
+    #[inline]
+    fn whole<S: Storage>(&mut self, inbox: &mut Inbox<S>, parts: bool) -> Option<Found> {
+        if self.frame.is_some() {
+            return None;
+        }
+        let Ok(Some((header, header_len))) = Header::parse(inbox.unread()) else { return None };
+        let kind = match header.opcode {
+            Opcode::Text => Kind::Text,
+            Opcode::Binary => Kind::Binary,
+            _ => return None,
+        };
+        let ordinary = header.fin
+            && header.rsv == 0
+            && header.mask.is_some() == (self.role == Role::Server)
+            && self.check_limits(header.payload_len, false).is_ok()
+            && header.payload_len <= (inbox.unread().len() - header_len) as u64;
+        if !ordinary {
+            return None;
+        }
+        inbox.take_header(header_len);
+        let range = inbox.set_aside(header.payload_len as usize, header.mask);
+        inbox.release(0);
+        Some(Found {
+            kind: if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) },
+            range,
+            source: Source::Received,
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Payload as it arrives: unmasked, inflated, checked and put together to messages (RFC 6455 5.3, 5.4, 8.1).
+
+use super::found::{Found, FoundKind, Source};
+use super::{Kind, Receiver};
+use crate::inbox::{Inbox, Storage};
+use crate::ws::error::ProtocolError;
+use crate::ws::mask::rotate;
+use crate::ws::utf8;
+use core::ops::Range;
+
+/// Binary payload is unmasked when so much of it is there, or all: piecemeal costs more. Text is
+/// looked at at once.
+const WORTH_UNMASKING: usize = 4096;
+
+/// Payload that has arrived.
+pub(super) struct Arrived {
+    /// Where the message so far lies.
+    pub(super) message: Range<usize>,
+    /// How many bytes at its end are new.
+    pub(super) new: usize,
+    /// Whether the frame's payload is whole now.
+    pub(super) whole: bool,
+    /// Whether what is new is known to be ASCII.
+    pub(super) ascii: bool,
+}
+
+impl Receiver {
+    /// Takes what is there of a data frame's payload.
+    #[inline]
+    pub(super) fn data<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        fin: bool,
+        parts: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
+        #[cfg(feature = "deflate")]
+        if self.compressed {
+            return self.inflate(inbox, fin, parts);
+        }
+        let n = self.remaining.min(inbox.unread().len());
+        if n < self.remaining.min(WORTH_UNMASKING) && self.message == Some(Kind::Binary) && !parts {
+            return Ok(None);
+        }
+        let ascii = inbox.assemble(n, self.key);
+        self.remaining -= n;
+        self.key = self.key.map(|key| rotate(key, n));
+        let whole = self.remaining == 0;
+        let in_pieces = self.unfinished > 0 || !inbox.text().is_empty();
+        if self.message == Some(Kind::Text) && !self.parts && (in_pieces || !(ascii || fin && whole)) {
+            return self.settle(inbox, fin, whole);
+        }
+        let arrived = Arrived { message: inbox.message(), new: n, whole, ascii };
+        self.arrived(arrived, |range| inbox.bytes(range), fin, parts)
+    }
+
+    /// Text that arrives in pieces and is not ASCII is put together as text, so that each piece is
+    /// checked once: as it arrives, to fail at the bad byte. ASCII costs nothing to recognise on the
+    /// way: it stays where it is, to be checked whole.
+    fn settle<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        fin: bool,
+        whole: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
+        let last = fin && whole;
+        let unfinished = inbox.settle(!last).map_err(|_| ProtocolError::InvalidUtf8)?;
+        self.unfinished = unfinished as u8;
+        if whole {
+            self.frame = None;
+        }
+        if !last {
+            return Ok(None);
+        }
+        self.message = None;
+        Ok(Some(Found { kind: FoundKind::Message(Kind::Text), range: 0..0, source: Source::Settled }))
+    }
+
+    /// What has come of it that payload has arrived: the message, a part of it, or nothing yet.
+    #[inline]
+    pub(super) fn arrived<'b>(
+        &mut self,
+        Arrived { message, new, whole, ascii }: Arrived,
+        bytes: impl FnOnce(Range<usize>) -> &'b [u8],
+        fin: bool,
+        parts: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
+        let kind = self.message.unwrap_or(Kind::Binary);
+        let source = if self.compressed { Source::Inflated } else { Source::Received };
+        if whole {
+            self.frame = None;
+            if fin {
+                self.message = None;
+                self.compressed = false;
+                let kind = if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) };
+                return Ok(Some(Found { kind, range: message, source }));
+            }
+        }
+        // What has arrived of an unfinished text is checked at once, so that it fails at the bad
+        // byte; a part is checked where it is cut out.
+        if kind == Kind::Text && !(ascii && self.unfinished == 0) {
+            let unchecked = message.end - new - usize::from(self.unfinished);
+            let bytes = bytes(unchecked..message.end);
+            self.unfinished = if parts {
+                utf8::unfinished(bytes).unwrap_or(0) as u8
+            } else {
+                utf8::check(bytes).map_err(|_| ProtocolError::InvalidUtf8)? as u8
+            };
+        }
+        let range = message.start..message.end - usize::from(self.unfinished);
+        let kind = FoundKind::Part(kind, false);
+        Ok((parts && !range.is_empty()).then_some(Found { kind, range, source }))
+    }
+
+    /// Takes a control frame's payload, once it is whole.
+    #[inline]
+    pub(super) fn control<S: Storage>(&mut self, inbox: &mut Inbox<S>, kind: FoundKind) -> Option<Found> {
+        if inbox.unread().len() < self.remaining {
+            return None;
+        }
+        self.frame = None;
+        Some(Found { kind, range: inbox.set_aside(self.remaining, self.key), source: Source::Received })
+    }
+}

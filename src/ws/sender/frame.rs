@@ -1,0 +1,97 @@
+//! Messages to frames in the queue: the header, masking, fragmentation (RFC 6455 5.2, 5.3, 5.4).
+
+use super::Sender;
+use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode};
+use crate::ws::mask::apply_mask;
+use bytes::{Bytes, BytesMut};
+
+/// From this length on a payload goes by reference: writing a second piece then costs less than
+/// the copy.
+pub(super) const BY_REFERENCE: usize = 4 * 1024;
+
+/// The reserved bits of a header: none, or RSV1 on the first frame of a compressed message
+/// (RFC 7692 6).
+pub(super) const PLAIN: u8 = 0;
+#[cfg(feature = "deflate")]
+pub(super) const COMPRESSED: u8 = 4;
+
+impl Sender {
+    /// Queues a message in as many frames as the fragment size asks for.
+    #[inline]
+    pub(super) fn push_fragments(&mut self, mut opcode: Opcode, mut rsv: u8, payload: &[u8]) {
+        if payload.len() <= self.fragment_size {
+            return self.push_frame(opcode, rsv, true, payload);
+        }
+        let mut fragments = payload.chunks(self.fragment_size).peekable();
+        while let Some(fragment) = fragments.next() {
+            self.push_frame(opcode, rsv, fragments.peek().is_none(), fragment);
+            (opcode, rsv) = (Opcode::Continuation, PLAIN);
+        }
+    }
+
+    /// Queues a message whose payload goes by reference, in as many frames as the size asks for.
+    pub(super) fn push_by_reference(&mut self, mut opcode: Opcode, mut rsv: u8, mut payload: Bytes) {
+        loop {
+            let fragment = payload.split_to(payload.len().min(self.fragment_size));
+            let fin = payload.is_empty();
+            let mask = self.keys.as_mut().map(|keys| keys.next_key());
+            let (head, len) = Header { fin, rsv, opcode, mask, payload_len: fragment.len() as u64 }.encode();
+            let body = match mask {
+                None => fragment,
+                Some(key) => {
+                    // Nobody else holds the payload more often than not: then it is masked in place.
+                    let mut masked =
+                        fragment.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+                    apply_mask(&mut masked, key);
+                    masked.freeze()
+                }
+            };
+            self.outgoing.push_shared(&head[..len], body);
+            if fin {
+                return;
+            }
+            (opcode, rsv) = (Opcode::Continuation, PLAIN);
+        }
+    }
+
+    #[inline]
+    pub(super) fn push_frame(&mut self, opcode: Opcode, rsv: u8, fin: bool, payload: &[u8]) {
+        let mask = self.keys.as_mut().map(|keys| keys.next_key());
+        let first = (fin as u8) << 7 | rsv << 4 | opcode as u8;
+        let body = match mask {
+            // The short form needs no more than two bytes and no loop.
+            None if payload.len() <= MAX_CONTROL_LEN => {
+                self.outgoing.push(&[first, payload.len() as u8], payload)
+            }
+            Some([a, b, c, d]) if payload.len() <= MAX_CONTROL_LEN => {
+                self.outgoing.push(&[first, 0x80 | payload.len() as u8, a, b, c, d], payload)
+            }
+            _ => {
+                let (head, len) =
+                    Header { fin, rsv, opcode, mask, payload_len: payload.len() as u64 }.encode();
+                self.outgoing.push(&head[..len], payload)
+            }
+        };
+        if let Some(key) = mask {
+            apply_mask(body, key);
+        }
+    }
+
+    pub(super) fn control_frame(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+    ) -> ([u8; 6 + MAX_CONTROL_LEN], usize) {
+        let key = self.keys.as_mut().map(|keys| keys.next_key());
+        let header = Header { fin: true, rsv: PLAIN, opcode, mask: key, payload_len: payload.len() as u64 };
+        let (head, start) = header.encode();
+        let mut frame = [0; 6 + MAX_CONTROL_LEN];
+        let len = start + payload.len();
+        frame[..start].copy_from_slice(&head[..start]);
+        frame[start..len].copy_from_slice(payload);
+        if let Some(key) = key {
+            apply_mask(&mut frame[start..len], key);
+        }
+        (frame, len)
+    }
+}

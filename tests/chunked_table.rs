@@ -8,6 +8,7 @@ use common::{every_cut, rows, unescape};
 use pushline::http1::chunked::{Decoder, Error, Limits, Piece};
 
 const TABLE: &str = include_str!("cases/chunked.tsv");
+const EXTRA: &str = include_str!("cases/extra-chunked.tsv");
 
 /// Rows refused: the error and the offset of the byte that brings it.
 const REFUSED: &[(&str, Error, usize)] = &[
@@ -168,4 +169,32 @@ fn every_row_in_every_cut() {
         count += 1;
     }
     assert_eq!((count, refused), (91, REFUSED.len()));
+}
+
+/// The rows that name the place, not the error.
+#[test]
+fn every_extra_row_in_every_cut() {
+    let mut count = 0;
+    for row in rows(EXTRA) {
+        let [id, verdict, input, body, at, _h11] = row[..] else { panic!("six columns: {row:?}") };
+        let input = unescape(input);
+        let whole = run(&[&input]);
+        match verdict {
+            "accept" => {
+                assert_eq!(whole.body, unescape(body), "{id}");
+                assert_eq!(whole.end, End::Complete(input.len() - at.parse::<usize>().unwrap()), "{id}");
+            }
+            "incomplete" => assert_eq!(whole.end, End::Incomplete, "{id}"),
+            "reject" => {
+                let at = at.parse::<usize>().unwrap();
+                assert!(matches!(whole.end, End::Refused(_)), "{id}: {whole:?}");
+                assert_eq!(run(&[&input[..at]]).end, End::Incomplete, "{id}: refused before byte {at}");
+                assert_eq!(run(&[&input[..=at]]).end, whole.end, "{id}: not refused at byte {at}");
+            }
+            other => panic!("{id}: unknown verdict {other}"),
+        }
+        every_cut(&input, |parts| assert_eq!(run(parts), whole, "{id} in {} parts", parts.len()));
+        count += 1;
+    }
+    assert_eq!(count, 1212);
 }

@@ -81,14 +81,15 @@ fn a_message_with_a_nul_is_not_sent() {
 #[test]
 fn policy_file() {
     let mut out = Vec::new();
-    policy(&[("*", "*"), ("www.example.com", "843,5000-5010"), ("*.example.com", "80")], &mut out).unwrap();
+    policy(&[("*", "*"), ("www.example.com", "843,5000-5010"), ("*.example.com", "80-80")], &mut out)
+        .unwrap();
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "<?xml version=\"1.0\"?><!DOCTYPE cross-domain-policy SYSTEM \
          \"http://www.adobe.com/xml/dtds/cross-domain-policy.dtd\"><cross-domain-policy>\
          <allow-access-from domain=\"*\" to-ports=\"*\"/>\
          <allow-access-from domain=\"www.example.com\" to-ports=\"843,5000-5010\"/>\
-         <allow-access-from domain=\"*.example.com\" to-ports=\"80\"/></cross-domain-policy>\0"
+         <allow-access-from domain=\"*.example.com\" to-ports=\"80-80\"/></cross-domain-policy>\0"
     );
 }
 
@@ -113,6 +114,7 @@ fn policy_injection() {
         ("a", "+80"),
         ("a", "65536"),
         ("a", "1-2-3"),
+        ("a", "5010-5000"),
         ("a", "*,80"),
         ("a", "80 "),
         ("a", "80\"/>"),

@@ -30,7 +30,7 @@ pub enum FlashError {
     TooLong,
     /// A message to be sent has a NUL in it, which would make it two.
     Nul,
-    /// A policy's domain or ports have a character that no such thing has.
+    /// A policy's domain or ports have a character that no such thing has, or a range runs backwards.
     InvalidPolicy,
 }
 
@@ -159,12 +159,12 @@ pub fn policy(allowed: &[(&str, &str)], out: &mut impl BufMut) -> Result<(), Fla
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
         };
         let is_domain = *domain == "*" || is_name(domain.strip_prefix("*.").unwrap_or(domain));
-        let is_port =
-            |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+        let port =
+            |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
         let are_ports = *ports == "*"
             || ports.split(',').all(|range| {
                 let (first, last) = range.split_once('-').unwrap_or((range, range));
-                is_port(first) && is_port(last)
+                matches!((port(first), port(last)), (Some(first), Some(last)) if first <= last)
             });
         if !is_domain || !are_ports {
             return Err(FlashError::InvalidPolicy);

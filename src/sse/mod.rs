@@ -42,6 +42,7 @@ mod event;
 mod field;
 mod input;
 mod limits;
+mod lines;
 mod policy;
 mod reconnect;
 mod replay;

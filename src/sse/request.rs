@@ -3,7 +3,8 @@
 use crate::http1::syntax::{is_token, trim};
 
 /// The fields of a request for an event stream, names in lower case (HTML 9.2.2): what is accepted, that no
-/// cache may answer, and the last event ID unless it is empty.
+/// cache may answer, and the last event ID, unless it is empty. An ID with CR, LF or NUL is left out, too: no
+/// stream gives one, and it would forge a field.
 ///
 /// ```
 /// use pushline::sse::request_fields;
@@ -15,7 +16,8 @@ use crate::http1::syntax::{is_token, trim};
 /// );
 /// ```
 pub fn request_fields(last_event_id: &str) -> impl Iterator<Item = (&'static str, &str)> {
-    let id = (!last_event_id.is_empty()).then_some(("last-event-id", last_event_id));
+    let is_sound = |id: &str| !id.is_empty() && !id.contains(['\r', '\n', '\0']);
+    let id = is_sound(last_event_id).then_some(("last-event-id", last_event_id));
     [("accept", super::CONTENT_TYPE), ("cache-control", "no-cache")].into_iter().chain(id)
 }
 
@@ -106,6 +108,14 @@ mod tests {
         ] {
             assert_eq!(is_event_stream(value.as_bytes()), is, "{value}");
         }
+    }
+
+    #[test]
+    fn an_id_forges_no_field() {
+        for id in ["", "1\r\nX: y", "1\n", "\r", "1\0"] {
+            assert_eq!(request_fields(id).count(), 2, "{id:?}");
+        }
+        assert_eq!(request_fields("\u{1} é").last(), Some(("last-event-id", "\u{1} é")));
     }
 
     #[test]

@@ -33,6 +33,8 @@ impl Input {
 
 const BODY: usize = 1 << 20;
 const ROUNDS: usize = 25;
+/// Timed passes over an input, one after the other, in a round.
+const PASSES: usize = 5;
 
 fn body() -> Vec<u8> {
     let mut state = 1_u32;
@@ -71,11 +73,16 @@ fn table<I>(
         }
         for _ in 0..ROUNDS {
             for (row, (_, run)) in contenders.iter().enumerate() {
-                let start = Instant::now();
-                run(black_box(input), &mut |data| {
-                    black_box(data);
-                });
-                cells[row][column] = cells[row][column].min(start.elapsed());
+                // After one pass the caches and predictors are this contender's own again.
+                for pass in 0..=PASSES {
+                    let start = Instant::now();
+                    run(black_box(input), &mut |data| {
+                        black_box(data);
+                    });
+                    if pass > 0 {
+                        cells[row][column] = cells[row][column].min(start.elapsed());
+                    }
+                }
             }
         }
     }

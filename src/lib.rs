@@ -18,6 +18,7 @@
 //! | an event stream to serve | `adapter::tokio::sse`, `adapter::blocking::sse`; [`sse::Block`] for the bytes alone |
 //! | an event stream to read | the same; [`sse::Decoder`] for the bytes alone |
 //! | chunked bodies, heads | [`http1`] |
+//! | clients that have neither, and which transport when | `comet` |
 //!
 //! # The loop
 //!

@@ -66,11 +66,6 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// A host without the brackets of an IPv6 address: as a resolver, and the name in a certificate, have it.
-pub(crate) fn without_brackets(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
-}
-
 /// RFC 3986 3.2.3: digits only; no general integer parser, which would take a sign.
 fn port(digits: &[u8]) -> Option<u16> {
     digits.iter().try_fold(0u16, |port, digit| {

@@ -13,3 +13,4 @@ pub mod authority;
 pub mod chunked;
 pub mod head;
 pub mod syntax;
+pub(crate) mod url;

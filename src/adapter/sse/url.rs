@@ -1,6 +1,6 @@
 //! `http:` and `https:` URLs, and what a `Location` makes of them (RFC 3986 5, RFC 9110 4.2, 10.2.2).
 
-use crate::http1::authority::{Authority, without_brackets};
+use crate::http1::url::{Fault, Location};
 use core::fmt;
 use std::string::String;
 use std::vec::Vec;
@@ -19,11 +19,8 @@ use std::vec::Vec;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Url {
-    secure: bool,
-    /// With brackets around an IPv6 address, in lower case.
-    host: String,
-    port: u16,
-    target: String,
+    /// The host in lower case.
+    location: Location,
 }
 
 impl Url {
@@ -32,27 +29,21 @@ impl Url {
     /// # Errors
     ///
     /// [`InvalidUrl`] for another scheme than `http` and `https`, user information (RFC 9110 4.2.4), a malformed host or
-    /// port, and bytes that RFC 3986 wants percent-encoded, line ends and spaces among them.
+    /// port, bytes that RFC 3986 wants percent-encoded, line ends and spaces among them, and a percent sign that encodes
+    /// nothing.
     pub fn parse(url: &str) -> Result<Self, InvalidUrl> {
-        let (scheme, rest) = url.split_once("://").ok_or(InvalidUrl::Scheme)?;
-        let secure = match scheme {
-            _ if scheme.eq_ignore_ascii_case("http") => false,
-            _ if scheme.eq_ignore_ascii_case("https") => true,
-            _ => return Err(InvalidUrl::Scheme),
-        };
-        let rest = rest.split('#').next().unwrap_or_default();
-        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let authority = Authority::parse(authority.as_bytes()).ok_or(InvalidUrl::Authority)?;
-        let port = authority.port().unwrap_or(default_port(secure));
-        if port == 0 {
+        let url = url.split('#').next().unwrap_or_default();
+        let (mut location, user_info) =
+            Location::parse(url, ["http", "https"]).map_err(|fault| match fault {
+                Fault::Scheme => InvalidUrl::Scheme,
+                Fault::Authority => InvalidUrl::Authority,
+                Fault::Byte => InvalidUrl::Byte,
+            })?;
+        if user_info.is_some() {
             return Err(InvalidUrl::Authority);
         }
-        if !target.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
-            return Err(InvalidUrl::Byte);
-        }
-        // RFC 9110 4.2.3: an empty path is "/".
-        let target = if target.starts_with('/') { target.into() } else { std::format!("/{target}") };
-        Ok(Self { secure, host: authority.host().to_ascii_lowercase(), port, target })
+        location.host.make_ascii_lowercase();
+        Ok(Self { location })
     }
 
     /// Where `reference` leads from here: a URL, or part of one (RFC 3986 5.2).
@@ -62,8 +53,9 @@ impl Url {
     /// As [`parse`](Self::parse).
     pub fn join(&self, reference: &str) -> Result<Self, InvalidUrl> {
         let reference = reference.split('#').next().unwrap_or_default();
-        let scheme = if self.secure { "https" } else { "http" };
-        let (path, query) = self.target.split_once('?').map_or((&*self.target, None), |(p, q)| (p, Some(q)));
+        let scheme = self.scheme();
+        let (path, query) =
+            self.target().split_once('?').map_or((self.target(), None), |(p, q)| (p, Some(q)));
         if has_scheme(reference) {
             return Self::parse(reference);
         }
@@ -86,19 +78,19 @@ impl Url {
     /// Whether the scheme is `https`: the connection goes over TLS.
     #[must_use]
     pub const fn is_secure(&self) -> bool {
-        self.secure
+        self.location.secure
     }
 
     /// The host, in lower case: an IPv6 address has its brackets. To connect, see [`address`](Self::address).
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        &self.location.host
     }
 
     /// The port: 80 for `http` and 443 for `https` unless given.
     #[must_use]
     pub const fn port(&self) -> u16 {
-        self.port
+        self.location.port
     }
 
     /// What to connect to, as `TcpStream::connect` takes it: the host, an IPv6 address without its brackets, and the
@@ -112,36 +104,35 @@ impl Url {
     /// ```
     #[must_use]
     pub fn address(&self) -> (&str, u16) {
-        (without_brackets(self.host()), self.port())
+        self.location.address()
     }
 
     /// The value of the `Host` field: the port is left out if it is the scheme's default.
     #[must_use]
     pub fn host_field(&self) -> String {
-        if self.port == default_port(self.secure) {
-            self.host.clone()
-        } else {
-            std::format!("{}:{}", self.host, self.port)
-        }
+        self.location.host_field()
     }
 
     /// The request target: path and query.
     #[must_use]
     pub fn target(&self) -> &str {
-        &self.target
+        &self.location.target
     }
 
     /// Whether scheme, host and port are the same (RFC 6454 5).
     #[must_use]
     pub fn same_origin(&self, other: &Self) -> bool {
-        (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
+        (self.is_secure(), self.host(), self.port()) == (other.is_secure(), other.host(), other.port())
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.is_secure() { "https" } else { "http" }
     }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.secure { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.host_field(), self.target)
+        write!(f, "{}://{}{}", self.scheme(), self.host_field(), self.target())
     }
 }
 
@@ -168,7 +159,7 @@ pub enum InvalidUrl {
     Scheme,
     /// Host or port is missing or malformed, or there is user information.
     Authority,
-    /// The path or query has a byte that must be percent-encoded.
+    /// The path or query has a byte that must be percent-encoded, or a percent sign that encodes nothing.
     Byte,
 }
 
@@ -183,10 +174,6 @@ impl fmt::Display for InvalidUrl {
 }
 
 impl std::error::Error for InvalidUrl {}
-
-const fn default_port(secure: bool) -> u16 {
-    if secure { 443 } else { 80 }
-}
 
 /// RFC 3986 3.1: scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ).
 fn has_scheme(reference: &str) -> bool {
@@ -235,7 +222,7 @@ mod tests {
         for text in ["", "h", "ws://h/", "http:/h", "http://", "http://u@h/", "http://h:0/", "http://h:x/"] {
             assert!(Url::parse(text).is_err(), "{text:?}");
         }
-        for target in ["/ ", "/\r\nx: y", "/\u{e9}", "/\0", "/<"] {
+        for target in ["/ ", "/\r\nx: y", "/\u{e9}", "/\0", "/<", "/%4"] {
             assert_eq!(Url::parse(&std::format!("http://h{target}")), Err(InvalidUrl::Byte), "{target:?}");
         }
     }

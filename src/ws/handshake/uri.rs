@@ -4,7 +4,7 @@ use core::fmt;
 
 use alloc::string::String;
 
-use crate::http1::authority::{Authority, without_brackets};
+use crate::http1::url::{Fault, Location};
 
 /// Where to connect, and what to ask for there.
 ///
@@ -19,13 +19,8 @@ use crate::http1::authority::{Authority, without_brackets};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Uri {
-    secure: bool,
-    /// With brackets around an IPv6 address.
-    host: String,
-    port: u16,
-    /// What goes into Host.
+    location: Location,
     host_field: String,
-    target: String,
     user_info: Option<String>,
 }
 
@@ -38,54 +33,35 @@ impl Uri {
     /// or malformed host or port, and any byte that RFC 3986 wants percent-encoded: spaces, control bytes and line
     /// ends above all, which would let the path write into the request. Square brackets are let through.
     pub fn parse(uri: &str) -> Result<Self, InvalidUri> {
-        let (scheme, rest) = uri.split_once("://").ok_or(InvalidUri::Scheme)?;
-        let secure = match scheme {
-            _ if scheme.eq_ignore_ascii_case("ws") => false,
-            _ if scheme.eq_ignore_ascii_case("wss") => true,
-            _ => return Err(InvalidUri::Scheme),
-        };
+        let (before, fragment) = uri.split_once('#').map_or((uri, None), |(uri, rest)| (uri, Some(rest)));
+        let (location, user_info) = Location::parse(before, ["ws", "wss"]).map_err(|fault| match fault {
+            Fault::Scheme => InvalidUri::Scheme,
+            Fault::Authority => InvalidUri::Authority,
+            Fault::Byte => InvalidUri::Byte,
+        })?;
         // RFC 6455 3: fragments are meaningless here and must not be used.
-        if rest.contains('#') {
+        if fragment.is_some() {
             return Err(InvalidUri::Fragment);
         }
-        let (authority, resource) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if !is_encoded(resource) {
-            return Err(InvalidUri::Byte);
-        }
-        let (user_info, authority) = match authority.split_once('@') {
-            Some((user_info, authority)) => (Some(user_info), authority),
-            None => (None, authority),
-        };
-        let authority = Authority::parse(authority.as_bytes()).ok_or(InvalidUri::Authority)?;
-        let default_port = if secure { 443 } else { 80 };
-        let port = authority.port().unwrap_or(default_port);
-        if port == 0 || !user_info.is_none_or(is_encoded) {
-            return Err(InvalidUri::Authority);
-        }
-        let host = String::from(authority.host());
-        // RFC 6455 4.1: the port is left out if it is the default.
-        let host_field = if port == default_port { host.clone() } else { alloc::format!("{host}:{port}") };
-        // RFC 6455 3: an empty path is "/".
-        let target = if resource.starts_with('/') { resource.into() } else { alloc::format!("/{resource}") };
-        Ok(Self { secure, host, port, host_field, target, user_info: user_info.map(String::from) })
+        Ok(Self { host_field: location.host_field(), location, user_info: user_info.map(String::from) })
     }
 
     /// Whether the scheme is `wss`: the connection goes over TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        self.secure
+        self.location.secure
     }
 
     /// The host, as written: an IPv6 address has its brackets. To connect, see [`address`](Self::address).
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        &self.location.host
     }
 
     /// The port to connect to: 80 for `ws` and 443 for `wss` unless given.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.location.port
     }
 
     /// What to connect to, as `TcpStream::connect` takes it: the host, an IPv6 address without its brackets, and the
@@ -99,7 +75,7 @@ impl Uri {
     /// ```
     #[must_use]
     pub fn address(&self) -> (&str, u16) {
-        (without_brackets(self.host()), self.port())
+        self.location.address()
     }
 
     /// The value of Host: the port is left out if it is the scheme's default.
@@ -111,7 +87,7 @@ impl Uri {
     /// The request target: path and query.
     #[must_use]
     pub fn target(&self) -> &str {
-        &self.target
+        &self.location.target
     }
 
     /// What stood before `@`, not decoded. It is never sent; a caller who wants to can make an `Authorization` of it.
@@ -119,15 +95,6 @@ impl Uri {
     pub fn user_info(&self) -> Option<&str> {
         self.user_info.as_deref()
     }
-}
-
-/// RFC 3986 3: all bytes may stand in a URI, and percent signs are followed by two hex digits.
-fn is_encoded(text: &str) -> bool {
-    let visible = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
-    let encoded = |piece: &str| {
-        piece.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    text.bytes().all(visible) && text.split('%').skip(1).all(encoded)
 }
 
 /// Why a URL was refused.

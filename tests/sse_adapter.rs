@@ -717,6 +717,23 @@ async fn what_is_no_stream_is_the_end() {
     }
 }
 
+/// TCP alone does not lead to an `https:` URL: said once, and not tried again and again.
+#[tokio::test]
+async fn where_no_connector_leads_is_the_end() {
+    let unsupported = |update: Option<_>| matches!(update, Some(Err(Error::Io(error))) if error.kind() == io::ErrorKind::Unsupported);
+    let mut source = EventSource::new("https://127.0.0.1/events", fast()).unwrap();
+    assert!(unsupported(source.next().await));
+    assert!(source.next().await.is_none());
+
+    let (listener, url) = local().await;
+    let moved = "HTTP/1.1 301 X\r\nlocation: https://127.0.0.1/\r\n\r\n".to_owned();
+    let server = tokio::spawn(scripted(listener, vec![moved]));
+    let mut source = EventSource::new(&url, fast()).unwrap();
+    assert!(unsupported(source.next().await));
+    assert!(source.next().await.is_none());
+    assert_eq!(server.await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_post_is_sent_once() {
     let (listener, url) = local().await;

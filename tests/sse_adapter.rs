@@ -761,6 +761,26 @@ async fn a_post_is_sent_once() {
     server.await.unwrap();
 }
 
+/// The last of the attempts says why it failed, whether it came to a request or not; the reason tells that it was the last.
+#[tokio::test(start_paused = true)]
+async fn the_last_failure_is_told() {
+    let refused = |_: &Url| -> Connecting<DuplexStream> {
+        Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
+    };
+    let silent = |_: &Url| -> Connecting<DuplexStream> { Box::pin(async { Ok(duplex(4096).0) }) };
+    let options = SourceOptions::new().policy(ReconnectPolicy::new().max_attempts(Some(2)));
+    let url = Url::parse("http://h/").unwrap();
+    for mut source in [
+        EventSource::with_connector(url.clone(), options.clone(), refused),
+        EventSource::with_connector(url, options, silent),
+    ] {
+        assert!(matches!(source.next().await, Some(Ok(Update::Lost { error: Some(Error::Io(_)), .. }))));
+        assert!(matches!(source.next().await, Some(Err(Error::Io(_)))));
+        assert!(source.next().await.is_none());
+        assert_eq!(source.closed(), Some(CloseReason::TooManyAttempts));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_lost_and_waits_grow() {
     // In memory, on paused time: every other connection fails, streams go silent.

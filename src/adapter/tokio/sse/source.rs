@@ -195,10 +195,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Event`] in the place of an event over a limit: the stream goes on behind it. Anything else is the end:
-    /// [`Error::Closed`] with the reason, [`Error::Location`] for a redirection to where this client cannot go,
-    /// [`Error::Io`] of [`Unsupported`](std::io::ErrorKind::Unsupported) for a URL to which its connector cannot connect.
-    /// A connection that is lost is no error but [`Update::Lost`].
+    /// [`Error::Event`] in the place of an event over a limit: the stream goes on behind it. Anything else is the end, for
+    /// the reason that [`closed`](Self::closed) tells: what went wrong in the last attempt; [`Error::Closed`] if the server
+    /// said so; [`Error::Location`] for a redirection to where this client cannot go; [`Error::Io`] of
+    /// [`Unsupported`](std::io::ErrorKind::Unsupported) for a URL to which its connector cannot connect. Until then, a
+    /// connection that is lost is no error but [`Update::Lost`].
     pub async fn next(&mut self) -> Option<Result<Update, Error>> {
         poll_fn(|cx| self.poll_update(cx)).await
     }
@@ -320,11 +321,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                 self.set_state(State::Closed);
                 None
             }
-            // What went wrong says more than that it cannot be made good.
-            Next::Closed(reason) => {
-                self.set_state(State::Closed);
-                Some(Err(error.unwrap_or(Error::Closed(reason))))
-            }
             next => Some(self.lost(next, error)),
         }
     }
@@ -335,9 +331,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                 self.set_state(State::Waiting);
                 Ok(Update::Lost { error, wait: at.saturating_duration_since(Instant::now()) })
             }
+            // What went wrong says more than that it cannot be made good.
             Next::Closed(reason) => {
                 self.set_state(State::Closed);
-                Err(Error::Closed(reason))
+                Err(error.unwrap_or(Error::Closed(reason)))
             }
         }
     }

@@ -98,7 +98,8 @@ impl Feed {
     }
 
     fn recorded(lines: &str) -> Result<Self, Box<dyn std::error::Error>> {
-        let mut log = ReplayLog::default();
+        // All of it stays.
+        let mut log = ReplayLog::new(usize::MAX, usize::MAX);
         log.push(Block::new().id(Self::START).prepare()?);
         for line in lines.lines() {
             let recorded: Recorded = serde_json::from_str(line)?;

@@ -64,7 +64,7 @@ async fn serve(mut stream: TcpStream, upstream: &Url, counts: &Counts) -> Result
     let method = request.method.as_str();
     match (method, request.path.as_str()) {
         // Pages of other sites cannot send this type without asking first, and nobody here answers them.
-        ("POST", "/chat") if request.content_type.as_deref() == Some(b"application/json") => {
+        ("POST", "/chat") if request.content_type.as_deref().is_some_and(is_json) => {
             return forward(stream, request, upstream).await;
         }
         ("POST", "/chat") => {
@@ -80,6 +80,12 @@ async fn serve(mut stream: TcpStream, upstream: &Url, counts: &Counts) -> Result
         _ => respond(&mut stream, method, 404, &[], "There is nothing here. The page is at /.\n").await?,
     }
     Ok(())
+}
+
+/// Whether a type is that of JSON, whatever its parameters.
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
 /// Forwards one stream. When this returns, both connections are closed: so a browser that leaves cancels the upstream.
@@ -185,6 +191,23 @@ mod tests {
             let answer = ask(POST, &upstream, &Arc::default()).await;
             assert_eq!(answer.split_once("\r\n\r\n").unwrap().1, expected);
             server.await.unwrap();
+        }
+    }
+
+    #[test]
+    fn json_is_known_by_its_type_alone() {
+        for json in ["application/json", "application/json; charset=utf-8", "Application/JSON ;x"] {
+            assert!(is_json(json.as_bytes()), "{json}");
+        }
+        // Pages of other sites can send these without asking.
+        for other in [
+            "",
+            "text/plain",
+            "text/plain; application/json",
+            "text/plain, application/json",
+            "application/jsonx",
+        ] {
+            assert!(!is_json(other.as_bytes()), "{other}");
         }
     }
 

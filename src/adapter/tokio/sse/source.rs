@@ -195,9 +195,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Event`] in the place of an event over a limit: the stream goes on behind it. Anything else is the end, for
-    /// the reason that [`closed`](Self::closed) tells: what went wrong in the last attempt; [`Error::Closed`] if the server
-    /// said so; [`Error::Location`] for a redirection to where this client cannot go; [`Error::Io`] of
+    /// [`Error::Event`] in the place of an event over a limit: the stream goes on behind it. Anything else is the end:
+    /// what went wrong in the last attempt, if [`closed`](Self::closed) says that there is no other; [`Error::Closed`] if
+    /// the server said so; [`Error::Location`] for a redirection to where this client cannot go; [`Error::Io`] of
     /// [`Unsupported`](std::io::ErrorKind::Unsupported) for a URL to which its connector cannot connect. Until then, a
     /// connection that is lost is no error but [`Update::Lost`].
     pub async fn next(&mut self) -> Option<Result<Update, Error>> {

@@ -1,5 +1,7 @@
 //! Prints an event stream: `sse_client URL [LAST-EVENT-ID]`. It reconnects and resumes; Ctrl-C ends it.
 
+use std::io::Write;
+
 use pushline::adapter::tokio::sse::{EventSource, SourceOptions, Update};
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,7 +15,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(update) = source.next().await {
         match update? {
             Update::Open => eprintln!("open: {}", source.url()),
-            Update::Event(event) => println!("{} [{}] {}", event.event, event.id, event.data),
+            Update::Event(event) => {
+                let mut out = std::io::stdout().lock();
+                if writeln!(out, "{} [{}] {}", event.event, event.id, event.data).is_err() {
+                    // Whoever read this has enough.
+                    return Ok(());
+                }
+            }
             Update::Lost { error: Some(error), wait } => eprintln!("lost: {error}; again in {wait:.1?}"),
             Update::Lost { error: None, wait } => eprintln!("ended; again in {wait:.1?}"),
             _ => {}

@@ -717,6 +717,23 @@ async fn what_is_no_stream_is_the_end() {
     }
 }
 
+/// TCP alone does not lead to an `https:` URL: said once, and not tried again and again.
+#[tokio::test]
+async fn where_no_connector_leads_is_the_end() {
+    let unsupported = |update: Option<_>| matches!(update, Some(Err(Error::Io(error))) if error.kind() == io::ErrorKind::Unsupported);
+    let mut source = EventSource::new("https://127.0.0.1/events", fast()).unwrap();
+    assert!(unsupported(source.next().await));
+    assert!(source.next().await.is_none());
+
+    let (listener, url) = local().await;
+    let moved = "HTTP/1.1 301 X\r\nlocation: https://127.0.0.1/\r\n\r\n".to_owned();
+    let server = tokio::spawn(scripted(listener, vec![moved]));
+    let mut source = EventSource::new(&url, fast()).unwrap();
+    assert!(unsupported(source.next().await));
+    assert!(source.next().await.is_none());
+    assert_eq!(server.await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_post_is_sent_once() {
     let (listener, url) = local().await;
@@ -742,6 +759,26 @@ async fn a_post_is_sent_once() {
     assert!(matches!(source.next().await, Some(Err(Error::Aborted))));
     assert!(source.next().await.is_none());
     server.await.unwrap();
+}
+
+/// The last of the attempts says why it failed, whether it came to a request or not; the reason tells that it was the last.
+#[tokio::test(start_paused = true)]
+async fn the_last_failure_is_told() {
+    let refused = |_: &Url| -> Connecting<DuplexStream> {
+        Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
+    };
+    let silent = |_: &Url| -> Connecting<DuplexStream> { Box::pin(async { Ok(duplex(4096).0) }) };
+    let options = SourceOptions::new().policy(ReconnectPolicy::new().max_attempts(Some(2)));
+    let url = Url::parse("http://h/").unwrap();
+    for mut source in [
+        EventSource::with_connector(url.clone(), options.clone(), refused),
+        EventSource::with_connector(url, options, silent),
+    ] {
+        assert!(matches!(source.next().await, Some(Ok(Update::Lost { error: Some(Error::Io(_)), .. }))));
+        assert!(matches!(source.next().await, Some(Err(Error::Io(_)))));
+        assert!(source.next().await.is_none());
+        assert_eq!(source.closed(), Some(CloseReason::TooManyAttempts));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pushline::adapter;
 use pushline::adapter::tokio::WebSocket;
@@ -13,8 +14,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::options::Options;
+use crate::options::{Options, TRANSPORTS};
 use crate::page::PAGE;
+use crate::protocol::Hello;
 use crate::room::Limits;
 use crate::server::{self, Server};
 
@@ -29,10 +31,13 @@ async fn start(limits: Limits) -> Running {
 }
 
 async fn start_with(options: Options, limits: Limits) -> Running {
+    start_server(Arc::new(Server::new(options, limits, 1_700_000_000_000).unwrap())).await
+}
+
+async fn start_server(server: Arc<Server>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel();
-    let server = Arc::new(Server::new(options, limits, 1_700_000_000_000).unwrap());
     let task = tokio::spawn(server::run(listener, server, async { ended.await.unwrap_or_default() }));
     Running { address, end, task }
 }
@@ -459,6 +464,50 @@ async fn an_event_stream_goes_on_where_the_last_event_id_says() {
     assert!(body.starts_with("retry: 250\n\ndata: {\"type\":\"welcome\""), "{body}");
     let ids: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     assert_eq!(ids, [format!("{epoch}.4"), format!("{epoch}.5")]);
+}
+
+/// Their connections stay open, as far as the server can see, and nobody is at the other end.
+#[tokio::test(start_paused = true)]
+async fn those_who_vanish_without_a_word_are_released_on_every_transport() {
+    let server = Arc::new(Server::new(Options::default(), Limits::default(), 1_700_000_000_000).unwrap());
+    let chat = start_server(Arc::clone(&server)).await;
+    let mut deserted = Vec::new();
+    for transport in &TRANSPORTS[1..] {
+        let path = if *transport == "sse" { "events" } else { transport };
+        let request = format!(
+            "GET /{path}?session=session-of-{transport:-<16}&nick={transport}&link=link-of-all&since=0\
+             &callback=pushlineJsonp1&origin=http://{address} HTTP/1.1\r\nHost: {address}\r\n\r\n",
+            address = chat.address,
+        );
+        let mut stream = TcpStream::connect(chat.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200", "{transport}");
+        deserted.push(stream);
+    }
+    let socket = chat.join("ws").await;
+    let hello = Hello { session: "session-of-the-last".to_owned(), nick: "Ada".to_owned(), cursor: None };
+    let mut heard = server.hub.hello(&hello, server.now()).unwrap().queue;
+    let all = async {
+        let mut left = Vec::new();
+        while left.len() < TRANSPORTS.len() {
+            let told = heard.recv().await.unwrap();
+            let told = str::from_utf8(told.block()).unwrap().to_owned();
+            let event = told.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+            let event: Value = serde_json::from_str(event).unwrap();
+            if event["type"] == "leave" {
+                left.push(event["nick"].as_str().unwrap().to_owned());
+            }
+        }
+        left
+    };
+    let mut left = tokio::time::timeout(Duration::from_secs(120), all).await.unwrap();
+    left.sort();
+    let mut expected = TRANSPORTS.to_vec();
+    expected.sort_unstable();
+    assert_eq!(left, expected);
+    drop((deserted, socket));
 }
 
 #[tokio::test]

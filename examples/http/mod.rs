@@ -51,7 +51,7 @@ pub async fn read_request(stream: &mut TcpStream) -> io::Result<Request> {
     match timeout(WITHIN, read(stream)).await {
         Ok(Ok(Ok(request))) => Ok(request),
         Ok(Ok(Err(status))) => {
-            respond(stream, status, &[], "This request cannot be served.\n").await?;
+            respond(stream, "", status, &[], "This request cannot be served.\n").await?;
             Err(io::ErrorKind::InvalidData.into())
         }
         Ok(Err(error)) => Err(error),
@@ -103,9 +103,10 @@ async fn read(stream: &mut TcpStream) -> io::Result<Result<Request, u16>> {
     Ok(Ok(request))
 }
 
-/// Answers, and ends the connection.
+/// Answers a request of this method, and ends the connection.
 pub async fn respond(
     stream: &mut TcpStream,
+    method: &str,
     status: u16,
     fields: &[(&str, &str)],
     content: &str,
@@ -121,13 +122,16 @@ pub async fn respond(
     }
     let mut out = Vec::with_capacity(512 + content.len());
     write_response(&mut out, status, &lines).map_err(io::Error::other)?;
-    out.extend_from_slice(content.as_bytes());
+    // RFC 9110 9.3.2: what HEAD asks for is the length of the content, not the content.
+    if method != "HEAD" {
+        out.extend_from_slice(content.as_bytes());
+    }
     timeout(WITHIN, stream.write_all(&out)).await??;
     stream.shutdown().await
 }
 
 /// Answers with a page that has one script and one style, and runs nothing else.
-pub async fn respond_page(stream: &mut TcpStream, page: &str) -> io::Result<()> {
+pub async fn respond_page(stream: &mut TcpStream, method: &str, page: &str) -> io::Result<()> {
     let hash = |element: &str| {
         let inner = page.split_once(&format!("<{element}>")).map_or("", |(_, rest)| rest);
         let inner = inner.split_once(&format!("</{element}>")).map_or("", |(inner, _)| inner);
@@ -144,5 +148,5 @@ pub async fn respond_page(stream: &mut TcpStream, page: &str) -> io::Result<()> 
         ("content-security-policy", policy.as_str()),
         ("cache-control", "no-cache"),
     ];
-    respond(stream, 200, &fields, page).await
+    respond(stream, method, 200, &fields, page).await
 }

@@ -61,20 +61,31 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn serve(mut stream: TcpStream, upstream: &Url, counts: &Counts) -> Result<(), Error> {
     let Ok(request) = read_request(&mut stream).await else { return Ok(()) };
-    match (request.method.as_str(), request.path.as_str()) {
+    let method = request.method.as_str();
+    match (method, request.path.as_str()) {
         // Pages of other sites cannot send this type without asking first, and nobody here answers them.
-        ("POST", "/chat") if request.content_type.as_deref() == Some(b"application/json") => {
+        ("POST", "/chat") if request.content_type.as_deref().is_some_and(is_json) => {
             return forward(stream, request, upstream).await;
         }
         ("POST", "/chat") => {
-            respond(&mut stream, 415, &[], "The content is to be application/json.\n").await?
+            respond(&mut stream, method, 415, &[], "The content is to be application/json.\n").await?
         }
-        ("GET", "/") => respond_page(&mut stream, PAGE).await?,
-        ("GET", "/counts") => respond(&mut stream, 200, &[], &counts.to_string()).await?,
-        ("GET", "/favicon.ico") => respond(&mut stream, 204, &[], "").await?,
-        _ => respond(&mut stream, 404, &[], "There is nothing here. The page is at /.\n").await?,
+        (_, "/chat") => respond(&mut stream, method, 405, &[("allow", "POST")], "").await?,
+        ("GET" | "HEAD", "/") => respond_page(&mut stream, method, PAGE).await?,
+        ("GET" | "HEAD", "/counts") => respond(&mut stream, method, 200, &[], &counts.to_string()).await?,
+        ("GET" | "HEAD", "/favicon.ico") => respond(&mut stream, method, 204, &[], "").await?,
+        (_, "/" | "/counts" | "/favicon.ico") => {
+            respond(&mut stream, method, 405, &[("allow", "GET, HEAD")], "").await?
+        }
+        _ => respond(&mut stream, method, 404, &[], "There is nothing here. The page is at /.\n").await?,
     }
     Ok(())
+}
+
+/// Whether a type is that of JSON, whatever its parameters.
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
 /// Forwards one stream. When this returns, both connections are closed: so a browser that leaves cancels the upstream.
@@ -83,6 +94,7 @@ async fn forward(browser: TcpStream, request: Request, upstream: &Url) -> Result
     let options = SourceOptions::new().policy(once).post("application/json", request.content);
     let mut source = EventSource::with_url(upstream.clone(), options);
     let mut writer = EventWriter::new(browser, request.version, &Response::new());
+    let mut id = String::new();
     loop {
         let update = tokio::select! {
             update = source.next() => update,
@@ -90,9 +102,18 @@ async fn forward(browser: TcpStream, request: Request, upstream: &Url) -> Result
         };
         match update {
             Some(Ok(Update::Event(event))) => {
+                // Said as the upstream said it: what it left out, some clients take ill.
+                let mut block = Block::new().data(&event.data);
+                if event.event != pushline::sse::Event::MESSAGE {
+                    block = block.event_type(&event.event);
+                }
+                if event.id != id {
+                    block = block.id(&event.id);
+                }
                 // Nothing is read from the upstream until the browser has taken this.
-                writer.send(&Block::new().event_type(&event.event).data(&event.data)).await?;
+                writer.send(&block).await?;
                 writer.flush().await?;
+                id = event.id;
                 if event.data == DONE {
                     return writer.finish().await;
                 }
@@ -105,5 +126,102 @@ async fn forward(browser: TcpStream, request: Request, upstream: &Url) -> Result
                 return writer.finish().await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// What the proxy answers when the upstream is this one.
+    async fn ask(request: &str, upstream: &Url, counts: &Arc<Counts>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let read = async move {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let (answer, served) = tokio::join!(read, serve(stream, upstream, counts));
+        served.unwrap();
+        answer
+    }
+
+    /// As an older client asks: nothing is between it and the events.
+    const POST: &str = "POST /chat HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+
+    #[tokio::test]
+    async fn the_recording_comes_through_byte_for_byte() {
+        let counts = Arc::new(Counts::default());
+        let upstream: Url =
+            upstream::start(Duration::ZERO, Arc::clone(&counts)).await.unwrap().parse().unwrap();
+        let answer = ask(POST, &upstream, &counts).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"), "{head}");
+        assert!(body.as_bytes() == upstream::RECORDING, "{body}");
+        // The upstream learns of it in its own time.
+        let finished = async {
+            while counts.to_string() != "begun 1, finished 1, cancelled 0" {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), finished).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn types_and_ids_come_through_and_a_broken_upstream_is_told() {
+        for (stream, expected) in [
+            (
+                "event: a\nid: 1\ndata: x\n\ndata: y\n\nid\ndata: z\n\ndata: [DONE]\n\ndata: more\n\n",
+                "event: a\nid: 1\ndata: x\n\ndata: y\n\nid: \ndata: z\n\ndata: [DONE]\n\n",
+            ),
+            ("data: x\n\n", "data: x\n\nevent: broken\ndata: cut\n\n"),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let upstream: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+            let server = tokio::spawn(async move {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                read_request(&mut connection).await.unwrap();
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+                connection.write_all(format!("{head}{stream}").as_bytes()).await.unwrap();
+            });
+            let answer = ask(POST, &upstream, &Arc::default()).await;
+            assert_eq!(answer.split_once("\r\n\r\n").unwrap().1, expected);
+            server.await.unwrap();
+        }
+    }
+
+    #[test]
+    fn json_is_known_by_its_type_alone() {
+        for json in ["application/json", "application/json; charset=utf-8", "Application/JSON ;x"] {
+            assert!(is_json(json.as_bytes()), "{json}");
+        }
+        // Pages of other sites can send these without asking.
+        for other in [
+            "",
+            "text/plain",
+            "text/plain; application/json",
+            "text/plain, application/json",
+            "application/jsonx",
+        ] {
+            assert!(!is_json(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn head_is_answered_like_get_without_the_content() {
+        let upstream: Url = "http://127.0.0.1:1/".parse().unwrap();
+        for path in ["/", "/counts", "/favicon.ico", "/nothing"] {
+            let [get, head] =
+                ["GET", "HEAD"].map(|method| format!("{method} {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            let get = ask(&get, &upstream, &Arc::default()).await;
+            let head = ask(&head, &upstream, &Arc::default()).await;
+            assert_eq!(get.split_once("\r\n\r\n").unwrap().0, head.strip_suffix("\r\n\r\n").unwrap());
+        }
+        let answer = ask("PUT / HTTP/1.1\r\nHost: h\r\n\r\n", &upstream, &Arc::default()).await;
+        assert!(answer.contains(" 405 ") && answer.contains("\r\nallow: GET, HEAD\r\n"), "{answer}");
     }
 }

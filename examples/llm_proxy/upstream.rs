@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::DONE;
 use crate::http::{self, read_request, respond};
 
-const RECORDING: &[u8] = include_bytes!("recording.sse");
+pub const RECORDING: &[u8] = include_bytes!("recording.sse");
 
 /// What became of the streams.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ pub async fn start(delay: Duration, counts: Arc<Counts>) -> io::Result<String> {
 async fn play(mut stream: TcpStream, delay: Duration) -> Result<bool, Error> {
     let request = read_request(&mut stream).await?;
     if request.method != "POST" {
-        respond(&mut stream, 405, &[("allow", "POST")], "").await?;
+        respond(&mut stream, &request.method, 405, &[("allow", "POST")], "").await?;
         return Ok(true);
     }
     let mut writer = EventWriter::new(stream, request.version, &Response::new());

@@ -98,7 +98,8 @@ impl Feed {
     }
 
     fn recorded(lines: &str) -> Result<Self, Box<dyn std::error::Error>> {
-        let mut log = ReplayLog::default();
+        // All of it stays.
+        let mut log = ReplayLog::new(usize::MAX, usize::MAX);
         log.push(Block::new().id(Self::START).prepare()?);
         for line in lines.lines() {
             let recorded: Recorded = serde_json::from_str(line)?;
@@ -178,11 +179,16 @@ async fn tick(feed: Arc<Feed>) {
 
 async fn serve(mut stream: TcpStream, feed: &Feed, cut: Option<u64>) -> Result<(), Error> {
     let request = read_request(&mut stream).await?;
-    match (request.method.as_str(), request.path.as_str()) {
+    let method = request.method.as_str();
+    match (method, request.path.as_str()) {
         ("GET", "/events") => events(stream, &request, feed, cut).await?,
-        ("GET", "/") => respond_page(&mut stream, PAGE).await?,
-        ("GET", "/favicon.ico") => respond(&mut stream, 204, &[], "").await?,
-        _ => respond(&mut stream, 404, &[], "There is nothing here. The dashboard is at /.\n").await?,
+        (_, "/events") => respond(&mut stream, method, 405, &[("allow", "GET")], "").await?,
+        ("GET" | "HEAD", "/") => respond_page(&mut stream, method, PAGE).await?,
+        ("GET" | "HEAD", "/favicon.ico") => respond(&mut stream, method, 204, &[], "").await?,
+        (_, "/" | "/favicon.ico") => respond(&mut stream, method, 405, &[("allow", "GET, HEAD")], "").await?,
+        _ => {
+            respond(&mut stream, method, 404, &[], "There is nothing here. The dashboard is at /.\n").await?
+        }
     }
     Ok(())
 }

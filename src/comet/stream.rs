@@ -116,6 +116,9 @@ impl Stream {
 
     /// A document that calls `parent.CALLBACK(event)` for each event, in a page of the same origin. The page knows
     /// by the iframe's `load` event that the response has ended.
+    ///
+    /// The page of old was IE's, which loaded the iframe into an `htmlfile` object, so that no throbber turned and no
+    /// click was heard: `parent` is that object's window then. No browser of today needs either.
     #[must_use]
     pub fn frame(callback: Callback<'_>, config: StreamConfig) -> Self {
         let before = [b"<script>parent.", callback.as_str().as_bytes(), b"("].concat();

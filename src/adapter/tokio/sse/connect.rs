@@ -6,7 +6,8 @@ use std::boxed::Box;
 use std::string::String;
 use tokio::net::TcpStream;
 
-/// A connection on its way: what a connector gives.
+/// A connection on its way: what a connector gives. An error of [`Unsupported`](std::io::ErrorKind::Unsupported) says that
+/// there is no way to such a URL, and is the end; after any other it is tried again.
 ///
 /// ```no_run
 /// use pushline::adapter::tokio::sse::{Connecting, EventSource, SourceOptions, Url};

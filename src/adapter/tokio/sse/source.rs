@@ -15,6 +15,7 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use futures_core::Stream;
 use std::boxed::Box;
+use std::io::ErrorKind;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -195,7 +196,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
     /// # Errors
     ///
     /// [`Error::Event`] in the place of an event over a limit: the stream goes on behind it. Anything else is the end:
-    /// [`Error::Closed`] with the reason, [`Error::Location`] for a redirection to where this client cannot go. A
+    /// what went wrong in the last attempt, if [`closed`](Self::closed) says that there is no other; [`Error::Closed`] if
+    /// the server said so; [`Error::Location`] for a redirection to where this client cannot go; [`Error::Io`] of
+    /// [`Unsupported`](std::io::ErrorKind::Unsupported) for a URL to which its connector cannot connect. Until then, a
     /// connection that is lost is no error but [`Update::Lost`].
     pub async fn next(&mut self) -> Option<Result<Update, Error>> {
         poll_fn(|cx| self.poll_update(cx)).await
@@ -223,6 +226,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                             if let Some(update) = self.judge(answer) {
                                 return Poll::Ready(update);
                             }
+                        }
+                        // The URL is none for this connector, now or later.
+                        Err(Failed::Connect(Error::Io(error))) if error.kind() == ErrorKind::Unsupported => {
+                            self.close();
+                            return Poll::Ready(Some(Err(error.into())));
                         }
                         Err(Failed::Connect(error)) => {
                             let next = self.reconnect.connect_failed(Instant::now(), random());
@@ -313,11 +321,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                 self.set_state(State::Closed);
                 None
             }
-            // What went wrong says more than that it cannot be made good.
-            Next::Closed(reason) => {
-                self.set_state(State::Closed);
-                Some(Err(error.unwrap_or(Error::Closed(reason))))
-            }
             next => Some(self.lost(next, error)),
         }
     }
@@ -328,9 +331,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                 self.set_state(State::Waiting);
                 Ok(Update::Lost { error, wait: at.saturating_duration_since(Instant::now()) })
             }
+            // What went wrong says more than that it cannot be made good.
             Next::Closed(reason) => {
                 self.set_state(State::Closed);
-                Err(Error::Closed(reason))
+                Err(error.unwrap_or(Error::Closed(reason)))
             }
         }
     }

@@ -41,6 +41,7 @@ mod decode;
 mod encode;
 mod error;
 mod limits;
+mod state;
 mod trailers;
 
 pub use decode::{Decoder, Piece};

@@ -7,7 +7,7 @@
 //! | RFC 9112 | rule | file |
 //! |---|---|---|
 //! | 7.1 | chunk, chunk-size, last-chunk | `decode.rs`, `encode.rs` |
-//! | 7.1.1 | chunk extensions: checked against the grammar, then ignored | `decode.rs` |
+//! | 7.1.1 | chunk extensions: checked against the grammar, then ignored | `state.rs` |
 //! | 7.1.2 | trailer section; RFC 9110 6.5.1: which fields may stand in it | `trailers.rs` |
 //! | 7.1, 7.1.1 | limits on numerals, extensions, overhead | `limits.rs` |
 //! | 8 | a body cut short is incomplete | [`Decoder::receive_eof`] |

@@ -30,10 +30,10 @@
 //! | HTML | here |
 //! |---|---|
 //! | 9.2.2 the request | [`request_fields`], [`is_event_stream`] in `request.rs` |
-//! | 9.2.3 the response, reconnecting | [`Reconnect`], [`ReconnectPolicy`] |
-//! | 9.2.4 the last event ID | [`ReplayLog`] |
-//! | 9.2.5 the format, written | [`Block`], [`Prepared`] in `encode.rs` |
-//! | 9.2.5, 9.2.6 the format, read | [`Decoder`], with its [`Limits`] |
+//! | 9.2.3 the response, reconnecting | [`Reconnect`], [`ReconnectPolicy`] in `reconnect.rs`, `policy.rs` |
+//! | 9.2.4 the last event ID | [`ReplayLog`] in `replay.rs` |
+//! | 9.2.5 the format, written | [`Block`], [`Prepared`] in `encode.rs`, text as lines in `lines.rs` |
+//! | 9.2.5, 9.2.6 the format, read | [`Decoder`], with its [`Limits`]; lines in `input.rs`, fields in `field.rs`, blocks and the dispatch in `decode/block.rs` |
 //! | 9.2.7 keep-alive | [`KEEP_ALIVE`], with a [`Heartbeat`](crate::heartbeat::Heartbeat) |
 
 mod decode;

@@ -4,12 +4,12 @@
 //! plain [`Duration`] all serve. The caller asks for the next deadline, sleeps until then, and
 //! calls with the time it is.
 
-use core::ops::Add;
 use core::time::Duration;
 
 /// A point in time on any clock: what [`Heartbeat`] and [`Deadline`] are generic over.
 ///
-/// Implemented for every type that is `Copy + Ord` and to which a [`Duration`] can be added.
+/// Implemented for [`Duration`] (the time since a start of one's own), for `std::time::Instant` and, with the
+/// feature `tokio`, for `tokio::time::Instant`.
 ///
 /// ```
 /// use pushline::heartbeat::{Heartbeat, Instant};
@@ -19,10 +19,9 @@ use core::time::Duration;
 /// #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 /// struct Ticks(u64);
 ///
-/// impl std::ops::Add<Duration> for Ticks {
-///     type Output = Self;
-///     fn add(self, after: Duration) -> Self {
-///         Self(self.0 + after.as_millis() as u64)
+/// impl Instant for Ticks {
+///     fn saturating_add(self, after: Duration) -> Self {
+///         Self(self.0.saturating_add(after.as_millis().try_into().unwrap_or(u64::MAX)))
 ///     }
 /// }
 ///
@@ -30,10 +29,37 @@ use core::time::Duration;
 ///     Heartbeat::one_way(Duration::from_secs(15), now).next_deadline()
 /// }
 /// assert_eq!(first_beat(Ticks(7)), Ticks(15_007));
+/// assert_eq!(Ticks(7).saturating_add(Duration::MAX), Ticks(u64::MAX));
 /// ```
-pub trait Instant: Copy + Ord + Add<Duration, Output = Self> {}
+pub trait Instant: Copy + Ord {
+    /// The instant `after` this one, or one that never comes: `Duration::MAX` is a way of saying "never".
+    #[must_use]
+    fn saturating_add(self, after: Duration) -> Self;
+}
 
-impl<I: Copy + Ord + Add<Duration, Output = I>> Instant for I {}
+impl Instant for Duration {
+    fn saturating_add(self, after: Duration) -> Self {
+        self.saturating_add(after)
+    }
+}
+
+/// What is added at most: 30 years. Clocks and timers have an end, which differs between platforms.
+#[cfg(feature = "std")]
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+#[cfg(feature = "std")]
+impl Instant for std::time::Instant {
+    fn saturating_add(self, after: Duration) -> Self {
+        self.checked_add(after.min(NEVER)).unwrap_or(self)
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Instant for tokio::time::Instant {
+    fn saturating_add(self, after: Duration) -> Self {
+        self.checked_add(after.min(NEVER)).unwrap_or(self)
+    }
+}
 
 /// Default idle interval after which a ping (or keep-alive comment) is due: 30 seconds, under the
 /// 60 seconds after which common proxies drop a silent connection.
@@ -123,8 +149,8 @@ impl<I: Instant> Heartbeat<I> {
     #[must_use]
     pub fn next_deadline(&self) -> I {
         match (self.pinged, self.timeout) {
-            (Some(pinged), Some(timeout)) => pinged + timeout,
-            _ => self.active + self.interval,
+            (Some(pinged), Some(timeout)) => pinged.saturating_add(timeout),
+            _ => self.active.saturating_add(self.interval),
         }
     }
 
@@ -174,12 +200,12 @@ impl<I: Instant> Deadline<I> {
     /// A deadline `after` from `now`.
     #[must_use]
     pub fn new(now: I, after: Duration) -> Self {
-        Self { at: Some(now + after) }
+        Self { at: Some(now.saturating_add(after)) }
     }
 
     /// Sets the deadline `after` from `now`, unless it runs already.
     pub fn start(&mut self, now: I, after: Duration) {
-        self.at.get_or_insert(now + after);
+        self.at.get_or_insert(now.saturating_add(after));
     }
 
     /// Takes the deadline back.
@@ -235,6 +261,20 @@ mod tests {
         for beat in 1..100 {
             assert_eq!(heartbeat.poll(at(beat * 15 - 1)), None);
             assert_eq!(heartbeat.poll(at(beat * 15)), Some(Beat::Send));
+        }
+    }
+
+    #[test]
+    fn forever_is_no_panic() {
+        let mut heartbeat = Heartbeat::new(Duration::MAX, Duration::MAX, at(1));
+        assert_eq!(heartbeat.poll(at(1_000_000)), None);
+        #[cfg(feature = "std")]
+        {
+            #[expect(clippy::disallowed_methods, reason = "the far end of a real clock is what is tested")]
+            let now = std::time::Instant::now();
+            assert!(
+                Deadline::new(now, Duration::MAX).next_deadline() > Some(now.saturating_add(at(1_000_000)))
+            );
         }
     }
 

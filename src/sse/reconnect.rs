@@ -290,7 +290,7 @@ impl<I: Instant> Reconnect<I> {
         }
         let doubled = 1_u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX);
         let wait = self.retry.saturating_mul(doubled).min(self.policy.max_backoff).max(self.retry);
-        let at = now + jittered(wait, self.policy.jitter, random);
+        let at = now.saturating_add(jittered(wait, self.policy.jitter, random));
         self.state = State::Waiting(at);
         Next::At(at)
     }

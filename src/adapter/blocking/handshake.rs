@@ -5,6 +5,7 @@ use super::super::{Error, HandshakeError, Options, TimedOut, nonce};
 use super::timed::Timed;
 use super::transport::Transport;
 use super::websocket::WebSocket;
+use crate::heartbeat::Instant as _;
 use crate::http1::head::{RequestHead, Slots};
 use crate::inbox::Inbox;
 use crate::ws::Connection;
@@ -80,7 +81,7 @@ pub fn accept_with<S: Transport>(
     options: &Options,
     decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 ) -> Result<WebSocket<S>, Error> {
-    let deadline = Instant::now() + options.handshake_timeout;
+    let deadline = Instant::now().saturating_add(options.handshake_timeout);
     let mut stream = Timed::new(stream);
     let mut inbox = Inbox::owning(options.read_size);
     let answer = match read_request(&mut stream, &mut inbox, server, deadline, decide) {
@@ -137,7 +138,7 @@ pub fn connect(
         .into());
     }
     let addresses = uri.address().to_socket_addrs()?;
-    let deadline = Instant::now() + options.handshake_timeout;
+    let deadline = Instant::now().saturating_add(options.handshake_timeout);
     let mut last = Error::Io(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
     for address in addresses {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -185,7 +186,7 @@ pub fn client<S: Transport>(
     client_options: ClientOptions,
     options: &Options,
 ) -> Result<WebSocket<S>, Error> {
-    let deadline = Instant::now() + options.handshake_timeout;
+    let deadline = Instant::now().saturating_add(options.handshake_timeout);
     shake_hands(Timed::new(stream), uri, client_options, options, deadline)
 }
 
@@ -247,7 +248,7 @@ fn read_request<S: Transport>(
 
 /// Answers with a refusal and closes, within the close timeout; the refusal is what is reported.
 fn refuse<S: Transport>(stream: &mut Timed<S>, rejection: &Rejection, options: &Options) {
-    let deadline = Instant::now() + options.close_timeout;
+    let deadline = Instant::now().saturating_add(options.close_timeout);
     if let Ok(true) = stream.write_all(&rejection.to_bytes(), deadline) {
         let _ = stream.finish(deadline);
     }

@@ -1,6 +1,7 @@
 //! The times of one connection, on the system's clock.
 
 use super::super::{Options, TimedOut};
+use crate::heartbeat::Instant as _;
 use crate::heartbeat::{Beat, Deadline, Heartbeat};
 use core::time::Duration;
 use std::time::Instant;
@@ -54,7 +55,7 @@ impl Times {
 
     /// When the close timeout is over, once it runs.
     pub(super) fn close_deadline(&self) -> Instant {
-        self.closing.next_deadline().unwrap_or_else(|| Instant::now() + self.close_timeout)
+        self.closing.next_deadline().unwrap_or_else(|| Instant::now().saturating_add(self.close_timeout))
     }
 
     /// How long a read may wait: `None` for ever.

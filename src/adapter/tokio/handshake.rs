@@ -4,6 +4,7 @@ use super::super::answer::Answer;
 use super::super::{Error, HandshakeError, Options, TimedOut, nonce};
 use super::websocket::WebSocket;
 use super::{io, scratch};
+use crate::heartbeat::Instant as _;
 use crate::http1::head::{RequestHead, Slots};
 use crate::inbox::Inbox;
 use crate::ws::Connection;
@@ -85,7 +86,7 @@ pub async fn accept_with<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let deadline = Instant::now() + options.handshake_timeout;
+    let deadline = Instant::now().saturating_add(options.handshake_timeout);
     let mut inbox = Inbox::owning(options.read_size);
     let answer = match within(deadline, read_request(&mut stream, &mut inbox, server, decide)).await {
         Ok(answer) => answer,
@@ -135,7 +136,7 @@ pub async fn connect(
         )
         .into());
     }
-    let deadline = Instant::now() + options.handshake_timeout;
+    let deadline = Instant::now().saturating_add(options.handshake_timeout);
     let stream = within(deadline, async { Ok(TcpStream::connect(uri.address()).await?) }).await?;
     stream.set_nodelay(true)?;
     shake_hands(stream, &uri, client_options, options, deadline).await
@@ -171,7 +172,7 @@ pub async fn client<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let deadline = Instant::now() + options.handshake_timeout;
+    let deadline = Instant::now().saturating_add(options.handshake_timeout);
     shake_hands(stream, uri, client_options, options, deadline).await
 }
 

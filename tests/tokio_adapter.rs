@@ -36,7 +36,7 @@ fn pair(options: &Options) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>)
 fn frames(messages: &[&str]) -> Vec<u8> {
     let mut connection = Connection::client(Negotiated::default(), Config::new(), || KEY);
     for message in messages {
-        connection.send_text(message).unwrap();
+        connection.send(*message).unwrap();
     }
     let outgoing = connection.outgoing();
     let len = outgoing.len();

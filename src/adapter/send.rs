@@ -1,15 +1,15 @@
 //! Queuing as both adapters do it: a message that finds no room waits for it, a close that has begun is no error.
 
-use crate::ws::{CloseCode, Message, SendError, Sender, UsageError};
+use crate::ws::{CloseCode, Message, Outbound, Sender, UsageError};
 
 /// Queues the message in `slot`, if there is one; a full queue leaves it there.
 pub(super) fn send_slot(sender: &mut Sender, slot: &mut Option<Message>) -> Result<(), UsageError> {
-    queue(slot, |message| sender.send(message))
+    queue(sender, slot, Sender::send)
 }
 
 /// As [`send_slot`], never compressed.
 pub(super) fn send_plain_slot(sender: &mut Sender, slot: &mut Option<Message>) -> Result<(), UsageError> {
-    queue(slot, |message| sender.send_plain(message))
+    queue(sender, slot, Sender::send_plain)
 }
 
 /// Queues a message, or keeps it in `slot`, which must be empty, until there is room.
@@ -36,14 +36,17 @@ pub(super) fn close(sender: &mut Sender, code: impl Into<CloseCode>, reason: &st
 }
 
 fn queue(
+    sender: &mut Sender,
     slot: &mut Option<Message>,
-    send: impl FnOnce(Message) -> Result<(), SendError>,
+    send: fn(&mut Sender, Outbound<'static>) -> Result<(), UsageError>,
 ) -> Result<(), UsageError> {
     let Some(message) = slot.take() else { return Ok(()) };
-    send(message).map_err(|refused| {
-        if refused.error == UsageError::Full {
-            *slot = Some(refused.message);
-        }
-        refused.error
-    })
+    let message = Outbound::Message(message);
+    if sender.has_room(&message) {
+        return send(sender, message);
+    }
+    if let Outbound::Message(message) = message {
+        *slot = Some(message);
+    }
+    Err(UsageError::Full)
 }

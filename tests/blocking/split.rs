@@ -93,7 +93,7 @@ fn a_busy_writer_does_not_keep_the_reader_waiting() {
         for n in 0..100 {
             connection.ping(&[n]).unwrap();
         }
-        connection.send_text("Hello").unwrap();
+        connection.send("Hello").unwrap();
     });
     peer.write_all(&bytes).unwrap();
     for n in 0..100 {
@@ -184,8 +184,8 @@ fn what_was_queued_is_written_at_the_split() {
     let (mut peer, stream) = sockets();
     let mut socket = server(stream, &Options::new());
     let two = from_client(|connection| {
-        connection.send_text("a").unwrap();
-        connection.send_text("b").unwrap();
+        connection.send("a").unwrap();
+        connection.send("b").unwrap();
     });
     peer.write_all(&two).unwrap();
     socket.next().unwrap();
@@ -200,6 +200,6 @@ fn what_was_queued_is_written_at_the_split() {
 #[test]
 fn events_are_lent_by_the_reader() {
     let (mut peer, mut reader, _writer) = halves(&Options::new());
-    peer.write_all(&from_client(|connection| connection.send_text("Hello").unwrap())).unwrap();
+    peer.write_all(&from_client(|connection| connection.send("Hello").unwrap())).unwrap();
     assert_eq!(reader.next_event().unwrap(), Some(Event::Text("Hello")));
 }

@@ -131,9 +131,9 @@ impl Send for Pushline {
         let full = 64 * 1024;
         for n in 1..=messages {
             let sent = if payload.len() < 4096 {
-                self.connection.send_binary(payload)
+                self.connection.send(&payload[..])
             } else {
-                self.connection.send(payload.clone().into()).map_err(|refused| refused.error)
+                self.connection.send(payload.clone())
             };
             sent.expect("open");
             if n % flush_every == 0 || self.connection.queued() > full {

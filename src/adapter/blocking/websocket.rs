@@ -189,7 +189,7 @@ impl<S: Transport> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.queue(|sender| sender.send_text(text))
+        self.queue(|sender| sender.send(text))
     }
 
     /// Sends a binary message, copied: the caller keeps it.
@@ -198,7 +198,7 @@ impl<S: Transport> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue(|sender| sender.send_binary(payload))
+        self.queue(|sender| sender.send(payload))
     }
 
     /// Sends a message that was encoded once for many connections, by reference.
@@ -207,7 +207,7 @@ impl<S: Transport> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.queue(|sender| sender.send_prepared(prepared))
+        self.queue(|sender| sender.send(prepared))
     }
 
     /// Sends a ping of at most 125 bytes. The heartbeat does so by itself.

@@ -189,7 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.queue_and_flush(|sender| sender.send_text(text)).await
+        self.queue_and_flush(|sender| sender.send(text)).await
     }
 
     /// Sends a binary message, copied: the caller keeps it.
@@ -198,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_binary(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue_and_flush(|sender| sender.send_binary(payload)).await
+        self.queue_and_flush(|sender| sender.send(payload)).await
     }
 
     /// Sends a message that was encoded once for many connections, by reference.
@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.queue_and_flush(|sender| sender.send_prepared(prepared)).await
+        self.queue_and_flush(|sender| sender.send(prepared)).await
     }
 
     /// Sends a ping of at most 125 bytes. The heartbeat does so by itself.

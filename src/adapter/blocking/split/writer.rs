@@ -67,7 +67,7 @@ impl<S: Transport> Writer<S> {
     ///
     /// As [`send`](Self::send).
     pub fn send_text(&self, text: &str) -> Result<(), Error> {
-        self.shared.send(|sender| sender.send_text(text))
+        self.shared.send(|sender| sender.send(text))
     }
 
     /// Sends a binary message, copied: the caller keeps it.
@@ -76,7 +76,7 @@ impl<S: Transport> Writer<S> {
     ///
     /// As [`send`](Self::send).
     pub fn send_binary(&self, payload: &[u8]) -> Result<(), Error> {
-        self.shared.send(|sender| sender.send_binary(payload))
+        self.shared.send(|sender| sender.send(payload))
     }
 
     /// Sends a message that was encoded once for many connections, by reference.
@@ -85,7 +85,7 @@ impl<S: Transport> Writer<S> {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared(&self, prepared: &Prepared) -> Result<(), Error> {
-        self.shared.send(|sender| sender.send_prepared(prepared))
+        self.shared.send(|sender| sender.send(prepared))
     }
 
     /// Sends a ping of at most 125 bytes. The heartbeat does so by itself.

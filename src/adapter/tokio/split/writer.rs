@@ -87,7 +87,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// As [`WebSocket::send`].
     pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.queue_and_flush(|sender| sender.send_text(text)).await
+        self.queue_and_flush(|sender| sender.send(text)).await
     }
 
     /// Sends a binary message, copied.
@@ -96,7 +96,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// As [`WebSocket::send`].
     pub async fn send_binary(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue_and_flush(|sender| sender.send_binary(payload)).await
+        self.queue_and_flush(|sender| sender.send(payload)).await
     }
 
     /// Sends a message that was encoded once for many connections, by reference.
@@ -105,7 +105,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// As [`WebSocket::send`].
     pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.queue_and_flush(|sender| sender.send_prepared(prepared)).await
+        self.queue_and_flush(|sender| sender.send(prepared)).await
     }
 
     /// Sends a ping of at most 125 bytes. The heartbeat does so by itself.
@@ -124,7 +124,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// As [`WebSocket::send`].
     pub async fn queue_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        poll_fn(|cx| self.poll_queue(cx, |sender| sender.send_prepared(prepared))).await
+        poll_fn(|cx| self.poll_queue(cx, |sender| sender.send(prepared))).await
     }
 
     /// Writes all that is queued, and what the reader owes.

@@ -288,12 +288,6 @@ impl Connection {
         self.sender.is_finished()
     }
 
-    /// The sending half, for an adapter that treats it alike joined or split.
-    #[cfg(feature = "std")]
-    pub(crate) const fn sender_mut(&mut self) -> &mut Sender {
-        &mut self.sender
-    }
-
     /// The two halves, for a reader and a writer on different threads: plain state machines without
     /// a lock. What the receiver finds to be owed ([`Event::reply`], [`Receiver::failure`], end of
     /// input) is to be handed to the sender.

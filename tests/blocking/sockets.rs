@@ -46,7 +46,8 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
     let mut socket = server(stream, &options);
     let error = takes(millis(90), || socket.next().unwrap_err());
     assert!(matches!(error, Error::TimedOut(TimedOut::Ping)), "{error:?}");
-    assert!(matches!(socket.next(), Err(Error::Aborted)));
+    assert_eq!(socket.next().unwrap(), None);
+    drop(socket);
     assert_eq!(read_all(&mut peer), b"\x89\x00");
 }
 
@@ -112,7 +113,8 @@ fn a_peer_that_never_reads_is_left_and_costs_no_memory() {
         }
         most = most.max(socket.queued());
     };
-    assert!(matches!(error, Error::TimedOut(TimedOut::Write)), "{error:?}");
+    // Whichever was first: the ping went out before the buffers of the system were full, or not.
+    assert!(matches!(error, Error::TimedOut(TimedOut::Write | TimedOut::Ping)), "{error:?}");
     assert!(most <= 1 << 20, "{most}");
     assert_eq!(socket.queued(), 0);
 }

@@ -227,6 +227,32 @@ impl Sender {
         }
     }
 
+    /// The transport takes nothing more: what is queued is dropped, and nothing can be sent any more.
+    #[cfg(feature = "std")]
+    pub(crate) fn abort(&mut self) {
+        self.state = self.state.next(Input::Eof);
+        self.outgoing.clear();
+    }
+
+    /// Whether the queue has reached its bound.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_full(&self) -> bool {
+        self.outgoing.len() >= self.max_outgoing
+    }
+
+    /// As [`send`](Self::send), for a sink, which does not know what it will be asked to take when it says that it is
+    /// ready: while the queue is below its bound, a message of any length.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn send_over(&mut self, message: Message) -> Result<(), UsageError> {
+        if self.is_full() && message.is_data() {
+            return Err(UsageError::Full);
+        }
+        let bound = core::mem::replace(&mut self.max_outgoing, usize::MAX);
+        let sent = self.send(message);
+        self.max_outgoing = bound;
+        sent
+    }
+
     /// The bytes to write.
     #[inline]
     pub const fn outgoing(&mut self) -> &mut Outgoing {

@@ -5,7 +5,7 @@
 //! next and send, as in `echo`. The limit of open files is raised as far as allowed; with fewer than asked
 //! for, there are as many connections as it lets.
 
-#![allow(clippy::disallowed_types, reason = "it opens sockets")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it opens sockets and waits")]
 
 use pushline_peers::servers::{FUTURE, REQUEST, SERVERS, Server, message};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

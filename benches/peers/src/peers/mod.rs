@@ -112,7 +112,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Runs a future on a runtime with timers, the same for all.
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub fn run<T>(future: impl Future<Output = T>) -> T {
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

@@ -125,22 +125,25 @@ impl Report {
             }
             println!();
         }
-        println!("Behind (more than 5 %):\n");
+        println!("Behind by more than 5 %, and whom:\n");
         for name in &ours {
-            self.each(name, "", |table, row, size| {
-                let Some((best, best_ns)) = table.best(size, table.all(row)) else { return };
-                let ratio = table.ratio(row, size, table.all(row));
-                if ratio > 1.0 + LEVEL {
-                    println!(
-                        "- {name}, {}, {}: {} ns, {ratio:.2} times {best} ({})",
-                        table.title,
-                        bytes(self.sizes[size]),
-                        ns(table.cells[size][row]),
-                        ns(best_ns)
-                    );
+            for table in &self.tables {
+                for row in table.ours().filter(|&row| table.rows[row].name == *name) {
+                    let behind: Vec<String> =
+                        (0..self.sizes.len()).filter_map(|size| self.behind(table, row, size)).collect();
+                    if !behind.is_empty() {
+                        println!("- {name}, {}: {}", table.title, behind.join(", "));
+                    }
                 }
-            });
+            }
         }
+        println!();
+    }
+
+    fn behind(&self, table: &Table, row: usize, size: usize) -> Option<String> {
+        let (best, _) = table.best(size, table.all(row))?;
+        let ratio = table.ratio(row, size, table.all(row));
+        (ratio > 1.0 + LEVEL).then(|| format!("{} {ratio:.2} ({best})", bytes(self.sizes[size])))
     }
 
     fn each(&self, name: &str, half: &str, mut visit: impl FnMut(&Table, usize, usize)) {

@@ -157,18 +157,29 @@ fn main() {
             }
         }
     }
+    print(&servers, &cells, &best);
+}
+
+fn print(servers: &[&Server], cells: &[(usize, usize)], best: &[Vec<f64>]) {
     println!("Server CPU, ns a message; in brackets as a multiple of the best peer's.\n");
-    println!(
-        "| |{}",
-        cells.iter().map(|(len, window)| format!(" {len} B, {window} in flight |")).collect::<String>()
-    );
+    let cell = |(len, window): (usize, usize)| format!("{len} B, {window} in flight");
+    println!("| |{}", cells.iter().map(|&at| format!(" {} |", cell(at))).collect::<String>());
     println!("|---|{}", "--:|".repeat(cells.len()));
-    for (server, row) in servers.iter().zip(&best) {
-        let row = row.iter().enumerate().map(|(column, cpu)| {
-            let peers = servers.iter().zip(&best).filter(|(server, _)| server.class == Class::Peer);
-            let peer = peers.map(|(_, row)| row[column]).fold(f64::MAX, f64::min);
-            format!(" {cpu:.0} ({:.2}x) |", cpu / peer)
-        });
-        println!("| {} |{}", server.name, row.collect::<String>());
+    let mut behind = Vec::new();
+    for (server, row) in servers.iter().zip(best) {
+        print!("| {} |", server.name);
+        for (column, cpu) in row.iter().enumerate() {
+            let peers = servers.iter().zip(best).filter(|(server, _)| server.class == Class::Peer);
+            let ratio = cpu / peers.map(|(_, row)| row[column]).fold(f64::MAX, f64::min);
+            print!(" {cpu:.0} ({ratio:.2}x) |");
+            if server.class == Class::Pushline && ratio > 1.05 {
+                behind.push(format!("{}, {}: {ratio:.2}", server.name, cell(cells[column])));
+            }
+        }
+        println!();
     }
+    println!(
+        "\nBehind by more than 5 %: {}.",
+        if behind.is_empty() { "none".into() } else { behind.join("; ") }
+    );
 }

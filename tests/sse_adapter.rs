@@ -5,8 +5,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pushline::adapter::blocking;
 use pushline::adapter::tokio::sse::{
-    Connecting, Error, Event, EventBody, EventReader, EventSource, EventStreamError, EventWriter,
-    Eventsource, Response, SourceOptions, Update, Url,
+    Connecting, Error, Event, EventBody, EventReader, EventSource, EventStreamError, EventStreamExt,
+    EventWriter, Response, SourceOptions, Update, Url,
 };
 use pushline::http1::head::{Body, Limits as HeadLimits, Reader, Slots, Version};
 use pushline::sse::{
@@ -465,10 +465,9 @@ fn the_blocking_writer_writes_the_same() {
     let writer = blocking::sse::EventWriter::new(
         Vec::new(),
         Version::Http11,
-        &Response::new().keep_alive(Some(Duration::from_millis(1))),
+        &Response::new().keep_alive(Some(Duration::from_nanos(1))),
     );
     let mut writer = writer;
-    std::thread::sleep(Duration::from_millis(2));
     writer.keep_alive().unwrap();
     assert!(writer.finish().unwrap().ends_with(b"\r\n\r\n3\r\n:\n\n\r\n0\r\n\r\n"));
 }

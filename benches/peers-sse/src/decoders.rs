@@ -14,8 +14,9 @@ pub struct Decoder {
 }
 
 /// Ours first.
-pub const ALL: [Decoder; 5] = [
+pub const ALL: [Decoder; 6] = [
     Decoder { name: "pushline", run: pushline },
+    Decoder { name: "pushline, `.eventsource()`", run: pushline_stream },
     Decoder { name: "sse-stream", run: sse_stream },
     Decoder { name: "sse-core", run: sse_core },
     Decoder { name: "eventsource-stream", run: eventsource_stream },
@@ -53,6 +54,14 @@ fn drain<S: Stream>(stream: S, mut each: impl FnMut(S::Item)) {
     while let Poll::Ready(Some(item)) = stream.as_mut().poll_next(&mut context) {
         each(item);
     }
+}
+
+fn pushline_stream(workload: &Workload, tell: &mut dyn FnMut(&str, &str, &str)) {
+    use pushline::adapter::tokio::sse::EventStreamExt;
+    drain(Reads(workload.reads.iter()).eventsource(), |event| {
+        let event = event.unwrap();
+        tell(&event.event, &event.id, &event.data);
+    });
 }
 
 fn sse_stream(workload: &Workload, tell: &mut dyn FnMut(&str, &str, &str)) {

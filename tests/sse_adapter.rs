@@ -5,8 +5,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pushline::adapter::blocking;
 use pushline::adapter::tokio::sse::{
-    Connecting, Error, Event, EventBody, EventReader, EventSource, EventStreamError, EventWriter,
-    Eventsource, Response, SourceOptions, Update, Url,
+    Connecting, Error, Event, EventBody, EventReader, EventSource, EventStreamError, EventStreamExt,
+    EventWriter, Response, SourceOptions, Update, Url,
 };
 use pushline::http1::head::{Body, Limits as HeadLimits, Reader, Slots, Version};
 use pushline::sse::{
@@ -203,7 +203,8 @@ async fn a_stream_of_chunks_is_a_stream_of_events() {
 #[tokio::test(start_paused = true)]
 async fn a_quiet_stream_is_kept_alive() {
     let (mut client, server) = duplex(64 * 1024);
-    let mut writer = EventWriter::new(server, Version::Http11, &Response::new().keep_alive(15 * SECOND));
+    let mut writer =
+        EventWriter::new(server, Version::Http11, &Response::new().keep_alive(Some(15 * SECOND)));
     writer.send(&Block::new().data("1")).await.unwrap();
     let writing = tokio::spawn(async move {
         tokio::time::timeout(10 * SECOND, writer.left()).await.unwrap_err();
@@ -464,7 +465,7 @@ fn the_blocking_writer_writes_the_same() {
     let writer = blocking::sse::EventWriter::new(
         Vec::new(),
         Version::Http11,
-        &Response::new().keep_alive(Duration::ZERO),
+        &Response::new().keep_alive(Some(Duration::from_nanos(1))),
     );
     let mut writer = writer;
     writer.keep_alive().unwrap();
@@ -916,10 +917,10 @@ async fn a_body_gives_events_and_comments_in_between() {
     let start = tokio::time::Instant::now();
     let event = Block::new().id("1").data("x").prepare().unwrap();
     events.send(event.clone()).await.unwrap();
-    assert_eq!(body.next().await.unwrap(), "id: 1\ndata: x\n\n");
+    assert_eq!(body.next().await.unwrap().unwrap(), "id: 1\ndata: x\n\n");
     assert_eq!(start.elapsed(), Duration::ZERO);
     for nth in 1..=2 {
-        assert_eq!(body.next().await.unwrap(), ":\n\n");
+        assert_eq!(body.next().await.unwrap().unwrap(), ":\n\n");
         assert_eq!(start.elapsed(), 15 * SECOND * nth);
     }
     // Dropped and asked again, it waits no longer; an event starts the interval anew.
@@ -928,15 +929,15 @@ async fn a_body_gives_events_and_comments_in_between() {
         () = tokio::time::sleep(10 * SECOND) => {}
     }
     events.send(event.clone()).await.unwrap();
-    assert_eq!(body.next().await.unwrap().as_ptr(), event.bytes().as_ptr(), "by reference");
-    assert_eq!(body.next().await.unwrap(), ":\n\n");
+    assert_eq!(body.next().await.unwrap().unwrap().as_ptr(), event.bytes().as_ptr(), "by reference");
+    assert_eq!(body.next().await.unwrap().unwrap(), ":\n\n");
     assert_eq!(start.elapsed(), 55 * SECOND);
-    let mut body = body.keep_alive(SECOND);
-    assert_eq!(body.next().await.unwrap(), ":\n\n");
+    let mut body = body.keep_alive(Some(SECOND));
+    assert_eq!(body.next().await.unwrap().unwrap(), ":\n\n");
     assert_eq!(start.elapsed(), 56 * SECOND);
     drop(events);
-    assert_eq!(body.next().await, None);
-    assert_eq!(body.next().await, None);
+    assert!(body.next().await.is_none());
+    assert!(body.next().await.is_none());
 }
 
 #[tokio::test]

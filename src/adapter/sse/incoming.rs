@@ -53,19 +53,27 @@ impl Incoming {
 
     /// The next event that was received whole; `None` if there is none: more must be read, or the body
     /// [has ended](Self::is_finished).
-    pub(in crate::adapter) fn next(&mut self) -> Result<Option<Event>, Error> {
+    #[inline]
+    pub(in crate::adapter) fn next(&mut self) -> Option<Result<Event, Error>> {
         loop {
-            if self.data > 0 {
+            if self.data > 0 || !self.parser.is_empty() {
                 let mut rest = &self.buffer[self.at..self.at + self.data];
                 let event = self.parser.next(&mut rest);
                 self.at += self.data - rest.len();
                 self.data = rest.len();
-                if let Some(event) = event? {
-                    return Ok(Some(event));
+                match event {
+                    Some(Ok(event)) => return Some(Ok(event)),
+                    Some(Err(error)) => return Some(Err(error.into())),
+                    None => {}
                 }
             }
-            if self.at == self.end || !self.find_data()? {
-                return Ok(None);
+            if self.at == self.end {
+                return None;
+            }
+            match self.find_data() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(error)),
             }
         }
     }
@@ -90,7 +98,7 @@ impl Incoming {
 
     /// The transport has ended. An event that was not ended does not count (HTML 9.2.6).
     pub(in crate::adapter) fn receive_eof(&mut self) -> Result<(), Error> {
-        self.parser.decoder.receive_eof();
+        self.parser.receive_eof();
         match core::mem::replace(&mut self.framing, Framing::Ended) {
             Framing::UntilClose | Framing::Ended => Ok(()),
             Framing::Length(_) => Err(Error::Aborted),

@@ -23,4 +23,4 @@ pub(super) use event::Parser;
 pub(super) use incoming::Incoming;
 pub(super) use outlet::Outlet;
 #[cfg(feature = "tokio")]
-pub(super) use response::KEEP_ALIVE_INTERVAL;
+pub(super) use response::{KEEP_ALIVE_INTERVAL, WRITE_TIMEOUT, not_zero};

@@ -3,7 +3,7 @@
 use super::attempt::{Answer, Attempt, Failed, Request, attempt};
 use super::connect::{Connecting, Connector, connect_tcp};
 use super::options::SourceOptions;
-use super::{Error, Event, EventReader, Url};
+use super::{Error, Event, EventReader, Url, poll_timer};
 use crate::adapter::random::random;
 use crate::heartbeat::Deadline;
 use crate::http1::head::Body;
@@ -18,7 +18,7 @@ use std::boxed::Box;
 use std::io::ErrorKind;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 /// What an [`EventSource`] has to tell.
 ///
@@ -267,8 +267,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                     self.idle.clear();
                 }
                 self.idle.start(Instant::now(), timeout);
-                let at = self.idle.next_deadline().unwrap_or_else(Instant::now);
-                ready!(poll_timer(&mut self.timer, at, cx));
+                while let Some(at) = self.idle.next_deadline().filter(|at| *at > Instant::now()) {
+                    ready!(poll_timer(&mut self.timer, at, cx));
+                }
                 Poll::Ready(self.disconnected(Some(Error::TimedOut)))
             }
         }
@@ -380,12 +381,4 @@ impl<S> fmt::Debug for EventSource<S> {
 
 fn open<S>(stream: S, body: Body, received: &[u8], decoder: Decoder) -> EventReader<S> {
     EventReader::with_received(stream, body, received).decoder(decoder)
-}
-
-fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-    if timer.deadline() != at {
-        timer.as_mut().reset(at);
-    }
-    timer.as_mut().poll(cx)
 }

@@ -36,6 +36,7 @@
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 mod client;
+mod events;
 
 use super::tokio::WebSocket;
 use super::{Error, Options};

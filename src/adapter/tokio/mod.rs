@@ -8,6 +8,7 @@
 //! | connect | [`connect`]; over TLS or a proxy, [`client`] |
 //! | take over what an HTTP server or client has upgraded | [`WebSocket::server`], [`WebSocket::client`] |
 //! | read and write on different tasks | [`WebSocket::split`], [`WebSocket::split_with`] |
+//! | send to a connection from other tasks, or to many | [`QueuedSocket`], [`Outbox`], [`Broadcast`] |
 //! | write and read event streams | [`sse`] |
 //!
 //! # Behind an HTTP server
@@ -55,6 +56,7 @@ mod clock;
 mod driver;
 mod handshake;
 mod io;
+mod outbox;
 mod outlet;
 mod scratch;
 mod split;
@@ -62,5 +64,8 @@ pub mod sse;
 mod websocket;
 
 pub use handshake::{accept, accept_with, client, connect};
+pub use outbox::{
+    Broadcast, Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions, OutboxStream, Post, QueuedSocket,
+};
 pub use split::{Reader, Writer};
 pub use websocket::WebSocket;

@@ -73,7 +73,7 @@ pub use self::accepted::{Accepted, NotOffered};
 pub use self::client::{Client, ClientOptions, Opened, Response};
 pub use self::h2::{ConnectError, accept_connect};
 pub use self::h2_client::{ConnectSetting, InvalidSetting, verify_connect};
-#[cfg(feature = "http")]
+#[cfg(feature = "hyper")]
 pub(crate) use self::http::accept_parts;
 #[cfg(feature = "http")]
 pub use self::http::{accept_http, accept_http_connect, verify_http, verify_http_connect};

@@ -42,7 +42,7 @@ async fn answer(mut request: Request<Incoming>) -> Result<Response<String>, Infa
     })
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
     let mut builder = Builder::new(TokioExecutor::new());
     // RFC 8441 3: without it, browsers open their WebSockets over HTTP/1.1.
     builder.http2().enable_connect_protocol();

@@ -95,6 +95,7 @@
 //! | `http` | | the handshake over the types of the `http` crate (hyper, axum) |
 //! | `comet` | | the older push transports |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
+//! | `bayeux` | | the Bayeux protocol, of CometD and Faye |
 //!
 //! Without `std` the crate is `no_std` with `alloc`. A feature never changes what is there without it.
 //!

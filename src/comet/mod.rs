@@ -49,6 +49,8 @@
 //!
 #![doc = include_str!("../../docs/transports.md")]
 
+#[cfg(feature = "bayeux")]
+pub mod bayeux;
 pub mod cors;
 pub mod flash;
 pub mod jsonp;

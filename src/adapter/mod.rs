@@ -13,6 +13,8 @@
 
 #[cfg(feature = "std")]
 mod answer;
+#[cfg(all(feature = "bayeux", feature = "hyper"))]
+pub mod bayeux;
 #[cfg(feature = "std")]
 pub mod blocking;
 #[cfg(feature = "std")]

@@ -65,8 +65,8 @@ pub use script::{Message, write_literal};
 pub use stream::{Stream, StreamConfig};
 
 /// What every answer carries: the type that it says it is, and not kept by anyone on the way.
-const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
-const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
+pub(crate) const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+pub(crate) const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 /// The fields of a poll's answer ([`Answer::write_json`]).
 ///

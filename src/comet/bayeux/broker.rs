@@ -30,8 +30,8 @@ use std::vec::Vec;
 ///
 /// struct Program;
 /// impl Host for Program {
-///     fn client_id(&mut self) -> ClientId {
-///         ClientId::new([7; 16]) // random bytes of the operating system
+///     fn client_id(&mut self) -> Option<ClientId> {
+///         Some(ClientId::new([7; 16])) // random bytes of the operating system
 ///     }
 ///     fn unix_millis(&mut self) -> u64 {
 ///         0

@@ -157,6 +157,12 @@ impl Config {
         self
     }
 
+    /// What [`max_request`](Self::max_request) has set.
+    #[must_use]
+    pub const fn max_request_bytes(&self) -> usize {
+        self.max_request
+    }
+
     /// Bytes of one message. Default 64 KiB; more is 413, or 1009.
     ///
     /// Without it one message takes each subscriber's whole queue.

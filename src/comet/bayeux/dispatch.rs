@@ -116,11 +116,9 @@ impl<I: Instant, H: Host> Broker<I, H> {
             let later = Advice::Handshake(self.config.max_interval);
             return Err((403, "max_sessions", "handshake_denied", Some(later)));
         }
-        let client = self.host.client_id();
-        if self.is_open(client) {
-            // Not random: another's session is not given away.
-            return Err((403, "", "handshake_denied", none));
-        }
+        // An id that is there already is not random: another's session is not given away.
+        let fresh = self.host.client_id().filter(|client| !self.is_open(*client));
+        let client = fresh.ok_or((403, "", "handshake_denied", none))?;
         // The extension ack is asked for by `true`, or by an object that says so.
         let wants_ack = message.ext("ack").is_some_and(|ack| {
             let enabled = ack.object().and_then(|ack| ack.get("enabled"));

@@ -54,16 +54,17 @@ fn decoded(text: &str) -> Cow<'_, str> {
 /// use pushline::comet::jsonp::Callback;
 ///
 /// let callback = Callback::parse("_cometd_jsonp_0")?;
-/// assert_eq!(form::script(callback, r#"["</script>"]"#), br#"/**/_cometd_jsonp_0(JSON.parse("[\"\u003c/script\u003e\"]"));"#);
+/// assert_eq!(form::script(callback, r#"["</script>"]"#), r#"/**/_cometd_jsonp_0(JSON.parse("[\"\u003c/script\u003e\"]"));"#);
 /// # Ok::<(), pushline::comet::jsonp::InvalidCallback>(())
 /// ```
 #[must_use]
-pub fn script(callback: Callback<'_>, json: &str) -> Vec<u8> {
+pub fn script(callback: Callback<'_>, json: &str) -> String {
     let mut out = Vec::with_capacity(json.len() + json.len() / 4 + 100);
     for part in ["/**/", callback.as_str(), "(JSON.parse("] {
         out.extend_from_slice(part.as_bytes());
     }
     crate::comet::write_literal(json, &mut out);
     out.extend_from_slice(b"));");
-    out
+    // All of it was text when it was written.
+    String::from_utf8(out).unwrap_or_default()
 }

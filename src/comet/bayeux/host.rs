@@ -25,6 +25,12 @@ impl ClientId {
         Self(u128::from_be_bytes(random))
     }
 
+    /// The bytes that it was made of.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
     /// The id written so: 32 hexadecimal digits in lower case, as the broker writes them.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -74,8 +80,8 @@ impl core::error::Error for Denied {}
 /// struct News { random: [u8; 16] }
 ///
 /// impl Host for News {
-///     fn client_id(&mut self) -> ClientId {
-///         ClientId::new(self.random) // of the operating system, anew each time
+///     fn client_id(&mut self) -> Option<ClientId> {
+///         Some(ClientId::new(self.random)) // of the operating system, anew each time
 ///     }
 ///     fn unix_millis(&mut self) -> u64 {
 ///         0
@@ -86,8 +92,8 @@ impl core::error::Error for Denied {}
 /// }
 /// ```
 pub trait Host {
-    /// A fresh id, of 128 random bits.
-    fn client_id(&mut self) -> ClientId;
+    /// A fresh id, of 128 random bits. `None` if there is no randomness to be had: the handshake is denied.
+    fn client_id(&mut self) -> Option<ClientId>;
 
     /// The time of day, in milliseconds since 1970 UTC: for the extensions timesync and timestamp.
     fn unix_millis(&mut self) -> u64;

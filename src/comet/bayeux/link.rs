@@ -13,7 +13,7 @@ use std::vec::Vec;
 /// # use pushline::comet::bayeux::{Broker, ClientId, Config, Host};
 /// # struct Program;
 /// # impl Host for Program {
-/// #     fn client_id(&mut self) -> ClientId { ClientId::new([7; 16]) }
+/// #     fn client_id(&mut self) -> Option<ClientId> { Some(ClientId::new([7; 16])) }
 /// #     fn unix_millis(&mut self) -> u64 { 0 }
 /// # }
 /// # use std::time::Duration;

@@ -96,6 +96,9 @@ impl<I: Instant, H: Host> Broker<I, H> {
     /// [`Refusal`]: answer with its status. Nothing of the request was done.
     pub fn request(&mut self, request: Request<'_>, now: I) -> Result<Link, Refusal> {
         let messages = self.read(request.envelopes)?;
+        if messages.is_empty() {
+            return Err(Refusal::NotMessages);
+        }
         let link = self.links.open(false);
         self.dispatch(link, &messages, request.browser, now);
         self.links.wake(link);
@@ -107,7 +110,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         self.links.open(true)
     }
 
-    /// A text message came over a WebSocket.
+    /// A text message came over a WebSocket. An empty array is a sign of life, as Faye's client sends it.
     ///
     /// # Errors
     ///

@@ -167,5 +167,5 @@ pub(super) fn read<'m>(
             None => one(value)?,
         }
     }
-    if count == 0 { Err(Refusal::NotMessages) } else { Ok(()) }
+    Ok(())
 }

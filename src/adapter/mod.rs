@@ -17,6 +17,8 @@ mod answer;
 pub mod blocking;
 #[cfg(feature = "std")]
 mod error;
+#[cfg(all(feature = "hyper", feature = "sockjs"))]
+pub mod frameworks;
 #[cfg(feature = "std")]
 mod options;
 #[cfg(feature = "std")]

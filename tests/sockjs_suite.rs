@@ -26,7 +26,7 @@ fn address() -> SocketAddr {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
-                server::serve(listener).await;
+                server::serve(listener, None).await;
             });
         });
         told.recv().unwrap()

@@ -9,13 +9,18 @@ mod server;
 /// One thread: a client that has left is seen to have left before what it asks on its next connection.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let address = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => "127.0.0.1:8081".to_owned(),
-        [flag, address] if flag == "--listen" => address.clone(),
-        _ => return Err("usage: sockjs [--listen ADDRESS:PORT]".into()),
-    };
+    let (mut address, mut client) = ("127.0.0.1:8081".to_owned(), None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(flag) = arguments.next() {
+        match (flag.as_str(), arguments.next()) {
+            ("--listen", Some(value)) => address = value,
+            // Where iframes load the client from.
+            ("--client", value @ Some(_)) => client = value,
+            _ => return Err("usage: sockjs [--listen ADDRESS:PORT] [--client URL]".into()),
+        }
+    }
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("http://{}/echo", listener.local_addr()?);
-    server::serve(listener).await;
+    server::serve(listener, client.as_deref()).await;
     Ok(())
 }

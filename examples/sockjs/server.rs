@@ -23,8 +23,11 @@ async fn close(socket: Socket) {
 }
 
 /// The services. Pages of every origin may use them: there is nothing here that anyone could take.
-fn services() -> [SockJs; 4] {
-    let open = Service::new().origins(OriginPolicy::any());
+fn services(client: Option<&str>) -> [SockJs; 4] {
+    let mut open = Service::new().origins(OriginPolicy::any());
+    if let Some(url) = client {
+        open = open.sockjs_url(url);
+    }
     let config = Config::new().response_limit(4096);
     [
         SockJs::new("/echo", echo).service(open.clone()),
@@ -46,9 +49,9 @@ async fn answer(services: &[SockJs], request: http::Request<Incoming>) -> http::
     }
 }
 
-/// Accepts connections for ever.
-pub async fn serve(listener: TcpListener) {
-    let services: &'static [SockJs] = Box::leak(Box::new(services()));
+/// Accepts connections for ever. `client` is where iframes load the client from.
+pub async fn serve(listener: TcpListener, client: Option<&str>) {
+    let services: &'static [SockJs] = Box::leak(Box::new(services(client)));
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);

@@ -165,7 +165,14 @@ impl Transport {
     pub fn write_frame(&self, frame: &str, out: &mut Vec<u8>) {
         match self {
             Self::Xhr | Self::XhrStreaming => put(out, &["", frame, "\n"]),
-            Self::EventSource => put(out, &["data: ", frame, "\r\n\r\n"]),
+            Self::EventSource => {
+                out.extend_from_slice(b"data: ");
+                // The client, `sockjs-client` 1.6, runs `decodeURI` over it, as its server escapes percent signs.
+                for (at, part) in frame.split('%').enumerate() {
+                    put(out, &[if at > 0 { "%25" } else { "" }, part]);
+                }
+                out.extend_from_slice(b"\r\n\r\n");
+            }
             Self::WebSocket | Self::RawWebSocket => put(out, &[frame]),
             Self::HtmlFile(_) => {
                 out.extend_from_slice(b"<script>\np(");

@@ -94,6 +94,7 @@
 //! | `deflate` | | permessage-deflate, on zlib-rs |
 //! | `http` | | the handshake over the types of the `http` crate (hyper, axum) |
 //! | `comet` | | the older push transports |
+//! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
 //! | `bayeux` | | the Bayeux protocol, of CometD and Faye |
 //!

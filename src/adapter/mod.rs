@@ -19,6 +19,8 @@ pub mod bayeux;
 pub mod blocking;
 #[cfg(feature = "std")]
 mod error;
+#[cfg(all(feature = "hyper", feature = "sockjs"))]
+pub mod frameworks;
 #[cfg(feature = "std")]
 mod options;
 #[cfg(feature = "std")]

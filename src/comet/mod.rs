@@ -52,13 +52,19 @@
 #[cfg(feature = "bayeux")]
 pub mod bayeux;
 pub mod cors;
+#[cfg(feature = "sockjs")]
+mod exchange;
 pub mod flash;
 pub mod jsonp;
 mod log;
 mod long_poll;
 mod script;
+#[cfg(feature = "sockjs")]
+pub mod sockjs;
 mod stream;
 
+#[cfg(feature = "sockjs")]
+pub use exchange::{Request, Response};
 pub use log::{Log, Messages, TooLarge};
 pub use long_poll::{Answer, Config, Kind, Opened, Session, Ticket, parse_cursor};
 pub use script::{Message, write_literal};

@@ -17,7 +17,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-const USAGE: &str = "usage: cometd [--listen ADDR] [--timeout MILLISECONDS] [--origin URL]... [--one-cookie-many-clients]";
+const USAGE: &str =
+    "usage: cometd [--listen ADDR] [--timeout MILLISECONDS] [--origin URL]... [--one-cookie-many-clients]";
 
 struct Arguments {
     listen: SocketAddr,
@@ -40,7 +41,9 @@ impl Arguments {
             match &*name {
                 "--listen" => listen = value.parse()?,
                 "--timeout" => config = config.timeout(Duration::from_millis(value.parse()?)),
-                "--origin" => cors = cors.allow_origin(&value)?.credentials(true)?.headers(&["content-type"])?,
+                "--origin" => {
+                    cors = cors.allow_origin(&value)?.credentials(true)?.headers(&["content-type"])?
+                }
                 _ => return Err(USAGE.into()),
             }
         }

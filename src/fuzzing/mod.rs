@@ -1,6 +1,8 @@
 //! Bodies of the fuzz targets: each compares the real thing with a small naive model.
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
+#[cfg(feature = "bayeux")]
+pub mod bayeux;
 pub mod chunked;
 #[cfg(feature = "comet")]
 pub mod comet;

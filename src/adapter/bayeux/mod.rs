@@ -14,6 +14,7 @@ use crate::comet::bayeux::{Broker, Channel, ClientId, Host, Output, Refusal, Req
 use crate::comet::jsonp::{self, Callback};
 use crate::json::Value;
 use crate::ws::handshake::accept_http;
+use ::tokio::time::Instant;
 use core::fmt;
 use request::{Asked, Failed};
 use state::{Shared, Waiting};
@@ -21,7 +22,6 @@ use std::borrow::ToOwned;
 use std::string::String;
 use std::sync::Arc;
 use std::vec::Vec;
-use ::tokio::time::Instant;
 
 /// A Bayeux server as a function from requests to responses. A clone is the same server.
 ///

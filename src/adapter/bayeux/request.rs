@@ -42,7 +42,10 @@ impl Asked {
 }
 
 /// Reads a POST with JSON or a form, or a GET with a query (Bayeux 1.0, 6).
-pub(super) async fn read<B: http_body::Body>(request: Request<B>, options: &Options) -> Result<Asked, Failed> {
+pub(super) async fn read<B: http_body::Body>(
+    request: Request<B>,
+    options: &Options,
+) -> Result<Asked, Failed> {
     let query = request.uri().query().unwrap_or_default();
     let mut callback = None;
     let mut envelopes = Vec::new();
@@ -134,7 +137,8 @@ pub(super) fn preflight<B>(request: &Request<B>, policy: &cors::Policy) -> Respo
 }
 
 pub(super) fn plain(status: u16, text: &str) -> Response<String> {
-    let fields = [("Content-Type", "text/plain; charset=utf-8"), crate::comet::NO_STORE, crate::comet::NOSNIFF];
+    let fields =
+        [("Content-Type", "text/plain; charset=utf-8"), crate::comet::NO_STORE, crate::comet::NOSNIFF];
     let mut response = response(status, text.to_owned(), fields);
     if status == 405 {
         response.headers_mut().insert("allow", HeaderValue::from_static("GET, POST, OPTIONS"));
@@ -142,7 +146,11 @@ pub(super) fn plain(status: u16, text: &str) -> Response<String> {
     response
 }
 
-pub(super) fn response(status: u16, body: String, fields: [(&'static str, &'static str); 3]) -> Response<String> {
+pub(super) fn response(
+    status: u16,
+    body: String,
+    fields: [(&'static str, &'static str); 3],
+) -> Response<String> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     add_fields(&mut response, fields.into_iter());
@@ -154,7 +162,8 @@ pub(super) fn add_fields<'f>(
     fields: impl Iterator<Item = (&'static str, &'f str)>,
 ) {
     for (name, value) in fields {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+        {
             response.headers_mut().append(name, value);
         }
     }

@@ -4,13 +4,13 @@ use super::state::{Shared, Waiting};
 use crate::adapter::tokio::WebSocket;
 use crate::comet::bayeux::{Host, Output};
 use crate::ws::{Message, Negotiated};
+use ::tokio::time::timeout;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
-use ::tokio::time::timeout;
 
 pub(super) async fn serve<H: Host>(shared: Arc<Shared<H>>, upgrade: OnUpgrade, negotiated: Negotiated) {
     // The client may be gone by then.

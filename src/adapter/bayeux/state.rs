@@ -3,10 +3,10 @@
 
 use super::options::Options;
 use crate::comet::bayeux::{Broker, Host, Link, Output, Refusal, Request};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ::tokio::sync::Notify;
 use ::tokio::time::{Instant, sleep, timeout_at};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub(super) struct Shared<H> {
     pub(super) options: Options,

@@ -98,6 +98,9 @@
 //! | `hyper` | | WebSockets over what hyper has upgraded, HTTP/1.1 and HTTP/2 |
 //! | `axum` | | the extractor for axum |
 //! | `comet` | | the older push transports |
+//! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
+//! | `json` | | the JSON checker of the frameworks, which turn it on |
+//! | `bayeux` | | the Bayeux protocol, of CometD and Faye |
 //!
 //! Without `std` the crate is `no_std` with `alloc`. A feature never changes what is there without it.
 //!
@@ -120,6 +123,8 @@ mod outgoing;
 #[cfg(feature = "comet")]
 pub mod comet;
 pub mod http1;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod sse;
 pub mod ws;
 

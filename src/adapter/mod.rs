@@ -19,6 +19,8 @@ mod ahead;
 mod answer;
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(all(feature = "bayeux", feature = "hyper"))]
+pub mod bayeux;
 #[cfg(feature = "std")]
 pub mod blocking;
 #[cfg(feature = "std")]
@@ -27,6 +29,8 @@ mod end;
 mod error;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+#[cfg(all(feature = "hyper", feature = "sockjs"))]
+pub mod frameworks;
 #[cfg(feature = "std")]
 mod options;
 #[cfg(feature = "std")]

@@ -49,22 +49,30 @@
 //!
 #![doc = include_str!("../../docs/transports.md")]
 
+#[cfg(feature = "bayeux")]
+pub mod bayeux;
 pub mod cors;
+#[cfg(feature = "sockjs")]
+mod exchange;
 pub mod flash;
 pub mod jsonp;
 mod log;
 mod long_poll;
 mod script;
+#[cfg(feature = "sockjs")]
+pub mod sockjs;
 mod stream;
 
+#[cfg(feature = "sockjs")]
+pub use exchange::{Request, Response};
 pub use log::{Log, Messages, TooLarge};
 pub use long_poll::{Answer, Config, Kind, Opened, Session, Ticket, parse_cursor};
 pub use script::{Message, write_literal};
 pub use stream::{Stream, StreamConfig};
 
 /// What every answer carries: the type that it says it is, and not kept by anyone on the way.
-const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
-const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
+pub(crate) const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+pub(crate) const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 /// The fields of a poll's answer ([`Answer::write_json`]).
 ///

@@ -1,6 +1,8 @@
 //! Bodies of the fuzz targets: each compares the real thing with a small naive model.
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
+#[cfg(feature = "bayeux")]
+pub mod bayeux;
 pub mod chunked;
 #[cfg(feature = "comet")]
 pub mod comet;
@@ -8,5 +10,7 @@ pub mod comet;
 pub mod deflate;
 pub mod handshake;
 pub mod head;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod sse;
 pub mod ws;

@@ -1,0 +1,160 @@
+//! [Bayeux](crate::comet::bayeux) behind hyper, and whatever stands on hyper (axum, tower): CometD's and Faye's clients
+//! over WebSocket, long polling and callback polling.
+//!
+//! [`Service::serve`] answers a request of the `http` crate, whatever its path. `examples/cometd` is a whole program.
+
+mod options;
+mod request;
+mod socket;
+mod state;
+
+pub use options::{Everyone, Options, client_id, unix_millis};
+
+use crate::comet::bayeux::{Broker, Channel, ClientId, Host, Output, Refusal, Request, form};
+use crate::comet::jsonp::{self, Callback};
+use crate::json::Value;
+use crate::ws::handshake::accept_http;
+use ::tokio::time::Instant;
+use core::fmt;
+use request::{Asked, Failed};
+use state::{Shared, Waiting};
+use std::borrow::ToOwned;
+use std::string::String;
+use std::sync::Arc;
+use std::vec::Vec;
+
+/// A Bayeux server as a function from requests to responses. A clone is the same server.
+///
+/// ```
+/// use pushline::adapter::bayeux::{Everyone, Options, Service};
+/// use pushline::comet::bayeux::Channel;
+/// use pushline::json;
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// let service = Service::new(Options::new(), Everyone);
+/// let handshake = r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]"#;
+/// let request = http::Request::post("/cometd").body(handshake.to_owned())?;
+/// let response = service.serve(request).await;
+/// assert_eq!(response.status(), 200);
+/// assert!(response.body().contains("\"clientId\""));
+/// service.publish(Channel::parse("/news").unwrap(), json::check("\"none yet\"")?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct Service<H> {
+    shared: Arc<Shared<H>>,
+}
+
+impl<H> Clone for Service<H> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<H> fmt::Debug for Service<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+impl<H: Host + Send + 'static> Service<H> {
+    /// A server without clients. A task of its own keeps the times, until the last clone is gone.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn new(options: Options, host: H) -> Self {
+        let shared = Arc::new(Shared::new(options, host));
+        ::tokio::spawn(state::keep_time(Arc::downgrade(&shared)));
+        Self { shared }
+    }
+
+    /// Answers a request: at once, or when there is news. A WebSocket is served by a task of its own.
+    ///
+    /// Dropping the future before it is done is right when the client has left: nothing is lost that it has not been
+    /// sent.
+    pub async fn serve<B>(&self, mut request: http::Request<B>) -> http::Response<String>
+    where
+        B: http_body::Body + Send,
+    {
+        let shared = &self.shared;
+        let origin = request.headers().get("origin").map(|origin| origin.as_bytes().to_owned());
+        let decision = shared.options.cors.check(origin.as_deref());
+        let same_host = request::is_same_host(&request);
+        let mut response = if request.method() == http::Method::OPTIONS {
+            return request::preflight(&request, &shared.options.cors);
+        } else if !same_host && !decision.is_allowed() {
+            request::plain(403, "origin not allowed")
+        } else if request.headers().contains_key("upgrade") {
+            self.upgrade(&mut request)
+        } else {
+            match request::read(request, &shared.options).await {
+                Ok(asked) => self.answer(asked).await,
+                Err(Failed(status, reason)) => request::plain(status, reason),
+            }
+        };
+        request::add_fields(&mut response, decision.fields());
+        response
+    }
+
+    /// What the program publishes goes to all who are subscribed.
+    pub fn publish(&self, channel: Channel<'_>, data: Value<'_>) {
+        self.shared.with(|broker, _| broker.publish(channel, data));
+    }
+
+    /// What the program sends to one client; see [`Broker::deliver`].
+    pub fn deliver(&self, client: ClientId, channel: Channel<'_>, data: Value<'_>) -> bool {
+        self.shared.with(|broker, _| broker.deliver(client, channel, data))
+    }
+
+    /// Does something with the broker, while nobody else does.
+    pub fn with<R>(&self, work: impl FnOnce(&mut Broker<Instant, H>) -> R) -> R {
+        self.shared.with(|broker, _| work(broker))
+    }
+
+    fn upgrade<B>(&self, request: &mut http::Request<B>) -> http::Response<String> {
+        // Who may was checked before.
+        let (response, negotiated) = match accept_http(&self.shared.options.handshake, request) {
+            Ok(accepted) => (http::Response::from(&accepted), accepted.negotiated()),
+            Err(rejection) => return http::Response::from(&rejection).map(|()| String::new()),
+        };
+        let upgrade = hyper::upgrade::on(request);
+        ::tokio::spawn(socket::serve(self.shared.clone(), upgrade, negotiated));
+        response.map(|()| String::new())
+    }
+
+    async fn answer(&self, asked: Asked) -> http::Response<String> {
+        // A script has to be asked for with a name that is one, before anything is done.
+        let callback = match asked.callback.as_deref().map(Callback::parse).transpose() {
+            Ok(callback) => callback,
+            Err(_) => return request::plain(400, "callback is not the name of a function"),
+        };
+        let envelopes: Vec<&str> = asked.envelopes.iter().map(String::as_str).collect();
+        let request = Request::new(&envelopes).browser(asked.browser);
+        let (status, json) = match self.ask(request).await {
+            Ok(answer) => answer,
+            Err(refusal) => return request::plain(refusal.status(), "not a Bayeux request, or too large"),
+        };
+        let mut response = match callback {
+            _ if status != 200 => request::plain(status, "another connect has come"),
+            Some(callback) => request::response(200, form::script(callback, &json), jsonp::FIELDS),
+            None => request::response(200, json, crate::comet::JSON_FIELDS),
+        };
+        if let Some(cookie) = asked.new_cookie() {
+            response.headers_mut().insert("set-cookie", cookie);
+        }
+        response
+    }
+
+    async fn ask(&self, request: Request<'_>) -> Result<(u16, String), Refusal> {
+        let waiting = Waiting::request(&self.shared, request)?;
+        loop {
+            match waiting.take() {
+                Some(Output::Answer(status, json)) => return Ok((status, json)),
+                _ => waiting.wait().await,
+            }
+        }
+    }
+}

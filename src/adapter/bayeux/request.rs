@@ -1,0 +1,170 @@
+//! HTTP as Bayeux uses it: which fields and bodies there are, and how the response looks.
+
+use super::options::Options;
+use crate::adapter;
+use crate::comet::bayeux::{ClientId, form};
+use crate::comet::cors;
+use crate::http1::authority::Authority;
+use crate::ws::handshake::OriginPolicy;
+use bytes::Buf;
+use core::future::poll_fn;
+use core::pin::pin;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use std::borrow::ToOwned;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+/// Counts the tabs of a browser, as CometD's own servers do.
+const COOKIE: &str = "BAYEUX_BROWSER=";
+
+/// What a request asks for.
+pub(super) struct Asked {
+    pub(super) envelopes: Vec<String>,
+    pub(super) callback: Option<String>,
+    pub(super) browser: Option<[u8; 16]>,
+    counted: bool,
+}
+
+/// The status, and why.
+pub(super) struct Failed(pub(super) u16, pub(super) &'static str);
+
+impl Asked {
+    /// For a browser that shakes hands and has none yet.
+    pub(super) fn new_cookie(&self) -> Option<HeaderValue> {
+        let shakes_hands = || self.envelopes.iter().any(|text| text.contains("/meta/handshake"));
+        if !self.counted || self.browser.is_some() || !shakes_hands() {
+            return None;
+        }
+        let id = ClientId::new(adapter::nonce().ok()?);
+        HeaderValue::from_str(&format!("{COOKIE}{id}; Path=/; HttpOnly; SameSite=Lax")).ok()
+    }
+}
+
+/// Reads a POST with JSON or a form, or a GET with a query (Bayeux 1.0, 6).
+pub(super) async fn read<B: http_body::Body>(
+    request: Request<B>,
+    options: &Options,
+) -> Result<Asked, Failed> {
+    let query = request.uri().query().unwrap_or_default();
+    let mut callback = None;
+    let mut envelopes = Vec::new();
+    let mut field = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| match &*name {
+        "jsonp" => callback = Some(value.into_owned()),
+        "message" => envelopes.push(value.into_owned()),
+        _ => {}
+    };
+    match *request.method() {
+        Method::GET => form::fields(query).for_each(&mut field),
+        Method::POST => {}
+        _ => return Err(Failed(405, "only GET and POST")),
+    }
+    let counted = options.count_browsers && request.version() < Version::HTTP_2;
+    let browser = browser(request.headers()).filter(|_| counted);
+    if request.method() == Method::GET {
+        if !options.callback_polling || callback.is_none() {
+            return Err(Failed(400, "a GET is to be a WebSocket or a script"));
+        }
+    } else {
+        let type_of = request.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let is_form = type_of.is_some_and(|value| {
+            let name = value.split(';').next().unwrap_or_default().trim();
+            name.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        });
+        // Three bytes each, in a form.
+        let limit = options.config.max_request_bytes().saturating_mul(if is_form { 3 } else { 1 });
+        let reading = body(request.into_body(), limit);
+        let text = ::tokio::time::timeout(options.body_timeout, reading)
+            .await
+            .map_err(|_| Failed(408, "the body took too long"))??;
+        if is_form {
+            let mut field = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
+                if name == "message" {
+                    envelopes.push(value.into_owned());
+                }
+            };
+            form::fields(&text).for_each(&mut field);
+        } else {
+            envelopes.push(text);
+        }
+    }
+    Ok(Asked { envelopes, callback, browser, counted })
+}
+
+async fn body<B: http_body::Body>(body: B, limit: usize) -> Result<String, Failed> {
+    let mut body = pin!(body);
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let frame = frame.map_err(|_| Failed(400, "the body broke off"))?;
+        let Ok(mut data) = frame.into_data() else { continue };
+        if bytes.len() + data.remaining() > limit {
+            return Err(Failed(413, "the body is too large"));
+        }
+        while data.has_remaining() {
+            bytes.extend_from_slice(data.chunk());
+            data.advance(data.chunk().len());
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| Failed(400, "the body is not UTF-8"))
+}
+
+fn browser(headers: &HeaderMap) -> Option<[u8; 16]> {
+    let cookies = headers.get_all("cookie").iter().filter_map(|value| value.to_str().ok());
+    let id = cookies.flat_map(|value| value.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE))?;
+    ClientId::parse(id).map(ClientId::to_bytes)
+}
+
+/// Whether it comes from no page, or from one of this host.
+pub(super) fn is_same_host<B>(request: &Request<B>) -> bool {
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let host = authority.or_else(|| request.headers().get("host").map(HeaderValue::as_bytes));
+    let origin = request.headers().get("origin").map(HeaderValue::as_bytes);
+    OriginPolicy::same_host().allows(origin, host.and_then(Authority::parse))
+}
+
+/// What a browser asks before it lets a page of another origin post JSON.
+pub(super) fn preflight<B>(request: &Request<B>, policy: &cors::Policy) -> Response<String> {
+    let field = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
+    let asked = field("origin").zip(field("access-control-request-method"));
+    let Some((origin, method)) = asked else { return plain(405, "only GET and POST") };
+    let origin = origin.to_owned();
+    let decision = policy.preflight(&origin, method, field("access-control-request-headers"));
+    let mut response = Response::new(String::new());
+    *response.status_mut() =
+        if decision.is_allowed() { StatusCode::NO_CONTENT } else { StatusCode::FORBIDDEN };
+    add_fields(&mut response, decision.fields());
+    response
+}
+
+pub(super) fn plain(status: u16, text: &str) -> Response<String> {
+    let fields =
+        [("Content-Type", "text/plain; charset=utf-8"), crate::comet::NO_STORE, crate::comet::NOSNIFF];
+    let mut response = response(status, text.to_owned(), fields);
+    if status == 405 {
+        response.headers_mut().insert("allow", HeaderValue::from_static("GET, POST, OPTIONS"));
+    }
+    response
+}
+
+pub(super) fn response(
+    status: u16,
+    body: String,
+    fields: [(&'static str, &'static str); 3],
+) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    add_fields(&mut response, fields.into_iter());
+    response
+}
+
+pub(super) fn add_fields<'f>(
+    response: &mut Response<String>,
+    fields: impl Iterator<Item = (&'static str, &'f str)>,
+) {
+    for (name, value) in fields {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+        {
+            response.headers_mut().append(name, value);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The body of a response: known at once, or going on.
+
+use bytes::Bytes;
+use core::convert::Infallible;
+use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use http_body::{Frame, SizeHint};
+use std::boxed::Box;
+
+/// Gives a body's chunks, one at a time. Dropped when the client has left.
+pub(super) trait Feed: Send {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+}
+
+/// The body of a framework's response.
+///
+/// ```
+/// use http_body::Body as _;
+/// use pushline::adapter::frameworks::Body;
+///
+/// let body = Body::from(bytes::Bytes::from_static(b"ok"));
+/// assert_eq!(body.size_hint().exact(), Some(2));
+/// ```
+#[derive(Default)]
+pub struct Body(Kind);
+
+enum Kind {
+    Full(Bytes),
+    Live(Box<dyn Feed + Sync>),
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self::Full(Bytes::new())
+    }
+}
+
+impl Body {
+    pub(super) fn live(feed: impl Feed + Sync + 'static) -> Self {
+        Self(Kind::Live(Box::new(feed)))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Full(bytes))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut self.0 {
+            Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(core::mem::take(bytes))))),
+            Kind::Live(feed) => feed.poll_chunk(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.0, Kind::Full(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Live(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Full(bytes) => f.debug_tuple("Body").field(bytes).finish(),
+            Kind::Live(_) => f.write_str("Body(..)"),
+        }
+    }
+}

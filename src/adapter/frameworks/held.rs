@@ -1,0 +1,129 @@
+//! A session that its application, its client's requests and time share; and the response that waits at it.
+
+use super::body::Feed;
+use bytes::Bytes;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker, ready};
+use std::boxed::Box;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A session as its module has it: what is written, to which response, and until when that waits.
+pub(super) trait Machine: Send + 'static {
+    type Ticket: Copy + Eq + Send + Sync;
+    /// Appends what is to be written now; the ticket of the response, and whether that ends here.
+    fn next_frame(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<(Self::Ticket, bool)>;
+    fn next_deadline(&self) -> Option<Instant>;
+    /// The response's client has left.
+    fn cut(&mut self, ticket: Self::Ticket, now: Instant);
+}
+
+/// The session behind its lock, which is never held over an await.
+#[derive(Debug)]
+pub(super) struct Held<M>(Mutex<(M, Option<Waker>)>);
+
+impl<M> Held<M> {
+    pub(super) fn new(machine: M) -> Self {
+        Self(Mutex::new((machine, None)))
+    }
+
+    /// Does something to the session, and wakes the response that waits.
+    pub(super) fn tell<T>(&self, work: impl FnOnce(&mut M) -> T) -> T {
+        let mut held = lock(&self.0);
+        let result = work(&mut held.0);
+        let waker = held.1.take();
+        drop(held);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        result
+    }
+
+    /// Looks at the session.
+    pub(super) fn ask<T>(&self, work: impl FnOnce(&M) -> T) -> T {
+        work(&lock(&self.0).0)
+    }
+}
+
+/// A panic in an application's task says nothing about the state here: no application code runs under these locks.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One response that waits at a session: gives what is written to it, and tells the session if it is dropped before its
+/// end.
+pub(super) struct Waiting<M: Machine, S: AsRef<Held<M>>> {
+    session: Arc<S>,
+    ticket: M::Ticket,
+    over: bool,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<M: Machine, S: AsRef<Held<M>>> Waiting<M, S> {
+    pub(super) fn new(session: Arc<S>, ticket: M::Ticket) -> Self {
+        Self { session, ticket, over: false, timer: None }
+    }
+
+    /// The next piece; `None` at the end. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// All that is written until the end.
+    pub(super) async fn all(mut self) -> Bytes {
+        let first = self.next().await.unwrap_or_default();
+        let Some(second) = self.next().await else { return first };
+        let mut all = [first, second].concat();
+        while let Some(piece) = self.next().await {
+            all.extend_from_slice(&piece);
+        }
+        all.into()
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if self.over {
+                return Poll::Ready(None);
+            }
+            let due = {
+                let mut held = lock(&(*self.session).as_ref().0);
+                let mut out = Vec::new();
+                match held.0.next_frame(Instant::now(), &mut out) {
+                    Some((ticket, last)) => {
+                        self.over = last || ticket != self.ticket;
+                        // A plain WebSocket's end has nothing to write.
+                        let is_end = self.over && out.is_empty();
+                        return Poll::Ready((!is_end).then(|| out.into()));
+                    }
+                    None => {
+                        held.1 = Some(cx.waker().clone());
+                        held.0.next_deadline()
+                    }
+                }
+            };
+            let Some(due) = due else { return Poll::Pending };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if timer.deadline() != due {
+                timer.as_mut().reset(due);
+            }
+            ready!(timer.as_mut().poll(cx));
+        }
+    }
+}
+
+impl<M: Machine, S: AsRef<Held<M>> + Send + Sync> Feed for Waiting<M, S> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.poll_next(cx)
+    }
+}
+
+impl<M: Machine, S: AsRef<Held<M>>> Drop for Waiting<M, S> {
+    fn drop(&mut self) {
+        if !self.over {
+            let ticket = self.ticket;
+            (*self.session).as_ref().tell(|machine| machine.cut(ticket, Instant::now()));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The Comet frameworks' servers over hyper, and so behind axum and tower: a function from their request to their
+//! response.
+//!
+//! | framework | see |
+//! |---|---|
+//! | SockJS | [`SockJs`], `examples/sockjs` |
+//!
+//! A response that waits for news is a [`Body`], which hyper polls while its client is there and drops when it has left.
+#![allow(clippy::disallowed_methods)] // this is where the clock is read
+
+mod body;
+mod held;
+mod http;
+mod sockjs;
+
+pub use body::Body;
+pub use sockjs::{SockJs, Socket};

@@ -1,0 +1,448 @@
+//! All sessions of a server: requests, frames and time in; answers by link out.
+
+use super::channel::{Channel, Pattern};
+use super::config::Config;
+use super::host::{ClientId, Host};
+use super::link::Links;
+pub use super::link::{Link, Output, Request};
+use super::message::{self, Message, Refusal};
+use super::reply::{self, Advice, Reply};
+use super::routes::Routes;
+use super::session::{Held, Session};
+use crate::heartbeat::Instant;
+use crate::json::Value;
+use crate::ws::Prepared;
+use std::collections::{BTreeSet, HashMap};
+use std::string::String;
+use std::vec::Vec;
+
+/// A Bayeux server without its sockets.
+///
+/// [`request`](Self::request), [`socket`](Self::socket), [`frame`](Self::frame), [`closed`](Self::closed),
+/// [`advance`](Self::advance) and [`publish`](Self::publish) tell it what happens. After each of them
+/// [`next_ready`](Self::next_ready) names the links that have something to send, and [`take`](Self::take) gives it: a
+/// request's answer, or a WebSocket's messages until there are none, when it can take more.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::bayeux::{Broker, Channel, ClientId, Config, Host, Output, Request};
+/// use pushline::json;
+///
+/// struct Program;
+/// impl Host for Program {
+///     fn client_id(&mut self) -> Option<ClientId> {
+///         Some(ClientId::new([7; 16])) // random bytes of the operating system
+///     }
+///     fn unix_millis(&mut self) -> u64 {
+///         0
+///     }
+/// }
+///
+/// let now = Duration::ZERO;
+/// let mut broker = Broker::new(Config::new(), Program);
+/// let mut ask = |broker: &mut Broker<_, _>, text: String| {
+///     let link = broker.request(Request::new(&[&text]), now)?;
+///     Ok::<_, Box<dyn std::error::Error>>(broker.take(link, now))
+/// };
+/// let answer = ask(&mut broker, r#"{"channel":"/meta/handshake","version":"1.0",
+///     "supportedConnectionTypes":["long-polling"]}"#.into())?;
+/// assert!(matches!(answer, Some(Output::Answer(200, text)) if text.contains("\"successful\":true")));
+///
+/// let id = "07".repeat(16);
+/// ask(&mut broker, format!(r#"{{"channel":"/meta/subscribe","clientId":"{id}","subscription":"/chat"}}"#))?;
+/// // The connect is held until there is news.
+/// let connect = format!(r#"{{"channel":"/meta/connect","clientId":"{id}","connectionType":"long-polling"}}"#);
+/// let link = broker.request(Request::new(&[&connect]), now)?;
+/// assert!(broker.take(link, now).is_none());
+/// broker.publish(Channel::parse("/chat").unwrap(), json::check("\"hi\"")?);
+/// while broker.next_ready() != Some(link) {}
+/// let Some(Output::Answer(200, text)) = broker.take(link, now) else { panic!("there is news") };
+/// assert!(text.starts_with(r#"[{"channel":"/chat","data":"hi"},{"channel":"/meta/connect","#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Broker<I, H> {
+    pub(super) config: Config,
+    pub(super) host: H,
+    pub(super) sessions: HashMap<ClientId, Session<I>>,
+    pub(super) routes: Routes,
+    pub(super) links: Links,
+    deadlines: BTreeSet<(I, ClientId)>,
+    /// Connects held for each browser that counts.
+    browsers: HashMap<u128, usize>,
+    published: u64,
+}
+
+impl<I: Instant, H: Host> Broker<I, H> {
+    /// A broker with no sessions.
+    #[must_use]
+    pub fn new(config: Config, host: H) -> Self {
+        Self {
+            config,
+            host,
+            sessions: HashMap::new(),
+            routes: Routes::default(),
+            links: Links::default(),
+            deadlines: BTreeSet::new(),
+            browsers: HashMap::new(),
+            published: 0,
+        }
+    }
+
+    /// A request came. Its answer is there at once, or after [`next_ready`](Self::next_ready) has named it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`]: answer with its status. Nothing of the request was done.
+    pub fn request(&mut self, request: Request<'_>, now: I) -> Result<Link, Refusal> {
+        let messages = self.read(request.envelopes)?;
+        if messages.is_empty() {
+            return Err(Refusal::NotMessages);
+        }
+        let link = self.links.open(false);
+        self.dispatch(link, &messages, request.browser, now);
+        self.links.wake(link);
+        Ok(link)
+    }
+
+    /// A WebSocket was opened.
+    pub fn socket(&mut self) -> Link {
+        self.links.open(true)
+    }
+
+    /// A text message came over a WebSocket. An empty array is a sign of life, as Faye's client sends it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`]: nothing of it was done; the WebSocket is to be closed with its code, as
+    /// [`take`](Self::take) says, too.
+    pub fn frame(&mut self, link: Link, text: &str, now: I) -> Result<(), Refusal> {
+        let messages = match self.read(&[text]) {
+            Ok(messages) => messages,
+            Err(refusal) => {
+                self.refuse(link, refusal);
+                return Err(refusal);
+            }
+        };
+        self.dispatch(link, &messages, None, now);
+        // A client that asks and does not read.
+        let limit = self.config.max_queue_bytes;
+        if self.links.get(link).is_some_and(|state| state.replies.len() > limit) {
+            self.refuse(link, Refusal::TooLarge);
+            return Err(Refusal::TooLarge);
+        }
+        self.links.wake(link);
+        Ok(())
+    }
+
+    /// A request's connection, or a WebSocket, is gone. The session lives on for
+    /// [`Config::max_interval`], and what it has not been sent waits.
+    pub fn closed(&mut self, link: Link, now: I) {
+        let Some(client) = self.links.remove(link).and_then(|state| state.client) else { return };
+        if let Some(session) = self.sessions.get_mut(&client) {
+            if session.socket == Some(link) {
+                session.socket = None;
+            }
+            if session.held.as_ref().is_some_and(|held| held.link == link) {
+                self.unhold(client, now);
+            }
+        }
+    }
+
+    /// It is this time: what is due is answered, and who has stayed away for too long is forgotten.
+    pub fn advance(&mut self, now: I) {
+        while let Some(&(deadline, client)) = self.deadlines.first()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            let Some(session) = self.sessions.get_mut(&client) else { continue };
+            match &mut session.held {
+                Some(held) => {
+                    held.due = true;
+                    self.links.wake(held.link);
+                }
+                None => self.end(client, Advice::Handshake(self.config.interval), now),
+            }
+        }
+    }
+
+    /// When to call [`advance`](Self::advance) even if nothing happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<I> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// The program itself publishes: `data` goes to all who are subscribed. Nothing is ever broadcast on
+    /// [service](Channel::is_service) and [meta](Channel::is_meta) channels.
+    pub fn publish(&mut self, channel: Channel<'_>, data: Value<'_>) {
+        let event = self.event(channel, data, None);
+        self.route(channel, &event);
+    }
+
+    /// The program sends this to one client, subscribed or not, on any channel but those of the protocol. Answers
+    /// whether the client has a session that could take it.
+    pub fn deliver(&mut self, client: ClientId, channel: Channel<'_>, data: Value<'_>) -> bool {
+        if channel.is_meta() {
+            return false;
+        }
+        let event = self.event(channel, data, None);
+        self.push(client, &event)
+    }
+
+    /// A link that has something to send: [`take`](Self::take) it.
+    pub fn next_ready(&mut self) -> Option<Link> {
+        self.links.next_ready()
+    }
+
+    /// What to send over the link now: for a request its answer, for a WebSocket one message a call.
+    pub fn take(&mut self, link: Link, now: I) -> Option<Output> {
+        let state = self.links.get(link)?;
+        let (client, is_socket) = (state.client, state.is_socket);
+        let session = client.and_then(|client| self.sessions.get_mut(&client));
+        if is_socket {
+            if state.replies.is_empty() {
+                if let Some(refusal) = state.refused {
+                    return Some(Output::Close(refusal.close_code()));
+                }
+                let session = session?;
+                if session.is_direct()
+                    && let Some(event) = session.pop()
+                {
+                    return Some(Output::Prepared(event));
+                }
+                if !session.is_due() {
+                    return None;
+                }
+                self.answer_connect(client?, now);
+            }
+            let replies = core::mem::take(&mut self.links.get(link)?.replies);
+            return Some(Output::Text(array(&replies)));
+        }
+        if let Some(session) = session {
+            if !session.is_due() {
+                return None;
+            }
+            self.answer_connect(client?, now);
+        }
+        let state = self.links.remove(link)?;
+        Some(match state.status {
+            Some(status) => Output::Answer(status, String::new()),
+            None => Output::Answer(200, array(&state.replies)),
+        })
+    }
+
+    /// Sessions at the moment.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Requests and WebSockets at the moment.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether this client has a session.
+    #[must_use]
+    pub fn is_open(&self, client: ClientId) -> bool {
+        self.sessions.contains_key(&client)
+    }
+
+    /// Who is subscribed to what.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// The program that it is in.
+    pub fn host(&mut self) -> &mut H {
+        &mut self.host
+    }
+
+    fn read<'m>(&self, envelopes: &[&'m str]) -> Result<Vec<Message<'m>>, Refusal> {
+        let mut messages = Vec::new();
+        message::read(envelopes, &self.config, |message| messages.push(message))?;
+        Ok(messages)
+    }
+
+    fn refuse(&mut self, link: Link, refusal: Refusal) {
+        if let Some(state) = self.links.get(link) {
+            state.replies.clear();
+            state.refused = Some(refusal);
+            self.links.wake(link);
+        }
+    }
+
+    /// A reply that is going into the link's next answer.
+    pub(super) fn reply(&mut self, link: Link, message: &Message<'_>, write: impl FnOnce(Reply<'_>)) {
+        let (config, now) = (&self.config, self.host.unix_millis());
+        let Some(state) = self.links.get(link) else { return };
+        let channel = message.channel.map(|channel| channel.escaped());
+        let id = message.id.map(|id| id.as_str());
+        write(Reply::new(&mut state.replies, config, now, channel, id));
+    }
+
+    /// Sets when the session is looked at next.
+    pub(super) fn schedule(&mut self, client: ClientId, deadline: I) {
+        if let Some(session) = self.sessions.get_mut(&client) {
+            self.deadlines.remove(&(session.deadline, client));
+            session.deadline = deadline;
+            self.deadlines.insert((deadline, client));
+        }
+    }
+
+    /// Holds a connect; a browser's is counted.
+    pub(super) fn hold(&mut self, client: ClientId, mut held: Held, deadline: I) {
+        if let Some(browser) = held.browser {
+            let count = self.browsers.entry(browser).or_default();
+            *count += 1;
+            // 3.4 and 8: answered at once, with the advice to come at intervals.
+            held.multiple = *count > self.config.max_held_per_browser;
+            held.due |= held.multiple;
+        }
+        if let Some(session) = self.sessions.get_mut(&client) {
+            session.held = Some(held);
+        }
+        self.schedule(client, deadline);
+    }
+
+    /// The connect is held no more; from now on the session waits for another.
+    pub(super) fn unhold(&mut self, client: ClientId, now: I) -> Option<Held> {
+        let held = self.sessions.get_mut(&client)?.held.take()?;
+        if let Some(browser) = held.browser
+            && let Some(count) = self.browsers.get_mut(&browser)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.browsers.remove(&browser);
+            }
+        }
+        self.schedule(client, now.saturating_add(Session::<I>::patience(&self.config)));
+        Some(held)
+    }
+
+    /// Answers the held connect, with what waits for the client unless that needs none.
+    fn answer_connect(&mut self, client: ClientId, now: I) {
+        let Some(held) = self.unhold(client, now) else { return };
+        let advice = if held.multiple { Advice::MultipleClients } else { Advice::Retry };
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        let Some(state) = self.links.get(held.link) else { return };
+        let mut batch: Option<&dyn core::fmt::Display> = None;
+        if !session.is_direct() {
+            session.write_batch(&self.config, &mut state.replies);
+            batch = session.ack.then_some(&session.batch);
+        }
+        if !state.is_socket {
+            state.client = None;
+        }
+        let time = self.host.unix_millis();
+        connect_reply(&mut state.replies, &self.config, time, &held)
+            .ok()
+            .ext(batch, held.timesync)
+            .advice(advice)
+            .end();
+    }
+
+    /// A newer connect, or another client on the same link, takes the place of the one that is held.
+    pub(super) fn supersede(&mut self, client: ClientId, by: Link, now: I) {
+        let Some(held) = self.unhold(client, now) else { return };
+        let (config, time) = (&self.config, self.host.unix_millis());
+        let Some(state) = self.links.get(held.link) else { return };
+        state.client = None;
+        if held.link != by && !state.is_socket {
+            // Most likely nobody waits there any more; who does tries again.
+            state.status = Some(500);
+        } else {
+            let reply = connect_reply(&mut state.replies, config, time, &held);
+            reply.error(409, "", "connect_superseded").advice(Advice::Retry).end();
+        }
+        self.links.wake(held.link);
+    }
+
+    /// Ends a session, and tells a connect that is held.
+    pub(super) fn end(&mut self, client: ClientId, advice: Advice, now: I) {
+        if let Some(held) = self.unhold(client, now)
+            && let Some(state) = self.links.get(held.link)
+        {
+            let reply = connect_reply(&mut state.replies, &self.config, self.host.unix_millis(), &held);
+            match advice {
+                Advice::None => reply.ok(),
+                _ => reply.error(402, "", "session_unknown"),
+            }
+            .advice(advice)
+            .end();
+            state.client = None;
+            self.links.wake(held.link);
+        }
+        let Some(session) = self.sessions.remove(&client) else { return };
+        self.deadlines.remove(&(session.deadline, client));
+        if let Some(state) = session.socket.and_then(|socket| self.links.get(socket)) {
+            state.client = None;
+        }
+        for pattern in session.subscriptions.iter().filter_map(|pattern| Pattern::parse(pattern)) {
+            self.routes.remove(pattern, client);
+        }
+        self.host.closed(client);
+    }
+
+    pub(super) fn event(&mut self, channel: Channel<'_>, data: Value<'_>, binary: Option<&str>) -> Prepared {
+        let time = self.config.timestamp.then(|| reply::timestamp(self.host.unix_millis()));
+        Prepared::text(&reply::event(channel.as_str(), data.as_str(), binary, time.as_deref()))
+    }
+
+    /// Queues a message for all who are subscribed, once each.
+    pub(super) fn route(&mut self, channel: Channel<'_>, event: &Prepared) {
+        if !channel.is_broadcast() {
+            return;
+        }
+        self.published += 1;
+        let Self { config, sessions, routes, links, published, .. } = self;
+        let mut full = Vec::new();
+        for client in routes.matching(channel) {
+            let Some(session) = sessions.get_mut(&client) else { continue };
+            if core::mem::replace(&mut session.heard, *published) == *published {
+                continue;
+            }
+            match session.push(event.clone(), config) {
+                Ok(Some(link)) => links.wake(link),
+                Ok(None) => {}
+                Err(_) => full.push(client),
+            }
+        }
+        full.into_iter().for_each(|client| self.overflow(client));
+    }
+
+    fn push(&mut self, client: ClientId, event: &Prepared) -> bool {
+        let Some(session) = self.sessions.get_mut(&client) else { return false };
+        match session.push(event.clone(), &self.config) {
+            Ok(link) => {
+                link.into_iter().for_each(|link| self.links.wake(link));
+                true
+            }
+            Err(_) => {
+                self.overflow(client);
+                false
+            }
+        }
+    }
+
+    fn overflow(&mut self, client: ClientId) {
+        if let Some(deadline) = self.sessions.get(&client).map(|session| session.deadline) {
+            self.end(client, Advice::Handshake(self.config.interval), deadline);
+        }
+    }
+}
+
+fn connect_reply<'o>(out: &'o mut Vec<u8>, config: &'o Config, time: u64, held: &Held) -> Reply<'o> {
+    Reply::new(out, config, time, Some("/meta/connect"), held.id.as_deref())
+}
+
+fn array(messages: &[u8]) -> String {
+    // All of it was text when it was written.
+    let mut text = String::with_capacity(messages.len() + 2);
+    text.push('[');
+    text.push_str(core::str::from_utf8(messages).unwrap_or_default());
+    text.push(']');
+    text
+}

@@ -1,0 +1,70 @@
+//! Queries and forms, which carry envelopes too (Bayeux 1.0, 6 Transport), and the answer as a script.
+
+use crate::comet::jsonp::Callback;
+use std::borrow::Cow;
+use std::string::String;
+use std::vec::Vec;
+
+/// The fields of a query or of a body `application/x-www-form-urlencoded` (the URL standard, 5.1): names and values.
+/// What is not UTF-8 becomes U+FFFD.
+///
+/// ```
+/// use pushline::comet::bayeux::form;
+///
+/// let fields: Vec<_> = form::fields("jsonp=f&message=%5B%7B%7D%5D&x=a+b").collect();
+/// assert_eq!(fields[1], ("message".into(), "[{}]".into()));
+/// assert_eq!(fields[2], ("x".into(), "a b".into()));
+/// ```
+pub fn fields(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    text.split('&').filter(|field| !field.is_empty()).map(|field| {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        (decoded(name), decoded(value))
+    })
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains(['%', '+']) {
+        return Cow::Borrowed(text);
+    }
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.as_bytes();
+    while let [first, rest @ ..] = bytes {
+        let (byte, length) = match (first, digit(rest.first()), digit(rest.get(1))) {
+            (b'%', Some(high), Some(low)) => ((high << 4 | low) as u8, 3),
+            (b'+', ..) => (b' ', 1),
+            _ => (*first, 1),
+        };
+        out.push(byte);
+        bytes = bytes.get(length..).unwrap_or_default();
+    }
+    Cow::Owned(match String::from_utf8(out) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+/// The answer as a script that calls a function: `/**/f(JSON.parse("…"));`.
+///
+/// As a literal of JavaScript, the same text could mean something else (`__proto__`) or nothing at all (that name twice),
+/// and one client's message would break the others.
+///
+/// ```
+/// use pushline::comet::bayeux::form;
+/// use pushline::comet::jsonp::Callback;
+///
+/// let callback = Callback::parse("_cometd_jsonp_0")?;
+/// assert_eq!(form::script(callback, r#"["</script>"]"#), r#"/**/_cometd_jsonp_0(JSON.parse("[\"\u003c/script\u003e\"]"));"#);
+/// # Ok::<(), pushline::comet::jsonp::InvalidCallback>(())
+/// ```
+#[must_use]
+pub fn script(callback: Callback<'_>, json: &str) -> String {
+    let mut out = Vec::with_capacity(json.len() + json.len() / 4 + 100);
+    for part in ["/**/", callback.as_str(), "(JSON.parse("] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    crate::comet::write_literal(json, &mut out);
+    out.extend_from_slice(b"));");
+    // All of it was text when it was written.
+    String::from_utf8(out).unwrap_or_default()
+}

@@ -1,0 +1,132 @@
+//! Where clients wait: requests and WebSockets, and which of them are to be asked for output.
+
+use super::host::ClientId;
+use super::message::Refusal;
+use crate::ws::Prepared;
+use std::collections::{HashMap, VecDeque};
+use std::string::String;
+use std::vec::Vec;
+
+/// Names one request or one WebSocket. Never used twice.
+///
+/// ```
+/// # use pushline::comet::bayeux::{Broker, ClientId, Config, Host};
+/// # struct Program;
+/// # impl Host for Program {
+/// #     fn client_id(&mut self) -> Option<ClientId> { Some(ClientId::new([7; 16])) }
+/// #     fn unix_millis(&mut self) -> u64 { 0 }
+/// # }
+/// # use std::time::Duration;
+/// let mut broker: Broker<Duration, _> = Broker::new(Config::new(), Program);
+/// assert_ne!(broker.socket(), broker.socket());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Link(u64);
+
+/// One HTTP request.
+///
+/// ```
+/// use pushline::comet::bayeux::Request;
+///
+/// let request = Request::new(&[r#"{"channel":"/meta/handshake"}"#]).browser(Some([3; 16]));
+/// # let _ = request;
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Request<'r> {
+    pub(super) envelopes: &'r [&'r str],
+    pub(super) browser: Option<u128>,
+}
+
+impl<'r> Request<'r> {
+    /// A request with these envelopes: the body, or each field `message` of a query or a form.
+    pub const fn new(envelopes: &'r [&'r str]) -> Self {
+        Self { envelopes, browser: None }
+    }
+
+    /// The browser that it comes from, if one must count its connections: over HTTP/1.1, the value of a cookie
+    /// that all tabs share. See [`Config::max_held_per_browser`](super::Config::max_held_per_browser).
+    pub const fn browser(mut self, browser: Option<[u8; 16]>) -> Self {
+        self.browser = match browser {
+            Some(id) => Some(u128::from_be_bytes(id)),
+            None => None,
+        };
+        self
+    }
+}
+
+/// What to send over a link. See [`Broker`](super::Broker) for an example.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[must_use]
+pub enum Output {
+    /// The answer to a request: the status, and a JSON array, which is empty unless the status is 200. The link is
+    /// no more.
+    Answer(u16, String),
+    /// A text message for a WebSocket.
+    Text(String),
+    /// A text message for a WebSocket that others get as well.
+    Prepared(Prepared),
+    /// The WebSocket is to be closed with this code.
+    Close(u16),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    pub(super) is_socket: bool,
+    /// The client that has its connect held here, or that is on this WebSocket.
+    pub(super) client: Option<ClientId>,
+    /// Without the brackets around them.
+    pub(super) replies: Vec<u8>,
+    /// Of a request, if it is not 200.
+    pub(super) status: Option<u16>,
+    pub(super) refused: Option<Refusal>,
+    is_ready: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Links {
+    states: HashMap<Link, State>,
+    ready: VecDeque<Link>,
+    last: u64,
+}
+
+impl Links {
+    pub(super) fn open(&mut self, is_socket: bool) -> Link {
+        self.last += 1;
+        self.states.insert(Link(self.last), State { is_socket, ..State::default() });
+        Link(self.last)
+    }
+
+    pub(super) fn get(&mut self, link: Link) -> Option<&mut State> {
+        self.states.get_mut(&link)
+    }
+
+    pub(super) fn remove(&mut self, link: Link) -> Option<State> {
+        self.states.remove(&link)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Has it asked for output, once.
+    pub(super) fn wake(&mut self, link: Link) {
+        if let Some(state) = self.states.get_mut(&link)
+            && !state.is_ready
+        {
+            state.is_ready = true;
+            self.ready.push_back(link);
+        }
+    }
+
+    pub(super) fn next_ready(&mut self) -> Option<Link> {
+        loop {
+            let link = self.ready.pop_front()?;
+            if let Some(state) = self.states.get_mut(&link) {
+                state.is_ready = false;
+                return Some(link);
+            }
+        }
+    }
+}

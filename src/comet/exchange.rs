@@ -1,0 +1,186 @@
+//! A request that an HTTP server has read, and the response that it is to write: what the frameworks' routes take and
+//! give.
+
+use crate::http1::syntax::is_field_value;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A request, lent: method, path and query, fields, body.
+///
+/// ```
+/// use pushline::comet::Request;
+///
+/// let fields = [("Origin", &b"https://app.example"[..])];
+/// let request = Request::new("GET", "/0/abc/jsonp?c=_jp.a%62c", &fields, b"");
+/// assert_eq!((request.path, request.query), ("/0/abc/jsonp", "c=_jp.a%62c"));
+/// assert_eq!(request.field("origin"), Some("https://app.example"));
+/// assert_eq!(request.parameter("c").as_deref(), Some("_jp.abc"));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    /// The method, in capitals.
+    pub method: &'r str,
+    /// The path below the framework's own, as sent: its percent signs are still there.
+    pub path: &'r str,
+    /// What follows the question mark; empty if there is none.
+    pub query: &'r str,
+    /// Names and values of the fields.
+    pub fields: &'r [(&'r str, &'r [u8])],
+    /// The whole body. Bound it before: nothing here does.
+    pub body: &'r [u8],
+}
+
+impl<'r> Request<'r> {
+    /// A request to `target`: a path, and perhaps a query.
+    #[must_use]
+    pub fn new(method: &'r str, target: &'r str, fields: &'r [(&'r str, &'r [u8])], body: &'r [u8]) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        Self { method, path, query, fields, body }
+    }
+
+    /// The first field of this name, if it is text that may be sent back.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'r str> {
+        let (_, value) = self.fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name))?;
+        core::str::from_utf8(value).ok().filter(|value| is_field_value(value.as_bytes()))
+    }
+
+    /// A parameter of the query, decoded.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<Cow<'r, str>> {
+        form_value(self.query.as_bytes(), name)
+    }
+
+    /// Whether the body is a form by its `Content-Type`.
+    #[must_use]
+    pub fn is_form(&self) -> bool {
+        let essence = self.field("content-type").and_then(|value| value.split(';').next());
+        essence.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+    }
+}
+
+/// A response: what an HTTP server writes. `Content-Length`, and what concerns the connection, is the server's.
+///
+/// ```
+/// use pushline::comet::Response;
+///
+/// let response = Response::text(404, "no such session\n");
+/// assert_eq!(response.field("content-type"), Some("text/plain; charset=UTF-8"));
+/// assert_eq!((response.status, &response.body[..]), (404, &b"no such session\n"[..]));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Names and values of the fields. No value has a line end in it.
+    pub fields: Vec<(&'static str, Cow<'static, str>)>,
+    /// The body, or what a body that goes on starts with.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// A response without fields and without a body.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        Self { status, fields: Vec::new(), body: Vec::new() }
+    }
+
+    /// A response of this text.
+    #[must_use]
+    pub fn text(status: u16, text: &str) -> Self {
+        let mut response = Self::new(status).with("Content-Type", "text/plain; charset=UTF-8");
+        response.body = text.as_bytes().to_vec();
+        response
+    }
+
+    /// The value of a field that the response has.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+    }
+
+    /// The response with one more field. A value that may not stand in a field is left out.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        let value = value.into();
+        if is_field_value(value.as_bytes()) {
+            self.fields.push((name, value));
+        }
+        self
+    }
+}
+
+/// The value of the first parameter of this name in `a=b&c=d`, decoded (URL standard, 5.1); `None` if there is none, or
+/// if it is not UTF-8.
+pub(super) fn form_value<'f>(form: &'f [u8], name: &str) -> Option<Cow<'f, str>> {
+    let pairs = form.split(|&byte| byte == b'&');
+    pairs
+        .map(split_pair)
+        .find(|(key, _)| decode(key).as_deref() == Some(name))
+        .and_then(|(_, value)| decode(value))
+}
+
+fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(b'=', pair) {
+        Some(at) => (&pair[..at], &pair[at + 1..]),
+        None => (pair, &[]),
+    }
+}
+
+/// URL standard, 5.1: plus signs are blanks; a percent sign without two digits behind it is itself.
+pub(super) fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
+    if memchr::memchr2(b'%', b'+', text).is_none() {
+        return core::str::from_utf8(text).ok().map(Cow::Borrowed);
+    }
+    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        rest = after;
+        decoded.push(match first {
+            b'+' => b' ',
+            b'%' => match (digit(after.first()), digit(after.get(1))) {
+                (Some(high), Some(low)) => {
+                    rest = after.get(2..).unwrap_or_default();
+                    (high * 16 + low) as u8
+                }
+                _ => b'%',
+            },
+            &other => other,
+        });
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        for (form, value) in [
+            ("d=a", Some("a")),
+            ("x=1&d=a+b%20c&d=2", Some("a b c")),
+            ("d=%5B%22x%22%5D", Some("[\"x\"]")),
+            ("d=100%&x", Some("100%")),
+            ("d=%4", Some("%4")),
+            ("d=%zz%", Some("%zz%")),
+            ("%64=y", Some("y")),
+            ("d", Some("")),
+            ("d=%ff", None),
+            ("dd=1", None),
+            ("", None),
+        ] {
+            assert_eq!(form_value(form.as_bytes(), "d").as_deref(), value, "{form}");
+        }
+    }
+
+    #[test]
+    fn a_value_with_a_line_end_is_no_field() {
+        let response = Response::new(200).with("Set-Cookie", "a\r\nb: c");
+        assert_eq!(response.fields, []);
+        let fields = [("cookie", &b"a\0"[..])];
+        assert_eq!(Request::new("GET", "/", &fields, b"").field("Cookie"), None);
+    }
+}

@@ -1,0 +1,382 @@
+//! One client's session: what waits to be sent, the one response that it is sent on, and when it ends.
+
+use super::frame::{Message, Transport, close_frame};
+use crate::heartbeat::{Deadline, Instant};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// Limits and times of a [`Session`].
+///
+/// ```
+/// use pushline::comet::sockjs::Config;
+///
+/// assert_ne!(Config::new().response_limit(4096), Config::default());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Config {
+    response_limit: usize,
+    heartbeat: Duration,
+    timeout: Duration,
+    max_messages: usize,
+    max_bytes: usize,
+}
+
+impl Config {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            response_limit: 128 << 10,
+            heartbeat: Duration::from_secs(25),
+            timeout: Duration::from_secs(5),
+            max_messages: 1024,
+            max_bytes: 1 << 20,
+        }
+    }
+
+    /// Bytes after which a streaming response ends and the client asks again. Default 128 KiB; the frame that reaches
+    /// it is the last.
+    ///
+    /// The client keeps the whole response in memory: without a limit it grows without end.
+    pub const fn response_limit(mut self, bytes: usize) -> Self {
+        self.response_limit = bytes;
+        self
+    }
+
+    /// Silence after which a heartbeat frame is sent. Default 25 seconds, which the protocol names.
+    pub const fn heartbeat(mut self, time: Duration) -> Self {
+        self.heartbeat = time;
+        self
+    }
+
+    /// How long a session lives without a response to send on. Default 5 seconds, which the protocol names.
+    ///
+    /// Without it what vanished clients left behind is never released.
+    pub const fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = time;
+        self
+    }
+
+    /// Messages held for a client that does not fetch them. Default 1024.
+    ///
+    /// Without it a client that does not read makes the server hold all that it is sent.
+    pub const fn max_messages(mut self, count: usize) -> Self {
+        self.max_messages = count;
+        self
+    }
+
+    /// Bytes of messages held, escapes included. Default 1 MiB.
+    ///
+    /// Without it few large messages do what many small ones may not.
+    pub const fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Names one response of a session.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::sockjs::{Config, Session, Transport};
+///
+/// let mut session = Session::new(Config::new(), Duration::ZERO);
+/// let ticket = session.receive(Transport::Xhr, Duration::ZERO)?;
+/// let mut body = Vec::new();
+/// assert_eq!(session.next_frame(Duration::ZERO, &mut body).map(|sent| sent.ticket), Some(ticket));
+/// # Ok::<(), pushline::comet::sockjs::Busy>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(u64);
+
+/// A frame was appended, for this response. See [`Session`] for an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Sent {
+    /// The response.
+    pub ticket: Ticket,
+    /// Whether the response ends here.
+    pub last: bool,
+}
+
+/// Another response waits already. Answer with the transport's prelude and [`Busy::FRAME`].
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::sockjs::{Busy, Config, Session, Transport};
+///
+/// let mut session = Session::new(Config::new(), Duration::ZERO);
+/// session.receive(Transport::XhrStreaming, Duration::ZERO)?;
+/// assert_eq!(session.receive(Transport::Xhr, Duration::ZERO), Err(Busy));
+/// assert_eq!(Busy::FRAME, "c[2010,\"Another connection still open\"]");
+/// # Ok::<(), Busy>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+impl Busy {
+    /// The frame that the second response gets; it ends there.
+    pub const FRAME: &str = "c[2010,\"Another connection still open\"]";
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("another connection of the session is still open")
+    }
+}
+
+impl core::error::Error for Busy {}
+
+/// A message was not taken; here it is back.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::sockjs::{Config, Message, NotTaken, Session};
+///
+/// let mut session = Session::new(Config::new().max_messages(0), Duration::ZERO);
+/// assert_eq!(session.send(Message::text("a")), Err(NotTaken::Full(Message::text("a"))));
+/// session.close(3000, "Go away!", Duration::ZERO);
+/// assert_eq!(session.send(Message::text("a")), Err(NotTaken::Closed(Message::text("a"))));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotTaken {
+    /// The client fetches too slowly: a limit of [`Config`] is reached.
+    Full(Message),
+    /// The session is closed.
+    Closed(Message),
+}
+
+impl fmt::Display for NotTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the client fetches its messages too slowly",
+            Self::Closed(_) => "the session is closed",
+        })
+    }
+}
+
+impl core::error::Error for NotTaken {}
+
+/// A client's session, over whichever transport.
+///
+/// [`receive`](Self::receive), [`cut`](Self::cut), [`send`](Self::send) and [`close`](Self::close) tell it what happens;
+/// [`next_frame`](Self::next_frame), asked until it gives nothing after each of them and at
+/// [`next_deadline`](Self::next_deadline), says what to write. It reads no clock and holds no connection.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::sockjs::{Config, Message, Sent, Session, Transport};
+///
+/// let now = Duration::ZERO;
+/// let mut session = Session::new(Config::new(), now);
+/// let poll = session.receive(Transport::Xhr, now)?;
+/// let mut body = Vec::new();
+/// assert_eq!(session.next_frame(now, &mut body), Some(Sent { ticket: poll, last: true }));
+/// assert_eq!(body, b"o\n");
+///
+/// session.send(Message::text("one"))?;
+/// session.send(Message::text("two"))?;
+/// let poll = session.receive(Transport::Jsonp("_jp.abc".into()), now)?;
+/// body.clear();
+/// assert_eq!(session.next_frame(now, &mut body), Some(Sent { ticket: poll, last: true }));
+/// assert_eq!(body, b"/**/_jp.abc(\"a[\\\"one\\\",\\\"two\\\"]\");\r\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session<I> {
+    config: Config,
+    /// The open frame was sent.
+    opened: bool,
+    /// Code and reason.
+    closed: Option<(u16, Box<str>)>,
+    queue: VecDeque<Message>,
+    queued: usize,
+    receiver: Option<Receiver<I>>,
+    /// Runs while there is no receiver, and from the close on.
+    idle: Deadline<I>,
+    tickets: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Receiver<I> {
+    ticket: Ticket,
+    transport: Transport,
+    begun: bool,
+    /// Bytes of frames that the response may still carry.
+    left: usize,
+    heartbeat: Deadline<I>,
+}
+
+impl<I: Instant> Session<I> {
+    /// A session that nothing was sent on yet.
+    #[must_use]
+    pub fn new(config: Config, now: I) -> Self {
+        Self {
+            config,
+            opened: false,
+            closed: None,
+            queue: VecDeque::new(),
+            queued: 0,
+            receiver: None,
+            idle: Deadline::new(now, config.timeout),
+            tickets: 0,
+        }
+    }
+
+    /// The client asked for frames: a request of a receiving transport came, or a WebSocket was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if it has asked already, and waits.
+    pub fn receive(&mut self, transport: Transport, now: I) -> Result<Ticket, Busy> {
+        if self.receiver.is_some() {
+            return Err(Busy);
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let left = if transport.is_limited() { self.config.response_limit } else { usize::MAX };
+        let mut heartbeat = Deadline::new(now, self.config.heartbeat);
+        if transport == Transport::RawWebSocket {
+            heartbeat.clear(); // it has pings
+        }
+        self.receiver = Some(Receiver { ticket, transport, begun: false, left, heartbeat });
+        if !self.is_closed() {
+            self.idle.clear();
+        }
+        Ok(ticket)
+    }
+
+    /// A response's connection is gone before the response has ended. What was written to it has perhaps not arrived,
+    /// so the session is closed: 1002, "Connection interrupted".
+    pub fn cut(&mut self, ticket: Ticket, now: I) {
+        if self.receiver.as_ref().is_some_and(|receiver| receiver.ticket == ticket) {
+            self.receiver = None;
+            self.opened = true;
+            self.close(1002, "Connection interrupted", now);
+            self.queue = VecDeque::new();
+            self.queued = 0;
+        }
+    }
+
+    /// A message for the client.
+    ///
+    /// # Errors
+    ///
+    /// [`NotTaken`], with the message in it.
+    pub fn send(&mut self, message: Message) -> Result<(), NotTaken> {
+        if self.is_closed() {
+            return Err(NotTaken::Closed(message));
+        }
+        let queued = self.queued.saturating_add(message.literal().len());
+        if self.queue.len() >= self.config.max_messages || queued > self.config.max_bytes {
+            return Err(NotTaken::Full(message));
+        }
+        self.queued = queued;
+        self.queue.push_back(message);
+        Ok(())
+    }
+
+    /// Closes the session: the client gets what was sent before, then this code and reason, as often as it asks until
+    /// the session's time is out. A session that is closed stays closed as it was.
+    pub fn close(&mut self, code: u16, reason: &str, now: I) {
+        if !self.is_closed() {
+            self.closed = Some((code, reason.into()));
+            self.idle = Deadline::new(now, self.config.timeout);
+        }
+    }
+
+    /// Appends the next frame to `out`, with what its transport puts around it; the prelude of a response comes by
+    /// itself. `None` if there is nothing to write now.
+    pub fn next_frame(&mut self, now: I, out: &mut Vec<u8>) -> Option<Sent> {
+        let receiver = self.receiver.as_mut()?;
+        let ticket = receiver.ticket;
+        if !core::mem::replace(&mut receiver.begun, true) && receiver.transport.write_prelude(out) {
+            return Some(Sent { ticket, last: false });
+        }
+        let start = out.len();
+        let mut over = receiver.transport.is_polling();
+        let plain = receiver.transport == Transport::RawWebSocket;
+        if !self.opened && !plain {
+            receiver.transport.write_frame("o", out);
+            self.opened = true;
+        } else if plain && let Some(message) = self.queue.pop_front() {
+            self.queued -= message.literal().len();
+            out.extend_from_slice(message.to_text().as_bytes());
+        } else if !self.queue.is_empty() {
+            let mut frame = String::with_capacity(self.queued + self.queue.len() + 2);
+            frame.push_str("a[");
+            for (at, message) in self.queue.drain(..).enumerate() {
+                frame.push_str(if at > 0 { "," } else { "" });
+                frame.push_str(message.literal());
+            }
+            frame.push(']');
+            self.queued = 0;
+            receiver.transport.write_frame(&frame, out);
+        } else if let Some((code, reason)) = &self.closed {
+            if !plain {
+                receiver.transport.write_frame(&close_frame(*code, reason), out);
+            }
+            over = true;
+        } else if receiver.heartbeat.is_over(now) && !plain {
+            receiver.transport.write_frame("h", out);
+        } else {
+            return None;
+        }
+        receiver.left = receiver.left.saturating_sub(out.len() - start);
+        if !plain {
+            receiver.heartbeat = Deadline::new(now, self.config.heartbeat);
+        }
+        let last = over || receiver.left == 0;
+        if last {
+            self.receiver = None;
+            if !self.is_closed() {
+                self.idle = Deadline::new(now, self.config.timeout);
+            }
+        }
+        Some(Sent { ticket, last })
+    }
+
+    /// When to ask [`next_frame`](Self::next_frame) or [`is_expired`](Self::is_expired) even if nothing happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<I> {
+        match &self.receiver {
+            Some(receiver) => receiver.heartbeat.next_deadline(),
+            None => self.idle.next_deadline(),
+        }
+    }
+
+    /// Whether the session is closed: nothing more is sent on it but the close frame.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// The code and reason that the session was closed with: a plain WebSocket has them in its close frame.
+    #[must_use]
+    pub fn closed(&self) -> Option<(u16, &str)> {
+        self.closed.as_ref().map(|(code, reason)| (*code, &**reason))
+    }
+
+    /// Whether the client has stayed away for too long, or has had the time to see that the session is closed: drop it.
+    #[must_use]
+    pub fn is_expired(&self, now: I) -> bool {
+        self.receiver.is_none() && self.idle.is_over(now)
+    }
+
+    /// How many messages wait to be sent.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+}

@@ -95,6 +95,7 @@
 //! | `http` | | the handshake over the types of the `http` crate (hyper, axum) |
 //! | `comet` | | the older push transports |
 //! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
+//! | `pushlet` | | Pushlet: `comet::pushlet`; with `hyper` its server |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
 //!
 //! Without `std` the crate is `no_std` with `alloc`. A feature never changes what is there without it.

@@ -17,7 +17,7 @@ mod answer;
 pub mod blocking;
 #[cfg(feature = "std")]
 mod error;
-#[cfg(all(feature = "hyper", feature = "sockjs"))]
+#[cfg(all(feature = "hyper", any(feature = "sockjs", feature = "pushlet")))]
 pub mod frameworks;
 #[cfg(feature = "std")]
 mod options;

@@ -99,6 +99,7 @@
 //! | `axum` | | the extractor for axum |
 //! | `comet` | | the older push transports |
 //! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
+//! | `pushlet` | | Pushlet: `comet::pushlet`; with `hyper` its server |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
 //! | `bayeux` | | the Bayeux protocol, of CometD and Faye |
 //!

@@ -30,6 +30,7 @@ mod error;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 #[cfg(all(feature = "hyper", feature = "sockjs"))]
+#[cfg(all(feature = "hyper", any(feature = "sockjs", feature = "pushlet")))]
 pub mod frameworks;
 #[cfg(feature = "std")]
 mod options;

@@ -1,8 +1,9 @@
 //! A SockJS service: sessions by their identifiers, and the WebSockets that have none.
 
-use super::held::{Held, Machine, Waiting, lock};
+use super::Body;
+use super::body::{Feed, lock};
+use super::held::{Held, Machine, Waiting};
 use super::http::{read, respond, respond_with, with_request};
-use super::{Body, body::Feed};
 use crate::adapter::random::random;
 use crate::adapter::tokio::WebSocket;
 use crate::adapter::{Error, Options};

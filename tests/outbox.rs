@@ -92,7 +92,7 @@ async fn both_directions_over_a_narrow_transport() {
     outbox.close(1001, "bye");
     assert_eq!(outbox.send("late"), Err(OutboxError::Closed));
     let peer = tokio::spawn(async move {
-        let (mut reader, mut writer) = client.split_with(tokio::io::split);
+        let (mut writer, mut reader) = client.split_with(tokio::io::split);
         let writing = tokio::spawn(async move {
             for number in 0..100 {
                 writer.send(format!("{number}")).await?;

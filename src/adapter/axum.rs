@@ -1,7 +1,7 @@
 //! The extractor for axum: a handler asks for a [`WebSocketUpgrade`] and says what becomes of the socket.
 //!
 //! Over HTTP/2 a WebSocket is opened by a CONNECT (RFC 8441), so routes are made with `any`, not `get`. An
-//! [`EventBody`] is a response as it is.
+//! [`EventBody`](super::tokio::sse::EventBody) is a response as it is.
 //!
 //! ```
 //! use axum::{Router, response::Response, routing::any};
@@ -25,19 +25,15 @@
 
 use super::Options;
 use super::hyper::{Upgrade, refuse, upgrade};
-use super::tokio::sse::EventBody;
-use crate::sse;
 use crate::ws::handshake::fields::MAX_SUBPROTOCOLS;
 use crate::ws::handshake::{Accepted, OriginPolicy, Rejection, ServerOptions, accept_parts};
 use ::http::Request;
 use ::http::request::Parts;
 use ::hyper::ext::Protocol;
 use ::hyper::upgrade::OnUpgrade;
-use axum_core::body::Body;
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
 use core::fmt;
-use futures_core::Stream;
 use std::string::String;
 use std::vec::Vec;
 
@@ -181,13 +177,6 @@ fn accept<'a>(request: &'a Request<()>, server: &'a ServerOptions) -> Result<Acc
     let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
     let (method, uri, version) = (request.method(), request.uri(), request.version());
     accept_parts(server, method, uri, version, request.headers(), protocol)
-}
-
-/// Status 200 and the [`RESPONSE_FIELDS`](crate::sse::RESPONSE_FIELDS).
-impl<S: Stream<Item = sse::Prepared> + Send + 'static> IntoResponse for EventBody<S> {
-    fn into_response(self) -> Response {
-        Self::into_response(self).map(Body::new)
-    }
 }
 
 /// The response of a refusal, with a line of text that says why.

@@ -36,7 +36,6 @@
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 mod client;
-mod events;
 
 use super::tokio::WebSocket;
 use super::{Error, Options};

@@ -152,7 +152,7 @@ impl<S> WebSocket<S> {
     /// For a handshake that an HTTP library has done.
     #[cfg(feature = "hyper")]
     pub(in crate::adapter) fn set_subprotocol(&mut self, subprotocol: Option<String>) {
-        self.subprotocol = subprotocol;
+        self.0.subprotocol = subprotocol;
     }
 
     /// Where the closing handshake stands.

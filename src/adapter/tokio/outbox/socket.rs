@@ -192,15 +192,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> QueuedSocket<S> {
             None => Poll::Ready(Ok(())),
             Some(Post(Kind::Message(message))) => Poll::Ready(Pin::new(&mut self.socket).start_send(message)),
             Some(Post(Kind::Prepared(prepared))) => {
-                let sent = pin!(self.socket.send_prepared(&prepared)).poll(cx);
+                let sent = pin!(self.socket.send(&prepared)).poll(cx);
                 match sent {
                     Poll::Ready(sent) => Poll::Ready(sent),
                     // Not taken: it is tried again when the task is woken.
-                    Poll::Pending if self.socket.queued() == 0 => {
+                    Poll::Pending => {
                         self.item = Some(prepared.into());
                         Poll::Pending
                     }
-                    Poll::Pending => Poll::Ready(Ok(())),
                 }
             }
         }

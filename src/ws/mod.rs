@@ -35,6 +35,7 @@ mod receiver;
 mod sender;
 pub(crate) mod utf8;
 
+pub use crate::inbox::Text;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Role};
 pub use connection::Connection;

@@ -5,6 +5,8 @@
 //! |---|---|---|
 //! | `blocking` | `Read + Write`, a thread or two for a connection | `std` |
 //! | `tokio` | `AsyncRead + AsyncWrite` | `tokio` |
+//! | `hyper` | what hyper has upgraded, over HTTP/1.1 and HTTP/2 | `hyper` |
+//! | `axum` | the same, as an extractor | `axum` |
 //!
 //! Both have `accept`, `connect`, a `WebSocket` that splits into a `Reader` and a `Writer`, and event streams under `sse`;
 //! they take the same `Options` and give the same `Error`.
@@ -13,10 +15,14 @@
 
 #[cfg(feature = "std")]
 mod answer;
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(feature = "std")]
 pub mod blocking;
 #[cfg(feature = "std")]
 mod error;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 #[cfg(feature = "std")]
 mod options;
 #[cfg(feature = "std")]

@@ -115,6 +115,12 @@ impl<S> WebSocket<S> {
         self.subprotocol.as_deref()
     }
 
+    /// For a handshake that an HTTP library has done.
+    #[cfg(feature = "hyper")]
+    pub(in crate::adapter) fn set_subprotocol(&mut self, subprotocol: Option<String>) {
+        self.subprotocol = subprotocol;
+    }
+
     /// Where the closing handshake stands.
     #[must_use]
     pub const fn state(&self) -> State {

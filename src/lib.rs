@@ -94,6 +94,7 @@
 //! | `deflate` | | permessage-deflate, on zlib-rs |
 //! | `http` | | the handshake over the types of the `http` crate (hyper, axum) |
 //! | `comet` | | the older push transports |
+//! | `json` | | the JSON checker of the frameworks, which turn it on |
 //!
 //! Without `std` the crate is `no_std` with `alloc`. A feature never changes what is there without it.
 //!
@@ -116,6 +117,8 @@ mod outgoing;
 #[cfg(feature = "comet")]
 pub mod comet;
 pub mod http1;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod sse;
 pub mod ws;
 

@@ -8,5 +8,7 @@ pub mod comet;
 pub mod deflate;
 pub mod handshake;
 pub mod head;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod sse;
 pub mod ws;

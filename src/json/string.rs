@@ -1,0 +1,162 @@
+//! Strings (RFC 8259 7): read without the escapes, and written with them.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use bytes::BufMut;
+
+/// A string in a checked text, as it is written there.
+///
+/// ```
+/// let value = pushline::json::check(r#""a\n\ud83d\ude00""#)?;
+/// let string = value.string().expect("a string");
+/// assert_eq!(string.escaped(), r"a\n\ud83d\ude00");
+/// assert_eq!(string.to_cow(), "a\n😀");
+/// assert!(string.is("a\n😀") && !string.is("a"));
+/// # Ok::<(), pushline::json::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Str<'a> {
+    inside: &'a str,
+}
+
+impl<'a> Str<'a> {
+    /// The string that a checked value is, if it is one.
+    pub(super) fn new(text: &'a str) -> Option<Self> {
+        text.strip_prefix('"')?.strip_suffix('"').map(|inside| Self { inside })
+    }
+
+    /// The text between the quotes, escapes and all.
+    #[must_use]
+    pub const fn escaped(&self) -> &'a str {
+        self.inside
+    }
+
+    /// The text without an allocation, if there is no escape in it.
+    #[must_use]
+    pub fn plain(&self) -> Option<&'a str> {
+        (!self.inside.contains('\\')).then_some(self.inside)
+    }
+
+    /// The text; owned only if there are escapes in it. Half a surrogate pair, which no Rust string can hold, becomes
+    /// U+FFFD.
+    #[must_use]
+    pub fn to_cow(&self) -> Cow<'a, str> {
+        self.plain().map_or_else(|| Cow::Owned(self.chars().collect::<String>()), Cow::Borrowed)
+    }
+
+    /// Whether the text is `text`, after unescaping.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        match self.plain() {
+            Some(plain) => plain == text,
+            None => self.chars().eq(text.chars()),
+        }
+    }
+
+    /// The characters, after unescaping.
+    #[must_use]
+    pub fn chars(&self) -> Chars<'a> {
+        Chars { rest: self.inside }
+    }
+}
+
+/// The characters of a [`Str`]: an iterator.
+///
+/// ```
+/// let value = pushline::json::check(r#""\u00e9\ud800!""#)?;
+/// assert_eq!(value.string().unwrap().chars().collect::<Vec<_>>(), ['é', '\u{fffd}', '!']);
+/// # Ok::<(), pushline::json::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Chars<'a> {
+    rest: &'a str,
+}
+
+impl Chars<'_> {
+    fn pop(&mut self) -> Option<char> {
+        let mut chars = self.rest.chars();
+        let first = chars.next()?;
+        self.rest = chars.as_str();
+        Some(first)
+    }
+
+    /// The unit behind `\u`.
+    fn unit(&mut self) -> u32 {
+        (0..4).fold(0, |unit, _| unit << 4 | self.pop().and_then(|digit| digit.to_digit(16)).unwrap_or(0))
+    }
+
+    /// RFC 8259 7: a character beyond the BMP is two escapes.
+    fn unicode(&mut self) -> char {
+        let high = self.unit();
+        if (0xd800..0xdc00).contains(&high)
+            && let Some(rest) = self.rest.strip_prefix("\\u")
+        {
+            let mut ahead = Chars { rest };
+            let low = ahead.unit();
+            if (0xdc00..0xe000).contains(&low) {
+                *self = ahead;
+                let character = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                return char::from_u32(character).unwrap_or(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER)
+    }
+}
+
+impl Iterator for Chars<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        match self.pop()? {
+            '\\' => Some(match self.pop()? {
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                'u' => self.unicode(),
+                quoted => quoted,
+            }),
+            plain => Some(plain),
+        }
+    }
+}
+
+/// Appends `text` as a JSON string with its quotes, as `JSON.stringify` writes it: quotes, backslashes and control
+/// characters are escaped, and nothing else. For text inside HTML see `comet::write_literal`.
+///
+/// # Panics
+///
+/// If `out` cannot grow and has not the room: six bytes for each byte of the text, and two.
+///
+/// ```
+/// let mut out = Vec::new();
+/// pushline::json::write_string("\"a\"\n\u{1e}é", &mut out);
+/// assert_eq!(out, r#""\"a\"\n\u001eé""#.as_bytes());
+/// ```
+pub fn write_string(text: &str, out: &mut impl BufMut) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let bytes = text.as_bytes();
+    out.put_u8(b'"');
+    let mut written = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            8 => b'b',
+            9 => b't',
+            10 => b'n',
+            12 => b'f',
+            13 => b'r',
+            0..32 => b'u',
+            _ => continue,
+        };
+        out.put_slice(&bytes[written..at]);
+        out.put_slice(&[b'\\', short]);
+        if short == b'u' {
+            out.put_slice(&[b'0', b'0', b'0' + (byte >> 4), HEX[usize::from(byte & 15)]]);
+        }
+        written = at + 1;
+    }
+    out.put_slice(&bytes[written..]);
+    out.put_u8(b'"');
+}

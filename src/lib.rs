@@ -119,6 +119,8 @@ pub mod comet;
 pub mod http1;
 #[cfg(feature = "json")]
 pub mod json;
+#[cfg(feature = "socketio")]
+pub mod socketio;
 pub mod sse;
 pub mod ws;
 

@@ -7,6 +7,7 @@
 //! | `tokio` | `AsyncRead + AsyncWrite` | `tokio` |
 //! | `hyper` | what hyper has upgraded, over HTTP/1.1 and HTTP/2 | `hyper` |
 //! | `axum` | the same, as an extractor | `axum` |
+//! | `socketio` | requests and responses of hyper's, so axum's, too | `hyper` and `socketio` |
 //!
 //! Both have `accept`, `connect`, a `WebSocket` that splits into a `Reader` and a `Writer`, and event streams under `sse`;
 //! they take the same `Options` and give the same `Error`.
@@ -38,6 +39,10 @@ mod options;
 mod owed;
 #[cfg(feature = "std")]
 mod random;
+#[cfg(feature = "std")]
+mod send;
+#[cfg(all(feature = "hyper", feature = "socketio"))]
+pub mod socketio;
 #[cfg(feature = "std")]
 pub mod sse;
 #[cfg(feature = "tokio")]

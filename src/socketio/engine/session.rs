@@ -69,31 +69,31 @@ impl CloseReason {
     }
 }
 
-/// A message that was not taken; here it is back.
+/// Why a message was not taken.
 ///
 /// ```
 /// use pushline::socketio::engine::{Config, Message, SendError, Session};
 /// use std::time::Duration;
 ///
 /// let mut session = Session::polling("sid", Config::new(), Duration::ZERO);
-/// assert!(matches!(session.send(Message::text("a\u{1e}b")), Err(SendError::Separator(_))));
+/// assert!(matches!(session.send(Message::text("a\u{1e}b")), Err(SendError::Separator)));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// The session is closed.
-    Closed(Message),
+    Closed,
     /// As much is queued as may be ([`Config::max_queued_bytes`], [`Config::max_queued`]): the client is slow.
-    Full(Message),
+    Full,
     /// The text has 0x1e in it, and would leave over polling, where this stands between packets.
-    Separator(Message),
+    Separator,
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Closed(_) => "the session is closed",
-            Self::Full(_) => "the queue of a slow client is full",
-            Self::Separator(_) => "text with 0x1e in it cannot be sent over polling",
+            Self::Closed => "the session is closed",
+            Self::Full => "the queue of a slow client is full",
+            Self::Separator => "text with 0x1e in it cannot be sent over polling",
         })
     }
 }
@@ -354,18 +354,33 @@ impl<I: Instant> Session<I> {
     ///
     /// # Errors
     ///
-    /// [`SendError`], with the message in it.
+    /// [`SendError`].
     pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.send_all([message])
+    }
+
+    /// Queues messages that belong next to one another: all of them, or none. A message is taken as long as less than
+    /// the bounds is queued, however large it is itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub fn send_all(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), SendError> {
         if self.state != State::Open {
-            return Err(SendError::Closed(message));
-        }
-        if self.socket.is_none() && message.has_separator() {
-            return Err(SendError::Separator(message));
+            return Err(SendError::Closed);
         }
         if self.queued_bytes >= self.config.max_queued_bytes || self.queue.len() >= self.config.max_queued {
-            return Err(SendError::Full(message));
+            return Err(SendError::Full);
         }
-        self.push(message);
+        let (length, bytes) = (self.queue.len(), self.queued_bytes);
+        for message in messages {
+            if self.socket.is_none() && message.has_separator() {
+                self.queue.truncate(length);
+                self.queued_bytes = bytes;
+                return Err(SendError::Separator);
+            }
+            self.push(message);
+        }
         Ok(())
     }
 
@@ -441,6 +456,12 @@ impl<I: Instant> Session<I> {
     #[must_use]
     pub const fn transport(&self) -> TransportKind {
         if self.socket.is_some() { TransportKind::WebSocket } else { TransportKind::Polling }
+    }
+
+    /// Whether this WebSocket is the session's, or tries to be.
+    #[must_use]
+    pub fn has_socket(&self, socket: SocketId) -> bool {
+        self.socket == Some(socket) || self.probe.is_some_and(|probe| probe.socket == socket)
     }
 
     /// Bytes queued.

@@ -109,6 +109,7 @@
 
 extern crate alloc;
 
+pub mod backoff;
 pub mod heartbeat;
 mod inbox;
 mod outgoing;

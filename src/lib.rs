@@ -117,6 +117,7 @@
 
 extern crate alloc;
 
+pub mod backoff;
 pub mod heartbeat;
 mod inbox;
 mod outgoing;

@@ -89,7 +89,7 @@ fn connections<'a>(messages: &'a [Vec<u8>], payloads: &'a [Vec<u8>], frames: &'a
             let mut server = server(takeover, DeflateOptions::new(policy).level(level));
             let mut next = in_turn(messages);
             let connection = move || {
-                server.send_text(str::from_utf8(next()).unwrap()).unwrap();
+                server.send(str::from_utf8(next()).unwrap()).unwrap();
                 while server.outgoing().has_remaining() {
                     let n = black_box(server.outgoing().chunk()).len();
                     server.outgoing().advance(n);
@@ -145,7 +145,7 @@ fn room(rounds: usize) {
             let each = time(
                 &mut || {
                     for connection in &mut room {
-                        connection.send_text(black_box(&message)).unwrap();
+                        connection.send(black_box(&message)).unwrap();
                         written(connection);
                     }
                 },
@@ -155,7 +155,7 @@ fn room(rounds: usize) {
                 &mut || {
                     let prepared = Prepared::text(black_box(&message));
                     for connection in &mut room {
-                        connection.send_prepared(&prepared).unwrap();
+                        connection.send(&prepared).unwrap();
                         written(connection);
                     }
                 },

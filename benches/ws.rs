@@ -83,7 +83,7 @@ fn send(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     for _ in 0..count {
                         if len < 4096 {
-                            connection.send_binary(payload).unwrap();
+                            connection.send(&payload[..]).unwrap();
                         } else {
                             connection.send(Message::Binary(payload.clone())).unwrap();
                         }
@@ -124,7 +124,7 @@ fn broadcast(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let message = Prepared::text(text);
                 for connection in &mut room {
-                    connection.send_prepared(&message).unwrap();
+                    connection.send(&message).unwrap();
                 }
                 room.iter_mut().for_each(write_all);
             });

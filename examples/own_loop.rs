@@ -172,8 +172,8 @@ fn echo(connection: &mut Connection, inbox: &mut Inbox) -> Result<(), UsageError
     // The peer's fault ends the loop, too: the close frame that says so is queued then.
     while let Ok(Some(event)) = connection.next_event(inbox) {
         let sent = match event {
-            Event::Text(text) => connection.send_text(text),
-            Event::Binary(payload) => connection.send_binary(payload),
+            Event::Text(text) => connection.send(text),
+            Event::Binary(payload) => connection.send(payload),
             _ => Ok(()), // pings and closes are answered already
         };
         match sent {

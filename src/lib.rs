@@ -41,7 +41,7 @@
 //!         }
 //!         while let Ok(Some(event)) = connection.next_event(&mut inbox) {
 //!             if let Event::Text(text) = event {
-//!                 let _ = connection.send_text(&text.to_uppercase()); // or Full: a slow reader
+//!                 let _ = connection.send(&text.to_uppercase()); // or Full: a slow reader
 //!             }
 //!         }
 //!         // Out: everything that this read has caused leaves together.
@@ -68,7 +68,7 @@
 //!  socket --------------> Inbox ---> Connection::next_event ------------------> Event<'_>
 //!                                        |  what is owed: pongs, closes             |
 //!                                        v                                          v
-//!  socket <-------------- Outgoing <--- send_text, send, ping, close <--------- application
+//!  socket <-------------- Outgoing <--- send, ping, close <-------------------- application
 //!            chunks, advance
 //!
 //!  clock  ---> heartbeat::{Heartbeat, Deadline}::poll(now) ---> ping, give up

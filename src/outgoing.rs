@@ -24,7 +24,7 @@ const URGENT_SLACK: usize = 1024;
 /// use pushline::ws::{Config, Connection, Negotiated};
 ///
 /// let mut connection = Connection::server(Negotiated::default(), Config::default());
-/// connection.send_text("Hello")?;
+/// connection.send("Hello")?;
 /// let outgoing = connection.outgoing();
 /// assert_eq!(outgoing.chunk(), b"\x81\x05Hello");
 /// outgoing.advance(7);
@@ -42,6 +42,8 @@ pub struct Outgoing {
     begun: bool,
     /// Bytes of `urgent` that were written.
     urgent_at: usize,
+    /// Where in `urgent` the last item ends that is not replaceable.
+    urgent_end: usize,
     /// The length of the replaceable item, the last of `urgent`; 0 if there is none.
     replaceable: u8,
     /// Bytes in all the runs.
@@ -79,7 +81,7 @@ impl Outgoing {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queued + (self.buffers.urgent.len() - self.urgent_at)
+        self.queued + self.urgent_len()
     }
 
     /// Whether nothing is queued.
@@ -96,6 +98,24 @@ impl Outgoing {
         if self.is_empty() {
             self.buffers = Buffers::default();
         }
+    }
+
+    /// How many bytes are queued, urgent ones left out.
+    #[inline]
+    pub(crate) const fn ordinary_len(&self) -> usize {
+        self.queued
+    }
+
+    /// How many urgent bytes are queued, the replaceable ones included.
+    #[inline]
+    pub(crate) fn urgent_len(&self) -> usize {
+        self.buffers.urgent.len() - self.urgent_at
+    }
+
+    /// Whether an urgent item that is not replaceable is queued, or its end.
+    #[inline]
+    pub(crate) const fn holds_urgent(&self) -> bool {
+        self.urgent_end > self.urgent_at
     }
 
     /// Appends bytes that stay together. `head` and `body` are one item; both are copied.
@@ -139,6 +159,7 @@ impl Outgoing {
         } else {
             self.replaceable = 0; // it has begun to be written
         }
+        self.urgent_end = urgent.len() - usize::from(self.replaceable);
     }
 
     /// As [`push_urgent`](Self::push_urgent), in the place of the last item queued by this call if
@@ -203,6 +224,7 @@ impl Outgoing {
             let gone = self.urgent_at - 1;
             self.buffers.urgent.drain(..gone);
             self.urgent_at = 1;
+            self.urgent_end = self.urgent_end.saturating_sub(gone);
         }
     }
 
@@ -236,13 +258,14 @@ impl Outgoing {
 
     /// Takes up to `n` bytes off the urgent ones; what is left of `n`.
     fn advance_urgent(&mut self, n: usize) -> usize {
-        let left = self.buffers.urgent.len() - self.urgent_at;
+        let left = self.urgent_len();
         if n < left {
             self.urgent_at += n;
             return 0;
         }
         self.buffers.urgent.clear();
         self.urgent_at = 0;
+        self.urgent_end = 0;
         self.replaceable = 0;
         n - left
     }

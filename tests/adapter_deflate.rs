@@ -57,14 +57,14 @@ fn the_blocking_adapter_compresses_unless_told_not_to() {
     let peer = thread::spawn(move || frames(TcpStream::connect(address).unwrap(), 8));
     let options = ServerOptions::new().deflate(deflate());
     let mut socket = blocking::accept(listener.accept().unwrap().0, &options, &Options::new()).unwrap();
-    socket.send_text(TEXT).unwrap();
     socket.send(TEXT).unwrap();
-    socket.send_prepared(&Prepared::text(TEXT)).unwrap();
+    socket.send(TEXT).unwrap();
+    socket.send(&Prepared::text(TEXT)).unwrap();
     socket.send_plain(TEXT).unwrap();
-    let (_reader, writer) = socket.split_with(|stream: &TcpStream| stream.try_clone()).unwrap();
-    writer.send_text(TEXT).unwrap();
+    let (writer, _reader) = socket.split_with(|stream: &TcpStream| stream.try_clone()).unwrap();
     writer.send(TEXT).unwrap();
-    writer.send_prepared(&Prepared::text(TEXT)).unwrap();
+    writer.send(TEXT).unwrap();
+    writer.send(&Prepared::text(TEXT)).unwrap();
     writer.send_plain(TEXT).unwrap();
     check(&peer.join().unwrap());
 }
@@ -77,14 +77,14 @@ async fn the_async_adapter_compresses_unless_told_not_to() {
     let options = ServerOptions::new().deflate(deflate());
     let stream = listener.accept().await.unwrap().0;
     let mut socket = pushline::adapter::tokio::accept(stream, &options, &Options::new()).await.unwrap();
-    socket.send_text(TEXT).await.unwrap();
     socket.send(TEXT).await.unwrap();
-    socket.send_prepared(&Prepared::text(TEXT)).await.unwrap();
+    socket.send(TEXT).await.unwrap();
+    socket.send(&Prepared::text(TEXT)).await.unwrap();
     socket.send_plain(TEXT).await.unwrap();
-    let (_reader, mut writer) = socket.split();
-    writer.send_text(TEXT).await.unwrap();
+    let (mut writer, _reader) = socket.split();
     writer.send(TEXT).await.unwrap();
-    writer.send_prepared(&Prepared::text(TEXT)).await.unwrap();
+    writer.send(TEXT).await.unwrap();
+    writer.send(&Prepared::text(TEXT)).await.unwrap();
     writer.send_plain(TEXT).await.unwrap();
     check(&peer.await.unwrap());
 }

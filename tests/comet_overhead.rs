@@ -111,7 +111,7 @@ fn the_table_says_what_is_measured() {
     let mut server = Connection::server(Negotiated::default(), ws::Config::new());
     let mut client = Connection::client(Negotiated::default(), ws::Config::new(), || [1, 2, 3, 4]);
     for end in [&mut server, &mut client] {
-        end.send_text(TEXT).unwrap();
+        end.send(TEXT).unwrap();
     }
     let (down, up) = (server.queued() - 100, client.queued() - 100);
     let config = StreamConfig::new();

@@ -175,7 +175,7 @@ fn client_request(row: &Row<'_>) {
             assert_eq!(client.receive(b"HTTP/1.1 101 "), Ok(None));
             let opened = client.receive(&response("")).unwrap().unwrap();
             let mut connection = Connection::client(opened.negotiated, Config::default(), || [7; 4]);
-            connection.send_text("now").unwrap();
+            connection.send("now").unwrap();
         }
         "CH-12" => {
             assert!(!plain_request().contains("Origin"));

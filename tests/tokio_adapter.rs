@@ -5,7 +5,7 @@ use bytes::Bytes;
 use pushline::adapter::tokio::WebSocket;
 use pushline::adapter::{Error, Options, TimedOut};
 use pushline::ws::{
-    CloseCode, Config, Connection, Event, Message, Negotiated, Prepared, ProtocolError, State,
+    CloseCode, Config, Connection, Event, Message, Negotiated, Prepared, ProtocolError, State, UsageError,
 };
 use std::collections::VecDeque;
 use std::future::Future;
@@ -36,7 +36,7 @@ fn pair(options: &Options) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>)
 fn frames(messages: &[&str]) -> Vec<u8> {
     let mut connection = Connection::client(Negotiated::default(), Config::new(), || KEY);
     for message in messages {
-        connection.send_text(message).unwrap();
+        connection.send(*message).unwrap();
     }
     let outgoing = connection.outgoing();
     let len = outgoing.len();
@@ -198,7 +198,7 @@ async fn large_messages_cross_in_both_directions_and_all_kinds() {
         client.send(large.as_str()).await.unwrap();
         client.send(payload.clone()).await.unwrap();
         client.ping(b"p").await.unwrap();
-        client.send_prepared(&Prepared::text("prepared")).await.unwrap();
+        client.send(&Prepared::text("prepared")).await.unwrap();
         client.close(4000, "bye").await.unwrap();
         client
     };
@@ -225,7 +225,9 @@ async fn a_fault_is_reported_once_its_close_frame_is_written() {
     assert!(socket.next().await.is_none());
     let script = script.0.lock().unwrap();
     assert_eq!(script.written, b"\x88\x02\x03\xea");
-    assert_eq!(script.calls[1..], ["write", "write", "write", "write", "shutdown", "read"]);
+    // While the transport does not take the close frame, what the peer sends is read and dropped.
+    let calls: Vec<_> = script.calls[1..].iter().filter(|call| **call != "read").collect();
+    assert_eq!(calls, [&"write", &"write", &"write", &"write", &"shutdown"]);
 }
 
 #[tokio::test]
@@ -399,9 +401,9 @@ async fn the_handshake_has_one_deadline() {
     assert_eq!(start.elapsed().as_secs(), 10);
 }
 
-/// A message that a sink took while the queue was full is sent in its turn, whoever sends next.
+/// A sink takes one message over the bound of its queue; whoever sends next goes behind it.
 #[tokio::test]
-async fn what_a_sink_holds_goes_before_what_is_sent_later() {
+async fn a_sink_takes_one_message_over_the_bound() {
     use futures_sink::Sink;
 
     for split in [false, true] {
@@ -411,10 +413,12 @@ async fn what_a_sink_holds_goes_before_what_is_sent_later() {
         for text in ["one", "two"] {
             Pin::new(&mut sending).start_send(Message::from(text.repeat(30))).unwrap();
         }
-        assert_eq!(sending.queued(), 2 + 90, "the second is held");
+        assert_eq!(sending.queued(), 2 * (2 + 90), "one message over the bound");
+        let third = Pin::new(&mut sending).start_send(Message::from("not ready"));
+        assert!(matches!(third, Err(Error::Usage(UsageError::Full))), "{third:?}");
         let send = async {
             if split {
-                let (reader, mut writer) = sending.split_with(tokio::io::split);
+                let (mut writer, reader) = sending.split_with(tokio::io::split);
                 writer.flush().await.unwrap();
                 writer.send("three").await.unwrap();
                 drop(reader);
@@ -437,7 +441,7 @@ async fn what_a_sink_holds_goes_before_what_is_sent_later() {
 #[tokio::test]
 async fn a_writer_goes_on_without_its_reader_until_it_is_driven() {
     let (a, b) = duplex(1024);
-    let (reader, mut writer) = server(a, &Options::new()).split_with(tokio::io::split);
+    let (mut writer, reader) = server(a, &Options::new()).split_with(tokio::io::split);
     drop(reader);
     writer.send("alone").await.unwrap();
     let mut receiving = client(b, &Options::new());
@@ -452,7 +456,7 @@ async fn a_writer_goes_on_without_its_reader_until_it_is_driven() {
 async fn both_halves_of_a_split_socket_work_at_once() {
     let options = Options::new();
     let (client, server) = pair(&options);
-    let (mut reader, mut writer) = server.split_with(tokio::io::split);
+    let (mut writer, mut reader) = server.split_with(tokio::io::split);
     let echo = tokio::spawn(async move {
         let (send, mut receive) = tokio::sync::mpsc::channel::<Message>(8);
         let writing = tokio::spawn(async move {
@@ -472,7 +476,7 @@ async fn both_halves_of_a_split_socket_work_at_once() {
         }
         writing.await.unwrap()
     });
-    let (mut reader, mut writer) = client.split_with(tokio::io::split);
+    let (mut writer, mut reader) = client.split_with(tokio::io::split);
     let receiving = tokio::spawn(async move {
         let mut received = Vec::new();
         while let Some(message) = reader.next().await {
@@ -489,13 +493,13 @@ async fn both_halves_of_a_split_socket_work_at_once() {
     let texts: Vec<_> = received.iter().filter_map(Message::as_text).collect();
     assert_eq!(texts, (0..100).map(|n| format!("message {n}")).collect::<Vec<_>>());
     assert!(matches!(received.last(), Some(Message::Close(Some((CloseCode(1000), _))))));
-    assert_eq!(echo.await.unwrap(), State::Closed);
+    assert!(matches!(echo.await.unwrap(), State::Closed | State::Ended));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_split_socket_answers_pings_and_keeps_its_heartbeat() {
     let (mut peer, stream) = duplex(1024);
-    let (mut reader, mut writer) = server(stream, &Options::new()).split_with(tokio::io::split);
+    let (mut writer, mut reader) = server(stream, &Options::new()).split_with(tokio::io::split);
     let writing = tokio::spawn(async move { writer.drive().await.map_err(|error| error.to_string()) });
     peer.write_all(&[0x89, 0x81, 0, 0, 0, 0, b'?']).await.unwrap();
     assert_eq!(reader.next().await.unwrap().unwrap(), Message::Ping(Bytes::from_static(b"?")));
@@ -511,7 +515,7 @@ async fn a_split_socket_answers_pings_and_keeps_its_heartbeat() {
 #[tokio::test(start_paused = true)]
 async fn a_split_writer_gives_up_on_a_peer_that_does_not_close() {
     let (_peer, stream) = duplex(1024);
-    let (mut reader, mut writer) = server(stream, &Options::new()).split_with(tokio::io::split);
+    let (mut writer, mut reader) = server(stream, &Options::new()).split_with(tokio::io::split);
     let reading =
         tokio::spawn(async move { reader.next().await.map(|message| message.map_err(|e| e.to_string())) });
     assert!(matches!(writer.close(1000, "").await, Err(Error::TimedOut(TimedOut::Close))));
@@ -555,8 +559,8 @@ async fn futures_dropped_at_every_await_lose_nothing() {
                 Some(Some(message)) => {
                     let Message::Text(text) = message.unwrap() else { continue };
                     received.push(text.clone());
-                    // The send is dropped, too: there is room, so its first poll has queued it.
-                    let _ = poll_some(socket.send_text(&text), polls).await;
+                    // The send is dropped, too: then it has sent nothing.
+                    while poll_some(socket.send(&text), polls).await.is_none() {}
                     // So is a flush.
                     let _ = poll_some(socket.flush(), polls).await;
                 }

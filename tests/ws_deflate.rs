@@ -305,12 +305,12 @@ fn pd_18_empty_blocks_are_counted() {
 fn pd_19_a_sender_leaves_the_tail_out() {
     for server in [true, false] {
         let mut connection = connection(server, no_takeover(), options(), Config::new());
-        connection.send_text("Hello").unwrap();
+        connection.send("Hello").unwrap();
         connection.send(Message::from("Hello")).unwrap();
-        connection.send_prepared(&Prepared::text("Hello")).unwrap();
-        connection.send_text("").unwrap();
+        connection.send(&Prepared::text("Hello")).unwrap();
+        connection.send("").unwrap();
         connection.send(Message::Binary(Bytes::new())).unwrap();
-        connection.send_prepared(&Prepared::binary(b"")).unwrap();
+        connection.send(&Prepared::binary(b"")).unwrap();
         let hello = unhex("f248cdc9c90700");
         let key = (!server).then_some(KEY);
         let frame = |first, payload: &[u8]| Frame { first, key, payload: payload.to_vec() };
@@ -331,8 +331,8 @@ fn pd_20_fragments_keep_the_tail_but_the_last() {
             let mut inbox = Inbox::new();
             let mut connection = ours();
             connection.send_fragment(Opcode::Text, false, b"Hel").unwrap();
-            assert_eq!(connection.send_text("no"), Err(UsageError::MessageInProgress));
-            assert_eq!(connection.send_prepared(&Prepared::text("no")), Err(UsageError::MessageInProgress));
+            assert_eq!(connection.send("no"), Err(UsageError::MessageInProgress));
+            assert_eq!(connection.send(&Prepared::text("no")), Err(UsageError::MessageInProgress));
             assert!(connection.send_plain(Message::from("no")).is_err());
             connection.ping(b"now").unwrap();
             connection.send_fragment(Opcode::Continuation, false, b"").unwrap();
@@ -363,7 +363,7 @@ fn pd_20_fragments_keep_the_tail_but_the_last() {
             if by_reference {
                 ours.send(Message::from(long.clone())).unwrap();
             } else {
-                ours.send_text(&long).unwrap();
+                ours.send(&long).unwrap();
             }
             let outgoing = ours.outgoing();
             let bytes = outgoing.copy_to_bytes(outgoing.remaining());
@@ -388,9 +388,9 @@ fn pd_22_what_is_not_compressed() {
             ours.send(Message::from("Hello")).unwrap();
             ours.send_plain(Message::from("Hello")).unwrap();
             ours.send_plain(Message::Binary(vec![7; 5_000].into())).unwrap();
-            ours.send_text("Hell").unwrap();
-            ours.send_prepared(&Prepared::text("Hell")).unwrap();
-            ours.send_prepared(&Prepared::text("Hello")).unwrap();
+            ours.send("Hell").unwrap();
+            ours.send(&Prepared::text("Hell")).unwrap();
+            ours.send(&Prepared::text("Hello")).unwrap();
             let outgoing = ours.outgoing();
             let bytes = outgoing.copy_to_bytes(outgoing.remaining());
             let rsv: Vec<u8> = decode(&bytes).unwrap().iter().map(|frame| frame.first & 0x70).collect();
@@ -433,7 +433,7 @@ fn what_gets_longer_stays_within_the_queue() {
                         .collect()
                 };
                 for len in [1, 10, 100, 127, 1_000, 3_000] {
-                    while ours.send_binary(&noise(len)) == Ok(()) {
+                    while ours.send(&noise(len)[..]) == Ok(()) {
                         assert!(ours.queued() <= MOST, "{level} {memory_level} {len}: {}", ours.queued());
                     }
                     assert_eq!(
@@ -442,7 +442,7 @@ fn what_gets_longer_stays_within_the_queue() {
                     );
                     written(&mut ours);
                 }
-                assert_eq!(ours.send_binary(&noise(2 * MOST)), Ok(()));
+                assert_eq!(ours.send(&noise(2 * MOST)[..]), Ok(()));
             }
         }
     }
@@ -458,7 +458,7 @@ fn pn_26_the_agreed_window_is_kept() {
             let params =
                 Params { server_max_window_bits: bits(n), client_max_window_bits: bits(n), ..no_takeover() };
             let mut ours = connection(server, params, options(), Config::new());
-            ours.send_binary(&message).unwrap();
+            ours.send(&message).unwrap();
             let frames = written(&mut ours);
             let stream = [&frames[0].payload[..], &[0, 0, 0xff, 0xff]].concat();
             let largest = largest_distance(&stream);
@@ -527,9 +527,9 @@ fn prepared_and_own_messages_in_turn() {
             for n in 0..50_usize {
                 let said = format!("the same words again and again, {}", n % 3).repeat(1 + n % 20);
                 let sent = match n * n % 7 {
-                    0 | 1 => server.send_prepared(&Prepared::text(&said)),
-                    2 => server.send_plain(Message::from(said.clone())).map_err(|refused| refused.error),
-                    _ => server.send_text(&said),
+                    0 | 1 => server.send(&Prepared::text(&said)),
+                    2 => server.send_plain(Message::from(said.clone())),
+                    _ => server.send(&said),
                 };
                 assert_eq!(sent, Ok(()));
                 assert_eq!(carry(&mut server, &mut client, &mut inbox), [text(&said)]);
@@ -566,10 +566,10 @@ fn owned_and_queued_messages_hold_what_they_are() {
         (state >> 24) as u8
     });
     let mut server = connection(true, no_takeover(), options(), Config::new());
-    server.send_binary(&payload).unwrap();
+    server.send(&payload).unwrap();
     let (_, held) = memory(|| {
         for _ in 0..16 {
-            server.send_binary(&payload).unwrap();
+            server.send(&payload).unwrap();
         }
     });
     assert!(held < 16 * 7_500, "{held}");

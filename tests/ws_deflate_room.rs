@@ -115,12 +115,12 @@ fn each_reads_what_was_said_in_what_it_agreed_to() {
             let own = format!("to {} alone: {}", member.name, said(n / 2));
             let mut expected = vec![to_all.clone()];
             if (n + place) % 3 == 0 {
-                member.server.send_text(&own).unwrap();
+                member.server.send(&own).unwrap();
                 expected.insert(0, own.clone());
             }
-            member.server.send_prepared(&prepared).unwrap();
+            member.server.send(&prepared).unwrap();
             if (n + place) % 2 == 0 {
-                member.server.send_text(&own).unwrap();
+                member.server.send(&own).unwrap();
                 expected.push(own);
             }
             let (heard, payloads) = member.hear();
@@ -146,8 +146,8 @@ fn a_prepared_message_is_compressed_once_for_a_window() {
         .collect();
     let mut sent = [Vec::new(), Vec::new()];
     for (n, member) in room.iter_mut().enumerate() {
-        let held = memory(|| member.server.send_prepared(&prepared).unwrap()).1;
-        let count = allocations(|| member.server.send_prepared(&prepared).unwrap());
+        let held = memory(|| member.server.send(&prepared).unwrap()).1;
+        let count = allocations(|| member.server.send(&prepared).unwrap());
         assert!(count <= 1, "{count}");
         // The list of the queue; the frames are the room's.
         assert!(n < 2 || held < 600, "{n}: {held}");
@@ -187,7 +187,7 @@ fn pd_21_what_an_idle_connection_holds() {
         let message = said(3).repeat(50);
         let mut client = Connection::client(negotiated(), Config::new(), || [1, 2, 3, 4]);
         let mut inbox = Inbox::new();
-        client.send_text(&message).unwrap();
+        client.send(&message).unwrap();
         let outgoing = client.outgoing();
         let bytes = outgoing.copy_to_bytes(outgoing.remaining());
         let mut servers: Vec<Connection> = Vec::with_capacity(CONNECTIONS);
@@ -195,7 +195,7 @@ fn pd_21_what_an_idle_connection_holds() {
             assert_eq!(inbox.extend(&bytes), bytes.len());
             assert_eq!(server.next_event(inbox), Ok(Some(Event::Text(&message))));
             assert_eq!(server.next_event(inbox), Ok(None));
-            server.send_text(&message).unwrap();
+            server.send(&message).unwrap();
             let outgoing = server.outgoing();
             outgoing.advance(outgoing.remaining());
             outgoing.release();

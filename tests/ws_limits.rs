@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::{Buf, Bytes};
-use pushline::ws::{Config, Connection, Message, Opcode, Prepared, ProtocolError, Role, UsageError};
+use pushline::ws::{
+    Config, Connection, Message, Opcode, Outbound, Prepared, ProtocolError, Role, Sender, UsageError,
+};
 // The shared modules name these as the crate does.
 use pushline::{Inbox, ws};
 
@@ -180,7 +182,7 @@ fn control_payloads() {
             let expected = if len <= 125 { Ok(()) } else { Err(UsageError::ControlTooLong) };
             assert_eq!(connection.ping(&payload), expected);
             assert_eq!(connection.pong(&payload), expected);
-            let refused = connection.send(Message::Ping(payload.into())).map_err(|refused| refused.error);
+            let refused = connection.send(Message::Ping(payload.into()));
             assert_eq!(refused, expected);
             assert_eq!(connection.queued() == 0, len > 125);
         }
@@ -209,7 +211,7 @@ fn fragment_size() {
             for len in [0, 1, size - 1, size, size + 1, 3 * size, 3 * size + 1] {
                 let mut connection = connection(role, Config::new().fragment_size(set));
                 let payload: Vec<u8> = (0..len).map(|n| n as u8).collect();
-                connection.send_binary(&payload).expect("an empty queue");
+                connection.send(&payload).expect("an empty queue");
                 let copied = written(&mut connection);
                 connection.send(Message::Binary(payload.clone().into())).expect("an empty queue");
                 assert_eq!(written(&mut connection), copied);
@@ -252,25 +254,21 @@ fn frame_len(role: Role, payload: usize) -> usize {
 #[test]
 fn max_outgoing_holds_to_the_byte() {
     type Send = fn(&mut Connection, usize) -> Result<(), UsageError>;
-    let sends: [(&str, Send); 7] = [
-        ("text", |c, len| c.send_text(&"x".repeat(len))),
-        ("binary", |c, len| c.send_binary(&vec![0; len])),
-        ("message", |c, len| c.send(Message::Binary(vec![0; len].into())).map_err(|refused| refused.error)),
-        ("text message", |c, len| c.send(Message::Text("x".repeat(len))).map_err(|refused| refused.error)),
-        ("prepared", |c, len| c.send_prepared(&Prepared::binary(&vec![0; len]))),
+    let sends: [(&str, Send); 6] = [
+        ("text", |c, len| c.send(&*"x".repeat(len))),
+        ("binary", |c, len| c.send(&vec![0; len][..])),
+        ("message", |c, len| c.send(Message::Binary(vec![0; len].into()))),
+        ("text message", |c, len| c.send(Message::Text("x".repeat(len)))),
+        ("prepared", |c, len| c.send(&Prepared::binary(&vec![0; len]))),
         ("fragment", |c, len| c.send_fragment(Opcode::Binary, false, &vec![0; len])),
-        ("ping", |c, len| c.ping(&vec![0; len])),
     ];
     for role in ROLES {
         for (name, send) in sends {
             for len in [0, 1, 125, 126, 4_096, 65_535, 65_536] {
-                if name == "ping" && len > 125 {
-                    continue;
-                }
                 let exact = frame_len(role, 10) + frame_len(role, len);
                 for (max, taken) in [(exact - 1, false), (exact, true), (exact + 1, true)] {
                     let mut connection = connection(role, Config::new().max_outgoing(max));
-                    connection.send_binary(&[0; 10]).expect("one message fits");
+                    connection.send(&[0; 10]).expect("one message fits");
                     let queued = connection.queued();
                     let result = send(&mut connection, len);
                     assert_eq!(
@@ -292,31 +290,96 @@ fn max_outgoing_counts_every_fragment() {
         for (len, fragment) in [(1_000, 125), (1_000, 500), (1_001, 500), (999, 500), (200_000, 70_000)] {
             let config = Config::new().fragment_size(fragment);
             let mut free = connection(role, config);
-            free.send_binary(&[0; 10]).expect("one message fits");
-            free.send_binary(&vec![0; len]).expect("far below the limit");
+            free.send(&[0; 10]).expect("one message fits");
+            free.send(&vec![0; len][..]).expect("far below the limit");
             let exact = free.queued();
             for (max, taken) in [(exact - 1, false), (exact, true)] {
                 let mut connection = connection(role, config.max_outgoing(max));
-                connection.send_binary(&[0; 10]).expect("one message fits");
-                assert_eq!(connection.send_binary(&vec![0; len]).is_ok(), taken, "{len} {fragment} {max}");
+                connection.send(&[0; 10]).expect("one message fits");
+                assert_eq!(connection.send(&vec![0; len][..]).is_ok(), taken, "{len} {fragment} {max}");
             }
         }
     }
 }
 
-/// Into an empty queue one message always fits, however small the limit; what is refused comes back.
+/// Into an empty queue one message always fits, however small the limit; of what is refused nothing is queued.
 #[test]
 fn one_message_fits_into_an_empty_queue() {
     for role in ROLES {
         let mut connection = connection(role, Config::new().max_outgoing(0));
         for round in 0..3_u8 {
             let payload = Bytes::from(vec![round; 100_000]);
-            assert_eq!(connection.send(Message::Binary(payload.clone())), Ok(()));
-            let refused =
-                connection.send(Message::Binary(payload.clone())).expect_err("the queue is not empty");
-            assert_eq!((refused.error, refused.message), (UsageError::Full, Message::Binary(payload)));
+            assert_eq!(connection.ping(b"control frames do not count"), Ok(()));
+            let message = Outbound::from(payload.clone());
+            assert!(connection.has_room(&message));
+            assert_eq!(connection.send(message), Ok(()));
             let queued = connection.queued();
+            assert!(!connection.has_room(&Outbound::from("")));
+            assert_eq!(connection.send(payload), Err(UsageError::Full));
+            assert_eq!(connection.queued(), queued);
             connection.outgoing().advance(queued);
         }
+    }
+}
+
+/// `Sender::CONTROL_ROOM`: pings find room behind a full queue, 1 KiB of them and of pongs, to the byte; pongs and the
+/// close always.
+#[test]
+fn control_frames_have_room_of_their_own() {
+    for role in ROLES {
+        let frame = |len: usize| frame_len(role, len);
+        for (more, taken) in [(-1, true), (0, true), (1, false)] {
+            let mut connection = connection(role, Config::new().max_outgoing(0));
+            connection.send(&[0; 5_000]).expect("an empty queue");
+            connection.pong(&[0; 125]).expect("open");
+            let mut left = Sender::CONTROL_ROOM - frame(125);
+            while left > 2 * frame(125) {
+                connection.ping(&[0; 100]).expect("room");
+                left -= frame(100);
+            }
+            let (first, second) = (left / 2, left - left / 2);
+            connection.ping(&vec![0; first - frame(0)]).expect("room");
+            let last = vec![0; (second - frame(0)).strict_add_signed(more)];
+            let queued = connection.queued();
+            let message = Message::Ping(last.clone().into());
+            assert_eq!(connection.has_room(&message.clone().into()), taken, "{more}");
+            assert_eq!(connection.send(message), if taken { Ok(()) } else { Err(UsageError::Full) });
+            assert_eq!(connection.queued(), queued + if taken { frame(last.len()) } else { 0 });
+            assert!(connection.unwritten_ping());
+            assert_eq!(connection.pong(&[1; 125]), Ok(()));
+            assert!(connection.has_room(&Message::Close(None).into()));
+            assert_eq!(connection.close(1000, ""), Ok(()));
+            assert!(connection.close_unwritten());
+            let frames = written(&mut connection);
+            assert_eq!(frames.last().map(|frame| frame.first), Some(0x88));
+            assert!(!connection.unwritten_ping() && !connection.close_unwritten());
+        }
+    }
+}
+
+/// A ping is unwritten up to its last byte, whatever is before or behind it; so is a close.
+#[test]
+fn a_ping_is_unwritten_to_its_last_byte() {
+    for role in ROLES {
+        let mut connection = connection(role, Config::new());
+        connection.send(&[0; 300]).expect("room");
+        connection.outgoing().advance(1);
+        connection.pong(b"pong").expect("open");
+        assert!(!connection.unwritten_ping());
+        connection.ping(b"ping").expect("open");
+        connection.send(&[0; 300]).expect("room");
+        // The message that has begun, then the ping.
+        let until = frame_len(role, 300) - 1 + frame_len(role, 4);
+        for _ in 0..until {
+            assert!(connection.unwritten_ping());
+            connection.outgoing().advance(1);
+        }
+        assert!(!connection.unwritten_ping());
+        connection.close(1000, "bye").expect("open");
+        while connection.queued() > 0 {
+            assert!(connection.close_unwritten());
+            connection.outgoing().advance(1);
+        }
+        assert!(!connection.close_unwritten());
     }
 }

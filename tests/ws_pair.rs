@@ -488,7 +488,7 @@ proptest! {
         for second in 0..cut / 1_000 {
             pair.run(start + Duration::from_secs(second));
             if chat && second % 7 == 0 {
-                pair.connection(SERVER).send_text("still there?").expect("room");
+                pair.connection(SERVER).send("still there?").expect("room");
             }
         }
         pair.run(start + TICK * cut as u32);
@@ -532,7 +532,7 @@ fn any_byte_is_a_sign_of_life() {
         pair.run(now);
         pair.pipes[CLIENT].push(now, TICK, Some(vec![*byte]));
         // So that the client does not give up the server.
-        pair.connection(SERVER).send_text("alive").expect("room");
+        pair.connection(SERVER).send("alive").expect("room");
     }
     assert!(pair.ends[SERVER].gone().is_none());
     assert_eq!(pair.ends[CLIENT].count(&Seen::Ping), 0);

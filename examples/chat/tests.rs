@@ -83,7 +83,7 @@ async fn upgrade(mut stream: TcpStream) -> io::Result<WebSocket<TcpStream>> {
 }
 
 async fn send(socket: &mut WebSocket<TcpStream>, request: &Value) {
-    socket.send_text(&request.to_string()).await.unwrap();
+    socket.send(&request.to_string()).await.unwrap();
 }
 
 async fn say(socket: &mut WebSocket<TcpStream>, number: usize, text: &str) {
@@ -227,7 +227,7 @@ async fn one_who_does_not_say_hello_or_cannot_come_in_is_sent_away() {
         assert_eq!(close_code(&mut socket).await, 1008, "{first}");
     }
     let mut socket = connect().await;
-    socket.send_binary(b"hello").await.unwrap();
+    socket.send(b"hello").await.unwrap();
     assert_eq!(close_code(&mut socket).await, 1008);
 
     let mut ada = chat.join("Ada").await;
@@ -253,13 +253,13 @@ async fn one_who_misbehaves_is_expelled() {
     let mut ada = chat.join("Ada").await;
     send(&mut ada, &json!({"type": "shout"})).await;
     assert_eq!(next(&mut ada).await["code"], "bad");
-    ada.send_binary(&[0]).await.unwrap();
+    ada.send(&[0]).await.unwrap();
     assert_eq!(next(&mut ada).await["code"], "bad");
     send(&mut ada, &json!({"type": "say", "id": "too-short-text", "text": ""})).await;
     assert_eq!(close_code(&mut ada).await, 1008);
 
     let mut bob = chat.join("Bob").await;
-    bob.send_text(&"x".repeat(33 * 1024)).await.unwrap();
+    bob.send(&"x".repeat(33 * 1024)).await.unwrap();
     assert_eq!(close_code(&mut bob).await, 1009);
 }
 

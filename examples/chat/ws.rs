@@ -39,12 +39,12 @@ pub async fn serve(
     };
     match server.hub.hello(&hello, server.now()) {
         Err(refusal) => {
-            socket.send_text(&refusal.answer(None)).await?;
+            socket.send(&refusal.answer(None)).await?;
             socket.close(refusal.bye(), refusal.code).await
         }
         Ok(place) => {
             let seat = place.seat;
-            let (mut reader, mut writer) = socket.split();
+            let (mut writer, mut reader) = socket.split();
             let (end, done) =
                 tokio::join!(listen(&mut reader, seat, server), speak(&mut writer, place, &mut stop));
             server.hub.release(seat, end, server.now());
@@ -68,7 +68,7 @@ async fn hello(socket: &mut WebSocket<TcpStream>) -> Option<Hello> {
 }
 
 /// Passes on what the page says, until the connection ends.
-async fn listen(reader: &mut Reader<OwnedReadHalf>, seat: Seat, server: &Server) -> End {
+async fn listen(reader: &mut Reader<OwnedReadHalf, OwnedWriteHalf>, seat: Seat, server: &Server) -> End {
     let mut end = End::Cut;
     while let Some(message) = reader.next().await {
         match message {
@@ -110,15 +110,15 @@ async fn tell(
     mut queue: mpsc::Receiver<Told>,
 ) -> Result<(), Error> {
     for event in std::iter::once(welcome).chain(missed) {
-        writer.queue_prepared(event.frame()).await?;
+        writer.feed(event.frame()).await?;
     }
     writer.flush().await?;
     loop {
         tokio::select! {
             Some(event) = queue.recv() => {
-                writer.queue_prepared(event.frame()).await?;
+                writer.feed(event.frame()).await?;
                 while let Ok(event) = queue.try_recv() {
-                    writer.queue_prepared(event.frame()).await?;
+                    writer.feed(event.frame()).await?;
                 }
                 writer.flush().await?;
             }

@@ -178,11 +178,11 @@ impl Run {
                 };
                 match (name, fin) {
                     ("text", true) => match str::from_utf8(&payload) {
-                        Ok(text) => connection.send_text(text),
+                        Ok(text) => connection.send(text),
                         Err(_) => Err(UsageError::InvalidUtf8),
                     },
                     ("text", false) => connection.send_fragment(Opcode::Text, false, &payload),
-                    ("binary", true) => connection.send_binary(&payload),
+                    ("binary", true) => connection.send(&payload),
                     ("binary", false) => connection.send_fragment(Opcode::Binary, false, &payload),
                     _ => connection.send_fragment(Opcode::Continuation, fin, &payload),
                 }

@@ -1,7 +1,7 @@
 //! How a connection over an adapter fails. A normal end is not an error.
 
 use crate::ws::handshake::{Client, ClientError, InvalidUri, Rejection, Response};
-use crate::ws::{ProtocolError, UsageError};
+use crate::ws::{ProtocolError, TimedOut, UsageError};
 use core::fmt;
 use std::boxed::Box;
 use std::vec::Vec;
@@ -100,29 +100,6 @@ impl std::error::Error for HandshakeError {
     }
 }
 
-/// What the peer took too long for.
-///
-/// ```
-/// use pushline::adapter::{Error, TimedOut};
-///
-/// let error = Error::TimedOut(TimedOut::Ping);
-/// assert_eq!(error.to_string(), "no sign of life after a ping");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TimedOut {
-    /// The opening handshake: [`Options::handshake_timeout`](super::Options::handshake_timeout).
-    Handshake,
-    /// A sign of life after a ping: [`Options::ping_timeout`](super::Options::ping_timeout).
-    Ping,
-    /// Taking anything at all of what is written to it, over the blocking adapter: as long as it may be silent,
-    /// [`Options::ping_interval`](super::Options::ping_interval) and
-    /// [`Options::ping_timeout`](super::Options::ping_timeout) together.
-    Write,
-    /// The closing handshake: [`Options::close_timeout`](super::Options::close_timeout).
-    Close,
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -133,10 +110,7 @@ impl fmt::Display for Error {
             Self::InvalidUri(error) => error.fmt(f),
             Self::Usage(error) => error.fmt(f),
             Self::Aborted => f.write_str("the transport ended without a close frame"),
-            Self::TimedOut(TimedOut::Handshake) => f.write_str("the opening handshake took too long"),
-            Self::TimedOut(TimedOut::Ping) => f.write_str("no sign of life after a ping"),
-            Self::TimedOut(TimedOut::Write) => f.write_str("the peer takes nothing of what is written"),
-            Self::TimedOut(TimedOut::Close) => f.write_str("the closing handshake took too long"),
+            Self::TimedOut(what) => what.fmt(f),
         }
     }
 }

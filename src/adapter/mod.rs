@@ -12,11 +12,15 @@
 #![cfg_attr(feature = "deflate", doc = include_str!("compression.md"))]
 
 #[cfg(feature = "std")]
+mod ahead;
+#[cfg(feature = "std")]
 mod answer;
 #[cfg(all(feature = "bayeux", feature = "hyper"))]
 pub mod bayeux;
 #[cfg(feature = "std")]
 pub mod blocking;
+#[cfg(feature = "std")]
+mod end;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(all(feature = "hyper", feature = "sockjs"))]
@@ -28,14 +32,14 @@ mod owed;
 #[cfg(feature = "std")]
 mod random;
 #[cfg(feature = "std")]
-mod send;
-#[cfg(feature = "std")]
 pub mod sse;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
 #[cfg(feature = "std")]
-pub use error::{Error, HandshakeError, TimedOut};
+pub use crate::ws::TimedOut;
+#[cfg(feature = "std")]
+pub use error::{Error, HandshakeError};
 #[cfg(feature = "std")]
 pub use options::Options;
 #[cfg(feature = "std")]

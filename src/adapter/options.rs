@@ -1,8 +1,8 @@
 //! What both adapters can be told.
 
-use crate::heartbeat::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PING_INTERVAL, PING_TIMEOUT};
+use crate::heartbeat::HANDSHAKE_TIMEOUT;
 use crate::inbox::READ_SIZE;
-use crate::ws::Config;
+use crate::ws::{Config, Times};
 use core::time::Duration;
 
 /// The times and sizes of an adapter, and the [`Config`] of its connections.
@@ -22,9 +22,7 @@ use core::time::Duration;
 pub struct Options {
     pub(crate) config: Config,
     pub(crate) handshake_timeout: Duration,
-    pub(crate) close_timeout: Duration,
-    pub(crate) ping_interval: Option<Duration>,
-    pub(crate) ping_timeout: Duration,
+    pub(crate) times: Times,
     pub(crate) read_size: usize,
 }
 
@@ -34,9 +32,7 @@ impl Options {
         Self {
             config: Config::new(),
             handshake_timeout: HANDSHAKE_TIMEOUT,
-            close_timeout: CLOSE_TIMEOUT,
-            ping_interval: Some(PING_INTERVAL),
-            ping_timeout: PING_TIMEOUT,
+            times: Times::new(),
             read_size: READ_SIZE,
         }
     }
@@ -55,28 +51,39 @@ impl Options {
         self
     }
 
-    /// Time from our close frame to the end of the transport. Default 5 seconds.
-    ///
-    /// Without it a peer that never answers the close holds its connection for ever.
+    /// The times of an open connection and of its end.
+    pub const fn times(mut self, times: Times) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// See [`Times::close_timeout`]. Default 5 seconds.
     pub const fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.close_timeout = timeout;
+        self.times = self.times.close_timeout(timeout);
         self
     }
 
-    /// Silence after which a ping is sent; `None` for no pings. Default 30 seconds.
-    ///
-    /// Without it a peer that vanished without a word holds its connection for ever.
+    /// See [`Times::close_limit`]. Default 60 seconds.
+    pub const fn close_limit(mut self, limit: Duration) -> Self {
+        self.times = self.times.close_limit(limit);
+        self
+    }
+
+    /// See [`Times::ping_interval`]. Default 30 seconds.
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
-        self.ping_interval = interval;
+        self.times = self.times.ping_interval(interval);
         self
     }
 
-    /// Time from a ping to a sign of life, after which the connection is given up. Default 20
-    /// seconds.
-    ///
-    /// Any received byte is one. Too short a timeout ends healthy connections whenever the network stalls.
+    /// See [`Times::ping_timeout`]. Default 20 seconds.
     pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.ping_timeout = timeout;
+        self.times = self.times.ping_timeout(timeout);
+        self
+    }
+
+    /// See [`Times::write_timeout`]. Default: the ping interval and the ping timeout together, 50 seconds.
+    pub const fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.times = self.times.write_timeout(timeout);
         self
     }
 

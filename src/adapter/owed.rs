@@ -40,6 +40,10 @@ impl Owed {
         self.ping = true;
     }
 
+    pub(super) const fn is_ping(&self) -> bool {
+        self.ping
+    }
+
     pub(super) const fn add_eof(&mut self) {
         self.eof = true;
     }
@@ -54,8 +58,7 @@ impl Owed {
             sender.reply(Reply::Pong(&bytes[..len]));
         }
         if self.ping {
-            // Refused if the queue is full: then the peer, if it lives, has enough to read.
-            let _ = sender.ping(&[]);
+            let _ = sender.ping(&[]); // Closed: then nobody needs it
         }
         if let Some(code) = self.close {
             sender.reply(Reply::Close(code));

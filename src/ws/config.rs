@@ -69,9 +69,9 @@ impl Config {
     /// Most bytes in the outgoing queue, frame headers counted. Default 1 MiB.
     ///
     /// A message that would exceed it is refused with [`UsageError::Full`](super::UsageError::Full);
-    /// into an empty queue one message always fits. Where compression was agreed, a message counts as
-    /// what it may become at worst, an eighth longer. Pongs and the close frame have room of their
-    /// own. Without the limit a peer that never reads makes the sender hold all that it missed.
+    /// with no other in the queue one message always fits. Where compression was agreed, a message counts as
+    /// what it may become at worst, an eighth longer. Control frames have room of their own
+    /// ([`Sender::CONTROL_ROOM`](super::Sender::CONTROL_ROOM)). Without the limit a peer that never reads makes the sender hold all that it missed.
     pub const fn max_outgoing(mut self, bytes: usize) -> Self {
         self.max_outgoing = bytes;
         self

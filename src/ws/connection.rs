@@ -2,12 +2,12 @@
 
 use super::close::CloseCode;
 use super::config::{Config, Role};
-use super::error::{ProtocolError, SendError, UsageError};
+use super::error::{ProtocolError, UsageError};
 use super::handshake::Negotiated;
 use super::header::Opcode;
 use super::mask::MaskSource;
 use super::message::{Event, Message, Reply};
-use super::prepared::Prepared;
+use super::outbound::Outbound;
 use super::receiver::{Found, Receiver};
 use super::sender::Sender;
 use super::state::State;
@@ -21,7 +21,7 @@ use bytes::BytesMut;
 /// Its methods are of four kinds. *Getters* tell how it stands ([`state`](Self::state),
 /// [`is_finished`](Self::is_finished), [`queued`](Self::queued)). *Input* is what the transport gave:
 /// [`next_event`](Self::next_event) with the inbox it was read into, [`receive_eof`](Self::receive_eof).
-/// *Commands* are what the application wants: the `send` family, [`ping`](Self::ping),
+/// *Commands* are what the application wants: [`send`](Self::send), [`ping`](Self::ping),
 /// [`close`](Self::close). *Output* is [`outgoing`](Self::outgoing), to be written whenever it is
 /// not empty.
 ///
@@ -44,8 +44,8 @@ use bytes::BytesMut;
 ///         // An error has queued its close frame; it ends the loop once that is written.
 ///         while let Ok(Some(event)) = connection.next_event(&mut inbox) {
 ///             let _ = match event {
-///                 Event::Text(text) => connection.send_text(text),
-///                 Event::Binary(payload) => connection.send_binary(payload),
+///                 Event::Text(text) => connection.send(text),
+///                 Event::Binary(payload) => connection.send(payload),
 ///                 _ => Ok(()), // pings and closes are answered already
 ///             };
 ///         }
@@ -173,32 +173,20 @@ impl Connection {
         self.sender.receive_eof();
     }
 
-    /// Queues a text message; see [`Sender::send_text`].
-    ///
-    /// # Errors
-    ///
-    /// [`UsageError::Full`], [`UsageError::Closed`], [`UsageError::MessageInProgress`].
-    #[inline]
-    pub fn send_text(&mut self, text: &str) -> Result<(), UsageError> {
-        self.sender.send_text(text)
+    /// Whether there is room for `message`; see [`Sender::has_room`].
+    #[must_use]
+    pub fn has_room(&self, message: &Outbound<'_>) -> bool {
+        self.sender.has_room(message)
     }
 
-    /// Queues a binary message; see [`Sender::send_binary`].
+    /// Queues a message: anything that [`Outbound`] is made from. See [`Sender::send`].
     ///
     /// # Errors
     ///
-    /// As [`send_text`](Self::send_text).
+    /// [`UsageError::Full`], [`UsageError::Closed`], [`UsageError::MessageInProgress`]; for a control message as the
+    /// method of its kind. Nothing has changed then.
     #[inline]
-    pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), UsageError> {
-        self.sender.send_binary(payload)
-    }
-
-    /// Queues a message of any kind; a large payload goes by reference. See [`Sender::send`].
-    ///
-    /// # Errors
-    ///
-    /// As the method of its kind, with the message handed back.
-    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+    pub fn send<'a>(&mut self, message: impl Into<Outbound<'a>>) -> Result<(), UsageError> {
         self.sender.send(message)
     }
 
@@ -207,7 +195,7 @@ impl Connection {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_plain(&mut self, message: Message) -> Result<(), SendError> {
+    pub fn send_plain<'a>(&mut self, message: impl Into<Outbound<'a>>) -> Result<(), UsageError> {
         self.sender.send_plain(message)
     }
 
@@ -218,15 +206,6 @@ impl Connection {
     /// As [`Sender::send_fragment`].
     pub fn send_fragment(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), UsageError> {
         self.sender.send_fragment(opcode, fin, payload)
-    }
-
-    /// Queues a message that was encoded once for many connections; see [`Sender::send_prepared`].
-    ///
-    /// # Errors
-    ///
-    /// As [`send_text`](Self::send_text).
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), UsageError> {
-        self.sender.send_prepared(prepared)
     }
 
     /// Queues a ping; see [`Sender::ping`].
@@ -278,6 +257,18 @@ impl Connection {
         self.sender.queued()
     }
 
+    /// Whether a ping is queued whose last byte is not out yet; see [`Sender::unwritten_ping`].
+    #[must_use]
+    pub const fn unwritten_ping(&self) -> bool {
+        self.sender.unwritten_ping()
+    }
+
+    /// Whether a close frame is queued whose last byte is not out yet; see [`Sender::close_unwritten`].
+    #[must_use]
+    pub fn close_unwritten(&self) -> bool {
+        self.sender.close_unwritten()
+    }
+
     /// Where the closing handshake stands.
     #[must_use]
     pub const fn state(&self) -> State {
@@ -295,12 +286,6 @@ impl Connection {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.sender.is_finished()
-    }
-
-    /// The sending half, for an adapter that treats it alike joined or split.
-    #[cfg(feature = "std")]
-    pub(crate) const fn sender_mut(&mut self) -> &mut Sender {
-        &mut self.sender
     }
 
     /// The two halves, for a reader and a writer on different threads: plain state machines without

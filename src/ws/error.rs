@@ -3,7 +3,6 @@
 
 use super::close::CloseCode;
 use super::header::HeaderError;
-use super::message::Message;
 use core::fmt;
 
 /// What the peer did that it must not do. The connection queues the close frame itself and is over.
@@ -143,33 +142,3 @@ impl fmt::Display for UsageError {
 }
 
 impl core::error::Error for UsageError {}
-
-/// A message that was not taken, handed back with the reason.
-///
-/// ```
-/// use pushline::ws::{Config, Connection, Message, Negotiated, UsageError};
-///
-/// let config = Config::new().max_outgoing(16);
-/// let mut connection = Connection::server(Negotiated::default(), config);
-/// connection.send_text("one always fits")?;
-/// let refused = connection.send(Message::from("another")).unwrap_err();
-/// assert_eq!(refused.error, UsageError::Full);
-/// let later = refused.message; // nothing is lost
-/// assert_eq!(later.as_text(), Some("another"));
-/// # Ok::<(), UsageError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendError {
-    /// Why it was not taken.
-    pub error: UsageError,
-    /// The message, whole.
-    pub message: Message,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl core::error::Error for SendError {}

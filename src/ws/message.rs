@@ -126,6 +126,20 @@ impl Message {
         }
     }
 
+    /// The message lent: what it would have been as an event.
+    #[must_use]
+    pub fn as_event(&self) -> Event<'_> {
+        match self {
+            Self::Text(text) => Event::Text(text),
+            Self::Binary(payload) => Event::Binary(payload),
+            Self::Ping(payload) => Event::Ping(payload),
+            Self::Pong(payload) => Event::Pong(payload),
+            Self::Close(close) => {
+                Event::Close(close.as_ref().map(|(code, reason)| CloseFrame { code: *code, reason }))
+            }
+        }
+    }
+
     /// What the receiver of this message owes the peer: see [`Event::reply`].
     #[must_use]
     pub fn reply(&self) -> Option<Reply<'_>> {

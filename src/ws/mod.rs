@@ -13,6 +13,7 @@
 //! | 5.5 control frames | [`Connection`] in `connection.rs`, `sender/` |
 //! | 5.5.1, 7.4 close payload and codes | [`CloseFrame`], [`CloseCode`] in `close.rs` |
 //! | 7 closing handshake | [`state`] |
+//! | 5.5.2, 7.1: time, half-closing, how it ended | [`Life`] in `life.rs`, [`Times`] in `times.rs` |
 //! | 8.1 UTF-8 | `utf8.rs` |
 //! | 10.3 masking keys | [`mask::MaskSource`] |
 //! | 10.4 limits | [`Config`] in `config.rs` |
@@ -28,22 +29,28 @@ mod close;
 mod config;
 mod connection;
 mod error;
+mod life;
 mod message;
+mod outbound;
 mod prepared;
 mod receiver;
 mod sender;
+mod times;
 pub(crate) mod utf8;
 
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Role};
 pub use connection::Connection;
-pub use error::{ProtocolError, SendError, UsageError};
+pub use error::{ProtocolError, UsageError};
 pub use handshake::Negotiated;
 pub use header::{MAX_CONTROL_LEN, Opcode};
+pub use life::{End, Life, MAX_DRAIN, Side, Step};
 pub use message::{Event, Message, Reply};
+pub use outbound::Outbound;
 pub use prepared::Prepared;
 #[cfg(feature = "std")]
 pub(crate) use receiver::Found;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use state::State;
+pub use times::{CLOSE_LIMIT, TimedOut, Times};

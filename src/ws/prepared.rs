@@ -23,7 +23,7 @@ use std::sync::OnceLock;
 /// let message = Prepared::text("to all of you");
 /// let mut room = [(); 3].map(|()| Connection::server(Negotiated::default(), Config::default()));
 /// for connection in &mut room {
-///     connection.send_prepared(&message)?;
+///     connection.send(&message)?;
 /// }
 /// assert_eq!(room[2].queued(), 2 + 13);
 /// # Ok::<(), pushline::ws::UsageError>(())

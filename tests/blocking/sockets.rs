@@ -46,7 +46,8 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
     let mut socket = server(stream, &options);
     let error = takes(millis(90), || socket.next().unwrap_err());
     assert!(matches!(error, Error::TimedOut(TimedOut::Ping)), "{error:?}");
-    assert!(matches!(socket.next(), Err(Error::Aborted)));
+    assert_eq!(socket.next().unwrap(), None);
+    drop(socket);
     assert_eq!(read_all(&mut peer), b"\x89\x00");
 }
 
@@ -92,7 +93,7 @@ fn a_peer_that_goes_on_and_on_does_not_make_the_close_longer() {
     let options = Options::new().close_timeout(millis(100));
     let (peer, stream) = sockets();
     let mut socket = server(stream, &options);
-    let flood = from_client(|connection| connection.send_binary(&[0; 500]).unwrap());
+    let flood = from_client(|connection| connection.send(&[0; 500]).unwrap());
     let flooding = thread::spawn(move || while (&peer).write_all(&flood).is_ok() {});
     let error = takes(millis(95), || socket.close(1000, "").unwrap_err());
     assert!(matches!(error, Error::TimedOut(TimedOut::Close)), "{error:?}");
@@ -112,7 +113,8 @@ fn a_peer_that_never_reads_is_left_and_costs_no_memory() {
         }
         most = most.max(socket.queued());
     };
-    assert!(matches!(error, Error::TimedOut(TimedOut::Write)), "{error:?}");
+    // Whichever was first: the ping went out before the buffers of the system were full, or not.
+    assert!(matches!(error, Error::TimedOut(TimedOut::Write | TimedOut::Ping)), "{error:?}");
     assert!(most <= 1 << 20, "{most}");
     assert_eq!(socket.queued(), 0);
 }
@@ -179,7 +181,7 @@ fn frames_right_behind_the_handshake_are_kept() {
     let mut peer = TcpStream::connect(address).unwrap();
     let mut bytes = format!("{REQUEST}\r\n").into_bytes();
     bytes.extend(from_client(|connection| {
-        connection.send_text("early").unwrap();
+        connection.send("early").unwrap();
         connection.close(1000, "").unwrap();
     }));
     peer.write_all(&bytes).unwrap();
@@ -340,7 +342,7 @@ fn a_socket_that_does_not_wait_says_so_at_once() {
     for _ in 0..10 {
         assert!(matches!(socket.next(), Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock));
     }
-    peer.write_all(&from_client(|connection| connection.send_text("Hello").unwrap())).unwrap();
+    peer.write_all(&from_client(|connection| connection.send("Hello").unwrap())).unwrap();
     let message = loop {
         match socket.next() {
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),

@@ -1,5 +1,6 @@
 //! Each crate's way from reads to events.
 
+use crate::pushline;
 use crate::workloads::Workload;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
@@ -7,36 +8,33 @@ use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+/// Who is told type, last ID and data of each event.
+pub type Tell<'a> = &'a mut dyn FnMut(&str, &str, &str);
+
 /// A crate, and its pass over a workload, which tells type, last ID and data of each event.
 pub struct Decoder {
     pub name: &'static str,
-    pub run: fn(&Workload, &mut dyn FnMut(&str, &str, &str)),
+    pub run: fn(&Workload, Tell<'_>),
 }
 
 /// Ours first.
-pub const ALL: [Decoder; 5] = [
-    Decoder { name: "pushline", run: pushline },
+pub const ALL: [Decoder; 6] = [
+    Decoder { name: "pushline core", run: pushline::decode },
+    Decoder { name: "pushline .eventsource()", run: pushline::eventsource },
     Decoder { name: "sse-stream", run: sse_stream },
     Decoder { name: "sse-core", run: sse_core },
     Decoder { name: "eventsource-stream", run: eventsource_stream },
     Decoder { name: "sse-codec", run: sse_codec },
 ];
 
-fn pushline(workload: &Workload, tell: &mut dyn FnMut(&str, &str, &str)) {
-    use pushline::sse::{Decoder, Input, Item};
-    let mut decoder = Decoder::new();
-    for read in &workload.reads {
-        let mut input = Input::new(read);
-        while let Some(item) = decoder.decode(&mut input).unwrap() {
-            if let Item::Event(event) = item {
-                tell(event.event_type, event.last_event_id, event.data);
-            }
-        }
+/// The reads as a stream that is always ready.
+pub struct Reads<'w>(std::slice::Iter<'w, Bytes>);
+
+impl<'w> Reads<'w> {
+    pub fn of(workload: &'w Workload) -> Self {
+        Self(workload.reads.iter())
     }
 }
-
-/// The reads as a stream that is always ready.
-struct Reads<'w>(std::slice::Iter<'w, Bytes>);
 
 impl Stream for Reads<'_> {
     type Item = Result<Bytes, Infallible>;
@@ -47,7 +45,7 @@ impl Stream for Reads<'_> {
 }
 
 /// Drains a stream that is never pending.
-fn drain<S: Stream>(stream: S, mut each: impl FnMut(S::Item)) {
+pub fn drain<S: Stream>(stream: S, mut each: impl FnMut(S::Item)) {
     let mut stream = pin!(stream);
     let mut context = Context::from_waker(Waker::noop());
     while let Poll::Ready(Some(item)) = stream.as_mut().poll_next(&mut context) {
@@ -55,8 +53,8 @@ fn drain<S: Stream>(stream: S, mut each: impl FnMut(S::Item)) {
     }
 }
 
-fn sse_stream(workload: &Workload, tell: &mut dyn FnMut(&str, &str, &str)) {
-    let stream = sse_stream::SseByteStream::new(Reads(workload.reads.iter()));
+fn sse_stream(workload: &Workload, tell: Tell<'_>) {
+    let stream = sse_stream::SseByteStream::new(Reads::of(workload));
     drain(stream, |event| {
         let event = event.unwrap();
         if let Some(data) = &event.data {
@@ -66,7 +64,7 @@ fn sse_stream(workload: &Workload, tell: &mut dyn FnMut(&str, &str, &str)) {
     });
 }
 
-fn sse_core(workload: &Workload, tell: &mut dyn FnMut(&str, &str, &str)) {
+fn sse_core(workload: &Workload, tell: Tell<'_>) {
     let mut decoder = sse_core::SseDecoder::new();
     for read in &workload.reads {
         let mut input = &read[..];
@@ -78,15 +76,15 @@ fn sse_core(workload: &Workload, tell: &mut dyn FnMut(&str, &str, &str)) {
     }
 }
 
-fn eventsource_stream(workload: &Workload, tell: &mut dyn FnMut(&str, &str, &str)) {
-    let stream = eventsource_stream::EventStream::new(Reads(workload.reads.iter()));
+fn eventsource_stream(workload: &Workload, tell: Tell<'_>) {
+    let stream = eventsource_stream::EventStream::new(Reads::of(workload));
     drain(stream, |event| {
         let event = event.unwrap();
         tell(&event.event, &event.id, &event.data);
     });
 }
 
-fn sse_codec(workload: &Workload, tell: &mut dyn FnMut(&str, &str, &str)) {
+fn sse_codec(workload: &Workload, tell: Tell<'_>) {
     use futures_codec::Decoder;
     let mut codec = sse_codec::SSECodec::default();
     let mut buffer = BytesMut::new();

@@ -1,90 +1,153 @@
 //! pushline beside its peers: every cell of every table is the minimum of interleaved rounds in one
 //! process. Before any time is taken, each peer's messages are counted and hashed.
 //!
-//! `cargo run --release [-- [--rounds N] [TABLE...]]`, TABLE a part of a table's name.
+//! `cargo run --release --bin pushline-peers -- [OPTION...]`: see [`USAGE`].
 
 #![allow(clippy::disallowed_methods, reason = "it takes time")]
 
-mod hash;
-mod peers;
-mod wire;
+mod report;
 
-use peers::{NAMES, Tally};
-use std::cell::RefCell;
+use pushline_peers::peers::{ROWS, Row, Tally};
+use pushline_peers::wire::{self, Stream, Wire};
+use pushline_peers::{Kind, hash};
+use report::{Report, Table};
 use std::hint::black_box;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use wire::{Stream, Wire};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Ascii,
-    Chinese,
-    Binary,
+const USAGE: &str = "\
+  --rounds N            rounds a cell, 100 if not told
+  --only receive|send   one half of the tables
+  --filter TEXT         tables whose title contains TEXT, e.g. 'chinese, 1460' or 'client'
+  --size N[,N...]       messages of N bytes only
+  --rows TEXT[,TEXT...] rows whose name contains one of them, and pushline's
+  --markdown            with what a document needs: date, machine, versions, command";
+
+const SIZES: [usize; 6] = [16, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
+
+struct Arguments {
+    rounds: usize,
+    only: Option<String>,
+    filters: Vec<String>,
+    sizes: Vec<usize>,
+    rows: Vec<&'static Row>,
+    markdown: bool,
 }
 
-const SIZES: [(usize, &str); 6] = [
-    (16, "16 B"),
-    (125, "125 B"),
-    (1 << 10, "1 KiB"),
-    (16 << 10, "16 KiB"),
-    (64 << 10, "64 KiB"),
-    (1 << 20, "1 MiB"),
-];
+impl Arguments {
+    fn parse() -> Option<Self> {
+        let mut this = Self {
+            rounds: 100,
+            only: None,
+            filters: Vec::new(),
+            sizes: SIZES.to_vec(),
+            rows: ROWS.iter().collect(),
+            markdown: false,
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            if argument == "--markdown" {
+                this.markdown = true;
+                continue;
+            }
+            let value = arguments.next()?;
+            match argument.as_str() {
+                "--rounds" => this.rounds = value.parse().ok()?,
+                "--only" => this.only = Some(value),
+                "--filter" => this.filters.push(value),
+                "--size" => {
+                    this.sizes = value.split(',').map(|size| size.parse().ok()).collect::<Option<_>>()?
+                }
+                "--rows" => this
+                    .rows
+                    .retain(|row| row.class.ours() || value.split(',').any(|part| row.name.contains(part))),
+                _ => return None,
+            }
+        }
+        Some(this)
+    }
 
-/// Nanoseconds a message, of each peer.
-type Cell = [f64; NAMES.len()];
+    fn wants(&self, title: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| title.starts_with(only.as_str()))
+            && (self.filters.is_empty() || self.filters.iter().any(|part| title.contains(part.as_str())))
+    }
+}
 
 fn main() {
-    let mut rounds = 100;
-    let mut wanted = Vec::new();
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        if argument == "--rounds" {
-            rounds = arguments.next().and_then(|n| n.parse().ok()).expect("--rounds N");
-        } else {
-            wanted.push(argument);
-        }
-    }
-    let table = |title: &str, cell: &dyn Fn(usize) -> Cell| {
-        if wanted.is_empty() || wanted.iter().any(|part| title.contains(part.as_str())) {
-            print(title, &SIZES.map(|(len, _)| cell(len)));
-        }
+    let Some(arguments) = Arguments::parse() else {
+        eprintln!("{USAGE}");
+        std::process::exit(2);
     };
+    let mut report = Report::new(arguments.sizes.clone());
+    if arguments.markdown {
+        report::preamble();
+    }
     for (kind, name) in
         [(Kind::Ascii, "text-ascii"), (Kind::Chinese, "text-chinese"), (Kind::Binary, "binary")]
     {
         for (read, reads) in [(64 * 1024, "64 KiB reads"), (1460, "1460 B reads")] {
-            table(&format!("receive: {name}, {reads}"), &|len| receive(kind, read, len, rounds));
+            let rows = having(&arguments.rows, |row| row.receive.is_some());
+            table(&arguments, &mut report, format!("receive: {name}, {reads}"), rows, &|rows, len| {
+                receive(rows, kind, read, len, arguments.rounds)
+            });
         }
     }
-    table("send: server, flush every 1", &|len| send(false, 1, len, rounds));
-    table("send: server, flush every 32", &|len| send(false, 32, len, rounds));
-    table("send: client, flush every 1", &|len| send(true, 1, len, rounds));
-    table("send: client, flush every 32", &|len| send(true, 32, len, rounds));
+    for (client, end) in [(false, "server"), (true, "client")] {
+        for flush_every in [1, 32] {
+            let rows = having(&arguments.rows, |row| row.send.is_some());
+            table(
+                &arguments,
+                &mut report,
+                format!("send: {end}, flush every {flush_every}"),
+                rows,
+                &|rows, len| send(rows, client, flush_every, len, arguments.rounds),
+            );
+        }
+    }
+    report.summary();
+}
+
+fn having(rows: &[&'static Row], with: impl Fn(&Row) -> bool) -> Vec<&'static Row> {
+    rows.iter().copied().filter(|row| with(row)).collect()
+}
+
+fn table(
+    arguments: &Arguments,
+    report: &mut Report,
+    title: String,
+    rows: Vec<&'static Row>,
+    cell: &dyn Fn(&[&'static Row], usize) -> Vec<f64>,
+) {
+    if arguments.wants(&title) {
+        let cells = arguments.sizes.iter().map(|&len| cell(&rows, len)).collect();
+        report.add(Table { title, rows, cells });
+    }
 }
 
 /// The best of several placements: how the addresses that a copy reads and writes lie to each other
 /// modulo the page size makes up to twice the time, and nobody's merit.
-fn receive(kind: Kind, read: usize, len: usize, rounds: usize) -> Cell {
+fn receive(rows: &[&Row], kind: Kind, read: usize, len: usize, rounds: usize) -> Vec<f64> {
     let starts = [0, 500, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500];
-    let cells = starts.map(|start| receive_at(start, kind, read, len, rounds / starts.len()));
-    std::array::from_fn(|peer| cells.iter().map(|cell| cell[peer]).fold(f64::MAX, f64::min))
+    let rounds = rounds.div_ceil(starts.len());
+    let cells = starts.map(|start| receive_at(rows, start, kind, read, len, rounds));
+    (0..rows.len()).map(|row| cells.iter().map(|cell| cell[row]).fold(f64::MAX, f64::min)).collect()
 }
 
-fn receive_at(start: usize, kind: Kind, read: usize, len: usize, rounds: usize) -> Cell {
+fn receive_at(rows: &[&Row], start: usize, kind: Kind, read: usize, len: usize, rounds: usize) -> Vec<f64> {
     let stream = Stream::new(kind, len, start);
-    let mut peers = peers::receivers(|| Wire::incoming(&stream, read), read);
-    for (peer, name) in peers.iter_mut().zip(NAMES) {
+    let mut peers: Vec<_> =
+        rows.iter().filter_map(|row| Some(row.receive?(Wire::incoming(&stream, read), read))).collect();
+    for (peer, row) in peers.iter_mut().zip(rows) {
         let mut tally = Tally { hash: Some(hash::START), ..Tally::default() };
         peer.receive(stream.messages, &mut tally);
         assert_eq!(
             (tally.messages, tally.bytes, tally.hash),
             (stream.messages, stream.messages * len, Some(stream.hash)),
-            "{name} received something else"
+            "{} received something else",
+            row.name
         );
     }
-    interleave(rounds, stream.messages, |peer| {
+    interleave(rows.len(), rounds, stream.messages, |peer| {
         let mut tally = Tally::default();
         let start = Instant::now();
         peers[peer].receive(stream.messages, &mut tally);
@@ -95,53 +158,41 @@ fn receive_at(start: usize, kind: Kind, read: usize, len: usize, rounds: usize) 
     })
 }
 
-fn send(client: bool, flush_every: usize, len: usize, rounds: usize) -> Cell {
+fn send(rows: &[&Row], client: bool, flush_every: usize, len: usize, rounds: usize) -> Vec<f64> {
     // A multiple of 32, so that all is written at the end.
     let messages = (256 * 1024 / (len + 8)).max(4).next_multiple_of(32);
     let payload = bytes::Bytes::from(wire::payload(Kind::Binary, len, &mut 0x9e37_79b9_7f4a_7c15));
     let expected = (0..messages).fold(hash::START, |all, _| hash::message(all, &payload));
-    for (peer, name) in NAMES.iter().enumerate() {
-        let record = Rc::new(RefCell::new(Vec::new()));
-        let mut peers = peers::senders(|| Wire::outgoing(Some(record.clone())), client);
-        peers[peer].send(messages, flush_every, &payload);
-        let sent = wire::hash_of_frames(&record.borrow(), client);
-        assert_eq!(sent, (messages, expected), "{name} sent something else");
+    for row in rows {
+        let Some(make) = row.send else { continue };
+        let record = Arc::new(Mutex::new(Vec::new()));
+        make(Wire::outgoing(Some(record.clone())), client).send(messages, flush_every, &payload);
+        let sent = wire::hash_of_frames(&record.lock().expect("one thread"), client);
+        assert_eq!(sent, (messages, expected), "{} sent something else", row.name);
     }
-    let mut peers = peers::senders(|| Wire::outgoing(None), client);
-    interleave(rounds, messages, |peer| {
+    let mut peers: Vec<_> =
+        rows.iter().filter_map(|row| Some(row.send?(Wire::outgoing(None), client))).collect();
+    interleave(rows.len(), rounds, messages, |peer| {
         let start = Instant::now();
         peers[peer].send(messages, flush_every, &payload);
         start.elapsed()
     })
 }
 
-/// The minimum of the rounds for each peer; every round takes them in another order.
-fn interleave(rounds: usize, messages: usize, mut round: impl FnMut(usize) -> Duration) -> Cell {
-    let mut best = [Duration::MAX; NAMES.len()];
+/// The minimum of the rounds for each peer, in nanoseconds a message; every round takes them in
+/// another order.
+fn interleave(
+    peers: usize,
+    rounds: usize,
+    messages: usize,
+    mut round: impl FnMut(usize) -> Duration,
+) -> Vec<f64> {
+    let mut best = vec![Duration::MAX; peers];
     for n in 0..rounds {
-        for turn in 0..NAMES.len() {
-            let peer = (n + turn) % NAMES.len();
+        for turn in 0..peers {
+            let peer = (n + turn) % peers;
             best[peer] = best[peer].min(round(peer));
         }
     }
-    best.map(|time| time.as_nanos() as f64 / messages as f64)
-}
-
-fn print(title: &str, cells: &[Cell]) {
-    println!("**{title}** (ns a message; in brackets, against the fastest peer)\n");
-    println!("| |{}", SIZES.map(|(_, size)| format!(" {size} |")).concat());
-    println!("|---|{}", "--:|".repeat(SIZES.len()));
-    for (peer, name) in NAMES.iter().enumerate() {
-        let row = cells.iter().map(|cell| {
-            // pushline is measured against the others, not against itself.
-            let best = cell[1..].iter().copied().fold(f64::MAX, f64::min);
-            let ns = match cell[peer] {
-                ns if ns < 100.0 => format!("{ns:.1}"),
-                ns => format!("{ns:.0}"),
-            };
-            format!(" {ns} ({:.2}x) |", cell[peer] / best)
-        });
-        println!("| {name} |{}", row.collect::<String>());
-    }
-    println!();
+    best.iter().map(|time| time.as_nanos() as f64 / messages as f64).collect()
 }

@@ -3,16 +3,15 @@
 use crate::{Kind, hash};
 use pushline::ws::header::{Header, Opcode};
 use pushline::ws::mask::apply_mask;
-use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Frames as they arrive, and what must come out.
 pub struct Stream {
-    bytes: Rc<[u8]>,
+    bytes: Arc<[u8]>,
     /// Where in `bytes` the frames begin.
     start: usize,
     pub messages: usize,
@@ -67,7 +66,7 @@ fn next(random: &mut u64) -> u64 {
 
 /// Copied at once by the transport: what a segment carries. It also keeps `memcpy` off `rep movsb`,
 /// whose speed depends on the low bits of both addresses, up to sixteenfold.
-const SEGMENT: usize = 1460;
+pub const SEGMENT: usize = 1460;
 
 /// Where written bytes go: at the same place modulo the page size for every peer.
 #[repr(align(4096))]
@@ -76,12 +75,12 @@ struct Page([u8; 64 * 1024]);
 /// Bytes in, over and over again, at most `read` at a time; bytes out, copied once, as a kernel
 /// does it.
 pub struct Wire {
-    incoming: Rc<[u8]>,
+    incoming: Arc<[u8]>,
     start: usize,
     at: usize,
     read: usize,
     kernel: Box<Page>,
-    record: Option<Rc<RefCell<Vec<u8>>>>,
+    record: Option<Arc<Mutex<Vec<u8>>>>,
 }
 
 impl Page {
@@ -96,7 +95,7 @@ impl Wire {
         Self { incoming, start, at: start, read, kernel: Page::new(), record: None }
     }
 
-    pub fn outgoing(record: Option<Rc<RefCell<Vec<u8>>>>) -> Self {
+    pub fn outgoing(record: Option<Arc<Mutex<Vec<u8>>>>) -> Self {
         let kernel = Page::new();
         Self { incoming: [].into(), start: 0, at: 0, read: 0, kernel, record }
     }
@@ -129,7 +128,7 @@ impl Write for Wire {
         }
         std::hint::black_box(kernel);
         if let Some(record) = &self.record {
-            record.borrow_mut().extend_from_slice(bytes);
+            record.lock().expect("one thread").extend_from_slice(bytes);
         }
         Ok(bytes.len())
     }

@@ -248,7 +248,7 @@ fn read_request<S: Transport>(
 
 /// Answers with a refusal and closes, within the close timeout; the refusal is what is reported.
 fn refuse<S: Transport>(stream: &mut Timed<S>, rejection: &Rejection, options: &Options) {
-    let deadline = Instant::now().saturating_add(options.close_timeout);
+    let deadline = Instant::now().saturating_add(options.times.close_timeout);
     if let Ok(true) = stream.write_all(&rejection.to_bytes(), deadline) {
         let _ = stream.finish(deadline);
     }

@@ -10,14 +10,11 @@
 //! | write and read event streams | [`sse`] |
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // this is where the clock is read and sockets are used
 
-mod driver;
 mod handshake;
-mod inlet;
 mod outlet;
 mod split;
 pub mod sse;
 mod timed;
-mod times;
 mod transport;
 mod websocket;
 

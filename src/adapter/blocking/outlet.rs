@@ -1,62 +1,92 @@
-//! The sending side over a stream, the same for a whole WebSocket and for its writing half.
+//! Writing what is queued, in steps short enough to look at what else happens.
 
-use super::super::Error;
 use super::timed::Timed;
-use super::times::Times;
 use super::transport::Transport;
-use crate::ws::{Sender, State, UsageError};
-use bytes::Buf;
+use crate::ws::{Life, Sender};
+use core::time::Duration;
+use std::io::{self, ErrorKind};
+use std::time::Instant;
 
-/// Queues with `queue`, writing first for as long as that says that the queue is full.
-pub(super) fn queue<S: Transport>(
-    stream: &mut Timed<S>,
-    sender: &mut Sender,
-    times: &Times,
-    mut queue: impl FnMut(&mut Sender) -> Result<(), UsageError>,
-) -> Result<(), Error> {
-    loop {
-        match queue(sender) {
-            Err(UsageError::Full) => write(stream, sender, times)?,
-            done => return Ok(done?),
+/// How long the first write waits that the transport does not take at once.
+const FIRST_PACE: Duration = Duration::from_millis(10);
+
+/// The longest that a write waits before it is looked whether the connection still lives.
+const LONGEST_PACE: Duration = Duration::from_millis(250);
+
+/// A sender over its stream.
+#[derive(Debug)]
+pub(super) struct Outlet<S> {
+    pub(super) stream: Timed<S>,
+    pub(super) sender: Sender,
+    /// The stream has taken bytes that it may not have passed on.
+    unflushed: bool,
+    /// How long a write waits.
+    pace: Duration,
+}
+
+/// What a write has led to.
+#[derive(Debug)]
+pub(super) enum Wrote {
+    Some,
+    /// The transport takes nothing for now.
+    Blocked,
+    Failed(io::Error),
+}
+
+impl<S> Outlet<S> {
+    pub(super) const fn new(stream: Timed<S>, sender: Sender) -> Self {
+        Self { stream, sender, unflushed: false, pace: FIRST_PACE }
+    }
+
+    pub(super) fn into_parts(self) -> (Timed<S>, Sender) {
+        (self.stream, self.sender)
+    }
+
+    /// Whether all that was queued has left.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.sender.queued() == 0 && !self.unflushed
+    }
+
+    /// Tells the life of the connection how the sender stands.
+    pub(super) fn sync(&self, life: &mut Life<Instant>) {
+        life.sync_with(&self.sender, usize::from(self.unflushed));
+    }
+
+    /// How long to wait for something else while the transport takes nothing.
+    pub(super) const fn pace(&self) -> Duration {
+        self.pace
+    }
+
+    /// What is queued will never be written.
+    pub(super) fn give_up(&mut self) {
+        self.unflushed = false;
+        self.sender.abort();
+    }
+}
+
+impl<S: Transport> Outlet<S> {
+    /// Writes once.
+    pub(super) fn write(&mut self) -> Wrote {
+        let written = if self.sender.queued() > 0 {
+            self.unflushed = true;
+            self.stream.write(self.sender.outgoing(), Some(self.pace))
+        } else {
+            self.stream.flush().map(|()| {
+                self.unflushed = false;
+                true
+            })
+        };
+        match written {
+            Ok(true) => {
+                self.pace = FIRST_PACE;
+                Wrote::Some
+            }
+            Ok(false) => {
+                self.pace = (self.pace * 2).min(LONGEST_PACE);
+                Wrote::Blocked
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Wrote::Blocked,
+            Err(error) => Wrote::Failed(error),
         }
     }
-}
-
-/// Writes until nothing is queued: one call of the operating system, if it takes all.
-pub(super) fn flush<S: Transport>(
-    stream: &mut Timed<S>,
-    sender: &mut Sender,
-    times: &mut Times,
-) -> Result<(), Error> {
-    if sender.queued() == 0 {
-        return Ok(());
-    }
-    if sender.state() != State::Open {
-        times.start_closing();
-    }
-    while sender.queued() > 0 {
-        write(stream, sender, times)?;
-    }
-    Ok(stream.flush()?)
-}
-
-/// Nothing more can be written: what is queued is dropped.
-pub(super) fn give_up(sender: &mut Sender) {
-    sender.receive_eof();
-    let outgoing = sender.outgoing();
-    outgoing.advance(outgoing.len());
-}
-
-fn write<S: Transport>(stream: &mut Timed<S>, sender: &mut Sender, times: &Times) -> Result<(), Error> {
-    let wait = times.for_write().map_err(Error::TimedOut)?;
-    if stream.write(sender.outgoing(), wait)? {
-        Ok(())
-    } else {
-        Err(Error::TimedOut(times.write_timed_out()))
-    }
-}
-
-/// Whether the stream does not wait: a call to be repeated later. Nothing was lost.
-pub(super) fn is_not_ready(error: &Error) -> bool {
-    matches!(error, Error::Io(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }

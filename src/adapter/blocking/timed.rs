@@ -15,25 +15,46 @@ const PIECES: usize = 32;
 /// The shortest wait that is asked of a stream: none at all would mean "for ever" to a socket.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
+/// A stream that would block has waited if it did for half of this time.
+const WATCHED: Duration = Duration::from_millis(20);
+
 /// A stream that is told how long to wait.
 ///
-/// Each method answers `None` (or `false`) when that time was over. A stream that would block before half of it has
-/// passed does not wait at all: then its error goes to the caller, and nothing is lost.
+/// Each method answers `None` (or `false`) when that time was over. A stream that does not wait at all is found out when
+/// it would block for the first time: its error goes to the caller, and nothing is lost.
 #[derive(Debug)]
 pub(super) struct Timed<S> {
     stream: S,
+    read: Waits,
+    write: Waits,
+}
+
+/// What is known of how a direction of a stream waits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waits {
     /// What the stream was last told; `None` if that is not known.
-    read_wait: Option<Option<Duration>>,
-    write_wait: Option<Option<Duration>>,
+    told: Option<Option<Duration>>,
+    /// Whether it waits at all; `None` until it would not go on for the first time.
+    at_all: Option<bool>,
 }
 
 impl<S> Timed<S> {
     pub(super) const fn new(stream: S) -> Self {
-        Self { stream, read_wait: None, write_wait: None }
+        let unknown = Waits { told: None, at_all: None };
+        Self { stream, read: unknown, write: unknown }
+    }
+
+    /// Whether the stream is known not to wait.
+    pub(super) const fn is_nonblocking(&self) -> bool {
+        matches!(self.read.at_all, Some(false)) || matches!(self.write.at_all, Some(false))
     }
 
     pub(super) const fn get_ref(&self) -> &S {
         &self.stream
+    }
+
+    pub(super) fn into_inner(self) -> S {
+        self.stream
     }
 
     pub(super) const fn get_mut(&mut self) -> &mut S {
@@ -122,10 +143,14 @@ impl<S: Transport> Timed<S> {
         }
     }
 
+    /// Reads and drops once; 0 at the end of the stream.
+    pub(super) fn drop_some(&mut self, wait: Option<Duration>) -> io::Result<Option<usize>> {
+        self.read_into(&mut [0; 16 * 1024], wait)
+    }
+
     fn read_into(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> io::Result<Option<usize>> {
-        let Self { stream, read_wait, .. } = self;
-        let wait = arm(read_wait, wait, |wait| stream.set_read_timeout(wait))?;
-        match within(wait, || stream.read(bytes)) {
+        let read = self.read.within(&mut self.stream, wait, S::set_read_timeout, |stream| stream.read(bytes));
+        match read {
             // A TLS stream that ends without saying so: to us an end like any other, since we have a close frame.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(Some(0)),
             done => done,
@@ -135,50 +160,64 @@ impl<S: Transport> Timed<S> {
     fn write_with(
         &mut self,
         wait: Option<Duration>,
-        mut write: impl FnMut(&mut S) -> io::Result<usize>,
+        write: impl FnMut(&mut S) -> io::Result<usize>,
     ) -> io::Result<Option<usize>> {
-        let Self { stream, write_wait, .. } = self;
-        let wait = arm(write_wait, wait, |wait| stream.set_write_timeout(wait))?;
-        match within(wait, || write(stream))? {
+        match self.write.within(&mut self.stream, wait, S::set_write_timeout, write)? {
             Some(0) => Err(ErrorKind::WriteZero.into()),
             done => Ok(done),
         }
     }
 }
 
-/// Tells the stream how long to wait, unless what it was last told is near enough: while messages come and go no call
-/// of the operating system is spent on it.
-fn arm(
-    told: &mut Option<Option<Duration>>,
-    wait: Option<Duration>,
-    tell: impl FnOnce(Option<Duration>) -> io::Result<()>,
-) -> io::Result<Option<Duration>> {
-    let wait = wait.map(|wait| wait.max(SHORTEST_WAIT));
-    let near = match (*told, wait) {
-        (Some(Some(told)), Some(wait)) => told.abs_diff(wait) <= wait / 8,
-        (Some(told), wait) => told == wait,
-        (None, _) => false,
-    };
-    if !near {
-        tell(wait)?;
-        *told = Some(wait);
-    }
-    Ok(told.unwrap_or(wait))
-}
-
-/// Calls until the call was not interrupted; `None` if it has waited for its time.
-fn within<T>(wait: Option<Duration>, mut call: impl FnMut() -> io::Result<T>) -> io::Result<Option<T>> {
-    let began = Instant::now();
-    loop {
-        match call() {
-            Ok(done) => return Ok(Some(done)),
-            Err(error) => match (error.kind(), wait) {
+impl Waits {
+    /// Calls until the call was not interrupted; `None` if it has waited for its time.
+    fn within<S, T>(
+        &mut self,
+        stream: &mut S,
+        wait: Option<Duration>,
+        tell: impl Fn(&mut S, Option<Duration>) -> io::Result<()>,
+        mut call: impl FnMut(&mut S) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        self.arm(wait, |wait| tell(stream, wait))?;
+        // The clock is read until it is known whether the stream waits.
+        let began = self.at_all.is_none().then(Instant::now);
+        loop {
+            let error = match call(stream) {
+                Ok(done) => return Ok(Some(done)),
+                Err(error) => error,
+            };
+            match (error.kind(), wait) {
                 (ErrorKind::Interrupted, _) => {}
-                (ErrorKind::WouldBlock | ErrorKind::TimedOut, Some(wait)) if began.elapsed() >= wait / 2 => {
-                    return Ok(None);
+                (ErrorKind::TimedOut, Some(_)) => return Ok(None),
+                (ErrorKind::WouldBlock, Some(wait)) => {
+                    let waits = began.is_none_or(|began| began.elapsed() >= wait.min(WATCHED) / 2);
+                    if *self.at_all.get_or_insert(waits) {
+                        return Ok(None);
+                    }
+                    return Err(error);
                 }
                 _ => return Err(error),
-            },
+            }
         }
+    }
+
+    /// Tells the stream how long to wait, unless what it was last told is near enough: while messages come and go no
+    /// call of the operating system is spent on it.
+    fn arm(
+        &mut self,
+        wait: Option<Duration>,
+        tell: impl FnOnce(Option<Duration>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let wait = wait.map(|wait| wait.max(SHORTEST_WAIT));
+        let near = match (self.told, wait) {
+            (Some(Some(told)), Some(wait)) => told.abs_diff(wait) <= wait / 8,
+            (Some(told), wait) => told == wait,
+            (None, _) => false,
+        };
+        if !near {
+            tell(wait)?;
+            self.told = Some(wait);
+        }
+        Ok(())
     }
 }

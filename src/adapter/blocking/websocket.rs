@@ -1,36 +1,42 @@
 //! A WebSocket over one stream.
 
-use super::super::send::{self, send_plain_slot, send_slot};
-use super::super::{Error, Options};
-use super::driver::Driver;
-use super::outlet::{self, is_not_ready};
+use super::super::ahead::{self, Ahead};
+use super::super::{Error, Options, end};
+use super::outlet::{Outlet, Wrote};
 use super::timed::Timed;
 use super::transport::Transport;
 use crate::inbox::Inbox;
 use crate::ws::mask::OsKeys;
-use crate::ws::{CloseCode, Connection, Event, Message, Negotiated, Prepared, Sender, State, UsageError};
+use crate::ws::{
+    CloseCode, Connection, End, Event, Found, Life, Message, Negotiated, Outbound, ProtocolError, Receiver,
+    Reply, Sender, Side, State, Step, UsageError,
+};
 use bytes::BytesMut;
 use core::fmt;
+use core::time::Duration;
+use std::io::{self, ErrorKind};
 use std::string::String;
+use std::time::Instant;
 
 /// A WebSocket over a [`Transport`], after its opening handshake.
 ///
-/// [`next`](Self::next) is what drives it: it answers pings and closes, keeps the heartbeat and the close deadline, and
-/// writes what was queued before it waits. So keep calling it, also if only to send; to do both at once, on two
-/// threads, [`split`](Self::split_with) it.
+/// [`next`](Self::next) receives, and while it waits it does all that is due: it answers pings and closes, keeps the
+/// heartbeat and the deadlines, and writes what was queued. A [`send`](Self::send) to a peer that takes nothing does so,
+/// too: it goes on reading, up to one message of [`Config::max_message`](crate::ws::Config::max_message) bytes (64 KiB
+/// in parts), and ends after [`Options::write_timeout`]. To do both at once, on two threads,
+/// [`split`](Self::split_with) it.
 ///
 /// *One write per read*: what is sent while messages of one read are still at hand is queued, and leaves in one write
-/// with all the rest before the next read. Otherwise a send writes at once. [`flush`](Self::flush) writes in any case.
+/// with all the rest before the next read. Otherwise a send writes. [`flush`](Self::flush) writes in any case.
 ///
-/// *Times*: they are the stream's to keep, through its timeouts, so they are kept while a call waits and not between
-/// calls. A ping is due after [`Options::ping_interval`] without a byte; [`Options::ping_timeout`] later the peer is
-/// given up. It is also given up when it takes nothing of what is written for as long as both together. A close ends
-/// within [`Options::close_timeout`]. A wait may be an eighth longer than asked for, so that a busy connection does not
-/// have to set its timeouts again for each message.
+/// *Times* are the stream's to keep, through its timeouts, so they are kept while a call waits and not between calls. A
+/// wait may be an eighth longer than asked for, so that a busy connection does not have to set its timeouts again for
+/// each message.
 ///
 /// *Streams that do not wait*: over a stream set to non-blocking, calls fail with [`Error::Io`] of
-/// [`WouldBlock`](std::io::ErrorKind::WouldBlock). Nothing is lost then: a message that was sent stays queued, and the
-/// call, or [`flush`](Self::flush), is repeated when the stream is ready.
+/// [`WouldBlock`](std::io::ErrorKind::WouldBlock): then the call has done nothing, and is repeated when the stream is
+/// ready. A message that was taken is not such a case: what the stream does not take of it is written by the calls that
+/// follow, or by [`flush`](Self::flush).
 ///
 /// ```
 /// use pushline::adapter::blocking::{Transport, WebSocket};
@@ -58,10 +64,33 @@ use std::string::String;
 /// # server.join().unwrap().unwrap();
 /// ```
 pub struct WebSocket<S> {
-    pub(super) driver: Driver<S>,
+    pub(super) receiver: Receiver,
     pub(super) inbox: Inbox<BytesMut>,
+    /// What was read while a send waited.
+    pub(super) ahead: Ahead,
+    pub(super) driver: Driver<S>,
     /// What the opening handshake selected.
     pub(super) subprotocol: Option<String>,
+}
+
+/// The stream, the sender and the life of the connection: all but the receiver, so that an event lent from its inbox does
+/// not stop the rest.
+pub(super) struct Driver<S> {
+    pub(super) outlet: Outlet<S>,
+    pub(super) life: Life<Instant>,
+    /// How the transport has failed.
+    pub(super) failure: Option<io::Error>,
+    /// A pong is queued: it is written before the next ping takes its place.
+    pong_first: bool,
+    /// The end was reported.
+    over: bool,
+}
+
+/// What waiting has led to.
+enum Progress {
+    /// Bytes, or the peer's end: look.
+    Received,
+    Over,
 }
 
 impl<S> WebSocket<S> {
@@ -95,12 +124,34 @@ impl<S> WebSocket<S> {
         inbox: Inbox<BytesMut>,
         options: &Options,
     ) -> Self {
-        Self { driver: Driver::new(stream, connection, options), inbox, subprotocol: None }
+        let (receiver, sender) = connection.split();
+        let life = Life::new(options.times, sender.role(), Instant::now());
+        let driver = Driver {
+            outlet: Outlet::new(stream, sender),
+            life,
+            failure: None,
+            pong_first: false,
+            over: false,
+        };
+        Self { receiver, inbox, ahead: Ahead::default(), driver, subprotocol: None }
     }
 
     /// The transport.
+    #[must_use]
     pub const fn get_ref(&self) -> &S {
-        self.driver.stream.get_ref()
+        self.driver.outlet.stream.get_ref()
+    }
+
+    /// The transport. What is read or written past the WebSocket is lost to it, or breaks it.
+    pub const fn get_mut(&mut self) -> &mut S {
+        self.driver.outlet.stream.get_mut()
+    }
+
+    /// The transport back. What was received and not yet delivered, and what was sent and not yet
+    /// [flushed](Self::flush), is lost.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.driver.outlet.stream.into_inner()
     }
 
     /// The subprotocol that the server selected.
@@ -112,13 +163,19 @@ impl<S> WebSocket<S> {
     /// Where the closing handshake stands.
     #[must_use]
     pub const fn state(&self) -> State {
-        self.driver.connection.state()
+        self.driver.outlet.sender.state()
+    }
+
+    /// How the connection ended, once it has.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.driver.life.end()
     }
 
     /// How many bytes are waiting to be written.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.driver.connection.queued()
+        self.driver.outlet.sender.queued()
     }
 }
 
@@ -131,17 +188,22 @@ impl<S: Transport> WebSocket<S> {
     ///
     /// [`Error::Protocol`] once the close frame that answers the fault is written, [`Error::Aborted`] if the transport
     /// ended without a close frame, [`Error::TimedOut`] and [`Error::Io`]. What was received before is delivered
-    /// before.
+    /// before; after an error comes `None`.
     #[expect(clippy::should_implement_trait, reason = "the end and an error are told apart for `?`")]
     pub fn next(&mut self) -> Result<Option<Message>, Error> {
-        let Self { driver, inbox, .. } = self;
-        let Some(found) = driver.find(inbox, false)? else { return Ok(None) };
-        match driver.connection.owned(found, inbox) {
-            Ok(message) => {
-                driver.answered(matches!(message, Message::Ping(_)), matches!(message, Message::Close(_)));
-                Ok(Some(message))
+        if let Some(message) = self.ahead.take() {
+            self.driver.answer_close(&message);
+            return Ok(Some(message));
+        }
+        loop {
+            let Some(found) = self.find(false)? else { return Ok(None) };
+            match self.receiver.owned(found, &mut self.inbox) {
+                Ok(message) => {
+                    self.driver.answer(message.reply());
+                    return Ok(Some(message));
+                }
+                Err(error) => self.driver.fault(error),
             }
-            Err(error) => Err(driver.fail(error.into())),
         }
     }
 
@@ -152,71 +214,66 @@ impl<S: Transport> WebSocket<S> {
     ///
     /// As [`next`](Self::next).
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, Error> {
-        let Self { driver, inbox, .. } = self;
-        let Some(found) = driver.find(inbox, true)? else { return Ok(None) };
-        match driver.connection.event(found, inbox) {
-            Ok(event) => {
-                driver.answered(matches!(event, Event::Ping(_)), matches!(event, Event::Close(_)));
-                Ok(Some(event))
-            }
-            Err(error) => Err(driver.fail(error.into())),
+        if self.ahead.lend() {
+            let Some(message) = self.ahead.lent() else { return Ok(None) };
+            self.driver.answer_close(message);
+            return Ok(Some(message.as_event()));
         }
+        let Some(found) = self.find(true)? else { return Ok(None) };
+        let Self { receiver, inbox, driver, .. } = self;
+        let error = match receiver.event(found, inbox) {
+            Ok(event) => {
+                driver.answer(event.reply());
+                return Ok(Some(event));
+            }
+            Err(error) => error,
+        };
+        driver.fault(error);
+        // Nothing is kept of what still comes.
+        while let Progress::Received = driver.wait(&mut Inbox::owning(1))? {}
+        Ok(None)
     }
 
-    /// Sends a message, of any kind. Writes before it if the queue is full, until there is room.
+    /// Sends a message: borrowed text or bytes, a [`Message`], a [`Prepared`](crate::ws::Prepared) one. Waits until it
+    /// is written, or with more messages of the same read at hand, until there is room for it in the queue.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] for what cannot be sent, [`Error::TimedOut`] if the peer takes nothing, [`Error::Io`].
-    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        let mut message = Some(message.into());
-        self.queue(|sender| send_slot(sender, &mut message))
+    /// [`Error::Usage`] for what cannot be sent, [`Error::TimedOut`] if the peer takes nothing, [`Error::Io`]. After
+    /// either of these every further send fails as well.
+    pub fn send<'a>(&mut self, message: impl Into<Outbound<'a>>) -> Result<(), Error> {
+        self.queue(message.into(), Sender::send)
     }
 
-    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Self::send).
-    pub fn send_plain(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        let mut message = Some(message.into());
-        self.queue(|sender| send_plain_slot(sender, &mut message))
-    }
-
-    /// Sends a text message, copied: the caller keeps it.
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Self::send).
-    pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.queue(|sender| sender.send_text(text))
-    }
-
-    /// Sends a binary message, copied: the caller keeps it.
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`].
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue(|sender| sender.send_binary(payload))
+    pub fn send_plain<'a>(&mut self, message: impl Into<Outbound<'a>>) -> Result<(), Error> {
+        self.queue(message.into(), Sender::send_plain)
     }
 
-    /// Sends a message that was encoded once for many connections, by reference.
+    /// Queues a message without writing it, to send several in one write, with a [`flush`](Self::flush) behind them.
+    /// Waits while the queue is full.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.queue(|sender| sender.send_prepared(prepared))
+    pub fn feed<'a>(&mut self, message: impl Into<Outbound<'a>>) -> Result<(), Error> {
+        let message = message.into();
+        self.wait_until(|sender| sender.has_room(&message))?;
+        self.driver.queue(|sender| sender.send(message))
     }
 
-    /// Sends a ping of at most 125 bytes. The heartbeat does so by itself.
+    /// Sends a ping of at most 125 bytes, ahead of all messages that have not begun. The heartbeat does so by itself.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue(|sender| sender.ping(payload))
+        self.driver.queue(|sender| sender.ping(payload))?;
+        self.flush_taken()
     }
 
     /// Writes all that is queued.
@@ -225,8 +282,7 @@ impl<S: Transport> WebSocket<S> {
     ///
     /// [`Error::TimedOut`] if the peer takes nothing, [`Error::Io`].
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.driver.flush()?;
-        self.driver.error.take().map_or(Ok(()), Err)
+        self.wait_until(|_| false)
     }
 
     /// Does the whole closing handshake, within the close timeout: sends a close frame behind all that is queued, waits
@@ -238,28 +294,269 @@ impl<S: Transport> WebSocket<S> {
     /// [`Error::Usage`] for a code or reason that cannot be sent, and as [`next`](Self::next). If the connection is
     /// closing already, this waits for the end of that.
     pub fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
-        send::close(self.driver.connection.sender_mut(), code, reason)?;
+        end::close(&mut self.driver.outlet.sender, code, reason)?;
         while self.next_event()?.is_some() {}
         Ok(())
     }
 
-    /// Queues, and writes unless more messages of the same read are at hand: then [`next`](Self::next) will.
-    fn queue(&mut self, queue: impl FnMut(&mut Sender) -> Result<(), UsageError>) -> Result<(), Error> {
-        let Driver { stream, connection, times, .. } = &mut self.driver;
-        match outlet::queue(stream, connection.sender_mut(), times, queue) {
-            Ok(()) => {}
-            Err(error @ Error::Usage(_)) => return Err(error),
-            Err(error) if is_not_ready(&error) => return Err(error),
-            Err(error) => self.driver.lose(error),
+    /// The next event: from what is at hand, or after writing, waiting and reading.
+    fn find(&mut self, parts: bool) -> Result<Option<Found>, Error> {
+        loop {
+            if !self.receiver.is_ended() {
+                match self.receiver.find(&mut self.inbox, parts) {
+                    Ok(Some(found)) => {
+                        if core::mem::take(&mut self.driver.pong_first) && found.is_ping() {
+                            self.driver.write();
+                        }
+                        return Ok(Some(found));
+                    }
+                    Ok(None) => {}
+                    Err(error) => self.driver.fault(error),
+                }
+            }
+            if let Progress::Over = self.driver.wait(&mut self.inbox)? {
+                return Ok(None);
+            }
         }
+    }
+
+    fn queue<'a>(
+        &mut self,
+        message: Outbound<'a>,
+        queue: impl FnOnce(&mut Sender, Outbound<'a>) -> Result<(), UsageError>,
+    ) -> Result<(), Error> {
         // What the parser has looked at in vain holds no message.
         let corked = !self.inbox.unread().is_empty() && self.inbox.needed() == 0;
-        if corked && !self.driver.mute { Ok(()) } else { self.flush() }
+        self.wait_until(|sender| sender.has_room(&message))?;
+        self.driver.queue(|sender| queue(sender, message))?;
+        if corked { Ok(()) } else { self.flush_taken() }
     }
+
+    /// Writes what was taken. A stream that does not wait is no error any more.
+    fn flush_taken(&mut self) -> Result<(), Error> {
+        match self.flush() {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Writes, and reads ahead, until all is written, or the sender is as it should be, or nothing can be sent any more.
+    fn wait_until(&mut self, is_ready: impl Fn(&Sender) -> bool) -> Result<(), Error> {
+        let Self { receiver, inbox, ahead, driver, .. } = self;
+        driver.life.ready();
+        loop {
+            if let Some(error) = driver.refusal() {
+                return Err(error);
+            }
+            if driver.outlet.is_flushed() || is_ready(&driver.outlet.sender) {
+                return Ok(());
+            }
+            // Whoever does not read does not judge whether a pong is late.
+            let has_room = ahead.size() + inbox.held() < ahead::limit(receiver);
+            let side = if has_room { Side::Reading } else { Side::Writing };
+            match driver.run(side) {
+                _ if driver.outlet.is_flushed() => {}
+                Step::Read => {
+                    let wait = driver.outlet.pace();
+                    driver.read(inbox, Some(wait));
+                    driver.parse_ahead(receiver, inbox, ahead);
+                }
+                Step::Drain => driver.drain(),
+                Step::Wait(_) if driver.outlet.stream.is_nonblocking() => return Err(not_ready()),
+                Step::Wait(_) => driver.life.ready(),
+                Step::Over(end) => return end::error(end, driver.failure.as_ref()).map_or(Ok(()), Err),
+                // `run` does the others.
+                _ => {}
+            }
+        }
+    }
+}
+
+impl<S: Transport> Driver<S> {
+    /// Does all that is to be done, but for reading and waiting: what then?
+    fn run(&mut self, side: Side) -> Step<Instant> {
+        let step = loop {
+            self.outlet.sync(&mut self.life);
+            match self.life.step(side) {
+                Step::Write => self.write(),
+                Step::Shutdown => {
+                    // A direction that cannot be ended has ended, or the next read fails.
+                    let _ = self.outlet.stream.get_mut().shutdown(std::net::Shutdown::Write);
+                    self.life.shut();
+                }
+                Step::Ping => {
+                    let _ = self.outlet.sender.ping(&[]); // Closed: then nobody needs it
+                    self.life.pinged();
+                }
+                Step::Clock => self.life.tick(side, Instant::now()),
+                step => break step,
+            }
+        };
+        if matches!(step, Step::Over(_)) && self.outlet.sender.state() == State::Open {
+            self.outlet.give_up();
+        }
+        step
+    }
+
+    /// Writes what is queued, waits, reads.
+    fn wait(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<Progress, Error> {
+        if self.over {
+            return Ok(Progress::Over);
+        }
+        self.pong_first = false;
+        self.life.ready();
+        loop {
+            match self.run(Side::Reading) {
+                Step::Read => {
+                    let wait =
+                        if self.outlet.is_flushed() { self.patience() } else { Some(self.outlet.pace()) };
+                    if self.read(inbox, wait) {
+                        return Ok(Progress::Received);
+                    }
+                }
+                Step::Drain => self.drain(),
+                // Of a stream that does not wait.
+                Step::Wait(_) => return Err(not_ready()),
+                Step::Over(end) => {
+                    self.over = true;
+                    return end::error(end, self.failure.as_ref()).map_or(Ok(Progress::Over), Err);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        match self.outlet.write() {
+            Wrote::Some => self.life.written(),
+            Wrote::Blocked => {
+                self.life.write_blocked();
+                self.outlet.sync(&mut self.life);
+                self.life.tick(Side::Writing, Instant::now());
+            }
+            Wrote::Failed(error) => {
+                self.life.write_failed();
+                self.failure.get_or_insert(error);
+                self.outlet.give_up();
+            }
+        }
+    }
+
+    /// Reads once. Whether there was something.
+    fn read(&mut self, inbox: &mut Inbox<BytesMut>, wait: Option<Duration>) -> bool {
+        let read = self.outlet.stream.read(inbox, wait);
+        self.has_read(read)
+    }
+
+    fn drain(&mut self) {
+        let wait = if self.outlet.is_flushed() { self.patience() } else { Some(self.outlet.pace()) };
+        let read = self.outlet.stream.drop_some(wait);
+        self.has_read(read);
+    }
+
+    fn has_read(&mut self, read: io::Result<Option<usize>>) -> bool {
+        match read {
+            Ok(Some(0)) => {
+                self.life.eof();
+                if self.life.is_eof_for_sender(&self.outlet.sender) {
+                    self.outlet.sender.receive_eof();
+                }
+            }
+            Ok(Some(n)) => {
+                self.life.received(n);
+                self.life.ready();
+                return true;
+            }
+            // The wait is over, and all that had come was taken.
+            Ok(None) => {
+                self.life.read_blocked();
+                self.life.tick(Side::Reading, Instant::now());
+                if self.life.end().is_none() {
+                    self.life.ready();
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.life.read_blocked(),
+            Err(error) => {
+                self.life.read_failed();
+                self.failure.get_or_insert(error);
+            }
+        }
+        false
+    }
+
+    /// How long a read may wait: until something is due.
+    fn patience(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        self.life.tick(Side::Reading, now);
+        self.life.deadline(Side::Reading).map(|deadline| deadline.saturating_duration_since(now))
+    }
+
+    /// Puts aside what was read while a send waits.
+    fn parse_ahead(&mut self, receiver: &mut Receiver, inbox: &mut Inbox<BytesMut>, ahead: &mut Ahead) {
+        loop {
+            match ahead::next(receiver, inbox) {
+                Ok(Some(message)) => {
+                    match message.reply() {
+                        // 5.5.1: what was sent before the close came still goes out; it is answered once it is seen.
+                        Some(reply @ Reply::Close(_)) => self.life.found(&reply),
+                        Some(reply) => self.outlet.sender.reply(reply),
+                        None => {}
+                    }
+                    ahead.push(message);
+                }
+                Ok(None) => return,
+                Err(error) => self.fault(error),
+            }
+        }
+    }
+
+    fn queue(&mut self, queue: impl FnOnce(&mut Sender) -> Result<(), UsageError>) -> Result<(), Error> {
+        queue(&mut self.outlet.sender).map_err(|error| self.refusal().unwrap_or(Error::Usage(error)))
+    }
+
+    /// An event is given out: queues what it asks to be answered with.
+    fn answer(&mut self, reply: Option<Reply<'_>>) {
+        let Some(reply) = reply else { return };
+        self.life.found(&reply);
+        self.outlet.sender.reply(reply);
+        match reply {
+            Reply::Pong(_) => self.pong_first = true,
+            // Nothing comes after it to write together with.
+            Reply::Close(_) => {
+                if self.life.is_eof_for_sender(&self.outlet.sender) {
+                    self.outlet.sender.receive_eof();
+                }
+                self.write();
+            }
+            Reply::Fail(_) => {}
+        }
+    }
+
+    fn answer_close(&mut self, message: &Message) {
+        if let reply @ Some(Reply::Close(_)) = message.reply() {
+            self.answer(reply);
+        }
+    }
+
+    /// The peer broke the protocol: the close frame that says so is written, then the error reported.
+    #[cold]
+    fn fault(&mut self, error: ProtocolError) {
+        self.outlet.sender.reply(Reply::Fail(error.close_code()));
+        self.life.failed(error);
+    }
+
+    /// Why a send fails although the connection is not closing.
+    fn refusal(&self) -> Option<Error> {
+        end::refusal(self.life.end(), self.failure.as_ref())
+    }
+}
+
+fn not_ready() -> Error {
+    Error::Io(ErrorKind::WouldBlock.into())
 }
 
 impl<S> fmt::Debug for WebSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebSocket").field("connection", &self.driver.connection).finish_non_exhaustive()
+        f.debug_struct("WebSocket").field("sender", &self.driver.outlet.sender).finish_non_exhaustive()
     }
 }

@@ -313,7 +313,7 @@ where
         };
         match turn {
             Turn::Frame(Some(frame)) => {
-                socket.send_text(core::str::from_utf8(&frame).unwrap_or_default()).await?;
+                socket.send(core::str::from_utf8(&frame).unwrap_or_default()).await?;
             }
             Turn::Frame(None) => {
                 let closed = entry.session.ask(|session| {

@@ -102,7 +102,7 @@ where
     within(deadline, write(&mut stream, &answer.response)).await?;
     let connection = Connection::server(answer.negotiated, options.config);
     let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
-    socket.subprotocol = answer.subprotocol;
+    socket.0.subprotocol = answer.subprotocol;
     Ok(socket)
 }
 
@@ -193,7 +193,7 @@ where
     inbox.consume(opened.length);
     let connection = Connection::client(opened.negotiated, options.config, OsKeys);
     let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
-    socket.subprotocol = opened.subprotocol;
+    socket.0.subprotocol = opened.subprotocol;
     Ok(socket)
 }
 
@@ -253,7 +253,7 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, rejection: &R
         poll_fn(|cx| io::poll_drain(stream, cx)).await;
         Ok::<(), std::io::Error>(())
     };
-    let _ = timeout(options.close_timeout, answer).await;
+    let _ = timeout(options.times.close_timeout, answer).await;
 }
 
 /// Writes all, and what the stream itself has buffered.

@@ -3,6 +3,7 @@
 use crate::inbox::{Inbox, Storage};
 use crate::outgoing::Outgoing;
 use bytes::Buf;
+use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
@@ -10,21 +11,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The most pieces handed to one vectored write.
 const PIECES: usize = 32;
-
-/// Writes until the queue is empty: one call of the operating system, if it takes all.
-pub(super) fn poll_flush<W: AsyncWrite + Unpin>(
-    stream: &mut W,
-    outgoing: &mut Outgoing,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    if outgoing.is_empty() {
-        return Poll::Ready(Ok(()));
-    }
-    while !outgoing.is_empty() {
-        ready!(poll_write(stream, outgoing, cx))?;
-    }
-    Pin::new(stream).poll_flush(cx)
-}
 
 /// Writes once.
 pub(super) fn poll_write<W: AsyncWrite + Unpin>(
@@ -61,14 +47,23 @@ pub(super) fn poll_read<R: AsyncRead + Unpin, S: Storage>(
     Poll::Ready(Ok(n))
 }
 
-/// Reads and drops until the end of the stream: closing with bytes unread would make the operating
-/// system reset the connection, and the peer lose our last ones.
+/// Reads once and drops what it gets: closing with bytes unread would make the operating system reset the connection,
+/// and the peer lose our last ones.
+pub(super) fn poll_drop<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut bytes = [const { MaybeUninit::uninit() }; 16 * 1024];
+    let mut buffer = ReadBuf::uninit(&mut bytes);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Reads and drops until the end of the stream.
 pub(super) fn poll_drain<R: AsyncRead + Unpin>(stream: &mut R, cx: &mut Context<'_>) -> Poll<()> {
-    let mut bytes = [0; 2048];
     loop {
-        let mut buffer = ReadBuf::new(&mut bytes);
-        match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer)) {
-            Ok(()) if !buffer.filled().is_empty() => {}
+        match ready!(poll_drop(stream, cx)) {
+            Ok(1..) => {}
             _ => return Poll::Ready(()),
         }
     }

@@ -51,14 +51,14 @@
 //! `examples/axum` is a whole program, with an event stream beside the WebSocket.
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
-mod clock;
-mod driver;
 mod handshake;
+mod inlet;
 mod io;
 mod outlet;
 mod scratch;
 mod split;
 pub mod sse;
+mod wait;
 mod websocket;
 
 pub use handshake::{accept, accept_with, client, connect};

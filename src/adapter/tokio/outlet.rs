@@ -1,48 +1,254 @@
-//! The sending side over a stream, the same for a whole WebSocket and for its writing half.
+//! The writing side of a connection over its stream, and its life: what a whole WebSocket and both halves of a split one
+//! share. Reads nothing.
 
-use super::super::Error;
-use super::super::send::send_slot;
+use super::super::end::{self, again};
+use super::super::{Error, Options};
+use super::wait::{Wakers, Who};
 use super::{io, scratch};
-use crate::ws::{Message, Sender, UsageError};
+use crate::ws::{End, Life, Message, Outbound, ProtocolError, Reply, Sender, Side, State, Step, UsageError};
+use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
-/// Queues with `queue`, writing first for as long as that says that the queue is full.
-pub(super) fn poll_queue<W: AsyncWrite + Unpin>(
-    stream: &mut W,
-    sender: &mut Sender,
-    cx: &mut Context<'_>,
-    mut queue: impl FnMut(&mut Sender) -> Result<(), UsageError>,
-) -> Poll<Result<(), Error>> {
-    scratch::lend_to_outgoing(sender.outgoing());
-    loop {
-        match queue(sender) {
-            Err(UsageError::Full) => ready!(io::poll_write(stream, sender.outgoing(), cx))?,
-            done => return Poll::Ready(done.map_err(Error::Usage)),
+/// A sender over its stream.
+#[derive(Debug)]
+pub(super) struct Outlet<W> {
+    pub(super) stream: W,
+    pub(super) sender: Sender,
+    pub(super) life: Life<Instant>,
+    pub(super) wakers: Wakers,
+    /// How the transport has failed.
+    failure: Option<std::io::Error>,
+    /// The stream has taken bytes that it may not have passed on.
+    unflushed: bool,
+    /// The stream did not take all that was queued when it was last written.
+    stalled: bool,
+}
+
+impl<W> Outlet<W> {
+    pub(super) fn new(stream: W, sender: Sender, options: &Options) -> Self {
+        let life = Life::new(options.times, sender.role(), Instant::now());
+        Self {
+            stream,
+            sender,
+            life,
+            wakers: Wakers::default(),
+            failure: None,
+            unflushed: false,
+            stalled: false,
+        }
+    }
+
+    /// The same life over a half of the stream; the other half is handed out.
+    pub(super) fn split<R, T>(self, split: impl FnOnce(W) -> (R, T)) -> (R, Outlet<T>) {
+        let Self { stream, sender, life, wakers, failure, unflushed, stalled } = self;
+        let (read, stream) = split(stream);
+        (read, Outlet { stream, sender, life, wakers, failure, unflushed, stalled })
+    }
+
+    /// Whether all that was queued has left.
+    #[inline]
+    pub(super) fn is_flushed(&self) -> bool {
+        self.sender.queued() == 0 && !self.unflushed
+    }
+
+    /// Whether a message may be queued now: there is room, and the transport takes what is written, or it is one of
+    /// several answers to one read. One that cannot be sent at all is not to wait.
+    #[inline]
+    pub(super) fn is_ready(&self, message: &Outbound<'_>, corked: bool) -> bool {
+        self.is_flushed()
+            || !self.sender.state().may_send()
+            || ((corked || !self.stalled) && self.sender.has_room(message))
+    }
+
+    /// Whether a sink may take a message of any size.
+    pub(super) fn is_below_limit(&self) -> bool {
+        !self.sender.is_full() || !self.sender.state().may_send()
+    }
+
+    /// As a sink: one message over the bound of the queue.
+    pub(super) fn start_send(&mut self, message: Message) -> Result<(), Error> {
+        if matches!(message, Message::Close(_)) && !self.sender.state().may_send() {
+            // Of a stream that is forwarded: the peer's close was answered already.
+            return Ok(());
+        }
+        scratch::lend_to_outgoing(self.sender.outgoing());
+        self.sender.send_over(message).map_err(|error| self.refusal().unwrap_or(Error::Usage(error)))
+    }
+
+    /// What an event asks to be answered with.
+    pub(super) fn reply(&mut self, reply: Reply<'_>) {
+        scratch::lend_to_outgoing(self.sender.outgoing());
+        self.life.found(&reply);
+        self.sender.reply(reply);
+        if matches!(reply, Reply::Close(_)) && self.life.is_eof_for_sender(&self.sender) {
+            self.sender.receive_eof();
+        }
+    }
+
+    /// The peer broke the protocol.
+    #[cold]
+    pub(super) fn fault(&mut self, error: ProtocolError) {
+        self.sender.reply(Reply::Fail(error.close_code()));
+        self.life.failed(error);
+    }
+
+    /// What a read has led to. Whether there was something.
+    pub(super) fn read(&mut self, read: Poll<std::io::Result<usize>>) {
+        match read {
+            Poll::Pending => self.life.read_blocked(),
+            Poll::Ready(Ok(0)) => self.eof(),
+            // TLS that ends without saying so.
+            Poll::Ready(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => self.eof(),
+            Poll::Ready(Ok(n)) => self.life.received(n),
+            Poll::Ready(Err(error)) => {
+                self.life.read_failed();
+                self.failure.get_or_insert(error);
+            }
+        }
+    }
+
+    fn eof(&mut self) {
+        self.life.eof();
+        if self.life.is_eof_for_sender(&self.sender) {
+            self.sender.receive_eof();
+        }
+    }
+
+    /// How it ended, as an error; the same each time.
+    pub(super) fn error(&self, end: End) -> Option<Error> {
+        end::error(end, self.failure.as_ref())
+    }
+
+    /// As [`error`](Self::error), for who writes.
+    pub(super) fn error_of_writing(&self, end: End) -> Option<Error> {
+        end::error_of_writing(end, self.failure.as_ref())
+    }
+
+    /// How the transport has failed, if it has.
+    pub(super) fn broken(&self) -> Option<Error> {
+        self.failure.as_ref().map(|error| Error::Io(again(error)))
+    }
+
+    /// Why a send fails although the connection is not closing.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        end::refusal(self.life.end(), self.failure.as_ref())
+    }
+}
+
+impl<W> Outlet<W> {
+    /// Asks something of the transport, with a waker that wakes all who wait for this connection.
+    #[inline]
+    pub(super) fn with_waker<T>(
+        &mut self,
+        who: Who,
+        cx: &mut Context<'_>,
+        ask: impl FnOnce(&mut Self, &mut Context<'_>) -> T,
+    ) -> T {
+        match self.wakers.for_transport(who, cx) {
+            None => ask(self, cx),
+            Some(waker) => ask(self, &mut Context::from_waker(&waker)),
         }
     }
 }
 
-/// Queues the message that a sink holds, if any.
-pub(super) fn poll_held<W: AsyncWrite + Unpin>(
-    stream: &mut W,
-    sender: &mut Sender,
-    held: &mut Option<Message>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), Error>> {
-    if held.is_none() {
-        return Poll::Ready(Ok(()));
+impl<W: AsyncWrite + Unpin> Outlet<W> {
+    /// Does all that is to be done, but for reading and waiting: what then?
+    pub(super) fn run(&mut self, side: Side, who: Who, cx: &mut Context<'_>) -> Step<Instant> {
+        let (state, queued) = (self.sender.state(), self.sender.queued());
+        let step = loop {
+            self.life.sync_with(&self.sender, usize::from(self.unflushed));
+            match self.life.step(side) {
+                Step::Write => self.write(who, cx),
+                Step::Shutdown => self.shutdown(who, cx),
+                Step::Ping => {
+                    let _ = self.sender.ping(&[]); // Closed: then nobody needs it
+                    self.life.pinged();
+                }
+                Step::Clock => self.life.tick(side, Instant::now()),
+                step => break step,
+            }
+        };
+        if matches!(step, Step::Over(_)) && self.sender.state() == State::Open {
+            self.give_up();
+        }
+        if self.sender.state() != state || self.sender.queued() < queued || self.failure.is_some() {
+            self.wakers.wake_other(who);
+        }
+        step
     }
-    poll_queue(stream, sender, cx, |sender| send_slot(sender, held))
-}
 
-/// Writes until nothing is queued, and gives the queue's memory back.
-pub(super) fn poll_flush<W: AsyncWrite + Unpin>(
-    stream: &mut W,
-    sender: &mut Sender,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), Error>> {
-    let flushed = io::poll_flush(stream, sender.outgoing(), cx);
-    scratch::take_from_outgoing(sender.outgoing());
-    flushed.map_err(Error::Io)
+    /// Queues a message and writes what the transport takes at once, unless more messages of the same read are at hand.
+    #[inline]
+    pub(super) fn send(
+        &mut self,
+        queue: impl FnOnce(&mut Sender) -> Result<(), UsageError>,
+        corked: bool,
+        who: Who,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        scratch::lend_to_outgoing(self.sender.outgoing());
+        if let Err(error) = queue(&mut self.sender) {
+            return Err(self.refusal().unwrap_or(Error::Usage(error)));
+        }
+        if !corked {
+            self.write(who, cx);
+            scratch::take_from_outgoing(self.sender.outgoing());
+        }
+        if self.sender.state() != State::Open {
+            // Other times hold for a connection that closes.
+            self.wakers.wake_other(who);
+        }
+        self.broken().map_or(Ok(()), Err)
+    }
+
+    /// Writes until nothing is queued or the transport takes no more.
+    pub(super) fn write(&mut self, who: Who, cx: &mut Context<'_>) {
+        self.stalled = self.poll_write(who, cx).is_pending();
+        if self.stalled {
+            self.life.write_blocked();
+        }
+    }
+
+    fn poll_write(&mut self, who: Who, cx: &mut Context<'_>) -> Poll<()> {
+        self.with_waker(who, cx, |outlet, cx| {
+            while outlet.sender.queued() > 0 {
+                match ready!(io::poll_write(&mut outlet.stream, outlet.sender.outgoing(), cx)) {
+                    Ok(()) => outlet.life.written(),
+                    Err(error) => outlet.lose(error),
+                }
+                outlet.unflushed = true;
+            }
+            if outlet.unflushed {
+                match ready!(Pin::new(&mut outlet.stream).poll_flush(cx)) {
+                    Ok(()) => outlet.unflushed = false,
+                    Err(error) => outlet.lose(error),
+                }
+            }
+            Poll::Ready(())
+        })
+    }
+
+    fn shutdown(&mut self, who: Who, cx: &mut Context<'_>) {
+        match self.with_waker(who, cx, |outlet, cx| Pin::new(&mut outlet.stream).poll_shutdown(cx)) {
+            // A direction that cannot be ended has ended, or the next read fails.
+            Poll::Ready(_) => self.life.shut(),
+            Poll::Pending => self.life.write_blocked(),
+        }
+    }
+
+    /// The transport takes nothing more.
+    #[cold]
+    fn lose(&mut self, error: std::io::Error) {
+        self.life.write_failed();
+        self.failure.get_or_insert(error);
+        self.give_up();
+    }
+
+    /// What is queued will never be written.
+    fn give_up(&mut self) {
+        self.unflushed = false;
+        self.sender.abort();
+    }
 }

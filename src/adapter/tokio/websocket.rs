@@ -1,11 +1,15 @@
 //! A WebSocket over one stream.
 
-use super::super::send::{self, send_or_hold, send_plain_slot, send_slot};
-use super::super::{Error, Options};
-use super::driver::Driver;
+use super::super::{Error, Options, end};
+use super::inlet::{Ends, Inlet, READS};
+use super::io;
+use super::outlet::Outlet;
+use super::wait::{Timer, Who};
 use crate::inbox::Inbox;
 use crate::ws::mask::OsKeys;
-use crate::ws::{CloseCode, Connection, Event, Message, Negotiated, Prepared, Sender, State, UsageError};
+use crate::ws::{
+    CloseCode, Connection, End, Event, Message, Negotiated, Outbound, Sender, Side, State, Step, UsageError,
+};
 use bytes::BytesMut;
 use core::fmt;
 use core::future::poll_fn;
@@ -13,22 +17,27 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_sink::Sink;
+use std::boxed::Box;
 use std::string::String;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 /// A WebSocket over any `AsyncRead + AsyncWrite`, after its opening handshake.
 ///
-/// [`next`](Self::next) is what drives it: it answers pings and closes, keeps the heartbeat and the
-/// close deadline, and writes what was queued before it waits. So keep calling it, also if only to
-/// send; to do both at once, [`split`](Self::split_with) it.
+/// [`next`](Self::next) receives, and whatever it waits for, it does all that is due: it answers pings and closes,
+/// keeps the heartbeat and the deadlines, and writes what was queued. Every other method that waits does so, too: a
+/// [`send`](Self::send) to a peer that takes nothing goes on reading, up to one message of
+/// [`Config::max_message`](crate::ws::Config::max_message) bytes (64 KiB in parts), and ends after
+/// [`Options::write_timeout`]. Only while no method is being awaited nothing happens.
 ///
-/// *Every future is cancel-safe*: the state is in this struct, so dropping a future at any await
-/// loses nothing that was received and leaves no half frame. A message whose `send` was dropped is
-/// queued whole or not at all.
+/// *Every future is cancel-safe*: dropped at any await, it has received nothing and sent nothing. A `send` that has
+/// ended has handed its message over whole; what the transport did not take at once is written by whatever is called
+/// next, or by [`flush`](Self::flush).
 ///
-/// *One write per read*: what is sent while messages of one read are still at hand is queued, and
-/// leaves in one write with all the rest before the next read. Otherwise a send writes at once.
-/// [`flush`](Self::flush) writes in any case.
+/// *One write per read*: what is sent while messages of one read are still at hand is queued, and leaves in one write
+/// with all the rest before the next read. Otherwise a send writes at once.
+///
+/// It is one pointer; what is behind it takes no buffer while the connection is idle.
 ///
 /// ```
 /// use pushline::adapter::tokio::WebSocket;
@@ -63,9 +72,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// #     server.await.unwrap().unwrap();
 /// # });
 /// ```
-pub struct WebSocket<S> {
-    pub(super) driver: Driver<S>,
-    pub(super) inbox: Inbox<BytesMut>,
+pub struct WebSocket<S>(pub(super) Box<Whole<S>>);
+
+/// Both sides over one stream.
+#[derive(Debug)]
+pub(super) struct Whole<S> {
+    pub(super) inlet: Inlet,
+    pub(super) outlet: Outlet<S>,
+    /// For a send that waits.
+    timer: Timer,
     /// What the opening handshake selected.
     pub(super) subprotocol: Option<String>,
 }
@@ -101,30 +116,55 @@ impl<S> WebSocket<S> {
         inbox: Inbox<BytesMut>,
         options: &Options,
     ) -> Self {
-        Self { driver: Driver::new(stream, connection, options), inbox, subprotocol: None }
+        let (receiver, sender) = connection.split();
+        Self(Box::new(Whole {
+            inlet: Inlet::new(receiver, inbox),
+            outlet: Outlet::new(stream, sender, options),
+            timer: Timer::default(),
+            subprotocol: None,
+        }))
     }
 
     /// The transport.
+    #[must_use]
     pub const fn get_ref(&self) -> &S {
-        &self.driver.stream
+        &self.0.outlet.stream
+    }
+
+    /// The transport. What is read or written past the WebSocket is lost to it, or breaks it.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.0.outlet.stream
+    }
+
+    /// The transport back. What was received and not yet delivered, and what was sent and not yet
+    /// [flushed](Self::flush), is lost.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.0.outlet.stream
     }
 
     /// The subprotocol that the server selected.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.0.subprotocol.as_deref()
     }
 
     /// Where the closing handshake stands.
     #[must_use]
     pub const fn state(&self) -> State {
-        self.driver.connection.state()
+        self.0.outlet.sender.state()
+    }
+
+    /// How the connection ended, once it has.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.0.outlet.life.end()
     }
 
     /// How many bytes are waiting to be written.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.driver.connection.queued()
+        self.0.outlet.sender.queued()
     }
 }
 
@@ -136,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// [`Error::Protocol`] once the close frame that answers the fault is written,
     /// [`Error::Aborted`] if the transport ended without a close frame, [`Error::TimedOut`] and
-    /// [`Error::Io`]. After an error comes `None`.
+    /// [`Error::Io`]. What was received before is delivered before. After an error comes `None`.
     pub async fn next(&mut self) -> Option<Result<Message, Error>> {
         poll_fn(|cx| self.poll_message(cx)).await
     }
@@ -148,84 +188,64 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// As [`next`](Self::next).
     pub async fn next_event(&mut self) -> Option<Result<Event<'_>, Error>> {
-        let Self { driver, inbox, .. } = self;
-        let found = match poll_fn(|cx| driver.poll_found(inbox, true, cx)).await? {
-            Ok(found) => found,
-            Err(error) => return Some(Err(error)),
-        };
-        match driver.event(found, inbox) {
-            Ok(event) => Some(Ok(event)),
-            // The text was not UTF-8. The close frame is written, then the error reported.
-            Err(error) => {
-                driver.error = Some(error);
-                poll_fn(|cx| driver.poll_end(cx)).await.map(Err)
-            }
-        }
+        let Whole { inlet, outlet, .. } = &mut *self.0;
+        inlet.next_event(outlet).await
     }
 
-    /// Sends a message: waits while the queue is full, then writes.
+    /// Sends a message: borrowed text or bytes, a [`Message`], a [`Prepared`](crate::ws::Prepared) one.
+    ///
+    /// Waits until what was sent before has been written, then takes the message and writes what the transport takes at
+    /// once.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] for what cannot be sent, [`Error::Io`].
-    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+    /// [`Error::Usage`] for what cannot be sent, [`Error::TimedOut`] if the peer takes nothing, [`Error::Io`]. After
+    /// either of these every further send fails as well.
+    pub fn send<'a>(&mut self, message: impl Into<Outbound<'a>>) -> impl Future<Output = Result<(), Error>> {
         let mut message = Some(message.into());
-        self.queue_and_flush(|sender| send_slot(sender, &mut message)).await
+        poll_fn(move |cx| self.0.poll_send(&mut message, Sender::send, cx))
     }
 
-    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`].
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub async fn send_plain(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+    pub fn send_plain<'a>(
+        &mut self,
+        message: impl Into<Outbound<'a>>,
+    ) -> impl Future<Output = Result<(), Error>> {
         let mut message = Some(message.into());
-        self.queue_and_flush(|sender| send_plain_slot(sender, &mut message)).await
+        poll_fn(move |cx| self.0.poll_send(&mut message, Sender::send_plain, cx))
     }
 
-    /// Sends a text message, copied: the caller keeps it.
+    /// Queues a message without writing it, to send several in one write, with a [`flush`](Self::flush) behind them.
+    /// Waits while the queue is full.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub async fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.queue_and_flush(|sender| sender.send_text(text)).await
+    pub fn feed<'a>(&mut self, message: impl Into<Outbound<'a>>) -> impl Future<Output = Result<(), Error>> {
+        let mut message = Some(message.into());
+        poll_fn(move |cx| self.0.poll_feed(&mut message, cx))
     }
 
-    /// Sends a binary message, copied: the caller keeps it.
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Self::send).
-    pub async fn send_binary(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue_and_flush(|sender| sender.send_binary(payload)).await
-    }
-
-    /// Sends a message that was encoded once for many connections, by reference.
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Self::send).
-    pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.queue_and_flush(|sender| sender.send_prepared(prepared)).await
-    }
-
-    /// Sends a ping of at most 125 bytes. The heartbeat does so by itself.
+    /// Sends a ping of at most 125 bytes, ahead of all messages that have not begun. The heartbeat does so by itself.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue_and_flush(|sender| sender.ping(payload)).await
+        poll_fn(|cx| Poll::Ready(self.0.send_now(|sender| sender.ping(payload), cx))).await
     }
 
     /// Writes all that is queued.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
+    /// [`Error::TimedOut`] if the peer takes nothing, [`Error::Io`].
     pub async fn flush(&mut self) -> Result<(), Error> {
-        poll_fn(|cx| self.driver.poll_flush(cx)).await
+        poll_fn(|cx| self.0.poll_until(Outlet::is_flushed, cx)).await
     }
 
     /// Does the whole closing handshake: sends a close frame behind all that is queued, waits for
@@ -237,52 +257,105 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`Error::Usage`] for a code or reason that cannot be sent, and as [`next`](Self::next). If
     /// the connection is closing already, this waits for the end of that.
     pub async fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
-        match poll_fn(|cx| self.driver.poll_held(cx)).await {
-            Ok(()) | Err(Error::Usage(UsageError::Closed)) => {}
-            Err(error) => return Err(error),
-        }
-        send::close(self.driver.connection.sender_mut(), code, reason)?;
-        while let Some(message) = self.next().await {
-            message?;
-        }
-        Ok(())
-    }
-
-    async fn queue_and_flush(
-        &mut self,
-        mut queue: impl FnMut(&mut Sender) -> Result<(), UsageError>,
-    ) -> Result<(), Error> {
-        let mut queued = false;
+        end::close(&mut self.0.outlet.sender, code, reason)?;
         poll_fn(|cx| {
-            if !queued {
-                ready!(self.driver.poll_queue(cx, &mut queue))?;
-                queued = true;
-            }
-            self.poll_cork(cx)
+            let Whole { inlet, outlet, .. } = &mut *self.0;
+            inlet.poll_end(outlet, cx)
         })
         .await
     }
 
-    /// Writes, unless more messages of the same read are at hand: then [`next`](Self::next) will.
-    fn poll_cork(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        // Bytes that the parser has looked at in vain are no message at hand.
-        let at_hand = !self.inbox.unread().is_empty() && self.inbox.needed() == 0;
-        if at_hand { Poll::Ready(Ok(())) } else { self.driver.poll_flush(cx) }
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        let Whole { inlet, outlet, .. } = &mut *self.0;
+        inlet.poll_message(outlet, cx)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
+    /// Sends the message as soon as all before it has left, or with the other answers to one read.
+    #[inline]
+    fn poll_send<'a>(
+        &mut self,
+        message: &mut Option<Outbound<'a>>,
+        queue: impl FnOnce(&mut Sender, Outbound<'a>) -> Result<(), UsageError>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let corked = self.inlet.is_corked();
+        if let Some(message) = &*message {
+            ready!(self.poll_until(|outlet| outlet.is_ready(message, corked), cx))?;
+        }
+        let Some(message) = message.take() else { return Poll::Ready(Ok(())) };
+        Poll::Ready(self.outlet.send(|sender| queue(sender, message), corked, Who::Writer, cx))
     }
 
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        let Self { driver, inbox, .. } = self;
-        match ready!(driver.poll_found(inbox, false, cx)) {
-            None => Poll::Ready(None),
-            Some(Err(error)) => Poll::Ready(Some(Err(error))),
-            Some(Ok(found)) => match driver.message(found, inbox) {
-                Ok(message) => Poll::Ready(Some(Ok(message))),
-                Err(error) => {
-                    driver.error = Some(error);
-                    driver.poll_end(cx).map(|error| error.map(Err))
-                }
-            },
+    /// Queues the message as soon as there is room.
+    fn poll_feed(
+        &mut self,
+        message: &mut Option<Outbound<'_>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        if let Some(message) = &*message {
+            ready!(self.poll_until(|outlet| outlet.is_ready(message, true), cx))?;
         }
+        let Some(message) = message.take() else { return Poll::Ready(Ok(())) };
+        Poll::Ready(self.outlet.send(|sender| sender.send(message), true, Who::Writer, cx))
+    }
+
+    fn send_now(
+        &mut self,
+        queue: impl FnOnce(&mut Sender) -> Result<(), UsageError>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        let corked = self.inlet.is_corked();
+        self.outlet.send(queue, corked, Who::Writer, cx)
+    }
+
+    /// Writes, and reads ahead, until the writing side is as it should be.
+    #[inline]
+    fn poll_until(
+        &mut self,
+        is_ready: impl Fn(&Outlet<S>) -> bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        if is_ready(&self.outlet) { Poll::Ready(Ok(())) } else { self.poll_wait(is_ready, cx) }
+    }
+
+    fn poll_wait(
+        &mut self,
+        is_ready: impl Fn(&Outlet<S>) -> bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let Self { inlet, outlet, timer, .. } = self;
+        outlet.life.ready();
+        for _ in 0..READS {
+            // Whoever does not read does not judge whether a pong is late.
+            let side = if inlet.has_room_ahead() { Side::Reading } else { Side::Writing };
+            let step = outlet.run(side, Who::Writer, cx);
+            if let Some(error) = outlet.broken() {
+                return Poll::Ready(Err(error));
+            }
+            if is_ready(outlet) {
+                outlet.wakers.forget(Who::Writer);
+                return Poll::Ready(Ok(()));
+            }
+            match step {
+                Step::Read => inlet.poll_read_ahead(outlet, cx),
+                Step::Drain => {
+                    let read = Ends::read(outlet, cx, io::poll_drop);
+                    outlet.read(read);
+                }
+                Step::Wait(deadline) => {
+                    outlet.wakers.register(Who::Writer, cx);
+                    ready!(timer.poll(deadline, cx));
+                    outlet.life.tick(side, Instant::now());
+                }
+                Step::Over(end) => return Poll::Ready(outlet.error(end).map_or(Ok(()), Err)),
+                // `run` does the others.
+                _ => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -295,33 +368,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     }
 }
 
-/// Messages to send. Closing the sink sends a close frame with code 1000 and writes it; the stream
-/// then ends when the peer has answered.
+/// Messages to send: ready while the queue is not full, one message over its bound. A close message that comes too late
+/// is no error: the peer's close was answered already. Closing the sink sends a close frame with code 1000 and writes
+/// it; the stream then ends when the peer has answered.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.driver.poll_held(cx)
+        self.0.poll_until(Outlet::is_below_limit, cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let Driver { connection, held, .. } = &mut self.driver;
-        Ok(send_or_hold(connection.sender_mut(), held, message)?)
+        self.0.outlet.start_send(message)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.driver.poll_flush(cx)
+        self.0.poll_until(Outlet::is_flushed, cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        ready!(self.driver.poll_held(cx))?;
-        send::close(self.driver.connection.sender_mut(), CloseCode::NORMAL, "")?;
-        self.driver.poll_flush(cx)
+        end::close(&mut self.0.outlet.sender, CloseCode::NORMAL, "")?;
+        self.0.poll_until(Outlet::is_flushed, cx)
     }
 }
 
 impl<S> fmt::Debug for WebSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebSocket").field("connection", &self.driver.connection).finish_non_exhaustive()
+        f.debug_struct("WebSocket").field("sender", &self.0.outlet.sender).finish_non_exhaustive()
     }
 }

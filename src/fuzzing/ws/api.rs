@@ -6,7 +6,8 @@ use super::sender_model::{Model, keys};
 use super::stream::{Input, frames};
 use crate::Inbox;
 use crate::ws::{
-    CloseCode, Config, Connection, Message, Negotiated, Opcode, Prepared, Receiver, Role, Sender, UsageError,
+    CloseCode, Config, Connection, Message, Negotiated, Opcode, Outbound, Prepared, Receiver, Role, Sender,
+    UsageError,
 };
 use bytes::Buf;
 use std::collections::VecDeque;
@@ -76,10 +77,10 @@ pub fn api(data: &[u8]) {
             3 => {
                 let text = input.text();
                 let (result, expected) = if text.len() % 2 == 0 {
-                    (on!(&mut ends, send_text(&text)), model.send(1, text.as_bytes(), model.fragment_size))
+                    (on!(&mut ends, send(&text)), model.send(1, text.as_bytes(), model.fragment_size))
                 } else {
                     let payload = text.as_bytes();
-                    (on!(&mut ends, send_binary(payload)), model.send(2, payload, model.fragment_size))
+                    (on!(&mut ends, send(payload)), model.send(2, payload, model.fragment_size))
                 };
                 assert_eq!(result, expected);
             }
@@ -88,11 +89,11 @@ pub fn api(data: &[u8]) {
                 let message =
                     if input.coin() { Message::from(text) } else { Message::from(text.into_bytes()) };
                 let opcode = if message.as_text().is_some() { 1 } else { 2 };
+                let room = model.has_room(opcode, message.payload());
                 let expected = model.send(opcode, message.payload(), model.fragment_size);
-                match on!(&mut ends, send(message.clone())) {
-                    Ok(()) => assert_eq!(expected, Ok(())),
-                    Err(refused) => assert_eq!((Err(refused.error), refused.message), (expected, message)),
-                }
+                let outbound = Outbound::from(message);
+                assert_eq!(on!(&ends, has_room(&outbound)), room);
+                assert_eq!(on!(&mut ends, send(outbound)), expected);
             }
             5 => {
                 let text = input.text();
@@ -100,7 +101,7 @@ pub fn api(data: &[u8]) {
                 assert_eq!(prepared.payload(), text.as_bytes());
                 let fragment_size = if model.client { model.fragment_size } else { usize::MAX };
                 let expected = model.send(1, text.as_bytes(), fragment_size);
-                assert_eq!(on!(&mut ends, send_prepared(&prepared)), expected);
+                assert_eq!(on!(&mut ends, send(&prepared)), expected);
             }
             6 | 7 => {
                 let opcode =
@@ -117,6 +118,8 @@ pub fn api(data: &[u8]) {
             }
             8 => {
                 let payload = input.payload();
+                let outbound = Outbound::from(Message::Ping(payload.clone().into()));
+                assert_eq!(on!(&ends, has_room(&outbound)), model.has_room(9, &payload));
                 let expected = model.ping(&payload);
                 assert_eq!(on!(&mut ends, ping(&payload)), expected);
             }
@@ -151,6 +154,8 @@ pub fn api(data: &[u8]) {
         }
         let ends = &ends;
         assert_eq!(on!(ends, queued()), model.queued());
+        assert_eq!(on!(ends, unwritten_ping()), model.unwritten_ping());
+        assert_eq!(on!(ends, close_unwritten()), model.close_unwritten());
         assert_eq!(on!(ends, state()), model.state());
         assert_eq!(on!(ends, is_finished()), model.is_finished());
         assert_eq!(on!(ends, role()), if model.client { Role::Client } else { Role::Server });

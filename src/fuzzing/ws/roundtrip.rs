@@ -70,13 +70,13 @@ impl Peer {
         let text = input.text();
         let bytes = text.clone().into_bytes();
         let sent = match choice {
-            0 => connection.send_text(&text),
-            1 => connection.send(Message::from(text)).map_err(|refused| refused.error),
-            2 => connection.send_binary(&bytes),
-            3 => connection.send_prepared(&Prepared::binary(&bytes)),
-            4 => connection.send(Message::from(bytes.clone())).map_err(|refused| refused.error),
+            0 => connection.send(&text),
+            1 => connection.send(Message::from(text)),
+            2 => connection.send(&bytes),
+            3 => connection.send(&Prepared::binary(&bytes)),
+            4 => connection.send(Message::from(bytes.clone())),
             5 | 6 => connection.send_fragment(Opcode::Binary, false, &bytes[..bytes.len() / 2]),
-            8 => connection.send_plain(Message::from(text)).map_err(|refused| refused.error),
+            8 => connection.send_plain(Message::from(text)),
             _ => connection.ping(&bytes[..bytes.len().min(125)]),
         };
         match (sent, choice) {

@@ -31,6 +31,8 @@ pub(super) struct Model {
     pub(super) pong: Option<Vec<u8>>,
     /// What is left of the frame that is being written.
     pub(super) current: Vec<u8>,
+    /// The opcode of that.
+    pub(super) current_opcode: u8,
     /// The longest frame so far, and how much overtook what is urgent.
     pub(super) longest: usize,
     pub(super) waited: usize,
@@ -80,6 +82,21 @@ impl Model {
         self.current.len() + lists.map(Vec::len).sum::<usize>()
     }
 
+    /// How many bytes of pings and pongs are queued.
+    pub(super) fn queued_control(&self) -> usize {
+        let current = if matches!(self.current_opcode, 9 | 10) { self.current.len() } else { 0 };
+        current + self.pings.iter().chain(&self.pong).map(Vec::len).sum::<usize>()
+    }
+
+    pub(super) fn unwritten_ping(&self) -> bool {
+        !self.pings.is_empty() || self.current_opcode == 9 && !self.current.is_empty()
+    }
+
+    pub(super) fn close_unwritten(&self) -> bool {
+        self.normal.back().is_some_and(|frame| frame[0] == 0x88)
+            || self.current_opcode == 8 && !self.current.is_empty()
+    }
+
     pub(super) fn frame(&mut self, first: u8, payload: &[u8]) -> Vec<u8> {
         self.keys += 1;
         let frame = encode(first, self.client.then(|| key(self.keys)), payload);
@@ -87,12 +104,16 @@ impl Model {
         frame
     }
 
+    fn frame_len(&self, len: usize) -> usize {
+        let header = 2 + [0, 2, 8][usize::from(len > 125) + usize::from(len > 65_535)];
+        header + if self.client { 4 } else { 0 } + len
+    }
+
     /// What `frames` take, if they may be queued.
     pub(super) fn check_room(&self, payloads: &[&[u8]]) -> Result<(), UsageError> {
-        let header = |len: usize| 2 + [0, 2, 8][usize::from(len > 125) + usize::from(len > 65_535)];
-        let mask = if self.client { 4 } else { 0 };
-        let len: usize = payloads.iter().map(|payload| header(payload.len()) + mask + payload.len()).sum();
-        if self.queued() > 0 && self.queued() + len > self.max_outgoing {
+        let len: usize = payloads.iter().map(|payload| self.frame_len(payload.len())).sum();
+        let queued = self.queued() - self.queued_control();
+        if queued > 0 && queued + len > self.max_outgoing {
             return Err(UsageError::Full);
         }
         Ok(())
@@ -165,9 +186,25 @@ impl Model {
         }
     }
 
+    pub(super) fn has_room(&self, opcode: u8, payload: &[u8]) -> bool {
+        let payload_in_frames: Vec<&[u8]> = match payload {
+            [] => vec![&[]],
+            _ => payload.chunks(self.fragment_size).collect(),
+        };
+        match opcode {
+            _ if !self.may_send() => true,
+            1 | 2 if self.fragmented.is_some() => true,
+            1 | 2 => self.check_room(&payload_in_frames).is_ok(),
+            9 => payload.len() > 125 || self.queued_control() + self.frame_len(payload.len()) <= 1024,
+            _ => true,
+        }
+    }
+
     pub(super) fn ping(&mut self, payload: &[u8]) -> Result<(), UsageError> {
         self.check_control(payload)?;
-        self.check_room(&[payload])?;
+        if self.queued_control() + self.frame_len(payload.len()) > 1024 {
+            return Err(UsageError::Full);
+        }
         let frame = self.frame(0x89, payload);
         self.pings.push_back(frame);
         Ok(())
@@ -224,6 +261,7 @@ impl Model {
     pub(super) fn written(&mut self, mut bytes: &[u8]) {
         while let Some(first) = bytes.first() {
             if self.current.is_empty() {
+                self.current_opcode = first & 0x0f;
                 self.current = self.begin(first & 0x0f);
             }
             let n = bytes.len().min(self.current.len());

@@ -110,7 +110,7 @@ impl<'a> Accepted<'a> {
     ///
     /// fn greet(accepted: &Accepted<'_>) -> Result<(), UsageError> {
     ///     let mut connection = accepted.connection(Config::new());
-    ///     connection.send_text("welcome")?;
+    ///     connection.send("welcome")?;
     ///     assert!(connection.outgoing().chunk().starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
     ///     assert!(connection.outgoing().chunk().ends_with(b"\r\n\r\n\x81\x07welcome"));
     ///     Ok(())

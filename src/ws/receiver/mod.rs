@@ -126,6 +126,18 @@ impl Receiver {
         }
     }
 
+    /// Whether messages are reported in parts.
+    #[cfg(feature = "std")]
+    pub(crate) const fn takes_parts(&self) -> bool {
+        self.parts
+    }
+
+    /// The longest message, in bytes.
+    #[cfg(feature = "std")]
+    pub(crate) const fn max_message(&self) -> usize {
+        self.max_message
+    }
+
     /// The next event, `None` when all that was received is consumed: read more.
     ///
     /// After a close frame there is none, and what is received is dropped (RFC 6455 5.5.1).

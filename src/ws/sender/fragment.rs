@@ -27,7 +27,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// As [`send_text`](Self::send_text), and [`UsageError::NoMessageInProgress`],
+    /// As [`send`](Self::send), and [`UsageError::NoMessageInProgress`],
     /// [`UsageError::NotADataFrame`], [`UsageError::InvalidUtf8`].
     pub fn send_fragment(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<(), UsageError> {
         if !self.state.may_send() {

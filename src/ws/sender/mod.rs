@@ -14,11 +14,12 @@ use super::close::{CloseCode, CloseFrame};
 use super::config::{Config, Role};
 #[cfg(feature = "deflate")]
 use super::deflate::Compressor;
-use super::error::{SendError, UsageError};
+use super::error::UsageError;
 use super::handshake::Negotiated;
 use super::header::{MAX_CONTROL_LEN, Opcode, header_len};
 use super::mask::MaskSource;
 use super::message::{Message, Reply};
+use super::outbound::Outbound;
 use super::prepared::Prepared;
 use super::state::{Input, State};
 use crate::outgoing::Outgoing;
@@ -37,7 +38,7 @@ use frame::{BY_REFERENCE, PLAIN};
 /// use pushline::ws::{CloseCode, Config, Connection, Negotiated};
 ///
 /// let (_, mut sender) = Connection::server(Negotiated::default(), Config::default()).split();
-/// sender.send_text("Hello")?;
+/// sender.send("Hello")?;
 /// sender.close(CloseCode::NORMAL, "bye")?;
 /// assert_eq!(sender.outgoing().chunk(), b"\x81\x05Hello\x88\x05\x03\xe8bye");
 /// # Ok::<(), pushline::ws::UsageError>(())
@@ -52,11 +53,16 @@ pub struct Sender {
     state: State,
     auto_pong: bool,
     auto_close: bool,
+    close_queued: bool,
     #[cfg(feature = "deflate")]
     compressor: Option<Box<Compressor>>,
 }
 
 impl Sender {
+    /// Most bytes of pings and pongs that wait in the queue: 1 KiB, beside [`Config::max_outgoing`]. A ping that
+    /// would exceed it is refused; pongs and the close frame never are.
+    pub const CONTROL_ROOM: usize = 1024;
+
     pub(crate) fn new(negotiated: &Negotiated, config: &Config, keys: Option<Box<dyn MaskSource>>) -> Self {
         #[cfg(not(feature = "deflate"))]
         let _ = negotiated;
@@ -71,37 +77,54 @@ impl Sender {
             state: State::Open,
             auto_pong: config.auto_pong,
             auto_close: config.auto_close,
+            close_queued: false,
         }
     }
 
-    /// Queues a text message.
+    /// Whether there is room for `message`: whether [`send`](Self::send) would not answer [`UsageError::Full`]. Asked
+    /// first, so that nothing has to be handed back.
     ///
-    /// # Errors
+    /// ```
+    /// use pushline::ws::{Config, Connection, Negotiated, Outbound, UsageError};
     ///
-    /// [`UsageError::Full`], [`UsageError::Closed`], [`UsageError::MessageInProgress`].
-    #[inline]
-    pub fn send_text(&mut self, text: &str) -> Result<(), UsageError> {
-        self.send_copied(Opcode::Text, text.as_bytes())
+    /// let config = Config::new().max_outgoing(16);
+    /// let mut connection = Connection::server(Negotiated::default(), config);
+    /// connection.send("into an empty queue one always fits")?;
+    /// let next = Outbound::from("another");
+    /// assert!(!connection.has_room(&next));
+    /// assert_eq!(connection.send(next), Err(UsageError::Full));
+    /// assert!(connection.ping(b"").is_ok()); // control frames have room of their own
+    /// # Ok::<(), UsageError>(())
+    /// ```
+    #[must_use]
+    pub fn has_room(&self, message: &Outbound<'_>) -> bool {
+        let len = match message {
+            Outbound::Text(text) => text.len(),
+            Outbound::Binary(payload) => payload.len(),
+            Outbound::Prepared(prepared) => prepared.payload().len(),
+            Outbound::Message(Message::Ping(payload)) => {
+                return self.check_ping(payload) != Err(UsageError::Full);
+            }
+            Outbound::Message(Message::Pong(_) | Message::Close(_)) => return true,
+            Outbound::Message(message) => message.payload().len(),
+        };
+        self.check_data(len) != Err(UsageError::Full)
     }
 
-    /// Queues a binary message; the payload is copied. To hand over a large one, use
-    /// [`send`](Self::send).
+    /// Queues a message: anything that [`Outbound`] is made from.
     ///
     /// # Errors
     ///
-    /// As [`send_text`](Self::send_text).
+    /// [`UsageError::Full`], [`UsageError::Closed`], [`UsageError::MessageInProgress`]; for a control message as the
+    /// method of its kind. Nothing has changed then.
     #[inline]
-    pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), UsageError> {
-        self.send_copied(Opcode::Binary, payload)
-    }
-
-    /// Queues a message of any kind; a large payload goes by reference.
-    ///
-    /// # Errors
-    ///
-    /// As the method of its kind, with the message handed back.
-    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.queue(message, true)
+    pub fn send<'a>(&mut self, message: impl Into<Outbound<'a>>) -> Result<(), UsageError> {
+        match message.into() {
+            Outbound::Text(text) => self.send_copied(Opcode::Text, text.as_bytes(), true),
+            Outbound::Binary(payload) => self.send_copied(Opcode::Binary, payload, true),
+            Outbound::Message(message) => self.send_message(message, true),
+            Outbound::Prepared(prepared) => self.send_prepared(prepared, true),
+        }
     }
 
     /// As [`send`](Self::send), never compressed: for what must not be seen through the length of its
@@ -110,35 +133,25 @@ impl Sender {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_plain(&mut self, message: Message) -> Result<(), SendError> {
-        self.queue(message, false)
-    }
-
-    /// Queues a message that was encoded once for many connections, by reference. A client, which
-    /// must mask, sends a masked copy.
-    ///
-    /// # Errors
-    ///
-    /// As [`send_text`](Self::send_text).
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), UsageError> {
-        self.check_data(prepared.payload().len())?;
-        if self.keys.is_some() {
-            self.push_message(prepared.opcode(), prepared.payload());
-        } else {
-            let frame = self.prepared_frame(prepared);
-            self.outgoing.push_shared(&[], frame);
+    pub fn send_plain<'a>(&mut self, message: impl Into<Outbound<'a>>) -> Result<(), UsageError> {
+        match message.into() {
+            Outbound::Text(text) => self.send_copied(Opcode::Text, text.as_bytes(), false),
+            Outbound::Binary(payload) => self.send_copied(Opcode::Binary, payload, false),
+            Outbound::Message(message) => self.send_message(message, false),
+            Outbound::Prepared(prepared) => self.send_prepared(prepared, false),
         }
-        Ok(())
     }
 
-    /// Queues a ping of at most 125 bytes, ahead of all messages that have not begun.
+    /// Queues a ping of at most 125 bytes, ahead of all messages that have not begun. However many bytes of
+    /// messages are queued, there is room for it: [`CONTROL_ROOM`](Self::CONTROL_ROOM) for pings and pongs together,
+    /// which is full only behind pings of which the peer has taken none.
     ///
     /// # Errors
     ///
-    /// [`UsageError::ControlTooLong`], [`UsageError::Full`], [`UsageError::Closed`].
+    /// [`UsageError::ControlTooLong`], [`UsageError::Closed`], and [`UsageError::Full`]: then
+    /// [`unwritten_ping`](Self::unwritten_ping).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), UsageError> {
-        self.check_control(payload)?;
-        self.check_room(self.frame_len(payload.len()))?;
+        self.check_ping(payload)?;
         let (frame, len) = self.control_frame(Opcode::Ping, payload);
         self.outgoing.push_urgent(&frame[..len]);
         Ok(())
@@ -214,6 +227,32 @@ impl Sender {
         }
     }
 
+    /// The transport takes nothing more: what is queued is dropped, and nothing can be sent any more.
+    #[cfg(feature = "std")]
+    pub(crate) fn abort(&mut self) {
+        self.state = self.state.next(Input::Eof);
+        self.outgoing.clear();
+    }
+
+    /// Whether the queue has reached its bound.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_full(&self) -> bool {
+        self.outgoing.len() >= self.max_outgoing
+    }
+
+    /// As [`send`](Self::send), for a sink, which does not know what it will be asked to take when it says that it is
+    /// ready: while the queue is below its bound, a message of any length.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn send_over(&mut self, message: Message) -> Result<(), UsageError> {
+        if self.is_full() && message.is_data() {
+            return Err(UsageError::Full);
+        }
+        let bound = core::mem::replace(&mut self.max_outgoing, usize::MAX);
+        let sent = self.send(message);
+        self.max_outgoing = bound;
+        sent
+    }
+
     /// The bytes to write.
     #[inline]
     pub const fn outgoing(&mut self) -> &mut Outgoing {
@@ -234,6 +273,46 @@ impl Sender {
         self.state
     }
 
+    /// Whether a ping is queued whose last byte is not out yet: the peer cannot have answered it.
+    ///
+    /// ```
+    /// use bytes::Buf;
+    /// use pushline::ws::{Config, Connection, Negotiated};
+    ///
+    /// let (_, mut sender) = Connection::server(Negotiated::default(), Config::default()).split();
+    /// sender.ping(b"")?;
+    /// sender.outgoing().advance(1);
+    /// assert!(sender.unwritten_ping());
+    /// sender.outgoing().advance(1);
+    /// assert!(!sender.unwritten_ping());
+    /// # Ok::<(), pushline::ws::UsageError>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn unwritten_ping(&self) -> bool {
+        self.outgoing.holds_urgent()
+    }
+
+    /// Whether a close frame is queued whose last byte is not out yet.
+    ///
+    /// ```
+    /// use bytes::Buf;
+    /// use pushline::ws::{Config, Connection, Negotiated};
+    ///
+    /// let (_, mut sender) = Connection::server(Negotiated::default(), Config::default()).split();
+    /// sender.close(1000, "")?;
+    /// assert!(sender.close_unwritten());
+    /// sender.outgoing().advance(4);
+    /// assert!(!sender.close_unwritten());
+    /// # Ok::<(), pushline::ws::UsageError>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn close_unwritten(&self) -> bool {
+        // It is the last of all, whatever is queued.
+        self.close_queued && !self.outgoing.is_empty()
+    }
+
     /// Which end this is.
     #[must_use]
     pub const fn role(&self) -> Role {
@@ -250,47 +329,45 @@ impl Sender {
     }
 
     #[inline]
-    fn send_copied(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), UsageError> {
+    fn send_copied(&mut self, opcode: Opcode, payload: &[u8], compress: bool) -> Result<(), UsageError> {
         self.check_data(payload.len())?;
-        self.push_message(opcode, payload);
+        self.push_message(opcode, payload, compress);
         Ok(())
     }
 
-    fn queue(&mut self, message: Message, compress: bool) -> Result<(), SendError> {
-        let refused = match &message {
-            Message::Ping(payload) => self.ping(payload),
-            Message::Pong(payload) => self.pong(payload),
-            Message::Close(None) => self.close_without_code(),
-            Message::Close(Some((code, reason))) => self.close(*code, reason),
-            data => self.check_data(data.payload().len()),
+    fn send_message(&mut self, message: Message, compress: bool) -> Result<(), UsageError> {
+        let (opcode, payload) = match message {
+            Message::Text(text) => (Opcode::Text, text.into()),
+            Message::Binary(payload) => (Opcode::Binary, payload),
+            Message::Ping(payload) => return self.ping(&payload),
+            Message::Pong(payload) => return self.pong(&payload),
+            Message::Close(None) => return self.close_without_code(),
+            Message::Close(Some((code, reason))) => return self.close(code, &reason),
         };
-        if let Err(error) = refused {
-            return Err(SendError { error, message });
-        }
-        let opcode = match message {
-            Message::Text(_) => Opcode::Text,
-            Message::Binary(_) => Opcode::Binary,
-            _ => return Ok(()),
-        };
-        if compress && self.push_compressed(opcode, message.payload()) {
-            return Ok(());
-        }
-        match message {
-            Message::Text(text) if text.len() >= BY_REFERENCE => {
-                self.push_by_reference(opcode, PLAIN, text.into());
-            }
-            Message::Binary(payload) if payload.len() >= BY_REFERENCE => {
-                self.push_by_reference(opcode, PLAIN, payload);
-            }
-            small => self.push_fragments(opcode, PLAIN, small.payload()),
+        self.check_data(payload.len())?;
+        if payload.len() < BY_REFERENCE {
+            self.push_message(opcode, &payload, compress);
+        } else if !(compress && self.push_compressed(opcode, &payload)) {
+            self.push_by_reference(opcode, PLAIN, payload);
         }
         Ok(())
     }
 
-    /// Queues a message, compressed if that was agreed and pays.
+    fn send_prepared(&mut self, prepared: &Prepared, compress: bool) -> Result<(), UsageError> {
+        self.check_data(prepared.payload().len())?;
+        if self.keys.is_some() {
+            self.push_message(prepared.opcode(), prepared.payload(), compress);
+        } else {
+            let frame = if compress { self.prepared_frame(prepared) } else { prepared.frame().clone() };
+            self.outgoing.push_shared(&[], frame);
+        }
+        Ok(())
+    }
+
+    /// Queues a message, compressed if that is wanted, was agreed and pays.
     #[inline]
-    fn push_message(&mut self, opcode: Opcode, payload: &[u8]) {
-        if !self.push_compressed(opcode, payload) {
+    fn push_message(&mut self, opcode: Opcode, payload: &[u8], compress: bool) {
+        if !(compress && self.push_compressed(opcode, payload)) {
             self.push_fragments(opcode, PLAIN, payload);
         }
     }
@@ -307,11 +384,11 @@ impl Sender {
         self.check_room(self.message_len(self.longest(len)))
     }
 
-    /// Whether `len` more bytes of the wire may be queued. Into an empty queue one message always
+    /// Whether `len` more bytes of the wire may be queued. With no other in the queue one message always
     /// fits.
     #[inline]
     fn check_room(&self, len: usize) -> Result<(), UsageError> {
-        let queued = self.outgoing.len();
+        let queued = self.outgoing.ordinary_len();
         if queued != 0 && len.saturating_add(queued) > self.max_outgoing {
             return Err(UsageError::Full);
         }
@@ -347,12 +424,22 @@ impl Sender {
         Ok(())
     }
 
+    fn check_ping(&self, payload: &[u8]) -> Result<(), UsageError> {
+        self.check_control(payload)?;
+        let queued = self.outgoing.urgent_len();
+        if queued + self.frame_len(payload.len()) > Self::CONTROL_ROOM {
+            return Err(UsageError::Full);
+        }
+        Ok(())
+    }
+
     fn push_close(&mut self, payload: &[u8]) -> Result<(), UsageError> {
         if !self.state.may_send_close() {
             return Err(UsageError::Closed);
         }
         // Behind everything, and with reserved room: no check of the queue.
         self.push_frame(Opcode::Close, PLAIN, true, payload);
+        self.close_queued = true;
         self.state = self.state.next(Input::SendClose);
         Ok(())
     }

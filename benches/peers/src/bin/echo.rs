@@ -1,133 +1,100 @@
-//! Echo over loopback TCP: the server's CPU time per message, `pushline` beside `fastwebsockets`.
+//! Echo over loopback TCP: the server's CPU time per message.
 //!
-//! `echo [ROUNDS]`. Each server runs on a thread of its own with tokio's current-thread runtime; 32
-//! connections keep W messages in flight. Rounds are interleaved, the minimum of each cell counts,
-//! every echoed byte is counted. `echo serve pushline|fastwebsockets` only serves, and prints its
-//! address, for `strace -c -f`.
+//! `echo [--rounds N] [--ms N] [--cell LENxWINDOW] [--server TEXT]`. Each server runs on a thread of its
+//! own on one CPU, with tokio's current-thread runtime (the blocking ones: a thread a connection); on the
+//! other CPU 32 connections keep some messages in flight. Rounds are interleaved, the minimum of each cell
+//! counts, every echoed byte is counted. `echo serve NAME` only serves, and prints its address, and
+//! `echo load ADDRESS WINDOW` is the load: for `strace -c -f`.
 
-use pushline::adapter::Options;
-use pushline::adapter::tokio::accept;
-use pushline::ws::handshake::ServerOptions;
+#![allow(clippy::disallowed_methods, reason = "it takes time")]
+
+use pushline_peers::servers::{Class, REQUEST, SERVERS, Server, THREADS, message, pin, thread_cpu};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 const CONNECTIONS: usize = 32;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Server {
-    Pushline,
-    FastWebSockets,
+/// Bytes of a message, messages in flight.
+const CELLS: [(usize, usize); 6] = [(32, 1), (32, 16), (1024, 1), (1024, 16), (65536, 1), (65536, 4)];
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-impl Server {
-    const ALL: [(Self, &'static str); 2] =
-        [(Self::Pushline, "pushline"), (Self::FastWebSockets, "fastwebsockets")];
-
-    async fn serve(self, stream: TcpStream) -> Option<()> {
-        stream.set_nodelay(true).ok()?;
-        match self {
-            Self::Pushline => {
-                let mut socket = accept(stream, &ServerOptions::new(), &Options::new()).await.ok()?;
-                while let Some(Ok(message)) = socket.next().await {
-                    if message.is_data() {
-                        socket.send(message).await.ok()?;
-                    }
-                }
-            }
-            Self::FastWebSockets => {
-                let stream = handshake(stream).await?;
-                let mut socket =
-                    fastwebsockets::WebSocket::after_handshake(stream, fastwebsockets::Role::Server);
-                socket.set_writev(false);
-                let mut socket = fastwebsockets::FragmentCollector::new(socket);
-                loop {
-                    let frame = socket.read_frame().await.ok()?;
-                    match frame.opcode {
-                        fastwebsockets::OpCode::Close => break,
-                        fastwebsockets::OpCode::Text | fastwebsockets::OpCode::Binary => {
-                            socket.write_frame(frame).await.ok()?;
-                        }
-                        _ => {}
-                    }
-                }
-            }
-        }
-        Some(())
-    }
-}
-
-/// Answers the load generator's request: `fastwebsockets` leaves this to hyper.
-async fn handshake(mut stream: TcpStream) -> Option<TcpStream> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.ok()?);
-    }
-    stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n").await.ok()?;
-    Some(stream)
-}
-
-/// CPU nanoseconds of the calling thread.
-fn thread_cpu() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
-}
-
-async fn listen(server: Server, listener: TcpListener) {
+async fn listen(server: &Server, listener: TcpListener) {
     loop {
         if let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(server.serve(stream));
+            server.serve(stream).expect("a socket and a thread");
         }
     }
 }
 
-/// One connection of the load generator: echoes, until the time is over.
+/// One connection of the load generator: echoes, until the time is over. It reads while it writes, so
+/// that nobody waits for the other with full buffers.
 async fn load(
-    address: std::net::SocketAddr,
-    len: usize,
-    window: usize,
+    address: SocketAddr,
+    raw: bool,
+    (len, window): (usize, usize),
     until: Instant,
 ) -> std::io::Result<u64> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n").await?;
+    stream.write_all(REQUEST).await?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
-    let mut message = match len {
-        0..126 => vec![0x82, 0x80 | len as u8],
-        _ => vec![0x82, 0xfe, (len >> 8) as u8, len as u8],
-    };
-    message.extend([1, 2, 3, 4]);
-    message.resize(message.len() + len, 7);
+    let message = message(len);
     let batch = message.repeat(window);
-    let echoed = message.len() - 4;
-    stream.write_all(&batch).await?;
-    let (mut messages, mut partial, mut buffer) = (0, 0, vec![0; 64 * 1024]);
+    let echoed = message.len() - if raw { 0 } else { 4 };
+    let (mut reader, mut writer) = stream.split();
+    let (mut messages, mut partial, mut buffer) = (0, 0, vec![0; 256 * 1024]);
+    // What is owed ends where a message does.
+    let mut owed = batch.len();
     while Instant::now() < until {
-        let n = stream.read(&mut buffer).await?;
-        if n == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        let written = owed.div_ceil(message.len()) * message.len() - owed;
+        tokio::select! {
+            biased;
+            n = reader.read(&mut buffer) => {
+                let n = n?;
+                if n == 0 {
+                    return Err(std::io::ErrorKind::UnexpectedEof.into());
+                }
+                partial += n;
+                messages += (partial / echoed) as u64;
+                owed += partial / echoed * message.len();
+                partial %= echoed;
+            }
+            n = writer.write(&batch[written..written + owed.min(batch.len() - written)]), if owed > 0 => owed -= n?,
         }
-        partial += n;
-        let whole = partial / echoed;
-        partial %= echoed;
-        messages += whole as u64;
-        stream.write_all(&batch[..whole * message.len()]).await?;
     }
     Ok(messages)
 }
 
-/// Server CPU in nanoseconds per message, and messages per second.
-fn measure(server: Server, len: usize, window: usize) -> (f64, f64) {
-    const TIME: Duration = Duration::from_millis(600);
+fn loads(address: SocketAddr, raw: bool, cell: (usize, usize), time: Duration) -> u64 {
+    runtime().block_on(async {
+        let until = Instant::now() + time;
+        let loads: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(load(address, raw, cell, until))).collect();
+        let mut messages = 0;
+        for load in loads {
+            messages += load.await.expect("no panic").expect("no error");
+        }
+        messages
+    })
+}
+
+/// Server CPU in nanoseconds per message.
+fn measure(server: &'static Server, cell: (usize, usize), time: Duration) -> f64 {
     let (address, get_address) = std::sync::mpsc::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let before = THREADS.load(Ordering::Relaxed);
     let thread = std::thread::spawn(move || {
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
+        pin(0);
+        runtime().block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             address.send(listener.local_addr().expect("its address")).expect("the load is there");
             let before = thread_cpu();
@@ -139,65 +106,80 @@ fn measure(server: Server, len: usize, window: usize) -> (f64, f64) {
         })
     });
     let address = get_address.recv().expect("the server is there");
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let messages: u64 = runtime.block_on(async {
-        let until = Instant::now() + TIME;
-        let loads: Vec<_> =
-            (0..CONNECTIONS).map(|_| tokio::spawn(load(address, len, window, until))).collect();
-        let mut messages = 0;
-        for load in loads {
-            messages += load.await.expect("no panic").expect("no error");
-        }
-        messages
-    });
+    let messages = loads(address, server.class == Class::Raw, cell, time);
+    // The connections are closed now: a thread of a blocking server sees that and ends.
+    std::thread::sleep(Duration::from_millis(20));
     let _ = stop.send(());
-    let cpu = thread.join().expect("no panic");
-    (cpu as f64 / messages as f64, messages as f64 / TIME.as_secs_f64())
+    let cpu = thread.join().expect("no panic") + THREADS.load(Ordering::Relaxed) - before;
+    cpu as f64 / messages.max(1) as f64
+}
+
+fn serve(name: &str) {
+    let server = SERVERS.iter().find(|server| server.name == name).expect("a server's name");
+    runtime().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        println!("{}", listener.local_addr().expect("its address"));
+        listen(server, listener).await;
+    });
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [command, name] = &arguments[..]
-        && command == "serve"
-    {
-        let (server, _) = Server::ALL.into_iter().find(|(_, known)| known == name).expect("a server's name");
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            println!("{}", listener.local_addr().expect("its address"));
-            listen(server, listener).await;
-        });
-    }
-    if let [command, address, window] = &arguments[..]
-        && command == "load"
-    {
-        let (address, window) = (address.parse().expect("an address"), window.parse().expect("a number"));
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let messages = runtime.block_on(async {
-            let until = Instant::now() + Duration::from_secs(1);
-            let loads: Vec<_> =
-                (0..CONNECTIONS).map(|_| tokio::spawn(load(address, 32, window, until))).collect();
-            let mut messages = 0;
-            for load in loads {
-                messages += load.await.expect("no panic").expect("no error");
-            }
-            messages
-        });
-        println!("{messages} messages");
-        return;
-    }
-    let rounds = arguments.first().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
-    println!("| message, in flight | server | CPU ns/message | messages/s |\n|---|---|--:|--:|");
-    for (len, window) in [(32, 1), (32, 16), (1024, 1), (1024, 16)] {
-        let mut best = Server::ALL.map(|_| (f64::MAX, 0.0_f64));
-        for _ in 0..rounds {
-            for ((server, _), best) in Server::ALL.into_iter().zip(&mut best) {
-                let (cpu, rate) = measure(server, len, window);
-                *best = (best.0.min(cpu), best.1.max(rate));
-            }
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["serve", name] => return serve(name),
+        ["load", address, window] => {
+            let address = address.parse().expect("an address");
+            let cell = (32, window.parse().expect("a number"));
+            println!("{} messages", loads(address, false, cell, Duration::from_secs(1)));
+            return;
         }
-        for ((_, name), (cpu, rate)) in Server::ALL.into_iter().zip(best) {
-            println!("| {len} B, {window} | {name} | {cpu:.0} | {rate:.0} |");
+        _ => {}
+    }
+    let (mut rounds, mut time) = (5, Duration::from_millis(600));
+    let (mut servers, mut cells): (Vec<&'static Server>, _) = (SERVERS.iter().collect(), CELLS.to_vec());
+    for option in words.chunks(2) {
+        match option {
+            ["--rounds", n] => rounds = n.parse().expect("a number"),
+            ["--ms", n] => time = Duration::from_millis(n.parse().expect("a number")),
+            ["--server", part] => servers.retain(|server| server.name.contains(part)),
+            ["--cell", cell] => cells.retain(|(len, window)| format!("{len}x{window}") == *cell),
+            _ => panic!("echo [--rounds N] [--ms N] [--cell LENxWINDOW] [--server TEXT]"),
         }
     }
+    pin(1);
+    let mut best = vec![vec![f64::MAX; cells.len()]; servers.len()];
+    for round in 0..rounds {
+        for (column, &cell) in cells.iter().enumerate() {
+            for turn in 0..servers.len() {
+                let row = (round + turn) % servers.len();
+                best[row][column] = best[row][column].min(measure(servers[row], cell, time));
+            }
+        }
+    }
+    print(&servers, &cells, &best);
+}
+
+fn print(servers: &[&Server], cells: &[(usize, usize)], best: &[Vec<f64>]) {
+    println!("Server CPU, ns a message; in brackets as a multiple of the best peer's.\n");
+    let cell = |(len, window): (usize, usize)| format!("{len} B, {window} in flight");
+    println!("| |{}", cells.iter().map(|&at| format!(" {} |", cell(at))).collect::<String>());
+    println!("|---|{}", "--:|".repeat(cells.len()));
+    let mut behind = Vec::new();
+    for (server, row) in servers.iter().zip(best) {
+        print!("| {} |", server.name);
+        for (column, cpu) in row.iter().enumerate() {
+            let peers = servers.iter().zip(best).filter(|(server, _)| server.class == Class::Peer);
+            let ratio = cpu / peers.map(|(_, row)| row[column]).fold(f64::MAX, f64::min);
+            print!(" {cpu:.0} ({ratio:.2}x) |");
+            if server.class == Class::Pushline && ratio > 1.05 {
+                behind.push(format!("{}, {}: {ratio:.2}", server.name, cell(cells[column])));
+            }
+        }
+        println!();
+    }
+    println!(
+        "\nBehind by more than 5 %: {}.",
+        if behind.is_empty() { "none".into() } else { behind.join("; ") }
+    );
 }

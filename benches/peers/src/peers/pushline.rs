@@ -1,0 +1,222 @@
+//! pushline: the state machine with lent and with owned messages, and both adapters.
+
+use super::{Class, Receive, Row, Send, Tally, run};
+use crate::wire::Wire;
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::SinkExt;
+use pushline::adapter::{Options, blocking, tokio};
+use pushline::ws::mask::OsKeys;
+use pushline::ws::{Config, Connection, Event, Message, Negotiated};
+use pushline::{Inbox, READ_SIZE};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::time::Duration;
+
+pub const CORE: Row = Row {
+    name: "pushline core",
+    class: Class::Core,
+    receive: Some(|wire, _| {
+        Box::new(Core { wire, inbox: Inbox::with_read_size(READ_SIZE), connection: connection(false) })
+    }),
+    send: Some(|wire, client| {
+        Box::new(Core { wire, inbox: Inbox::with_read_size(READ_SIZE), connection: connection(client) })
+    }),
+};
+
+pub const OWNED: Row = Row {
+    name: "pushline owned",
+    class: Class::Adapter,
+    receive: Some(|wire, _| {
+        Box::new(Owned { wire, inbox: Inbox::owning(READ_SIZE), connection: connection(false) })
+    }),
+    send: None,
+};
+
+pub const TOKIO: Row = Row {
+    name: "pushline tokio",
+    class: Class::Adapter,
+    receive: Some(|wire, _| {
+        Box::new(run(async { tokio::WebSocket::server(wire, Negotiated::default(), &Options::new()) }))
+    }),
+    send: Some(|wire, client| {
+        let (negotiated, options) = (Negotiated::default(), Options::new());
+        Box::new(run(async {
+            if client {
+                tokio::WebSocket::client(wire, negotiated, &options)
+            } else {
+                tokio::WebSocket::server(wire, negotiated, &options)
+            }
+        }))
+    }),
+};
+
+pub const BLOCKING: Row = Row {
+    name: "pushline blocking",
+    class: Class::Adapter,
+    receive: Some(|wire, _| {
+        Box::new(blocking::WebSocket::server(wire, Negotiated::default(), &Options::new()))
+    }),
+    send: Some(|wire, client| {
+        let (negotiated, options) = (Negotiated::default(), Options::new());
+        Box::new(if client {
+            blocking::WebSocket::client(wire, negotiated, &options)
+        } else {
+            blocking::WebSocket::server(wire, negotiated, &options)
+        })
+    }),
+};
+
+/// Payloads below are copied into the queue, others handed over.
+const COPIED: usize = 4096;
+
+fn connection(client: bool) -> Connection {
+    let (negotiated, config) = (Negotiated::default(), Config::new());
+    if client {
+        Connection::client(negotiated, config, OsKeys)
+    } else {
+        Connection::server(negotiated, config)
+    }
+}
+
+struct Core {
+    wire: Wire,
+    inbox: Inbox,
+    connection: Connection,
+}
+
+impl Core {
+    fn flush(&mut self) {
+        let outgoing = self.connection.outgoing();
+        while outgoing.has_remaining() {
+            let chunk = outgoing.chunk();
+            let written = if chunk.len() == outgoing.len() {
+                self.wire.write(chunk)
+            } else {
+                let mut slices = [IoSlice::new(&[]); 32];
+                let count = outgoing.chunks_vectored(&mut slices);
+                self.wire.write_vectored(&slices[..count])
+            };
+            outgoing.advance(written.expect("memory"));
+        }
+    }
+}
+
+impl Receive for Core {
+    fn receive(&mut self, messages: usize, tally: &mut Tally) {
+        while tally.messages < messages {
+            match self.connection.next_event(&mut self.inbox).expect("valid frames") {
+                Some(Event::Text(text)) => tally.message(text.as_bytes()),
+                Some(Event::Binary(payload)) => tally.message(payload),
+                Some(event) => panic!("{event:?}"),
+                None => {
+                    let n = self.wire.read(self.inbox.space()).expect("memory");
+                    self.inbox.filled(n);
+                }
+            }
+        }
+    }
+}
+
+impl Send for Core {
+    fn send(&mut self, messages: usize, flush_every: usize, payload: &Bytes) {
+        // The peers write out by themselves above 8 KiB (tokio-websockets) or 128 KiB (tungstenite).
+        let full = 64 * 1024;
+        for n in 1..=messages {
+            let sent = if payload.len() < COPIED {
+                self.connection.send(&payload[..])
+            } else {
+                self.connection.send(payload.clone())
+            };
+            sent.expect("open");
+            if n % flush_every == 0 || self.connection.queued() > full {
+                self.flush();
+            }
+        }
+    }
+}
+
+struct Owned {
+    wire: Wire,
+    inbox: Inbox<BytesMut>,
+    connection: Connection,
+}
+
+impl Receive for Owned {
+    fn receive(&mut self, messages: usize, tally: &mut Tally) {
+        while tally.messages < messages {
+            if let Some(message) = self.connection.next_owned(&mut self.inbox).expect("valid frames") {
+                tally.message(message.payload());
+            } else {
+                let n = self.wire.read(self.inbox.space()).expect("memory");
+                self.inbox.filled(n);
+            }
+        }
+    }
+}
+
+impl Receive for tokio::WebSocket<Wire> {
+    fn receive(&mut self, messages: usize, tally: &mut Tally) {
+        run(async {
+            while tally.messages < messages {
+                let message = self.next().await.expect("no end").expect("valid frames");
+                tally.message(message.payload());
+            }
+        });
+    }
+}
+
+impl Send for tokio::WebSocket<Wire> {
+    fn send(&mut self, messages: usize, flush_every: usize, payload: &Bytes) {
+        run(async {
+            for n in 1..=messages {
+                if flush_every > 1 {
+                    self.feed(Message::from(payload.clone())).await.expect("open");
+                    if n % flush_every == 0 {
+                        SinkExt::flush(self).await.expect("memory");
+                    }
+                } else if payload.len() < COPIED {
+                    self.send_binary(payload).await.expect("open");
+                } else {
+                    tokio::WebSocket::send(self, payload.clone()).await.expect("open");
+                }
+            }
+        });
+    }
+}
+
+impl blocking::Transport for Wire {
+    fn set_read_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&mut self, _: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Receive for blocking::WebSocket<Wire> {
+    fn receive(&mut self, messages: usize, tally: &mut Tally) {
+        while tally.messages < messages {
+            let message = self.next().expect("valid frames").expect("no end");
+            tally.message(message.payload());
+        }
+    }
+}
+
+impl Send for blocking::WebSocket<Wire> {
+    fn send(&mut self, messages: usize, _: usize, payload: &Bytes) {
+        // It writes each message at once.
+        for _ in 0..messages {
+            let sent = if payload.len() < COPIED {
+                self.send_binary(payload)
+            } else {
+                blocking::WebSocket::send(self, payload.clone())
+            };
+            sent.expect("open");
+        }
+    }
+}

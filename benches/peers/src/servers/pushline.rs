@@ -1,0 +1,48 @@
+//! pushline's echo servers.
+
+use pushline::adapter::{Options, blocking, tokio};
+use pushline::ws::handshake::ServerOptions;
+
+pub async fn tokio(stream: ::tokio::net::TcpStream) -> Option<()> {
+    let mut socket = tokio::accept(stream, &ServerOptions::new(), &Options::new()).await.ok()?;
+    while let Some(Ok(message)) = socket.next().await {
+        if message.is_data() {
+            socket.send(message).await.ok()?;
+        }
+    }
+    Some(())
+}
+
+/// A task that reads, a task that writes, an outbox between them.
+pub async fn split(stream: ::tokio::net::TcpStream) -> Option<()> {
+    let socket = tokio::accept(stream, &ServerOptions::new(), &Options::new()).await.ok()?;
+    let (mut reader, mut writer) = socket.split();
+    let (outbox, mut messages) = ::tokio::sync::mpsc::channel(16);
+    ::tokio::spawn(async move {
+        loop {
+            ::tokio::select! {
+                message = messages.recv() => match message {
+                    Some(message) => writer.send(message).await.ok()?,
+                    None => return writer.close(1000, "").await.ok(),
+                },
+                done = writer.drive() => return done.ok(),
+            }
+        }
+    });
+    while let Some(Ok(message)) = reader.next().await {
+        if message.is_data() {
+            outbox.send(message).await.ok()?;
+        }
+    }
+    Some(())
+}
+
+pub fn blocking(stream: std::net::TcpStream) -> Option<()> {
+    let mut socket = blocking::accept(stream, &ServerOptions::new(), &Options::new()).ok()?;
+    while let Some(message) = socket.next().ok()? {
+        if message.is_data() {
+            socket.send(message).ok()?;
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,50 @@
+//! The end of a connection, as both adapters begin and tell it.
+
+use super::Error;
+use crate::ws::{CloseCode, End, Sender, TimedOut, UsageError};
+use std::io;
+use std::string::ToString;
+
+/// Queues a close frame, unless the connection is closing already.
+pub(super) fn close(sender: &mut Sender, code: impl Into<CloseCode>, reason: &str) -> Result<(), UsageError> {
+    match sender.close(code, reason) {
+        Err(UsageError::Closed) => Ok(()),
+        done => done,
+    }
+}
+
+/// How a connection ended, as an error; the same each time it is asked for.
+pub(super) fn error(end: End, failure: Option<&io::Error>) -> Option<Error> {
+    match end {
+        End::Closed => None,
+        End::Protocol(error) => Some(Error::Protocol(error)),
+        End::TimedOut(what) => Some(Error::TimedOut(what)),
+        End::Transport => Some(failure.map_or(Error::Aborted, |error| Error::Io(again(error)))),
+        End::Aborted => Some(Error::Aborted),
+    }
+}
+
+/// As [`error`], for who writes: how the peer ended it is the reader's to say.
+pub(super) fn error_of_writing(end: End, failure: Option<&io::Error>) -> Option<Error> {
+    match end {
+        End::Transport | End::TimedOut(TimedOut::Write | TimedOut::Close) => error(end, failure),
+        _ => None,
+    }
+}
+
+/// Why a send fails although the connection is not closing.
+pub(super) fn refusal(end: Option<End>, failure: Option<&io::Error>) -> Option<Error> {
+    match (failure, end) {
+        (Some(error), _) => Some(Error::Io(again(error))),
+        (None, Some(End::TimedOut(what))) => Some(Error::TimedOut(what)),
+        _ => None,
+    }
+}
+
+/// An error told once more: `io::Error` cannot be cloned.
+pub(super) fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}

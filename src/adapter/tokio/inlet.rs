@@ -1,0 +1,307 @@
+//! The reading side of a connection: what a whole WebSocket and the reading half of a split one share.
+
+use super::super::Error;
+use super::super::ahead::{self, Ahead};
+use super::outlet::Outlet;
+use super::wait::{Timer, Who};
+use super::{io, scratch};
+use crate::inbox::Inbox;
+use crate::ws::{Event, Found, Message, Receiver, Reply, Side, Step};
+use bytes::BytesMut;
+use core::future::poll_fn;
+use core::ops::DerefMut;
+use core::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+/// Reads of one poll at most: then other tasks have their turn.
+pub(super) const READS: usize = 64;
+
+/// How the reading side reaches its stream and the writing side: both in one struct, or shared with another task.
+pub(super) trait Ends {
+    type Read: AsyncRead + Unpin;
+    type Write: AsyncWrite + Unpin;
+
+    /// Asks the stream for bytes.
+    fn read<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: impl FnOnce(&mut Self::Read, &mut Context<'_>) -> T,
+    ) -> T;
+
+    /// The writing side.
+    fn outlet(&mut self) -> impl DerefMut<Target = Outlet<Self::Write>>;
+}
+
+/// A stream that is read and written in one place.
+impl<S: AsyncRead + AsyncWrite + Unpin> Ends for Outlet<S> {
+    type Read = S;
+    type Write = S;
+
+    #[inline]
+    fn read<T>(&mut self, cx: &mut Context<'_>, read: impl FnOnce(&mut S, &mut Context<'_>) -> T) -> T {
+        self.with_waker(Who::Reader, cx, |outlet, cx| read(&mut outlet.stream, cx))
+    }
+
+    #[inline]
+    fn outlet(&mut self) -> impl DerefMut<Target = Self> {
+        self
+    }
+}
+
+/// A receiver with its inbox.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    pub(super) receiver: Receiver,
+    pub(super) inbox: Inbox<BytesMut>,
+    /// What was read while a send waited.
+    ahead: Ahead,
+    reading: Reading,
+}
+
+/// How far reading has come; all but the inbox, so that an event lent from that does not stop the rest.
+#[derive(Debug, Default)]
+struct Reading {
+    timer: Timer,
+    /// A pong is queued: it is written before the next ping takes its place.
+    pong_first: bool,
+    /// The end was reported.
+    over: bool,
+}
+
+/// What waiting has led to.
+enum Progress {
+    /// Bytes, or the peer's end: look.
+    Received,
+    Over(Option<Error>),
+}
+
+impl Inlet {
+    pub(super) fn new(receiver: Receiver, inbox: Inbox<BytesMut>) -> Self {
+        Self { receiver, inbox, ahead: Ahead::default(), reading: Reading::default() }
+    }
+
+    /// Whether more messages of the same read are at hand: what is sent now leaves with the answers to them.
+    #[inline]
+    pub(super) fn is_corked(&self) -> bool {
+        // Bytes that the parser has looked at in vain are no message.
+        !self.inbox.unread().is_empty() && self.inbox.needed() == 0
+    }
+
+    /// The next message.
+    #[inline]
+    pub(super) fn poll_message<E: Ends>(
+        &mut self,
+        ends: &mut E,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
+        if let Some(message) = self.ahead.take() {
+            answer_close(&message, ends);
+            return Poll::Ready(Some(Ok(message)));
+        }
+        loop {
+            let found = match ready!(self.poll_found(ends, false, cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(found)) => found,
+            };
+            match self.receiver.owned(found, &mut self.inbox) {
+                Ok(message) => {
+                    self.reading.answer(message.reply(), ends);
+                    return Poll::Ready(Some(Ok(message)));
+                }
+                // The text was not UTF-8: the close frame is written, then the error reported.
+                Err(error) => ends.outlet().fault(error),
+            }
+        }
+    }
+
+    /// The next event, lent.
+    pub(super) async fn next_event<E: Ends>(&mut self, ends: &mut E) -> Option<Result<Event<'_>, Error>> {
+        if self.ahead.lend() {
+            let message = self.ahead.lent()?;
+            answer_close(message, ends);
+            return Some(Ok(message.as_event()));
+        }
+        let found = match poll_fn(|cx| self.poll_found(ends, true, cx)).await? {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        let Self { receiver, inbox, reading, .. } = self;
+        let error = match receiver.event(found, inbox) {
+            Ok(event) => {
+                reading.answer(event.reply(), ends);
+                return Some(Ok(event));
+            }
+            Err(error) => error,
+        };
+        // The text was not UTF-8: the close frame is written, then the error reported.
+        ends.outlet().fault(error);
+        loop {
+            // Nothing is kept of what still comes.
+            let progress = poll_fn(|cx| reading.poll(&mut Inbox::owning(1), ends, &mut 0, cx)).await;
+            if let Progress::Over(error) = progress {
+                return error.map(Err);
+            }
+        }
+    }
+
+    /// Drops what comes until the end of the connection, which this waits for.
+    pub(super) fn poll_end<E: Ends>(
+        &mut self,
+        ends: &mut E,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        while let Some(message) = self.ahead.take() {
+            answer_close(&message, ends);
+        }
+        loop {
+            let found = match ready!(self.poll_found(ends, true, cx)) {
+                None => return Poll::Ready(Ok(())),
+                Some(Err(error)) => return Poll::Ready(Err(error)),
+                Some(Ok(found)) => found,
+            };
+            match self.receiver.event(found, &self.inbox) {
+                Ok(event) => self.reading.answer(event.reply(), ends),
+                Err(error) => ends.outlet().fault(error),
+            }
+        }
+    }
+
+    /// The next event: from what is at hand, or after writing, waiting and reading.
+    #[inline]
+    fn poll_found<E: Ends>(
+        &mut self,
+        ends: &mut E,
+        parts: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Found, Error>>> {
+        let mut reads = 0;
+        loop {
+            if !self.receiver.is_ended() {
+                match self.receiver.find(&mut self.inbox, parts) {
+                    Ok(Some(found)) => {
+                        if self.reading.pong_first && found.is_ping() {
+                            self.reading.pong_first = false;
+                            ends.outlet().write(Who::Reader, cx);
+                        }
+                        return Poll::Ready(Some(Ok(found)));
+                    }
+                    Ok(None) => {}
+                    Err(error) => ends.outlet().fault(error),
+                }
+            }
+            if let Progress::Over(error) = ready!(self.reading.poll(&mut self.inbox, ends, &mut reads, cx)) {
+                return Poll::Ready(error.map(Err));
+            }
+        }
+    }
+
+    /// Whether a send that waits may read more.
+    pub(super) fn has_room_ahead(&self) -> bool {
+        self.ahead.size() + self.inbox.held() < ahead::limit(&self.receiver)
+    }
+
+    /// Reads once while a send waits. Pings are answered; messages, and a close frame, are kept for later.
+    pub(super) fn poll_read_ahead<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        outlet: &mut Outlet<S>,
+        cx: &mut Context<'_>,
+    ) {
+        scratch::lend_to_inbox(&mut self.inbox);
+        let read = outlet
+            .with_waker(Who::Writer, cx, |outlet, cx| io::poll_read(&mut outlet.stream, &mut self.inbox, cx));
+        if read.is_pending() {
+            scratch::take_from_inbox(&mut self.inbox);
+        }
+        outlet.read(read);
+        loop {
+            match ahead::next(&mut self.receiver, &mut self.inbox) {
+                Ok(Some(message)) => {
+                    match message.reply() {
+                        // 5.5.1: what was sent before the close came still goes out; it is answered once it is seen.
+                        Some(reply @ Reply::Close(_)) => outlet.life.found(&reply),
+                        Some(reply) => outlet.reply(reply),
+                        None => {}
+                    }
+                    self.ahead.push(message);
+                }
+                Ok(None) => return,
+                Err(error) => outlet.fault(error),
+            }
+        }
+    }
+}
+
+fn answer_close<E: Ends>(message: &Message, ends: &mut E) {
+    if let Some(reply @ Reply::Close(_)) = message.reply() {
+        ends.outlet().reply(reply);
+    }
+}
+
+impl Reading {
+    /// An event is given out: queues what it asks to be answered with.
+    #[inline]
+    fn answer<E: Ends>(&mut self, reply: Option<Reply<'_>>, ends: &mut E) {
+        if let Some(reply) = reply {
+            self.pong_first |= matches!(reply, Reply::Pong(_));
+            ends.outlet().reply(reply);
+        }
+    }
+
+    /// Writes what is queued, waits, reads. `reads`: how often this poll has read.
+    fn poll<E: Ends>(
+        &mut self,
+        inbox: &mut Inbox<BytesMut>,
+        ends: &mut E,
+        reads: &mut usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Progress> {
+        if self.over {
+            return Poll::Ready(Progress::Over(None));
+        }
+        self.pong_first = false;
+        if *reads == 0 {
+            ends.outlet().life.ready();
+        }
+        while *reads < READS {
+            let mut outlet = ends.outlet();
+            match outlet.run(Side::Reading, Who::Reader, cx) {
+                Step::Read => {
+                    drop(outlet);
+                    scratch::lend_to_inbox(inbox);
+                    let read = ends.read(cx, |stream, cx| io::poll_read(stream, inbox, cx));
+                    let received = read.is_ready();
+                    *reads += usize::from(received);
+                    ends.outlet().read(read);
+                    if received {
+                        return Poll::Ready(Progress::Received);
+                    }
+                }
+                Step::Drain => {
+                    drop(outlet);
+                    let read = ends.read(cx, io::poll_drop);
+                    *reads += 1;
+                    ends.outlet().read(read);
+                }
+                Step::Wait(deadline) => {
+                    outlet.wakers.register(Who::Reader, cx);
+                    scratch::take_from_outgoing(outlet.sender.outgoing());
+                    drop(outlet);
+                    scratch::take_from_inbox(inbox);
+                    ready!(self.timer.poll(deadline, cx));
+                    let mut outlet = ends.outlet();
+                    outlet.life.tick(Side::Reading, Instant::now());
+                }
+                Step::Over(end) => {
+                    self.over = true;
+                    return Poll::Ready(Progress::Over(outlet.error(end)));
+                }
+                // `run` does the others.
+                _ => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

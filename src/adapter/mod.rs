@@ -28,19 +28,16 @@ pub mod blocking;
 mod end;
 #[cfg(feature = "std")]
 mod error;
-#[cfg(feature = "hyper")]
-pub mod hyper;
-#[cfg(all(feature = "hyper", feature = "sockjs"))]
 #[cfg(all(feature = "hyper", any(feature = "sockjs", feature = "pushlet")))]
 pub mod frameworks;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 #[cfg(feature = "std")]
 mod options;
 #[cfg(feature = "std")]
 mod owed;
 #[cfg(feature = "std")]
 mod random;
-#[cfg(feature = "std")]
-mod send;
 #[cfg(all(feature = "hyper", feature = "socketio"))]
 pub mod socketio;
 #[cfg(feature = "std")]

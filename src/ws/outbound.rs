@@ -56,6 +56,12 @@ impl<'a> From<&'a String> for Outbound<'a> {
     }
 }
 
+impl<'a> From<&'a Text> for Outbound<'a> {
+    fn from(text: &'a Text) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl<'a> From<&'a [u8]> for Outbound<'a> {
     #[inline]
     fn from(payload: &'a [u8]) -> Self {

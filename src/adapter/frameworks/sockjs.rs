@@ -323,12 +323,14 @@ where
                 let (code, reason) = closed.unwrap_or((1000, "Normal closure".to_string()));
                 return socket.close(code, &reason).await;
             }
-            Turn::Message(Some(Ok(ws::Message::Text(text)))) if framed => match Messages::parse(text) {
-                Ok(messages) => entry.deliver(messages.iter().map(String::from).collect()).await,
-                // The protocol has such a connection cut without a word.
-                Err(_) => return Ok(()),
-            },
-            Turn::Message(Some(Ok(ws::Message::Text(text)))) => entry.deliver([text].into()).await,
+            Turn::Message(Some(Ok(ws::Message::Text(text)))) if framed => {
+                match Messages::parse(text.to_string()) {
+                    Ok(messages) => entry.deliver(messages.iter().map(String::from).collect()).await,
+                    // The protocol has such a connection cut without a word.
+                    Err(_) => return Ok(()),
+                }
+            }
+            Turn::Message(Some(Ok(ws::Message::Text(text)))) => entry.deliver([text.into()].into()).await,
             Turn::Message(Some(Ok(_))) => {}
             Turn::Message(Some(Err(error))) => return Err(error),
             Turn::Message(None) => return Ok(()),

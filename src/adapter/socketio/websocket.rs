@@ -61,9 +61,9 @@ async fn either(socket: &mut Socket, wake: &Notify) -> Option<Option<Result<ws::
 async fn send<L: Layer>(link: &Link<L>, wake: &Notify, socket: &mut Socket, message: &Message) -> bool {
     let mut sending = pin!(async {
         match message.frame() {
-            Frame::Text(text) => socket.send_text(text).await,
+            Frame::Text(text) => socket.send(text).await,
             Frame::Binary(bytes) => socket.send(ws::Message::Binary(bytes.clone())).await,
-            Frame::Shared(prepared) => socket.send_prepared(prepared).await,
+            Frame::Shared(prepared) => socket.send(prepared).await,
         }
     });
     loop {

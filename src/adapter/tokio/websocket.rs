@@ -155,12 +155,6 @@ impl<S> WebSocket<S> {
         self.0.subprotocol = subprotocol;
     }
 
-    /// For a handshake that an HTTP library has done.
-    #[cfg(feature = "hyper")]
-    pub(in crate::adapter) fn set_subprotocol(&mut self, subprotocol: Option<String>) {
-        self.subprotocol = subprotocol;
-    }
-
     /// Where the closing handshake stands.
     #[must_use]
     pub const fn state(&self) -> State {

@@ -244,7 +244,9 @@ impl<T: OutboxItem> Shared<T> {
             return Poll::Ready(Taken::Item(item));
         }
         match core::mem::replace(&mut queue.ending, Ending::Done) {
-            Ending::Asked(code, reason) => Poll::Ready(Taken::Close(Message::Close(Some((code, reason))))),
+            Ending::Asked(code, reason) => {
+                Poll::Ready(Taken::Close(Message::Close(Some((code, reason.into())))))
+            }
             Ending::Lagged => {
                 let close = (CloseCode::TRY_AGAIN_LATER, "too slow".into());
                 Poll::Ready(Taken::Close(Message::Close(Some(close))))

@@ -12,9 +12,9 @@
 #![cfg_attr(feature = "deflate", doc = include_str!("compression.md"))]
 
 #[cfg(feature = "std")]
-mod answer;
-#[cfg(feature = "std")]
 pub mod blocking;
+#[cfg(feature = "std")]
+mod connect;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
@@ -31,7 +31,9 @@ pub mod sse;
 pub mod tokio;
 
 #[cfg(feature = "std")]
-pub use error::{Error, HandshakeError, TimedOut};
+pub use crate::ws::handshake::HandshakeError;
+#[cfg(feature = "std")]
+pub use error::{Error, TimedOut};
 #[cfg(feature = "std")]
 pub use options::Options;
 #[cfg(feature = "std")]

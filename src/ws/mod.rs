@@ -29,6 +29,7 @@ mod config;
 mod connection;
 mod error;
 mod message;
+mod negotiated;
 mod prepared;
 mod receiver;
 mod sender;
@@ -38,9 +39,9 @@ pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Role};
 pub use connection::Connection;
 pub use error::{ProtocolError, SendError, UsageError};
-pub use handshake::Negotiated;
 pub use header::{MAX_CONTROL_LEN, Opcode};
 pub use message::{Event, Message, Reply};
+pub use negotiated::Negotiated;
 pub use prepared::Prepared;
 #[cfg(feature = "std")]
 pub(crate) use receiver::Found;

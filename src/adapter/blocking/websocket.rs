@@ -11,7 +11,6 @@ use crate::ws::mask::OsKeys;
 use crate::ws::{CloseCode, Connection, Event, Message, Negotiated, Prepared, Sender, State, UsageError};
 use bytes::BytesMut;
 use core::fmt;
-use std::string::String;
 
 /// A WebSocket over a [`Transport`], after its opening handshake.
 ///
@@ -60,8 +59,6 @@ use std::string::String;
 pub struct WebSocket<S> {
     pub(super) driver: Driver<S>,
     pub(super) inbox: Inbox<BytesMut>,
-    /// What the opening handshake selected.
-    pub(super) subprotocol: Option<String>,
 }
 
 impl<S> WebSocket<S> {
@@ -95,7 +92,7 @@ impl<S> WebSocket<S> {
         inbox: Inbox<BytesMut>,
         options: &Options,
     ) -> Self {
-        Self { driver: Driver::new(stream, connection, options), inbox, subprotocol: None }
+        Self { driver: Driver::new(stream, connection, options), inbox }
     }
 
     /// The transport.
@@ -106,7 +103,7 @@ impl<S> WebSocket<S> {
     /// The subprotocol that the server selected.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.driver.connection.subprotocol()
     }
 
     /// Where the closing handshake stands.

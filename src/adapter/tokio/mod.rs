@@ -52,6 +52,7 @@
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 mod clock;
+mod connect;
 mod driver;
 mod handshake;
 mod io;
@@ -61,6 +62,7 @@ mod split;
 pub mod sse;
 mod websocket;
 
-pub use handshake::{accept, accept_with, client, connect};
+pub use connect::{connect, connect_with_response};
+pub use handshake::{accept, accept_with, client};
 pub use split::{Reader, Writer};
 pub use websocket::WebSocket;

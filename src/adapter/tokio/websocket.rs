@@ -13,7 +13,6 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_sink::Sink;
-use std::string::String;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A WebSocket over any `AsyncRead + AsyncWrite`, after its opening handshake.
@@ -66,8 +65,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub struct WebSocket<S> {
     pub(super) driver: Driver<S>,
     pub(super) inbox: Inbox<BytesMut>,
-    /// What the opening handshake selected.
-    pub(super) subprotocol: Option<String>,
 }
 
 impl<S> WebSocket<S> {
@@ -101,7 +98,7 @@ impl<S> WebSocket<S> {
         inbox: Inbox<BytesMut>,
         options: &Options,
     ) -> Self {
-        Self { driver: Driver::new(stream, connection, options), inbox, subprotocol: None }
+        Self { driver: Driver::new(stream, connection, options), inbox }
     }
 
     /// The transport.
@@ -112,7 +109,7 @@ impl<S> WebSocket<S> {
     /// The subprotocol that the server selected.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.driver.connection.subprotocol()
     }
 
     /// Where the closing handshake stands.

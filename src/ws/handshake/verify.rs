@@ -83,7 +83,7 @@ pub fn verify<'a>(
     if !options.subprotocols.iter().any(|offered| offered == protocol) {
         return Err(ClientError::UnofferedSubprotocol);
     }
-    Ok((negotiated, Some(protocol)))
+    Ok((negotiated.select(Some(protocol)), Some(protocol)))
 }
 
 /// A field of the response that the client verifies.

@@ -248,6 +248,13 @@ impl Connection {
         self.sender.close_without_code()
     }
 
+    /// The sending half: what a [`Life`](super::Life) looks at.
+    #[inline]
+    #[must_use]
+    pub const fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
     /// The bytes to write.
     #[inline]
     pub const fn outgoing(&mut self) -> &mut Outgoing {

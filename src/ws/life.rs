@@ -12,6 +12,7 @@
 //! | 7.1.4, 7.1.5, 7.1.7: how it ended, and which error wins | `verdict` |
 
 use super::error::ProtocolError;
+#[cfg(feature = "std")]
 use super::message::Reply;
 use super::sender::Sender;
 use super::state::State;
@@ -264,6 +265,7 @@ impl<I: Instant> Life<I> {
         self.queued = sender.queued() + unflushed;
         self.ping_unwritten = sender.unwritten_ping();
         self.state = sender.state();
+        self.peer_closed |= matches!(self.state, State::CloseReceived | State::Closed | State::Ended);
     }
 
     /// What to do next.
@@ -378,9 +380,10 @@ impl<I: Instant> Life<I> {
         self.unread = true;
     }
 
-    /// What an event asks to be answered with. A close frame ends what is parsed.
+    /// What an event asks to be answered with, if that is not answered at once: a close frame ends what is parsed.
+    #[cfg(feature = "std")]
     #[inline]
-    pub const fn found(&mut self, reply: &Reply<'_>) {
+    pub(crate) const fn found(&mut self, reply: &Reply<'_>) {
         if matches!(reply, Reply::Close(_)) {
             self.peer_closed = true;
         }

@@ -6,7 +6,6 @@ use crate::outgoing::Outgoing;
 use bytes::Buf;
 use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::Shutdown;
 use std::time::Instant;
 
 /// The most pieces handed to one vectored write.

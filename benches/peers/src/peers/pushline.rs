@@ -3,10 +3,9 @@
 use super::{Class, Receive, Row, Send, Tally, run};
 use crate::wire::Wire;
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::SinkExt;
 use pushline::adapter::{Options, blocking, tokio};
 use pushline::ws::mask::OsKeys;
-use pushline::ws::{Config, Connection, Event, Message, Negotiated};
+use pushline::ws::{Config, Connection, Event, Negotiated, Outbound};
 use pushline::{Inbox, READ_SIZE};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -66,8 +65,10 @@ pub const BLOCKING: Row = Row {
     }),
 };
 
-/// Payloads below are copied into the queue, others handed over.
-const COPIED: usize = 4096;
+/// A small payload is copied into the queue, a large one handed over.
+fn outbound(payload: &Bytes) -> Outbound<'_> {
+    if payload.len() < 4096 { Outbound::from(&payload[..]) } else { Outbound::from(payload.clone()) }
+}
 
 fn connection(client: bool) -> Connection {
     let (negotiated, config) = (Negotiated::default(), Config::new());
@@ -122,12 +123,7 @@ impl Send for Core {
         // The peers write out by themselves above 8 KiB (tokio-websockets) or 128 KiB (tungstenite).
         let full = 64 * 1024;
         for n in 1..=messages {
-            let sent = if payload.len() < COPIED {
-                self.connection.send(&payload[..])
-            } else {
-                self.connection.send(payload.clone())
-            };
-            sent.expect("open");
+            self.connection.send(outbound(payload)).expect("open");
             if n % flush_every == 0 || self.connection.queued() > full {
                 self.flush();
             }
@@ -169,15 +165,13 @@ impl Send for tokio::WebSocket<Wire> {
     fn send(&mut self, messages: usize, flush_every: usize, payload: &Bytes) {
         run(async {
             for n in 1..=messages {
-                if flush_every > 1 {
-                    self.feed(Message::from(payload.clone())).await.expect("open");
-                    if n % flush_every == 0 {
-                        SinkExt::flush(self).await.expect("memory");
-                    }
-                } else if payload.len() < COPIED {
-                    self.send_binary(payload).await.expect("open");
-                } else {
-                    tokio::WebSocket::send(self, payload.clone()).await.expect("open");
+                if flush_every == 1 {
+                    tokio::WebSocket::send(self, outbound(payload)).await.expect("open");
+                    continue;
+                }
+                self.feed(outbound(payload)).await.expect("open");
+                if n % flush_every == 0 {
+                    self.flush().await.expect("memory");
                 }
             }
         });
@@ -208,15 +202,16 @@ impl Receive for blocking::WebSocket<Wire> {
 }
 
 impl Send for blocking::WebSocket<Wire> {
-    fn send(&mut self, messages: usize, _: usize, payload: &Bytes) {
-        // It writes each message at once.
-        for _ in 0..messages {
-            let sent = if payload.len() < COPIED {
-                self.send_binary(payload)
-            } else {
-                blocking::WebSocket::send(self, payload.clone())
-            };
-            sent.expect("open");
+    fn send(&mut self, messages: usize, flush_every: usize, payload: &Bytes) {
+        for n in 1..=messages {
+            if flush_every == 1 {
+                blocking::WebSocket::send(self, outbound(payload)).expect("open");
+                continue;
+            }
+            self.feed(outbound(payload)).expect("open");
+            if n % flush_every == 0 {
+                self.flush().expect("memory");
+            }
         }
     }
 }

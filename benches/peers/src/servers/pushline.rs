@@ -16,18 +16,13 @@ pub async fn tokio(stream: ::tokio::net::TcpStream) -> Option<()> {
 /// A task that reads, a task that writes, an outbox between them.
 pub async fn split(stream: ::tokio::net::TcpStream) -> Option<()> {
     let socket = tokio::accept(stream, &ServerOptions::new(), &Options::new()).await.ok()?;
-    let (mut reader, mut writer) = socket.split();
-    let (outbox, mut messages) = ::tokio::sync::mpsc::channel(16);
+    let (mut writer, mut reader) = socket.split();
+    let (outbox, mut messages) = ::tokio::sync::mpsc::channel::<pushline::ws::Message>(16);
     ::tokio::spawn(async move {
-        loop {
-            ::tokio::select! {
-                message = messages.recv() => match message {
-                    Some(message) => writer.send(message).await.ok()?,
-                    None => return writer.close(1000, "").await.ok(),
-                },
-                done = writer.drive() => return done.ok(),
-            }
+        while let Some(message) = messages.recv().await {
+            writer.send(message).await.ok()?;
         }
+        writer.close(1000, "").await.ok()
     });
     while let Some(Ok(message)) = reader.next().await {
         if message.is_data() {

@@ -97,6 +97,7 @@
 //! | `http` | | the handshake over the types of the `http` crate (hyper, axum) |
 //! | `hyper` | | WebSockets over what hyper has upgraded, HTTP/1.1 and HTTP/2 |
 //! | `axum` | | the extractor for axum |
+//! | `tracing` | | events and spans: handshakes, closes, timeouts; never payloads |
 //! | `comet` | | the older push transports |
 //! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
 //! | `pushlet` | | Pushlet: `comet::pushlet`; with `hyper` its server |

@@ -23,8 +23,8 @@
 //! # let _ = app;
 //! ```
 
-use super::Options;
 use super::hyper::{Upgrade, refuse, upgrade};
+use super::{Options, trace};
 use crate::ws::handshake::fields::MAX_SUBPROTOCOLS;
 use crate::ws::handshake::{Accepted, OriginPolicy, Rejection, ServerOptions, accept_parts};
 use ::http::Request;
@@ -121,14 +121,15 @@ impl WebSocketUpgrade {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let path = trace::path(self.request.uri().path());
         match self.into_parts() {
             Ok((response, upgrade)) => {
-                tokio::spawn(async move {
+                tokio::spawn(trace::in_span(&path, async move {
                     if let Ok(socket) = upgrade.await {
                         // The future of the upgrade is gone by then, and so is its memory.
                         std::boxed::Box::pin(serve(socket)).await;
                     }
-                });
+                }));
                 response
             }
             Err(rejection) => rejection.into_response(),
@@ -159,7 +160,10 @@ impl<S: Sync> FromRequestParts<S> for WebSocketUpgrade {
         }
         // What no options would let through is refused at once.
         let any = ServerOptions::new().origin(OriginPolicy::any());
-        let _ = accept(&request, &any)?;
+        if let Err(rejection) = accept(&request, &any) {
+            trace::refused(parts.version, parts.uri.path(), &rejection);
+            return Err(rejection);
+        }
         if let Some(upgraded) = parts.extensions.remove::<OnUpgrade>() {
             request.extensions_mut().insert(upgraded);
         }

@@ -1,15 +1,20 @@
 //! The end of a connection, as both adapters begin and tell it.
 
-use super::Error;
+use super::{Error, trace};
 use crate::ws::{CloseCode, End, Sender, TimedOut, UsageError};
 use std::io;
 use std::string::ToString;
 
 /// Queues a close frame, unless the connection is closing already.
 pub(super) fn close(sender: &mut Sender, code: impl Into<CloseCode>, reason: &str) -> Result<(), UsageError> {
+    let code = code.into();
     match sender.close(code, reason) {
+        Ok(()) => {
+            trace::closed("us", Some(code));
+            Ok(())
+        }
         Err(UsageError::Closed) => Ok(()),
-        done => done,
+        Err(error) => Err(error),
     }
 }
 

@@ -44,6 +44,8 @@ pub mod socketio;
 pub mod sse;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "std")]
+mod trace;
 
 #[cfg(feature = "std")]
 pub use crate::ws::TimedOut;

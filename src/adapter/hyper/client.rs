@@ -1,7 +1,7 @@
 //! A client's WebSocket over a connection of HTTP/2 that hyper keeps (RFC 8441).
 
 use super::super::tokio::WebSocket;
-use super::super::{Error, HandshakeError, Options, TimedOut};
+use super::super::{Error, HandshakeError, Options, TimedOut, trace};
 use super::{Socket, failed};
 use crate::http1::head::FieldLines;
 use crate::ws::handshake::{
@@ -113,7 +113,11 @@ impl Http2 {
     ) -> Result<Socket, Error> {
         let deadline = crate::heartbeat::Instant::saturating_add(Instant::now(), options.handshake_timeout);
         let opened = timeout_at(deadline, Box::pin(self.open(uri, client, options)));
-        opened.await.unwrap_or(Err(Error::TimedOut(TimedOut::Handshake)))
+        let opened = opened.await.unwrap_or(Err(Error::TimedOut(TimedOut::Handshake)));
+        if let Err(error) = &opened {
+            trace::not_opened(uri.host(), error);
+        }
+        opened
     }
 
     async fn open(&self, uri: &Uri, client: &ClientOptions, options: &Options) -> Result<Socket, Error> {

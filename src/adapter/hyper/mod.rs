@@ -38,7 +38,7 @@
 mod client;
 
 use super::tokio::WebSocket;
-use super::{Error, Options};
+use super::{Error, Options, trace};
 use crate::ws::Negotiated;
 use crate::ws::handshake::{Accepted, Rejection, ServerOptions, accept_parts};
 use ::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -117,6 +117,26 @@ pub fn upgrade_with<Q, B: Default>(
     decide: impl FnOnce(&mut Accepted<'_>) -> Result<(), Rejection>,
 ) -> Result<(Response<B>, Upgrade), Rejection> {
     let upgraded = request.extensions_mut().remove::<OnUpgrade>();
+    let answer = answer(request, server, decide);
+    match &answer {
+        Ok((_, negotiated)) => {
+            trace::accepted(request.version(), request.uri().path(), negotiated.subprotocol());
+        }
+        Err(rejection) => trace::refused(request.version(), request.uri().path(), rejection),
+    }
+    let (response, negotiated) = answer?;
+    let response = response.map(|()| B::default());
+    Ok((response, Upgrade { upgraded, negotiated, options: *options }))
+}
+
+/// The response, and what was agreed in it.
+type Answer = (Response<()>, Negotiated);
+
+fn answer<Q>(
+    request: &Request<Q>,
+    server: &ServerOptions,
+    decide: impl FnOnce(&mut Accepted<'_>) -> Result<(), Rejection>,
+) -> Result<Answer, Rejection> {
     let protocol = request.extensions().get::<Protocol>();
     let mut accepted = accept_parts(
         server,
@@ -127,11 +147,7 @@ pub fn upgrade_with<Q, B: Default>(
         protocol.map(Protocol::as_str),
     )?;
     decide(&mut accepted)?;
-    let negotiated = accepted.negotiated();
-    Ok((
-        Response::from(&accepted).map(|()| B::default()),
-        Upgrade { upgraded, negotiated, options: *options },
-    ))
+    Ok((Response::from(&accepted), accepted.negotiated()))
 }
 
 /// The response of a refusal, with a line of text that says why. Over HTTP/2, hyper leaves out the fields that are

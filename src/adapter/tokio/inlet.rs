@@ -1,7 +1,7 @@
 //! The reading side of a connection: what a whole WebSocket and the reading half of a split one share.
 
-use super::super::Error;
 use super::super::ahead::{self, Ahead};
+use super::super::{Error, trace};
 use super::outlet::Outlet;
 use super::wait::{Timer, Who};
 use super::{io, scratch};
@@ -295,7 +295,9 @@ impl Reading {
                 }
                 Step::Over(end) => {
                     self.over = true;
-                    return Poll::Ready(Progress::Over(outlet.error(end)));
+                    let error = outlet.error(end);
+                    error.iter().for_each(trace::failed);
+                    return Poll::Ready(Progress::Over(error));
                 }
                 // `run` does the others.
                 _ => {}

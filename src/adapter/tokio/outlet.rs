@@ -2,7 +2,7 @@
 //! share. Reads nothing.
 
 use super::super::end::{self, again};
-use super::super::{Error, Options};
+use super::super::{Error, Options, trace};
 use super::wait::{Wakers, Who};
 use super::{io, scratch};
 use crate::ws::{End, Life, Message, Outbound, ProtocolError, Reply, Sender, Side, State, Step, UsageError};
@@ -81,6 +81,11 @@ impl<W> Outlet<W> {
     pub(super) fn reply(&mut self, reply: Reply<'_>) {
         scratch::lend_to_outgoing(self.sender.outgoing());
         self.life.found(&reply);
+        if let Reply::Close(code) = reply
+            && self.sender.state() == State::Open
+        {
+            trace::closed("peer", code);
+        }
         self.sender.reply(reply);
         if matches!(reply, Reply::Close(_)) && self.life.is_eof_for_sender(&self.sender) {
             self.sender.receive_eof();

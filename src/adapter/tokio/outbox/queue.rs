@@ -1,5 +1,6 @@
 //! The bounded queue of one receiver, and what happens when it lags.
 
+use crate::adapter::trace;
 use crate::sse;
 use crate::ws::{CloseCode, Message};
 use core::fmt;
@@ -340,6 +341,7 @@ impl<T: OutboxItem> Outbox<T> {
                     queue.dropped += dropped.len() as u64;
                     queue.bytes = 0;
                     wake(queue);
+                    trace::lagged(dropped.len());
                     return Err(OutboxError::Lagged);
                 }
                 Lagging::DropOldest => {

@@ -43,7 +43,9 @@ pub(super) async fn serve<H: Host>(shared: Arc<Shared<H>>, upgrade: OnUpgrade, n
         }
         while let Some(output) = waiting.take() {
             let sent = match &output {
-                Output::Text(text) | Output::Answer(_, text) => timeout(within, socket.send(text.as_str())).await,
+                Output::Text(text) | Output::Answer(_, text) => {
+                    timeout(within, socket.send(text.as_str())).await
+                }
                 Output::Prepared(message) => timeout(within, socket.send(message)).await,
                 Output::Close(code) => {
                     let _ = timeout(within, socket.close(*code, "")).await;

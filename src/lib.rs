@@ -83,6 +83,7 @@
 //! | [`http1`] | message heads, the chunked coding | RFC 9112 |
 //! | [`heartbeat`] | pings, keep-alives and deadlines as data | |
 //! | `comet` | long polling, JSONP, XHR and iframe streaming, CORS | |
+//! | `socketio` | Socket.IO over polling and WebSocket | Engine.IO 4, Socket.IO 5 |
 //! | [`adapter`] | blocking and tokio | |
 //!
 //! # Features
@@ -94,6 +95,7 @@
 //! | `deflate` | | permessage-deflate, on zlib-rs |
 //! | `http` | | the handshake over the types of the `http` crate (hyper, axum) |
 //! | `comet` | | the older push transports |
+//! | `socketio` | | Socket.IO and Engine.IO; with `hyper`, `adapter::socketio` |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
 //!
 //! Without `std` the crate is `no_std` with `alloc`. A feature never changes what is there without it.

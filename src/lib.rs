@@ -85,6 +85,7 @@
 //! | [`http1`] | message heads, the chunked coding | RFC 9112 |
 //! | [`heartbeat`] | pings, keep-alives and deadlines as data | |
 //! | `comet` | long polling, JSONP, XHR and iframe streaming, CORS | |
+//! | `socketio` | Socket.IO over polling and WebSocket | Engine.IO 4, Socket.IO 5 |
 //! | [`adapter`] | blocking and tokio | |
 //!
 //! # Features
@@ -101,6 +102,7 @@
 //! | `comet` | | the older push transports |
 //! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
 //! | `pushlet` | | Pushlet: `comet::pushlet`; with `hyper` its server |
+//! | `socketio` | | Socket.IO and Engine.IO; with `hyper`, `adapter::socketio` |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
 //! | `bayeux` | | the Bayeux protocol, of CometD and Faye |
 //!

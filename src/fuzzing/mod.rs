@@ -12,5 +12,7 @@ pub mod handshake;
 pub mod head;
 #[cfg(feature = "json")]
 pub mod json;
+#[cfg(feature = "socketio")]
+pub mod socketio;
 pub mod sse;
 pub mod ws;

@@ -1,7 +1,8 @@
 //! A client's namespaces, the packets that belong together, and the answers that are awaited (Socket.IO 5).
 
+use super::config::Config;
 use super::encode::Encoded;
-use super::packet::{InvalidPacket, Limits, Packet, PacketKind};
+use super::packet::{InvalidPacket, Packet, PacketKind};
 use super::payload::Payload;
 use super::placeholder::all_resolve;
 use crate::heartbeat::{Deadline, Instant};
@@ -14,79 +15,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use core::time::Duration;
-
-/// What a [`Connection`] allows and when it gives up.
-///
-/// ```
-/// use core::time::Duration;
-///
-/// let config = pushline::socketio::Config::new().connect_timeout(Duration::from_secs(5));
-/// assert_eq!((config.namespaces, config.acks), (100, 1000));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub struct Config {
-    /// Limits of a packet.
-    pub packets: Limits,
-    /// Namespaces that one client may be in. Default 100.
-    pub namespaces: usize,
-    /// Answers that are awaited from one client. Default 1000.
-    pub acks: usize,
-    /// Bytes of a packet's attachments in all. Default 16 MiB.
-    pub attachment_bytes: usize,
-    /// Time that a client may be in no namespace. Default 45 s.
-    pub connect_timeout: Duration,
-}
-
-impl Config {
-    /// The defaults.
-    pub const fn new() -> Self {
-        Self {
-            packets: Limits::new(),
-            namespaces: 100,
-            acks: 1000,
-            attachment_bytes: 16 << 20,
-            connect_timeout: Duration::from_secs(45),
-        }
-    }
-
-    /// Limits of a packet.
-    pub const fn packets(mut self, packets: Limits) -> Self {
-        self.packets = packets;
-        self
-    }
-
-    /// Namespaces that one client may be in.
-    pub const fn namespaces(mut self, namespaces: usize) -> Self {
-        self.namespaces = namespaces;
-        self
-    }
-
-    /// Answers that are awaited from one client.
-    pub const fn acks(mut self, acks: usize) -> Self {
-        self.acks = acks;
-        self
-    }
-
-    /// Bytes of a packet's attachments in all.
-    pub const fn attachment_bytes(mut self, bytes: usize) -> Self {
-        self.attachment_bytes = bytes;
-        self
-    }
-
-    /// Time that a client may be in no namespace.
-    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// What a client said.
 ///

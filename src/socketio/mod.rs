@@ -1,5 +1,48 @@
-//! Socket.IO 5 over Engine.IO 4.
+//! Socket.IO 5 over Engine.IO 4: what `socket.io-client` 3 and 4 and its relatives in other languages speak.
+//!
+//! Two state machines, without I/O: an [`engine::Session`] carries messages over polling, WebSocket and the way from one
+//! to the other; a [`Connection`] makes namespaces, events and answers of them. `adapter::socketio` serves them behind
+//! hyper and axum (features `hyper` and `socketio`).
+//!
+//! | file | what |
+//! |---|---|
+//! | `packet.rs` | a packet, checked and borrowed: [`Packet`] |
+//! | `payload.rs` | arguments as they came, attachments by reference: [`Payload`] |
+//! | `placeholder.rs` | where in the JSON an attachment belongs: [`placeholder`] |
+//! | `encode.rs` | packets to be sent, to one or to many: [`Encoded`], [`Arguments`] |
+//! | `connection.rs` | a client's namespaces, packets and awaited answers: [`Connection`] |
+//! | `config.rs` | its limits and times: [`Config`] |
+//! | `engine/` | Engine.IO: [`engine`] |
+//!
+//! ```
+//! use pushline::socketio::engine::{self, Data, Session, records};
+//! use pushline::socketio::{Config, Connection, Incoming};
+//! use std::time::Duration;
+//!
+//! let now = Duration::ZERO; // a virtual clock
+//! let mut session = Session::polling("a secret", engine::Config::new(), now);
+//! let mut connection = Connection::new(Config::new(), now);
+//!
+//! // A POST with the packets "40" and "42[...]".
+//! let post = session.post(now);
+//! for packet in records("40\u{1e}42[\"hello\",\"you\"]") {
+//!     let Some(Data::Text(text)) = session.packet(post, packet, now) else { continue };
+//!     match connection.receive_text(text)? {
+//!         Some(Incoming::Connect { namespace, .. }) => {
+//!             let answer = connection.accept(&namespace, "no secret", None).expect("it asked");
+//!             session.send_all(answer.into_messages())?;
+//!         }
+//!         Some(Incoming::Event { payload, .. }) => assert!(payload.name().unwrap().is("hello")),
+//!         _ => {}
+//!     }
+//! }
+//! session.posted(post);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+#![doc = include_str!("../../docs/socketio.md")]
 
+mod config;
 mod connection;
 mod encode;
 pub mod engine;
@@ -7,7 +50,8 @@ mod packet;
 mod payload;
 mod placeholder;
 
-pub use connection::{Config, Connection, Fault, Incoming};
+pub use config::Config;
+pub use connection::{Connection, Fault, Incoming};
 pub use encode::{Arguments, Encoded, Writer};
 pub use packet::{InvalidPacket, Limits, Packet, PacketKind};
 pub use payload::Payload;

@@ -1,7 +1,8 @@
 //! What a session has to say: answers to requests, messages to sockets.
 
 use super::packet::{Message, SEPARATOR};
-use super::session::{CloseReason, Session, SocketId, State, Ticket};
+use super::session::{Session, State};
+use super::words::{CloseReason, SocketId, Ticket};
 use crate::heartbeat::Instant;
 use alloc::vec::Vec;
 

@@ -6,6 +6,7 @@
 //! | `request.rs` | what a request asks for, or why it is refused: [`Request`], [`Refusal`] |
 //! | `session.rs` | a session over requests, frames and time: [`Session`] |
 //! | `answer.rs` | what it has to say to requests and sockets |
+//! | `words.rs` | names, reasons: [`Ticket`], [`SocketId`], [`CloseReason`], [`SendError`] |
 //! | `config.rs` | its limits and times: [`Config`] |
 
 mod answer;
@@ -13,9 +14,11 @@ mod config;
 mod packet;
 mod request;
 mod session;
+mod words;
 
 pub use answer::{Answer, Outgoing};
 pub use config::Config;
 pub use packet::{Data, Frame, InvalidPacket, Message, Packet, SEPARATOR, records};
 pub use request::{Refusal, Request, TransportKind, session_id};
-pub use session::{CloseReason, SendError, Session, SocketId, Ticket};
+pub use session::Session;
+pub use words::{CloseReason, SendError, SocketId, Ticket};

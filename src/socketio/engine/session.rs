@@ -3,102 +3,11 @@
 use super::config::Config;
 use super::packet::{Data, InvalidPacket, Message, Packet};
 use super::request::TransportKind;
+use super::words::{CloseReason, SendError, SocketId, Ticket};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
-
-/// Names a request of a session, a poll or a POST, until it is answered.
-///
-/// ```
-/// use pushline::socketio::engine::{Config, Session};
-/// use std::time::Duration;
-///
-/// let mut session = Session::polling("sid", Config::new(), Duration::ZERO);
-/// assert_ne!(session.poll(Duration::ZERO), session.post(Duration::ZERO));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(pub(super) u64);
-
-/// Names a WebSocket of a session.
-///
-/// ```
-/// use pushline::socketio::engine::{Config, Session};
-/// use std::time::Duration;
-///
-/// let (mut session, socket) = Session::websocket("sid", Config::new(), Duration::ZERO);
-/// assert!(session.next_frame(socket).is_some()); // the handshake
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SocketId(pub(super) u64);
-
-/// Why a session has ended.
-///
-/// ```
-/// use pushline::socketio::engine::CloseReason;
-///
-/// assert_eq!(CloseReason::PingTimeout.as_str(), "ping timeout");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// The client closed its socket or sent a close packet.
-    TransportClose,
-    /// A request was cut off, or came while another of its kind was under way.
-    TransportError,
-    /// The client sent what is no packet, or one that only a server sends.
-    ParseError,
-    /// The client did not answer a ping in time.
-    PingTimeout,
-    /// [`Session::close`] was called.
-    ForcedClose,
-}
-
-impl CloseReason {
-    /// The reason as users of Socket.IO know it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TransportClose => "transport close",
-            Self::TransportError => "transport error",
-            Self::ParseError => "parse error",
-            Self::PingTimeout => "ping timeout",
-            Self::ForcedClose => "forced close",
-        }
-    }
-}
-
-/// Why a message was not taken.
-///
-/// ```
-/// use pushline::socketio::engine::{Config, Message, SendError, Session};
-/// use std::time::Duration;
-///
-/// let mut session = Session::polling("sid", Config::new(), Duration::ZERO);
-/// assert!(matches!(session.send(Message::text("a\u{1e}b")), Err(SendError::Separator)));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendError {
-    /// The session is closed.
-    Closed,
-    /// As much is queued as may be ([`Config::max_queued_bytes`], [`Config::max_queued`]): the client is slow.
-    Full,
-    /// The text has 0x1e in it, and would leave over polling, where this stands between packets.
-    Separator,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "the session is closed",
-            Self::Full => "the queue of a slow client is full",
-            Self::Separator => "text with 0x1e in it cannot be sent over polling",
-        })
-    }
-}
-
-impl core::error::Error for SendError {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {

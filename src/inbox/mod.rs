@@ -28,7 +28,7 @@ use core::ops::Range;
 pub const READ_SIZE: usize = 16 * 1024;
 
 /// Memory above this is given back once a message has gone that took it.
-const LARGEST_KEPT: usize = 256 * 1024;
+const LARGEST_KEPT: usize = 2 << 20;
 
 /// The bytes a connection has received and not yet consumed.
 ///
@@ -39,7 +39,8 @@ const LARGEST_KEPT: usize = 256 * 1024;
 /// It never holds more than was received: a length in a header makes it ask for more bytes
 /// ([`needed`](Self::needed)), not for memory. Room grows to at most twice what is held, plus one
 /// read. What a large message took is given back with the next call of [`space`](Self::space) that finds it gone and
-/// nothing like it on the way: 256 KiB are kept, or a read's size if that is more. A fixed storage does not grow:
+/// nothing like it on the way: 2 MiB are kept, or a read's size if that is more, and nothing after
+/// [`release_memory`](Self::release_memory). A fixed storage does not grow:
 /// choose the connection's `max_message` to fit, headers and all; a message that does not is
 /// [`MessageTooLarge`](crate::ws::ProtocolError::MessageTooLarge), like one over that limit.
 ///
@@ -155,6 +156,23 @@ impl<S: Storage> Inbox<S> {
             self.make_room(worth);
         }
         self.needed.saturating_add(little / 4).max(most).min(self.room())
+    }
+
+    /// Gives the memory back if nothing is held: for a connection that goes idle. The next [`space`](Self::space)
+    /// takes a read's size again.
+    ///
+    /// ```
+    /// let mut inbox = pushline::Inbox::new();
+    /// assert_eq!(inbox.space().len(), inbox.capacity());
+    /// inbox.release_memory();
+    /// assert_eq!(inbox.capacity(), 0);
+    /// ```
+    pub fn release_memory(&mut self) {
+        if S::GROWS && self.is_empty() {
+            self.start_over();
+            self.storage.shrink(0, 0);
+            self.inflated = Vec::new();
+        }
     }
 
     /// Goes over to less memory if there is much and little use for it.

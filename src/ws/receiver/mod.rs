@@ -81,6 +81,9 @@ pub struct Receiver {
     end: Option<End>,
 }
 
+/// From this length on it pays to see whether text is ASCII while it is unmasked: a short one is checked in less time.
+const WORTH_SEEING: u64 = 256;
+
 /// What a frame's payload is for.
 #[derive(Clone, Copy, Debug)]
 enum Frame {
@@ -286,7 +289,7 @@ impl Receiver {
             return None;
         }
         inbox.take_header(header_len);
-        let text = kind == Kind::Text && !parts;
+        let text = kind == Kind::Text && !parts && header.payload_len >= WORTH_SEEING;
         let (range, ascii) = inbox.set_aside(header.payload_len as usize, header.mask, text);
         inbox.release(0);
         let source = if ascii {

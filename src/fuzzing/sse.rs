@@ -2,6 +2,8 @@
 //! (HTML 9.2.6), the encoder against the decoder, the replay log against a list of everything ever pushed.
 
 use super::chunked::cut;
+use crate::adapter::blocking::sse::{Error, EventReader};
+use crate::http1::head::Body;
 use crate::sse::{
     Block, DecodeError, Decoder, EncodeError, Input, Item, Limits, Prepared, ReplayLog, Resume, Storage,
 };
@@ -42,6 +44,54 @@ pub fn decode(data: &[u8]) {
             expected,
             "in a buffer"
         );
+    }
+}
+
+/// The owned events of the adapters, cut in each way, against the model. A body that is not UTF-8 is held to no limits:
+/// whether bytes of a line that never ends count as they are or as text is nobody's business.
+pub fn owned(data: &[u8]) {
+    let [max_event, max_type, max_id, cuts, stream @ ..] = data else { return };
+    // One read takes any part.
+    let stream = &stream[..stream.len().min(4096)];
+    let is_text = core::str::from_utf8(stream).is_ok();
+    let limit = |limit: &u8| if is_text { usize::from(*limit) } else { stream.len() * 3 + 16 };
+    let (max_event, max_type, max_id) = (limit(max_event), limit(max_type), limit(max_id));
+    let limits = Limits::new().max_event(max_event).max_type(max_type).max_id(max_id);
+    let mut model = Model { max_event, max_type, max_id, last_event_id: String::new(), said: Vec::new() };
+    model.stream(stream);
+    let is_told = |said: &Said| matches!(said, Said::Event(_) | Said::Failed(_));
+    let expected: Vec<_> = model.said.into_iter().filter(is_told).collect();
+
+    let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+    let pieces = cut(stream, *cuts);
+    for parts in [&[stream][..], &bytes, &pieces] {
+        let reads = Reads { parts: parts.iter() };
+        let mut reader = EventReader::new(reads, Body::UntilClose).decoder(Decoder::with_limits(limits));
+        let mut said = Vec::new();
+        for event in &mut reader {
+            said.push(match event {
+                Ok(event) => Said::Event([event.event.into_owned(), event.id, event.data]),
+                Err(Error::Event(error)) => Said::Failed(error),
+                Err(error) => panic!("{error:?}"),
+            });
+        }
+        assert_eq!(said, expected);
+        assert_eq!(reader.last_event_id(), model.last_event_id);
+    }
+}
+
+/// One part a read.
+struct Reads<'p> {
+    parts: core::slice::Iter<'p, &'p [u8]>,
+}
+
+impl std::io::Read for Reads<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let Some(part) = self.parts.by_ref().find(|part| !part.is_empty()) else { return Ok(0) };
+        let n = part.len().min(buffer.len());
+        assert_eq!(n, part.len(), "inputs are short");
+        buffer[..n].copy_from_slice(part);
+        Ok(n)
     }
 }
 

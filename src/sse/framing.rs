@@ -11,14 +11,6 @@ pub(crate) enum Framing {
     Ended,
 }
 
-/// How a body does not end.
-#[derive(Debug)]
-pub(crate) enum Cut {
-    /// The transport ended inside a body of known length.
-    Aborted,
-    Chunked(chunked::Error),
-}
-
 impl Framing {
     pub(crate) fn new(body: Body) -> Self {
         match body {
@@ -68,12 +60,12 @@ impl Framing {
         Ok(found)
     }
 
-    /// The transport has ended.
-    pub(crate) fn receive_eof(&mut self) -> Result<(), Cut> {
+    /// The transport has ended. An error without a reason: inside a body of known length.
+    pub(crate) fn receive_eof(&mut self) -> Result<(), Option<chunked::Error>> {
         match core::mem::replace(self, Self::Ended) {
             Self::UntilClose | Self::Ended => Ok(()),
-            Self::Length(_) => Err(Cut::Aborted),
-            Self::Chunked(mut decoder) => decoder.receive_eof().map_err(Cut::Chunked),
+            Self::Length(_) => Err(None),
+            Self::Chunked(mut decoder) => decoder.receive_eof().map_err(Some),
         }
     }
 }

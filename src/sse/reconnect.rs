@@ -148,7 +148,7 @@ impl core::error::Error for CloseReason {}
 /// let now = Duration::ZERO;
 ///
 /// assert!(reconnect.should_connect(now));
-/// assert_eq!(request_fields(decoder.last_event_id()).count(), 2); // no ID yet
+/// assert_eq!(request_fields(decoder.last_event_id()).count(), 3); // no ID yet
 /// assert_eq!(reconnect.response(200, Some(b"text/event-stream"), None), Verdict::Open);
 ///
 /// let mut input = Input::new(b"retry: 500\nid: 7\ndata: x\n\n");

@@ -3,7 +3,7 @@
 use super::{Error, Event, event::Parser};
 use crate::http1::head::Body;
 use crate::sse::Decoder;
-use crate::sse::framing::{Cut, Framing};
+use crate::sse::framing::Framing;
 use std::vec::Vec;
 
 /// Bytes offered to one read.
@@ -91,10 +91,7 @@ impl Incoming {
     /// The transport has ended. An event that was not ended does not count (HTML 9.2.6).
     pub(in crate::adapter) fn receive_eof(&mut self) -> Result<(), Error> {
         self.parser.receive_eof();
-        self.framing.receive_eof().map_err(|cut| match cut {
-            Cut::Aborted => Error::Aborted,
-            Cut::Chunked(error) => error.into(),
-        })
+        self.framing.receive_eof().map_err(|cut| cut.map_or(Error::Aborted, Error::Chunked))
     }
 
     /// Nothing more is wanted.

@@ -121,7 +121,7 @@ fn refusals() -> Vec<(Kind, Vec<u8>, HeadError)> {
         ("GET / http/1.1\r\nHost: h\r\n\r\n", BadRequestLine),
         ("GET / HTTP/1.1.1\r\nHost: h\r\n\r\n", BadLineEnd),
         ("GET / HTTX/1.1\r\nHost: h\r\n\r\n", BadRequestLine),
-        ("\x16\x03\x01\x02\r\n", BadRequestLine),
+        ("\x16\x03\x01\x02\r\n", TlsHandshake),
         ("GET /\x01 HTTP/1.1\r\nHost: h\r\n\r\n", BadRequestLine),
         // 2.3: versions.
         ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", UnsupportedHttpVersion),
@@ -129,7 +129,12 @@ fn refusals() -> Vec<(Kind, Vec<u8>, HeadError)> {
         ("GET / HTTP/1.2\r\nHost: h\r\n\r\n", UnsupportedHttpVersion),
         ("GET / x HTTP/2.0\r\nHost: h\r\n\r\n", BadRequestLine),
         ("GET / HTTP/11\r\nHost: h\r\n\r\n", BadRequestLine),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", UnsupportedHttpVersion),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Http2Preface),
+        ("PRI * HTTP/2.0\r\n", Http2Preface),
+        ("PRI / HTTP/2.0\r\nHost: h\r\n\r\n", UnsupportedHttpVersion),
+        ("\x16\x03\x01", TlsHandshake),
+        ("\x16\x03\x04\x02\0\x01\0\x01\x7c\x03\x03", TlsHandshake),
+        ("\x16\x03\x05 / HTTP/1.1\r\n", BadRequestLine),
         // 3.2: targets.
         ("GET * HTTP/1.1\r\nHost: h\r\n\r\n", BadTarget),
         ("GET h:80 HTTP/1.1\r\nHost: h\r\n\r\n", BadTarget),
@@ -478,7 +483,7 @@ proptest! {
     #[test]
     fn no_cut_changes_the_verdict(bytes in heads(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         head in 8usize..120, line in 4usize..60, request in any::<bool>()) {
-        let limits = Limits { head, line };
+        let limits = Limits { head, line, ..Limits::default() };
         let kind = if request { Kind::Request } else { Kind::Response };
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.push(bytes.len());

@@ -1,13 +1,13 @@
 //! A request, read whole: what of its head matters here, its query decoded, its body.
 
-use pushline::http1::head::{Limits, RequestHead, Version};
+use pushline::http1::head::{Limits, MAX_FIELDS, RequestHead, Version};
 #[cfg(test)]
 use pushline::http1::head::{Reader, Slots};
 
 use crate::protocol::MAX_REQUEST;
 
 /// A JSONP message travels in the request line, each byte of it as `%XX` at worst; a page splits nothing.
-pub const LIMITS: Limits = Limits { head: MAX_REQUEST + 16 * 1024, line: MAX_REQUEST };
+pub const LIMITS: Limits = Limits { head: MAX_REQUEST + 16 * 1024, line: MAX_REQUEST, fields: MAX_FIELDS };
 
 /// A request.
 #[derive(Debug)]

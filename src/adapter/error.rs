@@ -1,10 +1,9 @@
 //! How a connection over an adapter fails. A normal end is not an error.
 
-use crate::ws::handshake::{Client, ClientError, InvalidUri, Rejection, Response};
+use crate::ws::handshake::{Failure, HandshakeError, InvalidUri, Rejection};
 use crate::ws::{ProtocolError, TimedOut, UsageError};
 use core::fmt;
 use std::boxed::Box;
-use std::vec::Vec;
 
 /// How a connection over an adapter fails.
 ///
@@ -42,64 +41,6 @@ pub enum Error {
     TimedOut(TimedOut),
 }
 
-/// Why a client did not get its connection, with what the server said.
-///
-/// ```
-/// use pushline::adapter::{Error, Options, blocking::client};
-/// use pushline::ws::handshake::{ClientError, ClientOptions, Uri};
-/// # use std::io::{Read, Write};
-/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-/// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
-/// # let server = std::thread::spawn(move || -> std::io::Result<()> {
-/// #     let (mut stream, _) = listener.accept()?;
-/// #     let _ = stream.read(&mut [0; 1024])?;
-/// #     stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n")
-/// # });
-///
-/// let uri = Uri::parse("ws://example.com/chat")?;
-/// match client(stream, &uri, ClientOptions::new(), &Options::new()) {
-///     Err(Error::Handshake(refused)) => {
-///         assert_eq!(refused.error, ClientError::UnexpectedStatus(302));
-///         let response = refused.response.expect("a status comes with a head");
-///         assert_eq!(response.fields.iter().next(), Some(("Location", &b"/login"[..])));
-///     }
-///     other => panic!("{other:?}"),
-/// }
-/// # server.join().unwrap()?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HandshakeError {
-    /// Why.
-    pub error: ClientError,
-    /// The response's head, if it was read: the Location of a redirect, the challenge of a 401.
-    pub response: Option<Response>,
-    /// What was received of its body until now.
-    pub body: Vec<u8>,
-}
-
-impl HandshakeError {
-    pub(crate) fn new(error: ClientError, client: &Client, received: &[u8]) -> Self {
-        let response = client.response().cloned();
-        let body = response.as_ref().and_then(|response| received.get(response.length..)).unwrap_or_default();
-        Self { error, body: body.to_vec(), response }
-    }
-}
-
-impl fmt::Display for HandshakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl std::error::Error for HandshakeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // What is inside has spoken for itself already: see `Display`.
-        self.error.source()
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -126,6 +67,17 @@ impl std::error::Error for Error {
             Self::InvalidUri(error) => error.source(),
             Self::Usage(error) => error.source(),
             Self::Aborted | Self::TimedOut(_) => None,
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Rejected(rejection) => Self::Rejected(rejection),
+            Failure::Handshake(error) => Self::Handshake(error),
+            Failure::Aborted => Self::Aborted,
+            Failure::TimedOut => Self::TimedOut(TimedOut::Handshake),
         }
     }
 }

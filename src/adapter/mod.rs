@@ -16,14 +16,14 @@
 
 #[cfg(feature = "std")]
 mod ahead;
-#[cfg(feature = "std")]
-mod answer;
 #[cfg(feature = "axum")]
 pub mod axum;
 #[cfg(all(feature = "bayeux", feature = "hyper"))]
 pub mod bayeux;
 #[cfg(feature = "std")]
 pub mod blocking;
+#[cfg(feature = "std")]
+mod connect;
 #[cfg(feature = "std")]
 mod end;
 #[cfg(feature = "std")]
@@ -48,7 +48,9 @@ pub mod tokio;
 #[cfg(feature = "std")]
 pub use crate::ws::TimedOut;
 #[cfg(feature = "std")]
-pub use error::{Error, HandshakeError};
+pub use crate::ws::handshake::HandshakeError;
+#[cfg(feature = "std")]
+pub use error::Error;
 #[cfg(feature = "std")]
 pub use options::Options;
 #[cfg(feature = "std")]

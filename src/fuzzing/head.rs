@@ -39,11 +39,11 @@ pub fn head(data: &[u8]) {
     let [choice, step, bytes @ ..] = data else { return };
     let request = choice & 1 == 0;
     let limits = match choice >> 1 & 3 {
-        0 => Limits { head: 64, line: 24 },
-        1 => Limits { head: 40, line: 64 },
+        0 => Limits { head: 64, line: 24, fields: 4 },
+        1 => Limits { head: 40, line: 64, fields: 64 },
         _ => Limits::default(),
     };
-    let expected = model(bytes, request, &limits, FIELDS);
+    let expected = model(bytes, request, &limits, limits.fields.min(FIELDS));
     assert_eq!(read(&mut Reader::new(limits), bytes, request), expected, "whole");
 
     let mut reader = Reader::new(limits);
@@ -51,7 +51,11 @@ pub fn head(data: &[u8]) {
     for end in (step..bytes.len()).step_by(step).chain([bytes.len()]) {
         let verdict = read(&mut reader, &bytes[..end], request);
         if verdict != Verdict::Incomplete || end == bytes.len() {
-            assert_eq!(verdict, model(&bytes[..end], request, &limits, FIELDS), "at {end} by {step}");
+            assert_eq!(
+                verdict,
+                model(&bytes[..end], request, &limits, limits.fields.min(FIELDS)),
+                "at {end} by {step}"
+            );
             break;
         }
     }
@@ -100,6 +104,14 @@ pub(super) fn model(bytes: &[u8], request: bool, limits: &Limits, most_fields: u
     let mut lines: Vec<&[u8]> = Vec::new();
     let mut begin = 0;
     for end in 1..=bytes.len() {
+        if request && limits.line >= 16 && limits.head > 16 {
+            if end >= 3 && bytes[0] == 22 && bytes[1] == 3 && bytes[2] <= 4 {
+                return Verdict::Refused(HeadError::TlsHandshake);
+            }
+            if bytes[..end].starts_with(b"PRI * HTTP/2.0\r\n") {
+                return Verdict::Refused(HeadError::Http2Preface);
+            }
+        }
         let ended = bytes[end - 1] == b'\n';
         let line = &bytes[begin..end - usize::from(ended)];
         let content = line.strip_suffix(b"\r").unwrap_or(line);
@@ -252,7 +264,8 @@ fn finish(lines: &[&[u8]], request: bool, length: usize) -> Result<Head, HeadErr
     let fields: Vec<(&str, &[u8])> = lines[1..].iter().map(|line| field(line).unwrap()).collect();
     let (mut hosts, mut lengths, mut codings) = (0, Vec::new(), Vec::new());
     let mut coded = false;
-    for (name, value) in &fields {
+    let bodyless = matches!(start, Start::Response { status: 100..=199 | 204 | 304, .. });
+    for (name, value) in fields.iter().filter(|_| !bodyless) {
         match name.to_ascii_lowercase().as_str() {
             "host" => {
                 hosts += 1;

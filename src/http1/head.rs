@@ -49,11 +49,11 @@ pub use self::request::RequestHead;
 pub use self::response::ResponseHead;
 pub use self::write::{FieldLines, InvalidField, InvalidHead, write_request, write_response};
 
-/// The most fields in a head unless the [`Slots`] say otherwise: 64. Without it, a head of tiny fields would cost many
-/// times its size in work and memory.
+/// The most fields in a head unless [`Limits`] and [`Slots`] say otherwise: 64. Without it, a head of tiny fields would
+/// cost many times its size in work and memory.
 pub const MAX_FIELDS: usize = 64;
 
-/// How large a head may be; the number of its fields is limited by its [`Slots`].
+/// How large a head may be.
 ///
 /// ```
 /// use pushline::http1::head::{HeadError, Limits, Reader, Slots};
@@ -69,11 +69,14 @@ pub struct Limits {
     pub head: usize,
     /// Bytes in one line, its CR LF not counted. Default: 8 KiB. Without it, one field could take the whole head.
     pub line: usize,
+    /// Fields in the head. Default: [`MAX_FIELDS`]. A reader never takes more than its [`Slots`] have room for; the
+    /// handshakes have room for [`MAX_HANDSHAKE_FIELDS`](crate::ws::handshake::MAX_HANDSHAKE_FIELDS).
+    pub fields: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: 16 * 1024, line: 8 * 1024 }
+        Self { head: 16 * 1024, line: 8 * 1024, fields: MAX_FIELDS }
     }
 }
 
@@ -105,6 +108,13 @@ impl<const N: usize> Slots<'_, N> {
     #[must_use]
     pub const fn with_room() -> Self {
         Self { headers: [const { MaybeUninit::uninit() }; N] }
+    }
+}
+
+impl<'b, const N: usize> Slots<'b, N> {
+    /// At most so many of them.
+    fn first(&mut self, fields: usize) -> &mut [MaybeUninit<Header<'b>>] {
+        &mut self.headers[..fields.min(N)]
     }
 }
 
@@ -202,6 +212,7 @@ impl Reader {
         received: &'b [u8],
         slots: &'f mut Slots<'b, N>,
     ) -> Result<Option<RequestHead<'f, 'b>>, HeadError> {
+        let slots = slots.first(self.limits.fields);
         self.read(received, StartLine::Request, N, |bytes| RequestHead::parse(bytes, slots))
     }
 
@@ -225,6 +236,7 @@ impl Reader {
         received: &'b [u8],
         slots: &'f mut Slots<'b, N>,
     ) -> Result<Option<ResponseHead<'f, 'b>>, HeadError> {
+        let slots = slots.first(self.limits.fields);
         self.read(received, StartLine::Response, N, |bytes| ResponseHead::parse(bytes, slots))
     }
 
@@ -233,7 +245,7 @@ impl Reader {
         &mut self,
         received: &'b [u8],
         kind: StartLine,
-        most_fields: usize,
+        room: usize,
         parse: impl FnOnce(&'b [u8]) -> Result<Parsed<T>, HeadError>,
     ) -> Result<Option<T>, HeadError> {
         let Self { limits, scan, failed } = self;
@@ -241,6 +253,7 @@ impl Reader {
             return Err(error);
         }
         let mut remember = |error| *failed.insert(error);
+        let most_fields = limits.fields.min(room);
         // Nearly every head comes whole in the first read, and without a fault: then it need not be searched for its
         // end. In doubt the search decides, as it does for bytes that come in pieces.
         let first = scan.is_fresh();

@@ -12,6 +12,7 @@
 //! It is what WebSocket and event streams need of HTTP/1.1, checked strictly; it is no HTTP server.
 
 pub mod authority;
+pub(crate) mod basic;
 pub mod chunked;
 pub mod head;
 mod http_url;

@@ -3,10 +3,10 @@
 use super::close::CloseCode;
 use super::config::{Config, Role};
 use super::error::{ProtocolError, UsageError};
-use super::handshake::Negotiated;
 use super::header::Opcode;
 use super::mask::MaskSource;
 use super::message::{Event, Message, Reply};
+use super::negotiated::Negotiated;
 use super::outbound::Outbound;
 use super::receiver::{Found, Receiver};
 use super::sender::Sender;
@@ -66,6 +66,7 @@ use bytes::BytesMut;
 pub struct Connection {
     receiver: Receiver,
     sender: Sender,
+    subprotocol: Option<Box<str>>,
 }
 
 impl Connection {
@@ -75,6 +76,7 @@ impl Connection {
         Self {
             receiver: Receiver::new(Role::Server, &negotiated, &config),
             sender: Sender::new(&negotiated, &config, None),
+            subprotocol: negotiated.subprotocol,
         }
     }
 
@@ -92,6 +94,7 @@ impl Connection {
         Self {
             receiver: Receiver::new(Role::Client, &negotiated, &config),
             sender: Sender::new(&negotiated, &config, Some(Box::new(keys))),
+            subprotocol: negotiated.subprotocol,
         }
     }
 
@@ -273,6 +276,12 @@ impl Connection {
     #[must_use]
     pub const fn state(&self) -> State {
         self.sender.state()
+    }
+
+    /// The subprotocol that the opening handshake selected.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
     }
 
     /// Which end this is.

@@ -1,19 +1,20 @@
-//! The opening handshake over a stream, both roles.
+//! The opening handshake over a stream, both roles: what [`Opening`] asks for, done by waiting.
 
-use super::super::answer::Answer;
-use super::super::{Error, HandshakeError, Options, TimedOut, nonce};
+use super::super::{Error, Options, nonce};
 use super::timed::Timed;
 use super::transport::Transport;
 use super::websocket::WebSocket;
 use crate::heartbeat::Instant as _;
-use crate::http1::head::{RequestHead, Slots};
+use crate::http1::head::RequestHead;
 use crate::inbox::Inbox;
 use crate::ws::Connection;
-use crate::ws::handshake::{Accepted, Client, ClientOptions, Opened, Refusal, Rejection, ServerOptions, Uri};
+use crate::ws::handshake::{
+    Accepted, Client, ClientOptions, Opening, Rejection, Response, ServerOptions, Step, Uri,
+};
 use crate::ws::mask::OsKeys;
 use bytes::BytesMut;
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::Shutdown;
 use std::time::Instant;
 
 /// Accepts a WebSocket on a stream on which nothing was read yet.
@@ -81,96 +82,26 @@ pub fn accept_with<S: Transport>(
     options: &Options,
     decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 ) -> Result<WebSocket<S>, Error> {
-    let deadline = Instant::now().saturating_add(options.handshake_timeout);
-    let mut stream = Timed::new(stream);
-    let mut inbox = Inbox::owning(options.read_size);
-    let answer = match read_request(&mut stream, &mut inbox, server, deadline, decide) {
-        Ok(answer) => answer,
-        Err(error) => {
-            match &error {
-                Error::Rejected(rejection) => refuse(&mut stream, rejection, options),
-                Error::TimedOut(_) => refuse(&mut stream, &Refusal::Timeout.into(), options),
-                _ => {}
-            }
-            return Err(error);
-        }
-    };
-    write(&mut stream, &answer.response, deadline)?;
-    let connection = Connection::server(answer.negotiated, options.config);
-    let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
-    socket.subprotocol = answer.subprotocol;
-    Ok(socket)
-}
-
-/// Connects to a `ws:` URL over TCP. For `wss:`, hand a TLS stream to [`client`].
-///
-/// The addresses of the host are tried one after the other. The timeout does not hold for looking them up, which the
-/// operating system does in its own time.
-///
-/// # Errors
-///
-/// [`Error::InvalidUri`], [`Error::Handshake`] with the response if it was not a 101 (a redirect is not followed),
-/// [`Error::TimedOut`] after [`Options::handshake_timeout`], [`Error::Io`].
-///
-/// ```no_run
-/// use pushline::adapter::{Options, blocking::connect};
-/// use pushline::ws::handshake::ClientOptions;
-///
-/// # fn talk() -> Result<(), pushline::adapter::Error> {
-/// let mut socket = connect("ws://127.0.0.1:9001/", ClientOptions::new(), &Options::new())?;
-/// socket.send("Hello")?;
-/// println!("{:?}", socket.next()?);
-/// socket.close(1000, "")?;
-/// # Ok(())
-/// # }
-/// ```
-pub fn connect(
-    url: &str,
-    client_options: ClientOptions,
-    options: &Options,
-) -> Result<WebSocket<TcpStream>, Error> {
-    let uri = Uri::parse(url)?;
-    if uri.is_secure() {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "a wss URL needs a TLS stream: hand one to `client`",
-        )
-        .into());
-    }
-    let addresses = uri.address().to_socket_addrs()?;
-    let deadline = Instant::now().saturating_add(options.handshake_timeout);
-    let mut last = Error::Io(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
-    for address in addresses {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Error::TimedOut(TimedOut::Handshake));
-        }
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return shake_hands(Timed::new(stream), &uri, client_options, options, deadline);
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                last = Error::TimedOut(TimedOut::Handshake);
-            }
-            Err(error) => last = error.into(),
-        }
-    }
-    Err(last)
+    let mut opening =
+        Opening::server(server, decide).timeouts(options.handshake_timeout, options.times.close_timeout);
+    let (mut stream, mut inbox) = (Timed::new(stream), Inbox::owning(options.read_size));
+    take_steps(&mut stream, &mut opening, &mut inbox)?;
+    let connection = Connection::server(opening.finish()?.negotiated, options.config);
+    Ok(WebSocket::with_inbox(stream, connection, inbox, options))
 }
 
 /// Does the client's handshake on a stream that is connected already.
 ///
 /// # Errors
 ///
-/// As [`connect`].
+/// As [`connect`](super::connect()).
 ///
 /// ```
 /// use pushline::adapter::{Error, Options};
 /// use pushline::adapter::blocking::{Transport, WebSocket, client};
 /// use pushline::ws::handshake::{ClientOptions, Uri};
 ///
-/// /// Over TLS: `connect` of rustls or native-tls gets the host for the name in the certificate.
+/// /// Over a TLS library of one's own: `connect` gets the host for the name in the certificate.
 /// fn connect_tls<S>(url: &str, connect: impl FnOnce((&str, u16)) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
 /// where
 ///     S: Transport,
@@ -187,90 +118,65 @@ pub fn client<S: Transport>(
     options: &Options,
 ) -> Result<WebSocket<S>, Error> {
     let deadline = Instant::now().saturating_add(options.handshake_timeout);
-    shake_hands(Timed::new(stream), uri, client_options, options, deadline)
+    Ok(shake_hands(stream, uri, client_options, options, deadline)?.0)
 }
 
-fn shake_hands<S: Transport>(
-    mut stream: Timed<S>,
+/// The client's handshake, which is to be done by `deadline`.
+pub(super) fn shake_hands<S: Transport>(
+    stream: S,
     uri: &Uri,
     client_options: ClientOptions,
     options: &Options,
     deadline: Instant,
-) -> Result<WebSocket<S>, Error> {
-    let mut client = Client::new(client_options, uri, nonce()?);
-    let mut inbox = Inbox::owning(options.read_size);
-    write(&mut stream, client.request(), deadline)?;
-    let opened = read_response(&mut stream, &mut inbox, &mut client, deadline)?;
-    inbox.consume(opened.length);
+) -> Result<(WebSocket<S>, Response), Error> {
+    let client = Client::new(client_options.authorize(uri), uri, nonce()?);
+    let mut opening = Opening::client(client).until(deadline);
+    let (mut stream, mut inbox) = (Timed::new(stream), Inbox::owning(options.read_size));
+    take_steps(&mut stream, &mut opening, &mut inbox)?;
+    let opened = opening.finish()?;
     let connection = Connection::client(opened.negotiated, options.config, OsKeys);
-    let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
-    socket.subprotocol = opened.subprotocol;
-    Ok(socket)
+    let socket = WebSocket::with_inbox(stream, connection, inbox, options);
+    Ok((socket, opened.response.unwrap_or_default()))
 }
 
-fn read_response<S: Transport>(
+/// Does what the handshake asks for until it is over.
+fn take_steps<S: Transport, D>(
     stream: &mut Timed<S>,
+    opening: &mut Opening<'_, Instant, D>,
     inbox: &mut Inbox<BytesMut>,
-    client: &mut Client,
-    deadline: Instant,
-) -> Result<Opened, Error> {
+) -> io::Result<()>
+where
+    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+{
     loop {
-        let error = match client.receive(inbox.unread()) {
-            Ok(Some(opened)) => return Ok(opened),
-            Ok(None) if read(stream, inbox, deadline)? > 0 => continue,
-            Ok(None) => client.receive_eof(),
-            Err(error) => error,
+        let now = Instant::now();
+        let step = opening.step(inbox, now);
+        let deadline = opening.deadline().unwrap_or(now);
+        let done = match step {
+            Step::Done => return Ok(()),
+            Step::Read => {
+                let wait = deadline.saturating_duration_since(now);
+                stream.read(inbox, Some(wait)).map(|n| {
+                    if n == Some(0) {
+                        opening.receive_eof()
+                    }
+                })
+            }
+            // And flushes.
+            Step::Write => stream.write_all(opening.outgoing(), deadline).map(|all| {
+                if all {
+                    opening.written(opening.outgoing().len());
+                }
+            }),
+            Step::Flush => {
+                opening.flushed();
+                Ok(())
+            }
+            Step::Shutdown => stream.get_mut().shutdown(Shutdown::Write).map(|()| opening.shut_down()),
         };
-        return Err(HandshakeError::new(error, client, inbox.unread()).into());
-    }
-}
-
-fn read_request<S: Transport>(
-    stream: &mut Timed<S>,
-    inbox: &mut Inbox<BytesMut>,
-    server: &ServerOptions,
-    deadline: Instant,
-    decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
-) -> Result<Answer, Error> {
-    let mut reader = server.reader();
-    loop {
-        let mut slots = Slots::new();
-        if let Some(head) = reader.read_request(inbox.unread(), &mut slots).map_err(Rejection::from)? {
-            let answer = Answer::new(server, &head, decide)?;
-            inbox.consume(answer.length);
-            return Ok(answer);
-        }
-        if read(stream, inbox, deadline)? == 0 {
-            return Err(Error::Aborted);
+        match done {
+            Err(error) if !opening.receive_error() => return Err(error),
+            _ => {}
         }
     }
-}
-
-/// Answers with a refusal and closes, within the close timeout; the refusal is what is reported.
-fn refuse<S: Transport>(stream: &mut Timed<S>, rejection: &Rejection, options: &Options) {
-    let deadline = Instant::now().saturating_add(options.times.close_timeout);
-    if let Ok(true) = stream.write_all(&rejection.to_bytes(), deadline) {
-        let _ = stream.finish(deadline);
-    }
-}
-
-/// Reads once; 0 at the end of the stream.
-fn read<S: Transport>(
-    stream: &mut Timed<S>,
-    inbox: &mut Inbox<BytesMut>,
-    deadline: Instant,
-) -> Result<usize, Error> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Error::TimedOut(TimedOut::Handshake));
-        }
-        if let Some(n) = stream.read(inbox, Some(left))? {
-            return Ok(n);
-        }
-    }
-}
-
-fn write<S: Transport>(stream: &mut Timed<S>, bytes: &[u8], deadline: Instant) -> Result<(), Error> {
-    if stream.write_all(bytes, deadline)? { Ok(()) } else { Err(Error::TimedOut(TimedOut::Handshake)) }
 }

@@ -10,6 +10,7 @@
 //! | write and read event streams | [`sse`] |
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // this is where the clock is read and sockets are used
 
+mod connect;
 mod handshake;
 mod outlet;
 mod split;
@@ -18,7 +19,8 @@ mod timed;
 mod transport;
 mod websocket;
 
-pub use handshake::{accept, accept_with, client, connect};
+pub use connect::{connect, connect_with_response};
+pub use handshake::{accept, accept_with, client};
 pub use split::{Reader, Writer};
 pub use transport::{Transport, Untimed};
 pub use websocket::WebSocket;

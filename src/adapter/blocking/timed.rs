@@ -6,7 +6,6 @@ use crate::outgoing::Outgoing;
 use bytes::Buf;
 use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::Shutdown;
 use std::time::Instant;
 
 /// The most pieces handed to one vectored write.
@@ -111,36 +110,6 @@ impl<S: Transport> Timed<S> {
             bytes = &bytes[n..];
         }
         self.flush().map(|()| true)
-    }
-
-    /// Closes our direction, and waits for the peer to close its own.
-    ///
-    /// The only error is that of a stream that does not wait: to be called again.
-    pub(super) fn finish(&mut self, deadline: Instant) -> io::Result<()> {
-        match self.stream.shutdown(Shutdown::Write) {
-            Ok(()) => self.drain(deadline).map(drop),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Reads and drops until the peer closes its direction: closing with bytes unread would make the operating system
-    /// reset the connection, and the peer lose our last ones. Whether it was closed in time.
-    ///
-    /// The only error is that of a stream that does not wait: to be called again.
-    pub(super) fn drain(&mut self, deadline: Instant) -> io::Result<bool> {
-        let mut bytes = [0; 2048];
-        loop {
-            let wait = deadline.saturating_duration_since(Instant::now());
-            if wait.is_zero() {
-                return Ok(false);
-            }
-            match self.read_into(&mut bytes, Some(wait)) {
-                Ok(Some(1..) | None) => {}
-                Ok(Some(0)) => return Ok(true),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(error),
-                Err(_) => return Ok(true),
-            }
-        }
     }
 
     /// Reads and drops once; 0 at the end of the stream.

@@ -15,7 +15,6 @@ use bytes::BytesMut;
 use core::fmt;
 use core::time::Duration;
 use std::io::{self, ErrorKind};
-use std::string::String;
 use std::time::Instant;
 
 /// A WebSocket over a [`Transport`], after its opening handshake.
@@ -70,7 +69,7 @@ pub struct WebSocket<S> {
     pub(super) ahead: Ahead,
     pub(super) driver: Driver<S>,
     /// What the opening handshake selected.
-    pub(super) subprotocol: Option<String>,
+    pub(super) subprotocol: Option<Box<str>>,
 }
 
 /// The stream, the sender and the life of the connection: all but the receiver, so that an event lent from its inbox does
@@ -124,6 +123,7 @@ impl<S> WebSocket<S> {
         inbox: Inbox<BytesMut>,
         options: &Options,
     ) -> Self {
+        let subprotocol = connection.subprotocol().map(Box::from);
         let (receiver, sender) = connection.split();
         let life = Life::new(options.times, sender.role(), Instant::now());
         let driver = Driver {
@@ -133,7 +133,7 @@ impl<S> WebSocket<S> {
             pong_first: false,
             over: false,
         };
-        Self { receiver, inbox, ahead: Ahead::default(), driver, subprotocol: None }
+        Self { receiver, inbox, ahead: Ahead::default(), driver, subprotocol }
     }
 
     /// The transport.

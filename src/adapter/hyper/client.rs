@@ -126,15 +126,13 @@ impl Http2 {
         let mut request = client.http_connect_request(uri, setting).map_err(refused)?;
         request.extensions_mut().insert(Protocol::from_static("websocket"));
         let response = sender.send_request(request.map(|()| String::new())).await.map_err(failed)?;
-        let (negotiated, subprotocol) = match verify_http_connect(client, &response) {
-            Ok((negotiated, subprotocol)) => (negotiated, subprotocol.map(String::from)),
+        let negotiated = match verify_http_connect(client, &response) {
+            Ok((negotiated, _)) => negotiated,
             // Dropping the response resets the stream (RFC 8441 5, RFC 9113 8.1).
             Err(error) => return Err(report(error, response).await.into()),
         };
         let stream = ::hyper::upgrade::on(response).await.map_err(failed)?;
-        let mut socket = WebSocket::client(TokioIo::new(stream), negotiated, options);
-        socket.set_subprotocol(subprotocol);
-        Ok(socket)
+        Ok(WebSocket::client(TokioIo::new(stream), negotiated, options))
     }
 }
 

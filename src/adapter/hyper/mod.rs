@@ -128,10 +128,9 @@ pub fn upgrade_with<Q, B: Default>(
     )?;
     decide(&mut accepted)?;
     let negotiated = accepted.negotiated();
-    let subprotocol = accepted.subprotocol().map(String::from);
     Ok((
         Response::from(&accepted).map(|()| B::default()),
-        Upgrade { upgraded, negotiated, subprotocol, options: *options },
+        Upgrade { upgraded, negotiated, options: *options },
     ))
 }
 
@@ -184,7 +183,6 @@ pub struct Upgrade {
     /// `None`: the request does not come from hyper.
     upgraded: Option<OnUpgrade>,
     negotiated: Negotiated,
-    subprotocol: Option<String>,
     options: Options,
 }
 
@@ -192,7 +190,7 @@ impl Upgrade {
     /// The subprotocol that the response selects.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.negotiated.subprotocol()
     }
 }
 
@@ -204,12 +202,7 @@ impl Future for Upgrade {
             return Poll::Ready(Err(Error::Io(std::io::Error::other("the request is none of hyper's"))));
         };
         Pin::new(upgraded).poll(cx).map(|upgraded| match upgraded {
-            Ok(stream) => {
-                let (negotiated, subprotocol) = (self.negotiated.clone(), self.subprotocol.take());
-                let mut socket = WebSocket::server(TokioIo::new(stream), negotiated, &self.options);
-                socket.set_subprotocol(subprotocol);
-                Ok(socket)
-            }
+            Ok(stream) => Ok(WebSocket::server(TokioIo::new(stream), self.negotiated.clone(), &self.options)),
             Err(error) => Err(failed(error)),
         })
     }

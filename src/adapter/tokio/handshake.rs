@@ -1,21 +1,25 @@
-//! The opening handshake over a stream, both roles.
+//! The opening handshake over a stream, both roles: what [`Opening`] asks for, done with tokio.
 
-use super::super::answer::Answer;
-use super::super::{Error, HandshakeError, Options, TimedOut, nonce};
+use super::super::{Error, Options, nonce};
 use super::websocket::WebSocket;
 use super::{io, scratch};
-use crate::heartbeat::Instant as _;
-use crate::http1::head::{RequestHead, Slots};
+use crate::http1::head::RequestHead;
 use crate::inbox::Inbox;
 use crate::ws::Connection;
-use crate::ws::handshake::{Accepted, Client, ClientOptions, Opened, Refusal, Rejection, ServerOptions, Uri};
+use crate::ws::handshake::{
+    Accepted, Client, ClientOptions, Decide, Established, Opening, Rejection, Response, ServerOptions, Step,
+    Uri,
+};
 use crate::ws::mask::OsKeys;
 use bytes::BytesMut;
-use core::future::{Future, poll_fn};
+use core::future::Future;
+use core::mem::replace;
 use core::pin::Pin;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use core::task::{Context, Poll, ready};
+use std::boxed::Box;
+use std::io::ErrorKind;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Accepts a WebSocket on a stream on which nothing was read yet.
 ///
@@ -41,11 +45,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// # Ok(())
 /// # }
 /// ```
-pub async fn accept<S>(stream: S, server: &ServerOptions, options: &Options) -> Result<WebSocket<S>, Error>
+pub fn accept<'a, S>(
+    stream: S,
+    server: &'a ServerOptions,
+    options: &'a Options,
+) -> impl Future<Output = Result<WebSocket<S>, Error>> + use<'a, S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    accept_with(stream, server, options, |_, _| Ok(())).await
+    let decide: Decide = |_, _| Ok(());
+    accept_with(stream, server, options, decide)
 }
 
 /// As [`accept`], but `decide` has the last word: it is shown the request and the answer. It may select another
@@ -77,83 +86,36 @@ where
 ///     .await
 /// }
 /// ```
-pub async fn accept_with<S>(
-    mut stream: S,
-    server: &ServerOptions,
-    options: &Options,
-    decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
-) -> Result<WebSocket<S>, Error>
+pub fn accept_with<'a, S, D>(
+    stream: S,
+    server: &'a ServerOptions,
+    options: &'a Options,
+    decide: D,
+) -> impl Future<Output = Result<WebSocket<S>, Error>> + use<'a, S, D>
 where
     S: AsyncRead + AsyncWrite + Unpin,
+    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
-    let deadline = Instant::now().saturating_add(options.handshake_timeout);
-    let mut inbox = Inbox::owning(options.read_size);
-    let answer = match within(deadline, read_request(&mut stream, &mut inbox, server, decide)).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            match &error {
-                Error::Rejected(rejection) => refuse(&mut stream, rejection, options).await,
-                Error::TimedOut(_) => refuse(&mut stream, &Refusal::Timeout.into(), options).await,
-                _ => {}
-            }
-            return Err(error);
-        }
-    };
-    within(deadline, write(&mut stream, &answer.response)).await?;
-    let connection = Connection::server(answer.negotiated, options.config);
-    let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
-    socket.0.subprotocol = answer.subprotocol;
-    Ok(socket)
-}
-
-/// Connects to a `ws:` URL over TCP. For `wss:`, hand a TLS stream to [`client`].
-///
-/// # Errors
-///
-/// [`Error::InvalidUri`], [`Error::Handshake`] with the response if it was not a 101 (a redirect is
-/// not followed), [`Error::TimedOut`] after [`Options::handshake_timeout`], [`Error::Io`].
-///
-/// ```no_run
-/// use pushline::adapter::{Options, tokio::connect};
-/// use pushline::ws::handshake::ClientOptions;
-///
-/// # async fn talk() -> Result<(), pushline::adapter::Error> {
-/// let mut socket = connect("ws://127.0.0.1:9001/", ClientOptions::new(), &Options::new()).await?;
-/// socket.send("Hello").await?;
-/// # Ok(())
-/// # }
-/// ```
-pub async fn connect(
-    url: &str,
-    client_options: ClientOptions,
-    options: &Options,
-) -> Result<WebSocket<TcpStream>, Error> {
-    let uri = Uri::parse(url)?;
-    if uri.is_secure() {
-        return Err(std::io::Error::new(
-            std::io::ErrorKind::Unsupported,
-            "a wss URL needs a TLS stream: hand one to `client`",
-        )
-        .into());
-    }
-    let deadline = Instant::now().saturating_add(options.handshake_timeout);
-    let stream = within(deadline, async { Ok(TcpStream::connect(uri.address()).await?) }).await?;
-    stream.set_nodelay(true)?;
-    shake_hands(stream, &uri, client_options, options, deadline).await
+    let opening =
+        Opening::server(server, decide).timeouts(options.handshake_timeout, options.times.close_timeout);
+    Shake::new(stream, Ok(opening), options, |stream, opened, inbox, options| {
+        let connection = Connection::server(opened.negotiated, options.config);
+        WebSocket::with_inbox(stream, connection, inbox, options)
+    })
 }
 
 /// Does the client's handshake on a stream that is connected already.
 ///
 /// # Errors
 ///
-/// As [`connect`].
+/// As [`connect`](super::connect()).
 ///
 /// ```
 /// use pushline::adapter::{Error, Options};
 /// use pushline::adapter::tokio::{WebSocket, client};
 /// use pushline::ws::handshake::{ClientOptions, Uri};
 ///
-/// /// Over TLS: `connect` of rustls or native-tls gets the host for the name in the certificate.
+/// /// Over a TLS library of one's own: `connect` gets the host for the name in the certificate.
 /// async fn connect_tls<S>(url: &str, connect: impl AsyncFnOnce((&str, u16)) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
 /// where
 ///     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
@@ -163,105 +125,165 @@ pub async fn connect(
 ///     client(stream, &uri, ClientOptions::new(), &Options::new()).await
 /// }
 /// ```
-pub async fn client<S>(
+pub fn client<'a, S>(
     stream: S,
     uri: &Uri,
     client_options: ClientOptions,
-    options: &Options,
-) -> Result<WebSocket<S>, Error>
+    options: &'a Options,
+) -> impl Future<Output = Result<WebSocket<S>, Error>> + use<'a, S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let deadline = Instant::now().saturating_add(options.handshake_timeout);
-    shake_hands(stream, uri, client_options, options, deadline).await
+    let opening = opening(uri, client_options, options);
+    Shake::new(stream, opening, options, |stream, opened, inbox, options| {
+        client_side(stream, opened, inbox, options).0
+    })
 }
 
-async fn shake_hands<S>(
-    mut stream: S,
+/// The client's handshake, which is to be done by `deadline`.
+pub(super) fn shake_hands<'a, S>(
+    stream: S,
+    uri: &Uri,
+    client_options: ClientOptions,
+    options: &'a Options,
+    deadline: Instant,
+) -> impl Future<Output = Result<(WebSocket<S>, Response), Error>> + use<'a, S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let opening = opening(uri, client_options, options).map(|opening| opening.until(deadline));
+    Shake::new(stream, opening, options, client_side)
+}
+
+fn opening(
     uri: &Uri,
     client_options: ClientOptions,
     options: &Options,
-    deadline: Instant,
-) -> Result<WebSocket<S>, Error>
+) -> std::io::Result<Opening<'static, Instant>> {
+    let client = Client::new(client_options.authorize(uri), uri, nonce()?);
+    Ok(Opening::client(client).timeouts(options.handshake_timeout, options.times.close_timeout))
+}
+
+fn client_side<S>(
+    stream: S,
+    opened: Established,
+    inbox: Inbox<BytesMut>,
+    options: &Options,
+) -> (WebSocket<S>, Response) {
+    let connection = Connection::client(opened.negotiated, options.config, OsKeys);
+    (WebSocket::with_inbox(stream, connection, inbox, options), opened.response.unwrap_or_default())
+}
+
+/// What becomes of a handshake that succeeded.
+type Make<S, T> = fn(S, Established, Inbox<BytesMut>, &Options) -> T;
+
+/// The handshake on its way. A struct and no `async` block, so that nothing is held twice: it lives in the task's future
+/// for as long as the connection does.
+struct Shake<'a, S, D, T> {
+    stream: Option<S>,
+    opening: std::io::Result<Opening<'a, Instant, D>>,
+    inbox: Inbox<BytesMut>,
+    /// Made when there is something to wait for.
+    timer: Option<Pin<Box<Sleep>>>,
+    options: &'a Options,
+    make: Make<S, T>,
+}
+
+/// Nothing in it is pinned where it lies.
+impl<S, D, T> Unpin for Shake<'_, S, D, T> {}
+
+impl<'a, S, D, T> Shake<'a, S, D, T> {
+    fn new(
+        stream: S,
+        opening: std::io::Result<Opening<'a, Instant, D>>,
+        options: &'a Options,
+        make: Make<S, T>,
+    ) -> Self {
+        let inbox = Inbox::owning(options.read_size);
+        Self { stream: Some(stream), opening, inbox, timer: None, options, make }
+    }
+}
+
+impl<S, D, T> Future for Shake<'_, S, D, T>
 where
     S: AsyncRead + AsyncWrite + Unpin,
+    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
-    let mut client = Client::new(client_options, uri, nonce()?);
-    let mut inbox = Inbox::owning(options.read_size);
-    within(deadline, write(&mut stream, client.request())).await?;
-    let opened = within(deadline, read_response(&mut stream, &mut inbox, &mut client)).await?;
-    inbox.consume(opened.length);
-    let connection = Connection::client(opened.negotiated, options.config, OsKeys);
-    let mut socket = WebSocket::with_inbox(stream, connection, inbox, options);
-    socket.0.subprotocol = opened.subprotocol;
-    Ok(socket)
+    type Output = Result<T, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if let (Some(stream), Ok(opening)) = (&mut this.stream, &mut this.opening) {
+            ready!(poll_steps(stream, opening, &mut this.inbox, &mut this.timer, cx))?;
+        }
+        let opening = replace(&mut this.opening, Err(std::io::Error::other("the handshake is over")))?;
+        let established = opening.finish()?;
+        let Some(stream) = this.stream.take() else { return Poll::Ready(Err(Error::Aborted)) };
+        let inbox = replace(&mut this.inbox, Inbox::owning(0));
+        Poll::Ready(Ok((this.make)(stream, established, inbox, this.options)))
+    }
 }
 
-async fn read_response<S: AsyncRead + Unpin>(
+/// Does what the handshake asks for until it is over.
+fn poll_steps<S, D>(
     stream: &mut S,
+    opening: &mut Opening<'_, Instant, D>,
     inbox: &mut Inbox<BytesMut>,
-    client: &mut Client,
-) -> Result<Opened, Error> {
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    cx: &mut Context<'_>,
+) -> Poll<std::io::Result<()>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+{
     loop {
-        let error = match client.receive(inbox.unread()) {
-            Ok(Some(opened)) => return Ok(opened),
-            Ok(None) if read(stream, inbox).await? > 0 => continue,
-            Ok(None) => client.receive_eof(),
-            Err(error) => error,
+        let mut pinned = Pin::new(&mut *stream);
+        let done = match opening.step(inbox, Instant::now()) {
+            Step::Done => return Poll::Ready(Ok(())),
+            Step::Read => poll_read(stream, inbox, cx).map_ok(|n| {
+                if n == 0 {
+                    opening.receive_eof()
+                }
+            }),
+            Step::Write => pinned.poll_write(cx, opening.outgoing()).map(|written| match written? {
+                0 => Err(ErrorKind::WriteZero.into()),
+                n => {
+                    opening.written(n);
+                    Ok(())
+                }
+            }),
+            Step::Flush => pinned.as_mut().poll_flush(cx).map_ok(|()| opening.flushed()),
+            Step::Shutdown => pinned.as_mut().poll_shutdown(cx).map_ok(|()| opening.shut_down()),
         };
-        return Err(HandshakeError::new(error, client, inbox.unread()).into());
+        match done {
+            Poll::Ready(Err(error)) if !opening.receive_error() => return Poll::Ready(Err(error)),
+            Poll::Ready(_) => {}
+            Poll::Pending => {
+                let Some(deadline) = opening.deadline() else { return Poll::Pending };
+                let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                if timer.deadline() != deadline {
+                    timer.as_mut().reset(deadline);
+                }
+                ready!(timer.as_mut().poll(cx));
+            }
+        }
     }
 }
 
-async fn read_request<S: AsyncRead + Unpin>(
+/// Reads once, into the thread's memory; 0 at the end of the stream.
+fn poll_read<S: AsyncRead + Unpin>(
     stream: &mut S,
     inbox: &mut Inbox<BytesMut>,
-    server: &ServerOptions,
-    decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
-) -> Result<Answer, Error> {
-    let mut reader = server.reader();
-    loop {
-        let mut slots = Slots::new();
-        if let Some(head) = reader.read_request(inbox.unread(), &mut slots).map_err(Rejection::from)? {
-            let answer = Answer::new(server, &head, decide)?;
-            inbox.consume(answer.length);
-            return Ok(answer);
-        }
-        if read(stream, inbox).await? == 0 {
-            return Err(Error::Aborted);
-        }
-    }
-}
-
-async fn read<S: AsyncRead + Unpin>(stream: &mut S, inbox: &mut Inbox<BytesMut>) -> Result<usize, Error> {
-    poll_fn(|cx| {
-        scratch::lend_to_inbox(inbox);
-        let read = io::poll_read(stream, inbox, cx);
-        if read.is_pending() {
+    cx: &mut Context<'_>,
+) -> Poll<std::io::Result<usize>> {
+    scratch::lend_to_inbox(inbox);
+    match io::poll_read(stream, inbox, cx) {
+        Poll::Pending => {
             scratch::take_from_inbox(inbox);
+            Poll::Pending
         }
-        read.map_err(Error::Io)
-    })
-    .await
-}
-
-/// Answers with a refusal and closes, within the close timeout; the refusal is what is reported.
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, rejection: &Rejection, options: &Options) {
-    let answer = async {
-        stream.write_all(&rejection.to_bytes()).await?;
-        poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await?;
-        poll_fn(|cx| io::poll_drain(stream, cx)).await;
-        Ok::<(), std::io::Error>(())
-    };
-    let _ = timeout(options.times.close_timeout, answer).await;
-}
-
-/// Writes all, and what the stream itself has buffered.
-async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Result<(), Error> {
-    stream.write_all(bytes).await?;
-    Ok(stream.flush().await?)
-}
-
-async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    timeout_at(deadline, work).await.unwrap_or(Err(Error::TimedOut(TimedOut::Handshake)))
+        // TLS that ends without saying so.
+        Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
+        read => read,
+    }
 }

@@ -58,13 +58,3 @@ pub(super) fn poll_drop<R: AsyncRead + Unpin>(
     ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().len()))
 }
-
-/// Reads and drops until the end of the stream.
-pub(super) fn poll_drain<R: AsyncRead + Unpin>(stream: &mut R, cx: &mut Context<'_>) -> Poll<()> {
-    loop {
-        match ready!(poll_drop(stream, cx)) {
-            Ok(1..) => {}
-            _ => return Poll::Ready(()),
-        }
-    }
-}

@@ -18,6 +18,7 @@
 //! [`accept`](crate::ws::handshake::accept) the fields of any; [`WebSocket::server`] takes the stream that was upgraded.
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
+mod connect;
 mod handshake;
 mod inlet;
 mod io;
@@ -29,7 +30,8 @@ pub mod sse;
 mod wait;
 mod websocket;
 
-pub use handshake::{accept, accept_with, client, connect};
+pub use connect::{connect, connect_with_response};
+pub use handshake::{accept, accept_with, client};
 pub use outbox::{
     Broadcast, Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions, OutboxStream, Post, QueuedSocket,
 };

@@ -18,7 +18,6 @@ use core::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_sink::Sink;
 use std::boxed::Box;
-use std::string::String;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -82,7 +81,7 @@ pub(super) struct Whole<S> {
     /// For a send that waits.
     timer: Timer,
     /// What the opening handshake selected.
-    pub(super) subprotocol: Option<String>,
+    pub(super) subprotocol: Option<Box<str>>,
 }
 
 impl<S> WebSocket<S> {
@@ -116,12 +115,13 @@ impl<S> WebSocket<S> {
         inbox: Inbox<BytesMut>,
         options: &Options,
     ) -> Self {
+        let subprotocol = connection.subprotocol().map(Box::from);
         let (receiver, sender) = connection.split();
         Self(Box::new(Whole {
             inlet: Inlet::new(receiver, inbox),
             outlet: Outlet::new(stream, sender, options),
             timer: Timer::default(),
-            subprotocol: None,
+            subprotocol,
         }))
     }
 
@@ -147,12 +147,6 @@ impl<S> WebSocket<S> {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.0.subprotocol.as_deref()
-    }
-
-    /// For a handshake that an HTTP library has done.
-    #[cfg(feature = "hyper")]
-    pub(in crate::adapter) fn set_subprotocol(&mut self, subprotocol: Option<String>) {
-        self.0.subprotocol = subprotocol;
     }
 
     /// Where the closing handshake stands.

@@ -62,9 +62,7 @@ impl<'b> Framing<'b> {
 
     /// RFC 9112 6.3: a response's body, which depends on what was asked.
     pub(super) fn response_body(&self, status: u16, method: &str) -> Body {
-        let none = matches!(status, 100..=199 | 204 | 304)
-            || method == "HEAD"
-            || (method == "CONNECT" && status / 100 == 2);
+        let none = has_no_body(status) || method == "HEAD" || (method == "CONNECT" && status / 100 == 2);
         match self.content_length {
             _ if none => Body::None,
             _ if self.chunked => Body::Chunked,
@@ -72,6 +70,11 @@ impl<'b> Framing<'b> {
             None => Body::UntilClose,
         }
     }
+}
+
+/// RFC 9112 6.3: responses with these statuses have no body.
+pub(super) const fn has_no_body(status: u16) -> bool {
+    matches!(status, 100..=199 | 204 | 304)
 }
 
 /// RFC 9112 9.3: whether the sender would keep the connection.

@@ -33,6 +33,10 @@ pub enum HeadError {
     BadTarget,
     /// 505: neither HTTP/1.1 nor HTTP/1.0 (RFC 9112 2.3).
     UnsupportedHttpVersion,
+    /// 400: the bytes are the first of a TLS connection (RFC 8446 5.1), sent to a port that does not speak TLS.
+    TlsHandshake,
+    /// 426: the bytes are the connection preface of HTTP/2 (RFC 9113 3.4), sent to a server of HTTP/1.1.
+    Http2Preface,
     /// 400: a field name is not a token, whitespace stands before the colon, or a line is folded (RFC 9112 5.1, 5.2).
     BadFieldName,
     /// 400: a control byte in a field value (RFC 9110 5.5).
@@ -61,11 +65,13 @@ impl HeadError {
             Self::RequestLineTooLong => 414,
             Self::LineTooLong | Self::HeadTooLarge | Self::TooManyFields => 431,
             Self::UnsupportedHttpVersion => 505,
+            Self::Http2Preface => 426,
             Self::UnsupportedTransferEncoding => 501,
             Self::BadLineEnd
             | Self::BadRequestLine
             | Self::BadStatusLine
             | Self::BadTarget
+            | Self::TlsHandshake
             | Self::BadFieldName
             | Self::BadFieldValue
             | Self::MissingHost
@@ -90,6 +96,8 @@ impl HeadError {
             Self::BadStatusLine => "BadStatusLine",
             Self::BadTarget => "BadTarget",
             Self::UnsupportedHttpVersion => "UnsupportedHttpVersion",
+            Self::TlsHandshake => "TlsHandshake",
+            Self::Http2Preface => "Http2Preface",
             Self::BadFieldName => "BadFieldName",
             Self::BadFieldValue => "BadFieldValue",
             Self::MissingHost => "MissingHost",
@@ -115,6 +123,8 @@ impl fmt::Display for HeadError {
             Self::BadStatusLine => "malformed status line",
             Self::BadTarget => "malformed request target",
             Self::UnsupportedHttpVersion => "unsupported HTTP version",
+            Self::TlsHandshake => "the client speaks TLS, this port does not",
+            Self::Http2Preface => "the client speaks HTTP/2, this server speaks HTTP/1.1",
             Self::BadFieldName => "malformed field name or folded line",
             Self::BadFieldValue => "control byte in a field value",
             Self::MissingHost => "Host is missing",

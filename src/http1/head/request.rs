@@ -1,12 +1,13 @@
 //! A request's head: method, target in its four forms, fields (RFC 9112 3).
 
 use core::fmt;
+use core::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 use memchr::memchr;
 
 use super::body::{Framing, persists};
-use super::{Body, HeadError, Parsed, Slots, StartLine, Version, ends_in_crlf, first};
+use super::{Body, HeadError, Parsed, StartLine, Version, ends_in_crlf, first};
 use crate::http1::authority::Authority;
 
 /// A request's head. It lends everything from the bytes it was read from.
@@ -33,12 +34,12 @@ pub struct RequestHead<'f, 'b> {
 
 impl<'f, 'b> RequestHead<'f, 'b> {
     /// Parses a head; an error is one only if the head is complete.
-    pub(super) fn parse<const N: usize>(
+    pub(super) fn parse(
         bytes: &'b [u8],
-        slots: &'f mut Slots<'b, N>,
+        slots: &'f mut [MaybeUninit<Header<'b>>],
     ) -> Result<Parsed<Self>, HeadError> {
         let mut request = httparse::Request::new(&mut []);
-        let length = match request.parse_with_uninit_headers(bytes, &mut slots.headers) {
+        let length = match request.parse_with_uninit_headers(bytes, slots) {
             Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) => return Err(HeadError::BadRequestLine),
             Err(error) => return Err(StartLine::Request.error(error, bytes)),

@@ -1,11 +1,12 @@
 //! A response's head: status, fields (RFC 9112 4).
 
 use core::fmt;
+use core::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
-use super::body::{Framing, persists};
-use super::{Body, HeadError, Parsed, Slots, StartLine, Version, ends_in_crlf, first};
+use super::body::{Framing, has_no_body, persists};
+use super::{Body, HeadError, Parsed, StartLine, Version, ends_in_crlf, first};
 
 /// A response's head. It lends everything from the bytes it was read from. See [`Reader::read_response`](super::Reader::read_response).
 ///
@@ -31,16 +32,13 @@ pub struct ResponseHead<'f, 'b> {
 
 impl<'f, 'b> ResponseHead<'f, 'b> {
     /// Parses a head; an error is one only if the head is complete.
-    pub(super) fn parse<const N: usize>(
+    pub(super) fn parse(
         bytes: &'b [u8],
-        slots: &'f mut Slots<'b, N>,
+        slots: &'f mut [MaybeUninit<Header<'b>>],
     ) -> Result<Parsed<Self>, HeadError> {
         let mut response = httparse::Response::new(&mut []);
-        let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-            &mut response,
-            bytes,
-            &mut slots.headers,
-        );
+        let parsed =
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, slots);
         let length = match parsed {
             Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) => return Err(HeadError::BadStatusLine),
@@ -50,7 +48,8 @@ impl<'f, 'b> ResponseHead<'f, 'b> {
         let version = if response.version == Some(1) { Version::Http11 } else { Version::Http10 };
         // RFC 9110 15: the first digit is a class, from 1 on.
         let status = response.code.filter(|&status| status >= 100).ok_or(HeadError::BadStatusLine)?;
-        let framing = Framing::read(fields, version)?;
+        // RFC 9112 6.3: no body, whatever the fields say.
+        let framing = if has_no_body(status) { Framing::default() } else { Framing::read(fields, version)? };
         let reason = response.reason.unwrap_or_default();
         let head = Self { status, reason, version, fields, framing, length };
         Ok(Parsed { head, length, crlf: ends_in_crlf(&bytes[..length], fields) })

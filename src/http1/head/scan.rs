@@ -33,6 +33,9 @@ impl Scan {
         limits: &Limits,
         most_fields: usize,
     ) -> Result<Option<usize>, HeadError> {
+        if kind == StartLine::Request && self.lines == 0 {
+            another_protocol(bytes, limits)?;
+        }
         let end = self.find_end(bytes, kind, limits, most_fields);
         if !matches!(end, Ok(Some(_))) {
             // What is wrong in an earlier line comes first.
@@ -129,6 +132,22 @@ impl Scan {
             self.checked += length;
         }
         Ok(())
+    }
+}
+
+/// The start line of HTTP/2's connection preface (RFC 9113 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
+/// Whether a client speaks another protocol than HTTP/1. Not judged under limits that its first bytes would be past.
+fn another_protocol(bytes: &[u8], limits: &Limits) -> Result<(), HeadError> {
+    if limits.line < PREFACE.len() || limits.head <= PREFACE.len() {
+        return Ok(());
+    }
+    match bytes {
+        // RFC 8446 5.1, RFC 5246 6.2.1: a record of type handshake (22), version 3.0 to 3.4.
+        [22, 3, 0..=4, ..] => Err(HeadError::TlsHandshake),
+        _ if bytes.starts_with(PREFACE) => Err(HeadError::Http2Preface),
+        _ => Ok(()),
     }
 }
 

@@ -35,7 +35,7 @@
 //! a window of 32 KiB whatever was agreed, so that [`Dedicated`](Compression::Dedicated) keeps that much.
 
 use super::config::Role;
-use super::handshake::Negotiated;
+use super::negotiated::Negotiated;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 

@@ -104,7 +104,12 @@ impl<'a> Accepted<'a> {
 
     /// What the connection needs to know.
     pub fn negotiated(&self) -> Negotiated {
-        self.negotiated.clone()
+        self.negotiated.clone().select(self.subprotocol)
+    }
+
+    /// As [`negotiated`](Self::negotiated), once the response is written.
+    pub(super) fn into_negotiated(self) -> Negotiated {
+        self.negotiated.select(self.subprotocol)
     }
 
     /// The server's end of the connection, with the response as the first bytes of its

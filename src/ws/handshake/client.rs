@@ -3,14 +3,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::Negotiated;
 use super::extension::Supported;
 use super::fields::{ListError, check_own_field, check_subprotocols};
 use super::key::Key;
+use super::refused::{MAX_REFUSED_BODY, RefusedBody};
 use super::uri::Uri;
 use super::verify::{ClientError, verify};
+use super::{MAX_HANDSHAKE_FIELDS, Negotiated};
 use crate::http1::head::{
-    FieldLines, InvalidField, Limits, Reader, ResponseHead, Slots, Version, write_request,
+    Body, FieldLines, InvalidField, Limits, MAX_FIELDS, Reader, ResponseHead, Slots, Version, write_request,
 };
 #[cfg(feature = "deflate")]
 use crate::ws::deflate::DeflateOptions;
@@ -35,6 +36,7 @@ pub struct ClientOptions {
     origin: FieldLines,
     fields: FieldLines,
     limits: Limits,
+    max_body: Option<usize>,
 }
 
 impl ClientOptions {
@@ -81,6 +83,26 @@ impl ClientOptions {
         Ok(self)
     }
 
+    /// Sends the user information of the URL, if it has any, as basic credentials (RFC 7617), unless there is an
+    /// Authorization already. `connect` and `client` of the adapters do so.
+    ///
+    /// ```
+    /// use pushline::ws::handshake::{Client, ClientOptions, Uri};
+    ///
+    /// let uri = Uri::parse("ws://user:secret@example.com/")?;
+    /// let client = Client::new(ClientOptions::new().authorize(&uri), &uri, [0; 16]);
+    /// assert!(client.request().ends_with(b"\r\nAuthorization: Basic dXNlcjpzZWNyZXQ=\r\n\r\n"));
+    /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
+    /// ```
+    pub fn authorize(mut self, uri: &Uri) -> Self {
+        let authorized = self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        if let Some(value) = uri.authorization().filter(|_| !authorized) {
+            // It is base64.
+            let _ = self.fields.push("Authorization", value);
+        }
+        self
+    }
+
     /// Whether and how to offer permessage-deflate. Default: not at all.
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, options: DeflateOptions) -> Self {
@@ -88,9 +110,17 @@ impl ClientOptions {
         self
     }
 
-    /// How large the response's head may be, interim responses (1xx) included. Default: 16 KiB, 8 KiB a line.
+    /// How large the response's head may be, interim responses (1xx) included. Default: 16 KiB, 8 KiB a line, 64 fields;
+    /// of fields at most [`MAX_HANDSHAKE_FIELDS`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// How many bytes of a refusal's body are read: see [`HandshakeError::body`](super::HandshakeError::body). Default:
+    /// [`MAX_REFUSED_BODY`](super::MAX_REFUSED_BODY).
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = Some(bytes);
         self
     }
 
@@ -149,6 +179,8 @@ pub struct Client {
     /// Bytes of interim responses.
     skipped: usize,
     response: Option<Response>,
+    /// What follows the response's head.
+    body: Body,
 }
 
 /// What the handshake has led to. See [`Client`] for one that is read.
@@ -185,7 +217,7 @@ pub struct Opened {
 /// assert_eq!(&received[response.length..], b"see /login"); // the body so far
 /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// The status.
     pub status: u16,
@@ -211,7 +243,7 @@ impl Client {
     #[must_use]
     pub fn sent(options: ClientOptions, key: Key) -> Self {
         let reader = Reader::new(options.limits);
-        Self { options, key, request: Vec::new(), reader, skipped: 0, response: None }
+        Self { options, key, request: Vec::new(), reader, skipped: 0, response: None, body: Body::None }
     }
 
     /// The request's bytes.
@@ -229,8 +261,17 @@ impl Client {
     ///
     /// [`ClientError`]; the connection must be closed then. If a head was read, [`response`](Self::response) has it.
     pub fn receive(&mut self, received: &[u8]) -> Result<Option<Opened>, ClientError> {
+        match self.options.limits.fields {
+            0..=MAX_FIELDS => self.receive_with::<MAX_FIELDS>(received),
+            65..=256 => self.receive_with::<256>(received),
+            _ => self.receive_with::<MAX_HANDSHAKE_FIELDS>(received),
+        }
+    }
+
+    /// With room for `N` fields.
+    fn receive_with<const N: usize>(&mut self, received: &[u8]) -> Result<Option<Opened>, ClientError> {
         loop {
-            let mut slots = Slots::new();
+            let mut slots = Slots::<N>::with_room();
             let unread = received.get(self.skipped..).unwrap_or_default();
             let Some(head) = self.reader.read_response(unread, &mut slots)? else {
                 return Ok(None);
@@ -243,6 +284,7 @@ impl Client {
                 continue;
             }
             self.response = Some(Response { status: head.status(), fields: copy(&head), length });
+            self.body = head.body("GET");
             if head.status() == 101 && head.version() < Version::Http11 {
                 return Err(ClientError::BadHttpVersion);
             }
@@ -262,6 +304,21 @@ impl Client {
     #[must_use]
     pub fn response(&self) -> Option<&Response> {
         self.response.as_ref()
+    }
+}
+
+impl Client {
+    pub(super) fn take_request(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.request)
+    }
+
+    pub(super) fn take_response(&mut self) -> Option<Response> {
+        self.response.take()
+    }
+
+    /// Where the body of the response is read into.
+    pub(super) fn refused_body(&self) -> RefusedBody {
+        RefusedBody::new(self.body, self.options.max_body.unwrap_or(MAX_REFUSED_BODY))
     }
 }
 

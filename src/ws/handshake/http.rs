@@ -268,7 +268,9 @@ impl From<&Rejection> for Response<()> {
         let mut response = Response::new(());
         *response.status_mut() =
             StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        fill(response.headers_mut(), rejection.fields());
+        // The body, and with it its length, is the HTTP server's to write.
+        let length = |name: &str| name == "Content-Length" && !rejection.body_bytes().is_empty();
+        fill(response.headers_mut(), rejection.fields().filter(|(name, _)| !length(name)));
         response
     }
 }
@@ -310,7 +312,10 @@ mod tests {
         let server = ServerOptions::new().subprotocols(["b"]).unwrap();
         let (request, key) = client.http_request(&uri, [7; 16]);
         let mut response = Response::from(&accept_http(&server, &request).unwrap());
-        assert_eq!(verify_http(&client, &key, &response), Ok((Negotiated::default(), Some("b"))));
+        assert_eq!(
+            verify_http(&client, &key, &response),
+            Ok((Negotiated::default().with_subprotocol("b"), Some("b")))
+        );
         *response.version_mut() = Version::HTTP_10;
         assert_eq!(verify_http(&client, &key, &response), Err(ClientError::BadHttpVersion));
         *response.status_mut() = StatusCode::FOUND;

@@ -41,6 +41,7 @@
 //! |---|---|
 //! | 3 `ws:` and `wss:` URLs | [`Uri`] in `uri.rs` |
 //! | 4.1 client | [`Client`] in `client.rs`, [`verify`] in `verify.rs` |
+//! | 4 both sides as a machine: [`Opening`] | `opening.rs`; what a refused client is told in `refused.rs` |
 //! | 4.2 server | [`accept`] in `server.rs`; [`Accepted`] in `accepted.rs`, refusals in `rejection.rs` |
 //! | 4.2.2, 11.3 key and accept | [`Key`] in `key.rs` |
 //! | 4.3, 9.1, 11.3 lists | [`fields`] |
@@ -57,17 +58,16 @@ mod h2_client;
 #[cfg(feature = "http")]
 mod http;
 mod key;
+mod opening;
 mod origin;
+mod refused;
 mod rejection;
 mod server;
 mod uri;
 mod verify;
 
-#[cfg(feature = "deflate")]
-use super::deflate::{DeflateOptions, Params};
+use super::negotiated::Negotiated;
 use crate::http1::syntax::trim;
-#[cfg(feature = "deflate")]
-use alloc::boxed::Box;
 
 pub use self::accepted::{Accepted, NotOffered};
 pub use self::client::{Client, ClientOptions, Opened, Response};
@@ -78,54 +78,21 @@ pub(crate) use self::http::accept_parts;
 #[cfg(feature = "http")]
 pub use self::http::{accept_http, accept_http_connect, verify_http, verify_http_connect};
 pub use self::key::{AcceptKey, Key};
+pub use self::opening::{Decide, Established, Failure, Opening, Step};
 pub use self::origin::OriginPolicy;
+pub use self::refused::{HandshakeError, MAX_REFUSED_BODY};
 pub use self::rejection::{Refusal, Rejection};
 pub use self::server::{Preference, ServerOptions, accept, accept_request};
 pub use self::uri::{InvalidUri, Uri};
 pub use self::verify::{ClientError, ResponseField, verify};
 
-/// What the opening handshake has negotiated for the connection. The default: no extension.
-///
-/// ```
-/// use pushline::ws::{Config, Connection, Negotiated};
-///
-/// let connection = Connection::server(Negotiated::default(), Config::default());
-/// # let _ = connection;
-/// ```
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Negotiated {
-    #[cfg(feature = "deflate")]
-    pub(super) deflate: Option<Box<(Params, DeflateOptions)>>,
-}
+/// The most fields in a head that a handshake has room for, whatever [`Limits`](crate::http1::head::Limits) say: 1024.
+/// Without it, a limit set too high would put any number of them on the stack.
+pub const MAX_HANDSHAKE_FIELDS: usize = 1024;
 
-#[cfg(feature = "deflate")]
-impl Negotiated {
-    /// permessage-deflate as agreed, and this side's options for it: for a handshake that was done by
-    /// other means than this module's.
-    #[must_use]
-    pub fn with_deflate(params: Params, options: DeflateOptions) -> Self {
-        Self { deflate: Some(Box::new((params, options))) }
-    }
-
-    /// What was agreed on permessage-deflate, if it is in use.
-    #[must_use]
-    pub fn deflate(&self) -> Option<Params> {
-        self.deflate.as_ref().map(|agreed| agreed.0)
-    }
-}
-
-/// Whether the same was agreed; what this side makes of it does not count.
-impl PartialEq for Negotiated {
-    fn eq(&self, other: &Self) -> bool {
-        #[cfg(feature = "deflate")]
-        return self.deflate() == other.deflate();
-        #[cfg(not(feature = "deflate"))]
-        return matches!((self, other), (Self {}, Self {}));
-    }
-}
-
-impl Eq for Negotiated {}
+/// The most bytes that a server which has refused a request reads and drops until the client ends, within the close
+/// timeout: 64 KiB. Without it, a client that goes on sending keeps the connection busy.
+pub const MAX_UNREAD: usize = 64 * 1024;
 
 /// A field that may be given once.
 #[derive(Clone, Copy, Default)]

@@ -1,5 +1,8 @@
 //! A server's refusal: why, with which status, and the response that says so (RFC 6455 4.2.2, 4.4).
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -143,7 +146,7 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for Refusal {}
 
-/// A refusal and the response that tells it: no body, and the connection is closed after it.
+/// A refusal and the response that tells it: the connection is closed after it.
 ///
 /// ```
 /// use pushline::ws::handshake::{Refusal, Rejection};
@@ -163,6 +166,8 @@ impl core::error::Error for Refusal {}
 pub struct Rejection {
     refusal: Refusal,
     added: FieldLines,
+    /// Its bytes, and their number in digits.
+    body: Option<Box<(Vec<u8>, String)>>,
 }
 
 impl Rejection {
@@ -184,6 +189,56 @@ impl Rejection {
         Ok(self)
     }
 
+    /// Gives the response a body. Default: none; over an adapter, the reason in a line of plain text.
+    ///
+    /// A 304 has no body (RFC 9112 6.3): it is left out there.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidField`] if the type is malformed.
+    ///
+    /// ```
+    /// use pushline::ws::handshake::Rejection;
+    ///
+    /// let rejection = Rejection::new(503).body("application/json", r#"{"full":true}"#)?;
+    /// assert!(rejection.to_bytes().ends_with(b"\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"full\":true}"));
+    /// # Ok::<(), pushline::http1::head::InvalidField>(())
+    /// ```
+    pub fn body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Result<Self, InvalidField> {
+        if self.status() != 304 {
+            self.added.push("Content-Type", content_type)?;
+            let body = body.into();
+            let length = format!("{}", body.len());
+            self.body = Some(Box::new((body, length)));
+        }
+        Ok(self)
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body_bytes(&self) -> &[u8] {
+        self.body.as_ref().map_or(&[], |body| &body.0)
+    }
+
+    /// The same with the reason as a line of plain text, unless it has a body, or is the application's own refusal or the
+    /// answer to another method than GET, which says enough with its status.
+    ///
+    /// ```
+    /// use pushline::ws::handshake::{Refusal, Rejection};
+    ///
+    /// let rejection = Rejection::from(Refusal::OriginNotAllowed).explained();
+    /// assert_eq!(rejection.body_bytes(), b"the Origin is not allowed\n");
+    /// ```
+    pub fn explained(self) -> Self {
+        // RFC 9110 9.3.2: the answer to HEAD has no content.
+        if self.body.is_some() || matches!(self.refusal, Refusal::Application(_) | Refusal::MethodNotAllowed)
+        {
+            return self;
+        }
+        let reason = format!("{}\n", self.refusal);
+        self.clone().body("text/plain; charset=utf-8", reason).unwrap_or(self)
+    }
+
     /// Why.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
@@ -196,13 +251,14 @@ impl Rejection {
         self.refusal.status()
     }
 
-    /// The fields of the response, for a caller whose HTTP server writes it.
+    /// The fields of the response, for a caller whose HTTP server writes it, and the [body](Self::body_bytes) behind it.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let own = self.refusal.fields();
         // RFC 9110 7.8: whoever sends Upgrade names it in Connection.
         let upgrade = own.iter().any(|(name, _)| *name == "Upgrade");
         let connection = if upgrade { "close, Upgrade" } else { "close" };
-        let last = [("Content-Length", "0"), ("Connection", connection)];
+        let length = self.body.as_ref().map_or("0", |body| body.1.as_str());
+        let last = [("Content-Length", length), ("Connection", connection)];
         let own = own.iter().copied();
         own.map(bytes).chain(self.added.iter()).chain(last.into_iter().map(bytes))
     }
@@ -216,6 +272,26 @@ impl Rejection {
         }
         // And so has the status.
         let _ = write_response(out, self.status(), &lines);
+        out.extend_from_slice(self.body_bytes());
+    }
+
+    /// What is written to the client: the whole response, but for clients of other protocols something that they
+    /// understand: an alert of TLS, a GOAWAY of HTTP/2.
+    ///
+    /// ```
+    /// use pushline::http1::head::HeadError;
+    /// use pushline::ws::handshake::Rejection;
+    ///
+    /// // RFC 8446 6: fatal, handshake_failure.
+    /// assert_eq!(Rejection::from(HeadError::TlsHandshake).to_answer(), [21, 3, 3, 0, 2, 2, 40]);
+    /// ```
+    #[must_use]
+    pub fn to_answer(&self) -> Vec<u8> {
+        match self.refusal {
+            Refusal::Head(HeadError::TlsHandshake) => TLS_ALERT.into(),
+            Refusal::Head(HeadError::Http2Preface) => HTTP2_GOAWAY.into(),
+            _ => self.to_bytes(),
+        }
     }
 
     /// The whole response.
@@ -227,13 +303,21 @@ impl Rejection {
     }
 }
 
+/// RFC 8446 5.1, 6: a record of type alert (21) with the alert handshake_failure (40), fatal (2).
+const TLS_ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
+
+/// RFC 9113 3.4, 6.5: an empty SETTINGS frame, with which each side begins; 6.8: GOAWAY, no stream was processed, and 7:
+/// HTTP_1_1_REQUIRED (0x0d).
+const HTTP2_GOAWAY: [u8; 26] =
+    [0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0d];
+
 fn bytes<'a>(field: (&'a str, &'a str)) -> (&'a str, &'a [u8]) {
     (field.0, field.1.as_bytes())
 }
 
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, added: FieldLines::new() }
+        Self { refusal, added: FieldLines::new(), body: None }
     }
 }
 

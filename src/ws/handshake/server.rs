@@ -55,7 +55,7 @@ pub struct ServerOptions {
     origin: OriginPolicy,
     extensions: Supported,
     pub(super) fields: FieldLines,
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 impl ServerOptions {
@@ -108,7 +108,9 @@ impl ServerOptions {
         self
     }
 
-    /// How large a request's head may be: for [`reader`](Self::reader). Default: 16 KiB, 8 KiB a line.
+    /// How large a request's head may be: for [`reader`](Self::reader). Default: 16 KiB, 8 KiB a line,
+    /// 64 fields. An [`Opening`](super::Opening), and so the adapters, take at most
+    /// [`MAX_HANDSHAKE_FIELDS`](super::MAX_HANDSHAKE_FIELDS).
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self

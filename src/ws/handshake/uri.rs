@@ -4,6 +4,7 @@ use core::fmt;
 
 use alloc::string::String;
 
+use crate::http1::basic;
 use crate::http1::url::{Fault, Location};
 
 /// Where to connect, and what to ask for there.
@@ -42,6 +43,9 @@ impl Uri {
         // RFC 6455 3: fragments are meaningless here and must not be used.
         if fragment.is_some() {
             return Err(InvalidUri::Fragment);
+        }
+        if user_info.is_some_and(|user_info| basic::credentials(user_info).is_none()) {
+            return Err(InvalidUri::UserInfo);
         }
         Ok(Self { host_field: location.host_field(), location, user_info: user_info.map(String::from) })
     }
@@ -90,10 +94,25 @@ impl Uri {
         &self.location.target
     }
 
-    /// What stood before `@`, not decoded. It is never sent; a caller who wants to can make an `Authorization` of it.
+    /// What stood before `@`, not decoded.
     #[must_use]
     pub fn user_info(&self) -> Option<&str> {
         self.user_info.as_deref()
+    }
+
+    /// The value of `Authorization` that sends the user information as basic credentials (RFC 7617): see
+    /// [`ClientOptions::authorize`](super::ClientOptions::authorize).
+    ///
+    /// ```
+    /// use pushline::ws::handshake::Uri;
+    ///
+    /// let uri = Uri::parse("ws://Aladdin:open%20sesame@example.com/")?;
+    /// assert_eq!(uri.authorization().as_deref(), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
+    /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
+    /// ```
+    #[must_use]
+    pub fn authorization(&self) -> Option<String> {
+        self.user_info.as_deref().filter(|user_info| !user_info.is_empty()).and_then(basic::credentials)
     }
 }
 
@@ -111,6 +130,9 @@ pub enum InvalidUri {
     Scheme,
     /// The host is empty, or host, port or user information is malformed.
     Authority,
+    /// The user information cannot be sent as basic credentials: a colon in the name or a control byte, both
+    /// percent-encoded (RFC 7617 2).
+    UserInfo,
     /// A fragment: RFC 6455 3 forbids it.
     Fragment,
     /// The path or query has a byte that must be percent-encoded, or a percent sign that encodes nothing.
@@ -122,6 +144,7 @@ impl fmt::Display for InvalidUri {
         f.write_str(match self {
             Self::Scheme => "the URL is neither ws:// nor wss://",
             Self::Authority => "the URL's host or port is malformed",
+            Self::UserInfo => "the URL's user information cannot be sent",
             Self::Fragment => "the URL has a fragment",
             Self::Byte => "the URL has a byte that must be percent-encoded",
         })
@@ -158,6 +181,8 @@ mod tests {
         }
         assert_eq!(Uri::parse("ws://u:p@h/").unwrap().user_info(), Some("u:p"));
         assert_eq!(Uri::parse("ws://h/").unwrap().user_info(), None);
+        assert_eq!(Uri::parse("ws://@h/").unwrap().authorization(), None);
+        assert_eq!(Uri::parse("ws://h/").unwrap().authorization(), None);
     }
 
     #[test]
@@ -188,6 +213,9 @@ mod tests {
             ("ws://::1/", Authority),
             ("ws://[::1/", Authority),
             ("ws://u\r\n:p@h/", Authority),
+            ("ws://a%3ab:p@h/", UserInfo),
+            ("ws://a:%0d%0ap@h/", UserInfo),
+            ("ws://a%7f@h/", UserInfo),
             ("ws://h/a b", Byte),
             ("ws://h/a\r\nX: y", Byte),
             ("ws://h/\0", Byte),

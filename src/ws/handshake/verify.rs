@@ -107,7 +107,7 @@ impl<'a> Answer<'a> {
         if !options.subprotocols.iter().any(|offered| offered == protocol) {
             return Err(ClientError::UnofferedSubprotocol);
         }
-        Ok((negotiated, Some(protocol)))
+        Ok((negotiated.select(Some(protocol)), Some(protocol)))
     }
 }
 

@@ -17,9 +17,9 @@ pub(crate) use found::Found;
 
 use super::config::{Config, Role};
 use super::error::ProtocolError;
-use super::handshake::Negotiated;
 use super::header::{Header, Opcode};
 use super::message::{Event, Message, Reply};
+use super::negotiated::Negotiated;
 use crate::inbox::{Inbox, Storage};
 #[cfg(feature = "deflate")]
 use alloc::boxed::Box;

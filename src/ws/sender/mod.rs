@@ -15,10 +15,10 @@ use super::config::{Config, Role};
 #[cfg(feature = "deflate")]
 use super::deflate::Compressor;
 use super::error::UsageError;
-use super::handshake::Negotiated;
 use super::header::{MAX_CONTROL_LEN, Opcode, header_len};
 use super::mask::MaskSource;
 use super::message::{Message, Reply};
+use super::negotiated::Negotiated;
 use super::outbound::Outbound;
 use super::prepared::Prepared;
 use super::state::{Input, State};

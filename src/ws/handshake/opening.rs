@@ -1,0 +1,508 @@
+//! The opening handshake of one connection as a machine, for both roles: what to write, when to read, when it is over
+//! (RFC 6455 4). Reads no clock and no socket.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use super::accepted::Accepted;
+use super::client::{Client, Response};
+use super::refused::{HandshakeError, RefusedBody};
+use super::rejection::{Refusal, Rejection};
+use super::server::{ServerOptions, accept_request};
+use super::verify::ClientError;
+use super::{MAX_HANDSHAKE_FIELDS, MAX_UNREAD};
+use crate::heartbeat::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, Instant};
+use crate::http1::head::{MAX_FIELDS, Reader, RequestHead, Slots};
+use crate::inbox::{Inbox, Storage};
+use crate::ws::negotiated::Negotiated;
+
+/// A decision of the application's as a plain function: see [`Opening::server`].
+///
+/// ```
+/// use pushline::ws::handshake::{Decide, Rejection};
+///
+/// let only_chat: Decide = |request, _| if request.path() == "/chat" { Ok(()) } else { Err(Rejection::new(404)) };
+/// # let _ = only_chat;
+/// ```
+pub type Decide = fn(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>;
+
+/// The opening handshake of one connection, in either role, fed from an [`Inbox`].
+///
+/// Call [`step`](Self::step), do what it says, and call it again, until it says [`Step::Done`]; then
+/// [`finish`](Self::finish) has the outcome, and what follows the handshake is unread in the inbox. Between two steps
+/// wait no longer than until [`deadline`](Self::deadline).
+///
+/// ```
+/// use pushline::Inbox;
+/// use pushline::ws::handshake::{Failure, Opening, ServerOptions, Step};
+/// use pushline::ws::{Config, Connection};
+/// use std::io::{Read, Write};
+/// use std::net::{Shutdown, TcpStream};
+/// use std::time::Instant;
+///
+/// /// A server's handshake; the error of the stream, or what became of the handshake.
+/// fn accept(
+///     stream: &mut TcpStream,
+///     inbox: &mut Inbox,
+///     options: &ServerOptions,
+/// ) -> std::io::Result<Result<Connection, Failure>> {
+///     let mut opening = Opening::server(options, |_, _| Ok(()));
+///     loop {
+///         match opening.step(inbox, Instant::now()) {
+///             Step::Read => match stream.read(inbox.space())? {
+///                 0 => opening.receive_eof(),
+///                 n => inbox.filled(n),
+///             },
+///             Step::Write => {
+///                 let n = stream.write(opening.outgoing())?;
+///                 opening.written(n);
+///             }
+///             Step::Flush => {
+///                 stream.flush()?;
+///                 opening.flushed();
+///             }
+///             Step::Shutdown => {
+///                 stream.shutdown(Shutdown::Write)?;
+///                 opening.shut_down();
+///             }
+///             Step::Done => break,
+///         }
+///     }
+///     Ok(opening.finish().map(|opened| Connection::server(opened.negotiated, Config::new())))
+/// }
+/// # let _ = accept;
+/// ```
+pub struct Opening<'a, I, D = Decide> {
+    party: Party<'a, D>,
+    phase: Phase,
+    outgoing: Vec<u8>,
+    written: usize,
+    /// Unread bytes that were looked at already.
+    seen: usize,
+    handshake_timeout: Duration,
+    close_timeout: Duration,
+    deadline: Option<I>,
+    /// Whether the deadline is over, and what had come until then may still be read.
+    late: bool,
+    outcome: Option<Result<Negotiated, Failure>>,
+}
+
+enum Party<'a, D> {
+    Server { options: &'a ServerOptions, reader: Reader, decide: Option<D> },
+    Client(Box<Client>),
+}
+
+#[derive(Debug)]
+enum Phase {
+    Write,
+    Flush,
+    Read,
+    /// A client that was refused reads why.
+    Body(RefusedBody),
+    Shutdown,
+    /// A server that has refused reads on until the client ends: so many bytes more.
+    Drain(usize),
+    Done,
+}
+
+impl Phase {
+    fn into_body(self) -> Vec<u8> {
+        if let Self::Body(body) = self { body.into_data() } else { Vec::new() }
+    }
+}
+
+/// What an [`Opening`] wants done; its page has the loop.
+///
+/// ```
+/// use pushline::Inbox;
+/// use pushline::ws::handshake::{Opening, ServerOptions, Step};
+/// use std::time::Duration;
+///
+/// let options = ServerOptions::new();
+/// let mut opening = Opening::server(&options, |_, _| Ok(()));
+/// // A server begins by reading.
+/// assert_eq!(opening.step(&mut Inbox::new(), Duration::ZERO), Step::Read);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Read into the inbox, once; at the end of the stream, call [`Opening::receive_eof`].
+    Read,
+    /// Write of [`Opening::outgoing`], once, and tell [`Opening::written`].
+    Write,
+    /// Have the stream hand on what it has buffered itself, and call [`Opening::flushed`].
+    Flush,
+    /// Close our direction of the stream, and call [`Opening::shut_down`].
+    Shutdown,
+    /// Nothing: [`Opening::finish`] has the outcome.
+    Done,
+}
+
+/// A handshake that has led to a connection: what [`Opening::finish`] gives.
+///
+/// ```
+/// use pushline::ws::handshake::Established;
+/// use pushline::ws::{Config, Connection};
+///
+/// fn connection(opened: Established) -> Connection {
+///     Connection::server(opened.negotiated, Config::new())
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Established {
+    /// What the connection needs to know.
+    pub negotiated: Negotiated,
+    /// The server's 101, in the role of the client: its fields may be cookies.
+    pub response: Option<Response>,
+}
+
+/// A handshake that has led to none.
+///
+/// ```
+/// use pushline::ws::handshake::{Failure, Refusal};
+///
+/// let failure = Failure::Rejected(Refusal::MissingKey.into());
+/// assert_eq!(failure.to_string(), "Sec-WebSocket-Key is missing (400)");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// This server refused.
+    Rejected(Rejection),
+    /// The server refused this client, or is none.
+    Handshake(Box<HandshakeError>),
+    /// The stream ended within the request.
+    Aborted,
+    /// The deadline passed. A request that had begun, or should have, was answered with 408.
+    TimedOut,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejection) => rejection.fmt(f),
+            Self::Handshake(error) => error.fmt(f),
+            Self::Aborted => f.write_str("the stream ended within the request"),
+            Self::TimedOut => f.write_str("the opening handshake took too long"),
+        }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// What the server said is filled in at the end.
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Handshake(Box::new(HandshakeError::new(error)))
+    }
+}
+
+impl<'a, I: Instant, D> Opening<'a, I, D>
+where
+    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+{
+    /// The server's side. `decide` is shown the request and the answer, and has the last word: it may select another
+    /// subprotocol, add fields, or refuse.
+    pub fn server(options: &'a ServerOptions, decide: D) -> Self {
+        let party = Party::Server { options, reader: options.reader(), decide: Some(decide) };
+        Self::new(party, Phase::Read, Vec::new())
+    }
+}
+
+impl<I: Instant> Opening<'static, I> {
+    /// The client's side.
+    ///
+    /// ```
+    /// use pushline::Inbox;
+    /// use pushline::ws::handshake::{Client, ClientOptions, Opening, Step, Uri};
+    /// use std::time::Duration;
+    ///
+    /// let client = Client::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]);
+    /// let mut opening = Opening::client(client);
+    /// let (mut inbox, now) = (Inbox::new(), Duration::ZERO);
+    /// assert_eq!(opening.step(&mut inbox, now), Step::Write);
+    /// assert!(opening.outgoing().starts_with(b"GET / HTTP/1.1\r\nHost: h\r\n"));
+    /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
+    /// ```
+    #[must_use]
+    pub fn client(mut client: Client) -> Self {
+        let request = client.take_request();
+        Self::new(Party::Client(Box::new(client)), Phase::Write, request)
+    }
+}
+
+impl<'a, I: Instant, D> Opening<'a, I, D>
+where
+    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+{
+    fn new(party: Party<'a, D>, phase: Phase, outgoing: Vec<u8>) -> Self {
+        Self {
+            party,
+            phase,
+            outgoing,
+            written: 0,
+            seen: 0,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            close_timeout: CLOSE_TIMEOUT,
+            deadline: None,
+            late: false,
+            outcome: None,
+        }
+    }
+
+    /// Time for the handshake, from the first step on, and for a refusal to be written and the client to end. Defaults:
+    /// [`HANDSHAKE_TIMEOUT`], [`CLOSE_TIMEOUT`]. Without them, a peer that does nothing holds the connection for ever.
+    #[must_use]
+    pub fn timeouts(self, handshake: Duration, close: Duration) -> Self {
+        Self { handshake_timeout: handshake, close_timeout: close, ..self }
+    }
+
+    /// What is left of the time that began at an earlier instant than the first step, such as that of connecting.
+    #[must_use]
+    pub fn until(self, deadline: I) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// When [`step`](Self::step) is to be called again at the latest; `None` before the first.
+    #[must_use]
+    pub fn deadline(&self) -> Option<I> {
+        self.deadline
+    }
+
+    /// Looks at what was received and at the time, and says what is to be done.
+    pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, now: I) -> Step {
+        let timeout = self.handshake_timeout;
+        let deadline = *self.deadline.get_or_insert_with(|| now.saturating_add(timeout));
+        if now >= deadline {
+            // What had come before the deadline may not have been read yet: that is one read more.
+            let read = matches!(self.phase, Phase::Read);
+            if !read || self.late && inbox.unread().len() == self.seen {
+                self.time_out(now);
+            }
+            self.late = read;
+        }
+        loop {
+            match &mut self.phase {
+                Phase::Write if self.written < self.outgoing.len() => return Step::Write,
+                Phase::Write => self.phase = Phase::Flush,
+                Phase::Flush => return Step::Flush,
+                Phase::Read if inbox.unread().len() == self.seen => return Step::Read,
+                Phase::Read => {
+                    self.seen = inbox.unread().len();
+                    self.read(inbox, now);
+                }
+                Phase::Body(body) => {
+                    let taken = body.take(inbox.unread());
+                    inbox.consume(taken);
+                    if !body.is_complete() {
+                        return Step::Read;
+                    }
+                    let body = core::mem::replace(&mut self.phase, Phase::Done).into_body();
+                    if let Some(Err(Failure::Handshake(error))) = &mut self.outcome {
+                        error.body = body;
+                    }
+                }
+                Phase::Shutdown => return Step::Shutdown,
+                Phase::Drain(left) => {
+                    let unread = inbox.unread().len();
+                    inbox.consume(unread);
+                    *left = left.saturating_sub(unread);
+                    if *left > 0 {
+                        return Step::Read;
+                    }
+                    self.phase = Phase::Done;
+                }
+                Phase::Done => return Step::Done,
+            }
+        }
+    }
+
+    /// The bytes to write.
+    #[must_use]
+    pub fn outgoing(&self) -> &[u8] {
+        self.outgoing.get(self.written..).unwrap_or_default()
+    }
+
+    /// So many of the [`outgoing`](Self::outgoing) bytes were written.
+    pub fn written(&mut self, bytes: usize) {
+        self.written = self.written.saturating_add(bytes).min(self.outgoing.len());
+    }
+
+    /// The stream has handed on what it had buffered.
+    pub fn flushed(&mut self) {
+        if let Phase::Flush = self.phase {
+            self.outgoing = Vec::new();
+            self.written = 0;
+            self.phase = match self.outcome {
+                None => Phase::Read,
+                Some(Ok(_)) => Phase::Done,
+                Some(Err(_)) => Phase::Shutdown,
+            };
+        }
+    }
+
+    /// Our direction of the stream is closed.
+    pub fn shut_down(&mut self) {
+        if let Phase::Shutdown = self.phase {
+            self.phase = Phase::Drain(MAX_UNREAD);
+        }
+    }
+
+    /// The stream gives no more bytes.
+    pub fn receive_eof(&mut self) {
+        if let Phase::Read = self.phase {
+            let failure = match &self.party {
+                Party::Server { .. } => Failure::Aborted,
+                Party::Client(client) => client.receive_eof().into(),
+            };
+            self.outcome = Some(Err(failure));
+        }
+        if let Phase::Read | Phase::Drain(_) = self.phase {
+            self.phase = Phase::Done;
+        } else if let Phase::Body(body) = &mut self.phase {
+            body.receive_eof();
+        }
+    }
+
+    /// The stream has failed. Whether that comes too late to matter, since the outcome stands: then that is what is to be
+    /// reported, and not the stream's error.
+    #[must_use]
+    pub fn receive_error(&mut self) -> bool {
+        let settled =
+            matches!(self.outcome, Some(Err(_))) || matches!(self.phase, Phase::Body(_) | Phase::Done);
+        match &mut self.phase {
+            Phase::Body(body) => body.receive_eof(),
+            phase => *phase = Phase::Done,
+        }
+        settled
+    }
+
+    /// The outcome, after [`Step::Done`].
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]: [`Failure::Aborted`] also if it was not over yet.
+    pub fn finish(self) -> Result<Established, Failure> {
+        let response = match self.party {
+            Party::Server { .. } => None,
+            Party::Client(mut client) => client.take_response(),
+        };
+        match (self.outcome, self.phase) {
+            (Some(Ok(negotiated)), _) => Ok(Established { negotiated, response }),
+            (Some(Err(Failure::Handshake(mut error))), _) => {
+                error.response = response;
+                Err(Failure::Handshake(error))
+            }
+            (Some(Err(failure)), _) => Err(failure),
+            (None, _) => Err(Failure::Aborted),
+        }
+    }
+
+    fn read<S: Storage>(&mut self, inbox: &mut Inbox<S>, now: I) {
+        match &mut self.party {
+            Party::Server { options, reader, decide } => {
+                let answer = match options.limits.fields {
+                    0..=MAX_FIELDS => answer::<MAX_FIELDS, _>(options, reader, decide, inbox.unread()),
+                    65..=256 => answer::<256, _>(options, reader, decide, inbox.unread()),
+                    _ => answer::<MAX_HANDSHAKE_FIELDS, _>(options, reader, decide, inbox.unread()),
+                };
+                match answer {
+                    Ok(None) => {}
+                    Ok(Some(Answer { response, negotiated, length })) => {
+                        inbox.consume(length);
+                        self.outgoing = response;
+                        self.outcome = Some(Ok(negotiated));
+                        self.phase = Phase::Write;
+                        if self.late {
+                            self.deadline = Some(now.saturating_add(self.close_timeout));
+                        }
+                    }
+                    Err(rejection) => self.refuse(rejection, None, now),
+                }
+            }
+            Party::Client(client) => match client.receive(inbox.unread()) {
+                Ok(None) => {}
+                Ok(Some(opened)) => {
+                    inbox.consume(opened.length);
+                    self.outcome = Some(Ok(opened.negotiated));
+                    self.phase = Phase::Done;
+                }
+                Err(error) => {
+                    self.outcome = Some(Err(error.into()));
+                    self.phase = Phase::Done;
+                    if let ClientError::UnexpectedStatus(_) = error {
+                        inbox.consume(client.response().map_or(0, |response| response.length));
+                        self.phase = Phase::Body(client.refused_body());
+                    }
+                }
+            },
+        }
+    }
+
+    /// Answers with a refusal; `failure` is reported if it is something else.
+    fn refuse(&mut self, rejection: Rejection, failure: Option<Failure>, now: I) {
+        let rejection = rejection.explained();
+        self.outgoing = rejection.to_answer();
+        self.written = 0;
+        self.deadline = Some(now.saturating_add(self.close_timeout));
+        self.outcome = Some(Err(failure.unwrap_or(Failure::Rejected(rejection))));
+        self.phase = Phase::Write;
+    }
+
+    fn time_out(&mut self, now: I) {
+        let timed_out = Failure::TimedOut;
+        match (&self.phase, &self.party) {
+            (Phase::Read, Party::Server { .. }) => {
+                self.refuse(Refusal::Timeout.into(), Some(timed_out), now);
+                return;
+            }
+            (Phase::Read | Phase::Write | Phase::Flush, _) if !matches!(self.outcome, Some(Err(_))) => {
+                self.outcome = Some(Err(timed_out));
+            }
+            _ => {}
+        }
+        match &mut self.phase {
+            Phase::Body(body) => body.receive_eof(),
+            phase => *phase = Phase::Done,
+        }
+    }
+}
+
+/// What a request is answered with.
+struct Answer {
+    response: Vec<u8>,
+    negotiated: Negotiated,
+    /// Bytes of the request's head.
+    length: usize,
+}
+
+/// Accepts the request, once its head is complete, if the rules and `decide` do.
+fn answer<const N: usize, D>(
+    options: &ServerOptions,
+    reader: &mut Reader,
+    decide: &mut Option<D>,
+    received: &[u8],
+) -> Result<Option<Answer>, Rejection>
+where
+    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+{
+    let mut slots = Slots::<N>::with_room();
+    let Some(head) = reader.read_request(received, &mut slots)? else { return Ok(None) };
+    let mut accepted = accept_request(options, &head)?;
+    if let Some(decide) = decide.take() {
+        decide(&head, &mut accepted)?;
+    }
+    let response = accepted.to_bytes();
+    Ok(Some(Answer { response, length: head.len(), negotiated: accepted.into_negotiated() }))
+}
+
+impl<I: fmt::Debug, D> fmt::Debug for Opening<'_, I, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening")
+            .field("phase", &self.phase)
+            .field("deadline", &self.deadline)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
+}

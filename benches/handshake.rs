@@ -1,10 +1,14 @@
 //! The server's handshake in memory: what a browser sends, and the 101 that answers it.
 
 use std::hint::black_box;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pushline::http1::head::{Limits, Reader, Slots};
 use pushline::ws::handshake::{Key, ServerOptions, accept_request};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What Chrome sends, 600 bytes or so.
 const REQUEST: &[u8] = b"GET /chat?room=lobby HTTP/1.1\r\n\
@@ -22,6 +26,36 @@ const REQUEST: &[u8] = b"GET /chat?room=lobby HTTP/1.1\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
     \r\n";
+
+/// A stream that has the request at hand and counts what is written.
+struct Memory {
+    request: &'static [u8],
+    written: usize,
+}
+
+impl AsyncRead for Memory {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        buffer.put_slice(std::mem::take(&mut self.request));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Memory {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.written += bytes.len();
+        Poll::Ready(Ok(bytes.len()))
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
 
 fn handshake(c: &mut Criterion) {
     let mut group = c.benchmark_group("handshake");
@@ -59,6 +93,16 @@ fn handshake(c: &mut Criterion) {
             reader.read_request(black_box(REQUEST), &mut slots).unwrap().unwrap().len()
         });
     });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let adapter_options = pushline::adapter::Options::new();
+    group.bench_function("accept over tokio", |b| {
+        b.iter(|| {
+            let stream = Memory { request: black_box(REQUEST), written: 0 };
+            let accepting = pushline::adapter::tokio::accept(stream, &options, &adapter_options);
+            assert_eq!(runtime.block_on(accepting).unwrap().get_ref().written, 129);
+        });
+    });
+    group.bench_function("block_on alone", |b| b.iter(|| runtime.block_on(std::future::ready(black_box(1)))));
     // What cannot be saved: the parser and the hash.
     group.bench_function("limit: httparse alone", |b| {
         b.iter(|| {

@@ -454,8 +454,22 @@ fn a_policy_asks_for_what_it_needs() {
     let terms = Terms { server_max_window_bits: bits(9), client_no_context_takeover: true, ..NOTHING };
     assert_eq!(
         DeflateOptions::new(compact).terms(terms).offer().unwrap(),
-        "permessage-deflate; client_no_context_takeover; server_max_window_bits=9; client_max_window_bits=11"
+        "permessage-deflate; client_no_context_takeover; server_max_window_bits=9; client_max_window_bits=11, \
+         permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits=11"
     );
+    // RFC 7692 7.1.2.1: also for one that only asks.
+    let dedicated =
+        DeflateOptions::new(Compression::Dedicated { window_bits: WindowBits::MAX, memory_level: 4 });
+    let terms = Terms { server_max_window_bits: bits(9), ..NOTHING };
+    assert_eq!(
+        dedicated.clone().terms(terms).offer().unwrap(),
+        "permessage-deflate; server_max_window_bits=9, permessage-deflate"
+    );
+    assert_eq!(
+        dedicated.clone().terms(terms).fallback(false).offer().unwrap(),
+        "permessage-deflate; server_max_window_bits=9"
+    );
+    assert_eq!(dedicated.terms(NOTHING).offer().unwrap(), "permessage-deflate");
 }
 
 #[test]

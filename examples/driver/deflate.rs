@@ -44,7 +44,9 @@ pub fn offered(options: &Options) -> Result<Option<DeflateOptions>, String> {
 }
 
 fn policy() -> DeflateOptions {
+    // The tables ask for one offer and no other.
     DeflateOptions::new(Compression::Dedicated { window_bits: WindowBits::MAX, memory_level: 8 })
+        .fallback(false)
         .level(6)
         .threshold(0)
 }

@@ -133,8 +133,14 @@ fn serve(start: &Start, fields: &[Field], body: Body) -> Result<Option<String>, 
     }
     let mut offered: Vec<String> = Vec::new();
     for value in all("sec-websocket-protocol") {
+        if value.iter().all(|byte| matches!(byte, b' ' | b'\t' | b',')) {
+            return Err(Refusal::BadSubprotocols(ListError::Malformed));
+        }
         for name in value.split(|&byte| byte == b',').map(|name| String::from_utf8_lossy(name).into_owned()) {
             let name = name.trim_matches([' ', '\t']).to_owned();
+            if name.is_empty() {
+                continue;
+            }
             let error = if !is_token(name.as_bytes()) {
                 Some(ListError::Malformed)
             } else if offered.contains(&name) {
@@ -178,7 +184,8 @@ fn is_page_of(origin: &[u8], host: &[u8]) -> bool {
 /// A word of an extension list.
 enum Word {
     Token,
-    Quoted,
+    /// Whether it is a token once unquoted.
+    Quoted(bool),
     Mark(u8),
     Bad,
 }
@@ -211,7 +218,12 @@ fn words(value: &[u8]) -> Vec<Word> {
                 }
                 match closed {
                     Some(index) if is_field_value(&value[at..index]) => {
-                        words.push(Word::Quoted);
+                        let mut inside = value[at + 1..index].iter().copied();
+                        let mut unquoted = Vec::new();
+                        while let Some(byte) = inside.next() {
+                            unquoted.extend(if byte == b'\\' { inside.next() } else { Some(byte) });
+                        }
+                        words.push(Word::Quoted(is_token(&unquoted)));
                         at = index;
                     }
                     _ => words.push(Word::Bad),
@@ -224,7 +236,7 @@ fn words(value: &[u8]) -> Vec<Word> {
     words
 }
 
-/// The first fault of a list, but for values that are not tokens.
+/// The first fault of a list.
 fn extensions(value: &[u8]) -> Result<(), ListError> {
     let words = words(value);
     let mut elements = 0;
@@ -241,18 +253,23 @@ fn extensions(value: &[u8]) -> Result<(), ListError> {
         if parts.next().is_some_and(|none| !none.is_empty()) {
             return Err(ListError::Malformed);
         }
+        let mut tokens = true;
         for (index, part) in parts.enumerate() {
             // A fault that is read before the parameter is over comes before the count.
             match part {
-                [Word::Token] | [Word::Token, Word::Mark(b'='), Word::Token | Word::Quoted] => {}
+                [Word::Token] | [Word::Token, Word::Mark(b'='), Word::Token | Word::Quoted(true)] => {}
                 [Word::Token, next, ..] if index == MAX_PARAMETERS && !matches!(next, Word::Mark(b'=')) => {}
-                [Word::Token, Word::Mark(b'='), Word::Token | Word::Quoted, ..]
+                [Word::Token, Word::Mark(b'='), Word::Token | Word::Quoted(_), ..]
                     if index == MAX_PARAMETERS => {}
+                [Word::Token, Word::Mark(b'='), Word::Quoted(false)] => tokens = false,
                 _ => return Err(ListError::Malformed),
             }
             if index == MAX_PARAMETERS {
                 return Err(ListError::TooMany);
             }
+        }
+        if !tokens {
+            return Err(ListError::ValueNotToken);
         }
     }
     Ok(())

@@ -68,6 +68,7 @@ pub struct DeflateOptions {
     terms: Terms,
     level: u8,
     threshold: usize,
+    fallback: bool,
     pub(super) max_ratio: Option<NonZeroU32>,
     pub(super) pool: Pool,
 }
@@ -80,6 +81,7 @@ impl DeflateOptions {
             terms: Terms { client_max_window_bits: Some(WindowBits::MAX), ..Terms::default() },
             level: 1,
             threshold: 128,
+            fallback: true,
             max_ratio: None,
             pool: Pool::default(),
         }
@@ -90,6 +92,13 @@ impl DeflateOptions {
     /// window, in which it has to inflate.
     pub const fn terms(mut self, terms: Terms) -> Self {
         self.terms = terms;
+        self
+    }
+
+    /// Whether a client that asks for a smaller window of the server's offers to go without, too (RFC 7692 7.1.2.1).
+    /// Default: yes, since many servers decline what they cannot do.
+    pub const fn fallback(mut self, offered: bool) -> Self {
+        self.fallback = offered;
         self
     }
 
@@ -134,6 +143,21 @@ impl DeflateOptions {
     }
 
     /// A client's `Sec-WebSocket-Extensions` value, the best offer first; `None` if compression is off.
+    ///
+    /// See [`fallback`](Self::fallback) for the second one. A bare offer, for
+    /// servers that decline any parameter, is that of no [`terms`](Self::terms) and full windows:
+    ///
+    /// ```
+    /// use pushline::ws::deflate::{Compression, DeflateOptions, Terms, WindowBits};
+    ///
+    /// let bare = DeflateOptions::new(Compression::Compact { window_bits: WindowBits::MAX }).terms(Terms::default());
+    /// assert_eq!(bare.offer().as_deref(), Some("permessage-deflate"));
+    /// let terms = Terms { server_max_window_bits: WindowBits::new(10), ..Terms::default() };
+    /// assert_eq!(
+    ///     bare.terms(terms).offer().as_deref(),
+    ///     Some("permessage-deflate; server_max_window_bits=10, permessage-deflate")
+    /// );
+    /// ```
     #[must_use]
     pub fn offer(&self) -> Option<String> {
         Some(offer(&self.offers())).filter(|text| !text.is_empty())
@@ -194,11 +218,18 @@ impl DeflateOptions {
         }
         let best = self.wishes();
         let mut offers = vec![best];
-        if best.server_max_window_bits != self.terms.server_max_window_bits {
-            // Not every server can do a smaller window; without a context the window is not kept either.
+        if self.fallback && best.server_max_window_bits.is_some() {
+            // RFC 7692 7.1.2.1: not every server can do a smaller window. If memory is the reason for it: without a
+            // context the window is not kept either.
+            let for_memory = match self.compression {
+                Compression::Compact { window_bits } | Compression::Dedicated { window_bits, .. } => {
+                    window_bits < WindowBits::MAX
+                }
+                _ => false,
+            };
             offers.push(Terms {
-                server_no_context_takeover: true,
-                server_max_window_bits: self.terms.server_max_window_bits,
+                server_no_context_takeover: best.server_no_context_takeover || for_memory,
+                server_max_window_bits: None,
                 ..best
             });
         }

@@ -37,8 +37,8 @@ pub enum ListError {
     /// There are more than [`MAX_EXTENSIONS`], [`MAX_PARAMETERS`] or [`MAX_SUBPROTOCOLS`] entries. Nothing after this
     /// place is read.
     TooMany,
-    /// A quoted parameter value is not a token once unquoted (RFC 6455 9.1). Only this extension is spoilt: reading
-    /// goes on behind it. A server declines such an offer, a client refuses such an answer.
+    /// A quoted parameter value is not a token once unquoted (RFC 6455 9.1). Reading goes on behind this extension, but
+    /// the list is malformed: it fails the handshake in either role, whatever else is in it.
     ValueNotToken,
     /// A subprotocol was named twice (RFC 6455 4.1).
     Duplicate,
@@ -297,11 +297,11 @@ fn skip_whitespace(rest: &mut &[u8]) {
 }
 
 /// Adds one line of `Sec-WebSocket-Protocol` to the names offered so far. Several lines are one list (RFC 6455
-/// 11.3.4).
+/// 11.3.4). Empty elements are skipped (RFC 9110 5.6.1.2).
 ///
 /// # Errors
 ///
-/// [`ListError::Malformed`] for an element that is empty or not a token, [`ListError::Duplicate`] for a name that
+/// [`ListError::Malformed`] for an element that is not a token or if there is none, [`ListError::Duplicate`] for a name that
 /// stands there already, [`ListError::TooMany`] past [`MAX_SUBPROTOCOLS`].
 ///
 /// ```
@@ -312,10 +312,12 @@ fn skip_whitespace(rest: &mut &[u8]) {
 /// subprotocols(b"mqtt", &mut offered).unwrap();
 /// assert_eq!(offered, ["chat", "superchat", "mqtt"]);
 /// assert_eq!(subprotocols(b"chat", &mut offered), Err(ListError::Duplicate));
-/// assert_eq!(subprotocols(b"a,,b", &mut offered), Err(ListError::Malformed));
+/// assert_eq!(subprotocols(b"a, b c", &mut offered), Err(ListError::Malformed));
 /// ```
 pub fn subprotocols<'a>(value: &'a [u8], offered: &mut Vec<&'a str>) -> Result<(), ListError> {
-    for element in elements(value) {
+    let mut empty = true;
+    for element in elements(value).filter(|element| !element.is_empty()) {
+        empty = false;
         let name =
             str::from_utf8(element).ok().filter(|name| is_subprotocol(name)).ok_or(ListError::Malformed)?;
         if offered.contains(&name) {
@@ -326,7 +328,8 @@ pub fn subprotocols<'a>(value: &'a [u8], offered: &mut Vec<&'a str>) -> Result<(
         }
         offered.push(name);
     }
-    Ok(())
+    // RFC 9110 5.6.1.2: 1#token has at least one.
+    if empty { Err(ListError::Malformed) } else { Ok(()) }
 }
 
 /// RFC 6455 4.1 (10): a name is a token.
@@ -456,9 +459,13 @@ mod tests {
 
     #[test]
     fn subprotocol_names_are_tokens() {
-        for value in ["", ",", "a,", "a b", "a,,b", "\"a\"", "a/b", "\u{e9}"] {
+        for value in ["", ",", " ,\t,", "a b", ",a b", "\"a\"", "a/b", "\u{e9}"] {
             assert_eq!(subprotocols(value.as_bytes(), &mut Vec::new()), Err(ListError::Malformed), "{value}");
         }
+        // RFC 9110 5.6.1.2.
+        let mut names = Vec::new();
+        assert_eq!(subprotocols(b",\t, ,  ,foo  ,,", &mut names), Ok(()));
+        assert_eq!(names, ["foo"]);
         // RFC 6455 11.5: names are compared as they stand.
         assert_eq!(subprotocols(b"chat,Chat", &mut Vec::new()), Ok(()));
     }

@@ -82,7 +82,7 @@ pub use self::opening::{Decide, Established, Failure, Opening, Step};
 pub use self::origin::OriginPolicy;
 pub use self::refused::{HandshakeError, MAX_REFUSED_BODY};
 pub use self::rejection::{Refusal, Rejection};
-pub use self::server::{Preference, ServerOptions, accept, accept_request};
+pub use self::server::{InvalidHost, Preference, ServerOptions, accept, accept_request};
 pub use self::uri::{InvalidUri, Uri};
 pub use self::verify::{ClientError, ResponseField, verify};
 

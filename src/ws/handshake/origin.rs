@@ -69,7 +69,8 @@ impl OriginPolicy {
     pub fn allows(&self, origin: Option<&[u8]>, host: Option<Authority<'_>>) -> bool {
         let Some(origin) = origin else { return self.absent };
         match &self.accepted {
-            Accepted::Any => true,
+            // RFC 6454 7.1: one, not several in a field; nor several that were joined to one (RFC 9110 5.3).
+            Accepted::Any => !origin.iter().any(|byte| matches!(byte, b' ' | b',')),
             // RFC 6455 10.2: the whole value; a prefix would let https://good.example.evil.net in.
             Accepted::List(origins) => origins.iter().any(|accepted| accepted.as_bytes() == origin),
             Accepted::SameHost => host.is_some_and(|host| is_same_host(origin, host)),
@@ -167,6 +168,9 @@ mod tests {
             assert_eq!(policy.allows(Some(origin.as_bytes()), None), allowed, "{origin}");
         }
         assert!(!policy.allows(None, None));
+        for several in [&b"https://a.example https://b.example"[..], b"https://a.example, null"] {
+            assert!(!OriginPolicy::any().allows(Some(several), None));
+        }
         assert!(OriginPolicy::any().allows(Some(b"null"), None) && OriginPolicy::any().allows(None, None));
     }
 }

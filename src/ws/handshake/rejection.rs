@@ -45,7 +45,9 @@ pub enum Refusal {
     DuplicateOrigin,
     /// 403: the [`OriginPolicy`](super::OriginPolicy) does not allow the Origin (RFC 6455 10.2).
     OriginNotAllowed,
-    /// 400: Sec-WebSocket-Protocol has elements that are empty, malformed, repeated or too many.
+    /// 421: the request is for none of the server's [`hosts`](super::ServerOptions::hosts) (RFC 9110 15.5.20).
+    HostNotAllowed,
+    /// 400: Sec-WebSocket-Protocol has elements that are malformed, repeated or too many.
     BadSubprotocols(ListError),
     /// 400: Sec-WebSocket-Extensions is malformed or too long (RFC 6455 9.1).
     BadExtensions(ListError),
@@ -67,6 +69,7 @@ impl Refusal {
             Self::MethodNotAllowed => 405,
             Self::NotWebSocket | Self::NotUpgrade | Self::UnsupportedWebSocketVersion => 426,
             Self::OriginNotAllowed => 403,
+            Self::HostNotAllowed => 421,
             Self::Timeout => 408,
             Self::Application(status) => status,
             Self::BodyAnnounced
@@ -97,6 +100,7 @@ impl Refusal {
             Self::DuplicateKey => "DuplicateKey",
             Self::DuplicateOrigin => "DuplicateOrigin",
             Self::OriginNotAllowed => "OriginNotAllowed",
+            Self::HostNotAllowed => "HostNotAllowed",
             Self::BadSubprotocols(_) => "BadSubprotocols",
             Self::BadExtensions(_) => "BadExtensions",
             Self::Timeout => "Timeout",
@@ -136,6 +140,7 @@ impl fmt::Display for Refusal {
             Self::DuplicateKey => "more than one Sec-WebSocket-Key",
             Self::DuplicateOrigin => "more than one Origin",
             Self::OriginNotAllowed => "the Origin is not allowed",
+            Self::HostNotAllowed => "this server does not have that name",
             Self::BadSubprotocols(error) => return write!(f, "Sec-WebSocket-Protocol: {error}"),
             Self::BadExtensions(error) => return write!(f, "Sec-WebSocket-Extensions: {error}"),
             Self::Timeout => "the request took too long",

@@ -53,6 +53,7 @@ pub struct ServerOptions {
     subprotocols: Vec<String>,
     preference: Preference,
     origin: OriginPolicy,
+    hosts: Vec<String>,
     extensions: Supported,
     pub(super) fields: FieldLines,
     pub(super) limits: Limits,
@@ -90,6 +91,44 @@ impl ServerOptions {
         self
     }
 
+    /// The names by which the server is reached, with or without a port; without one, any port will do. Default: any
+    /// name. A request for another host is refused with 421.
+    ///
+    /// This is against DNS rebinding. A page of `evil.example` cannot connect to `localhost:8080`: the Origin tells. But who
+    /// owns the name `evil.example` can have it point to 127.0.0.1 once the page is loaded; then the browser connects to
+    /// the server with both Host and Origin saying `evil.example`, and the [same-host](OriginPolicy::same_host) policy finds
+    /// them alike. Only the server knows that this is not its name. So name the hosts of any server that browsers
+    /// can reach and that trusts them for where they are: on `localhost`, in a home or company network. A policy that
+    /// [lists](OriginPolicy::list) the origins keeps such pages out by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidHost`] for anything but `host [":" port]`; IPv6 addresses stand in brackets.
+    ///
+    /// ```
+    /// use pushline::ws::handshake::{Refusal, ServerOptions, accept};
+    ///
+    /// let options = ServerOptions::new().hosts(["localhost", "127.0.0.1", "[::1]"])?;
+    /// let refused = accept(&options, "GET", [
+    ///     ("Host", &b"evil.example:8080"[..]),
+    ///     ("Origin", b"http://evil.example:8080"),
+    ///     ("Upgrade", b"websocket"),
+    ///     ("Connection", b"Upgrade"),
+    ///     ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+    ///     ("Sec-WebSocket-Version", b"13"),
+    /// ]);
+    /// assert_eq!(refused.unwrap_err().refusal(), Refusal::HostNotAllowed);
+    /// # Ok::<(), pushline::ws::handshake::InvalidHost>(())
+    /// ```
+    pub fn hosts<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Result<Self, InvalidHost> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        if !names.iter().all(|name| Authority::parse(name.as_bytes()).is_some()) {
+            return Err(InvalidHost);
+        }
+        self.hosts = names;
+        Ok(self)
+    }
+
     /// A field to be added to each 101.
     ///
     /// # Errors
@@ -122,6 +161,24 @@ impl ServerOptions {
         Reader::new(self.limits)
     }
 }
+
+/// A name in [`ServerOptions::hosts`] is no host.
+///
+/// ```
+/// use pushline::ws::handshake::{InvalidHost, ServerOptions};
+///
+/// assert_eq!(ServerOptions::new().hosts(["https://example.com"]).err(), Some(InvalidHost));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InvalidHost;
+
+impl core::fmt::Display for InvalidHost {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("a name is not host [\":\" port]")
+    }
+}
+
+impl core::error::Error for InvalidHost {}
 
 /// Checks a request whose head an HTTP server has already parsed: its method and its fields, as (name, value) pairs.
 ///
@@ -268,8 +325,7 @@ impl<'a> Gathered<'a> {
     /// RFC 6455 9.1: several lines are one list, and a malformed one fails the handshake. An offer that is merely not
     /// acceptable is passed over.
     fn read_extensions(&mut self, options: &ServerOptions, value: &'a [u8]) {
-        let fault = extensions(value)
-            .find_map(|offer| offer.err().filter(|error| *error != ListError::ValueNotToken));
+        let fault = extensions(value).find_map(Result::err);
         if fault.is_some() {
             self.bad_extensions = self.bad_extensions.or(fault);
         } else if self.extension.is_none() {
@@ -297,6 +353,10 @@ fn evaluate<'a>(
         Some(authority) => authority,
         None => Authority::parse(host).ok_or(HeadError::BadHost)?,
     };
+    // RFC 9110 15.5.20.
+    if !options.is_host(authority) {
+        return Err(Refusal::HostNotAllowed.into());
+    }
     // RFC 9112 6.3: a body would lie where the first frame is expected.
     if request.body {
         return Err(Refusal::BodyAnnounced.into());
@@ -322,6 +382,16 @@ fn evaluate<'a>(
 }
 
 impl ServerOptions {
+    /// Whether the request is for one of the server's names (RFC 9110 4.2.3: they are compared ignoring case).
+    fn is_host(&self, asked: Authority<'_>) -> bool {
+        let mut names = self.hosts.iter().filter_map(|name| Authority::parse(name.as_bytes()));
+        self.hosts.is_empty()
+            || names.any(|name| {
+                name.host().eq_ignore_ascii_case(asked.host())
+                    && name.port().is_none_or(|port| asked.port() == Some(port))
+            })
+    }
+
     /// RFC 6455 4.2.2 (5.5): one of the offered names or none.
     fn choose_subprotocol<'a>(&self, offered: &[&'a str]) -> Option<&'a str> {
         let known = |name: &&str| self.subprotocols.iter().any(|known| known == name);

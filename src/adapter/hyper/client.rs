@@ -136,8 +136,7 @@ impl Http2 {
             Err(error) => return Err(report(error, response).await.into()),
         };
         let stream = ::hyper::upgrade::on(response).await.map_err(failed)?;
-        let socket = WebSocket::client(TokioIo::new(stream), negotiated, options);
-        Ok(socket)
+        Ok(WebSocket::client(TokioIo::new(stream), negotiated, options))
     }
 }
 

@@ -218,11 +218,7 @@ impl Future for Upgrade {
             return Poll::Ready(Err(Error::Io(std::io::Error::other("the request is none of hyper's"))));
         };
         Pin::new(upgraded).poll(cx).map(|upgraded| match upgraded {
-            Ok(stream) => {
-                let negotiated = self.negotiated.clone();
-                let socket = WebSocket::server(TokioIo::new(stream), negotiated, &self.options);
-                Ok(socket)
-            }
+            Ok(stream) => Ok(WebSocket::server(TokioIo::new(stream), self.negotiated.clone(), &self.options)),
             Err(error) => Err(failed(error)),
         })
     }

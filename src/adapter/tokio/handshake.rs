@@ -219,7 +219,9 @@ where
         let opening = replace(&mut this.opening, Err(std::io::Error::other("the handshake is over")))?;
         let established = opening.finish()?;
         let Some(stream) = this.stream.take() else { return Poll::Ready(Err(Error::Aborted)) };
-        let inbox = replace(&mut this.inbox, Inbox::owning(0));
+        let mut inbox = replace(&mut this.inbox, Inbox::owning(0));
+        // Frames rarely come with the handshake: the thread's memory goes on to the next connection.
+        scratch::take_from_inbox(&mut inbox);
         Poll::Ready(Ok((this.make)(stream, established, inbox, this.options)))
     }
 }

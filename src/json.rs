@@ -25,7 +25,7 @@ mod string;
 use core::fmt;
 use scan::Scanner;
 
-pub use string::{Chars, Str, write_string};
+pub use string::{Chars, Str, push_string, write_string};
 
 /// Arrays and objects inside one another at most: 128, as in serde_json, so that what is accepted here is accepted by
 /// those who read it with a parser that recurses. Without a limit one message ends the process of whoever does.
@@ -113,6 +113,18 @@ pub struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// What was checked before.
+    #[cfg(feature = "socketio")]
+    pub(crate) const fn checked(text: &'a str) -> Self {
+        Self { text }
+    }
+
+    /// The elements; of what is no array, none.
+    #[cfg(feature = "socketio")]
+    pub(crate) fn items(&self) -> Array<'a> {
+        self.array().unwrap_or(Array { scanner: Scanner::inside("[]"), text: "[]" })
+    }
+
     /// The text of the value, as it came.
     #[must_use]
     pub const fn as_str(&self) -> &'a str {
@@ -184,10 +196,12 @@ pub struct Array<'a> {
 }
 
 impl<'a> Array<'a> {
-    /// The text that is left: the elements not yet given, their commas, the closing bracket.
+    /// The text that is left, from the next element on; the closing bracket is part of it.
     #[must_use]
     pub fn rest(&self) -> &'a str {
-        self.text.get(self.scanner.at..).unwrap_or_default()
+        let mut scanner = self.scanner;
+        let start = scanner.item().unwrap_or(scanner.at);
+        self.text.get(start..).unwrap_or_default()
     }
 }
 

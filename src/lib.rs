@@ -11,10 +11,12 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | WebSocket on tokio: server, client, behind hyper or axum | `adapter::tokio` |
+//! | WebSocket on tokio: server, client | `adapter::tokio` |
+//! | WebSocket behind hyper, over HTTP/1.1 and HTTP/2 | `adapter::hyper` |
+//! | WebSocket on axum | `adapter::axum` |
 //! | WebSocket on threads | `adapter::blocking` |
 //! | WebSocket on an event loop of one's own | [the loop](#the-loop), [`ws`], `examples/own_loop.rs` |
-//! | a message for many | [`ws::Prepared`], [`sse::Prepared`] |
+//! | a message for many | [`ws::Prepared`], [`sse::Prepared`]; on tokio, `adapter::tokio::Broadcast` |
 //! | an event stream to serve | `adapter::tokio::sse`, `adapter::blocking::sse`; [`sse::Block`] for the bytes alone |
 //! | an event stream to read | the same; [`sse::Decoder`] for the bytes alone |
 //! | chunked bodies, heads | [`http1`] |
@@ -93,8 +95,11 @@
 //! | `tokio` | | the async adapter, over any `AsyncRead + AsyncWrite` |
 //! | `deflate` | | permessage-deflate, on zlib-rs |
 //! | `http` | | the handshake over the types of the `http` crate (hyper, axum) |
+//! | `hyper` | | WebSockets over what hyper has upgraded, HTTP/1.1 and HTTP/2 |
+//! | `axum` | | the extractor for axum |
 //! | `comet` | | the older push transports |
 //! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
+//! | `pushlet` | | Pushlet: `comet::pushlet`; with `hyper` its server |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
 //! | `bayeux` | | the Bayeux protocol, of CometD and Faye |
 //!
@@ -112,6 +117,7 @@
 
 extern crate alloc;
 
+pub mod backoff;
 pub mod heartbeat;
 mod inbox;
 mod outgoing;
@@ -121,6 +127,8 @@ pub mod comet;
 pub mod http1;
 #[cfg(feature = "json")]
 pub mod json;
+#[cfg(feature = "socketio")]
+pub mod socketio;
 pub mod sse;
 pub mod ws;
 

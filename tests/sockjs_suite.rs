@@ -484,7 +484,7 @@ fn websocket(path: &str) -> WebSocket<TcpStream> {
 
 fn next(socket: &mut WebSocket<TcpStream>) -> Option<String> {
     match socket.next().unwrap()? {
-        Message::Text(text) => Some(text),
+        Message::Text(text) => Some(text.into()),
         Message::Close(close) => Some(format!("{close:?}")),
         other => panic!("{other:?}"),
     }

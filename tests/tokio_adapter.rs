@@ -210,7 +210,7 @@ async fn large_messages_cross_in_both_directions_and_all_kinds() {
         received
     };
     let (client, received) = tokio::join!(sending, receiving);
-    let close = Message::Close(Some((CloseCode(4000), "bye".to_owned())));
+    let close = Message::Close(Some((CloseCode(4000), "bye".into())));
     // The ping overtakes nothing here: every send was flushed before the next.
     let ping = Message::Ping(Bytes::from_static(b"p"));
     assert_eq!(received, [large.into(), payload.into(), ping, "prepared".into(), close]);

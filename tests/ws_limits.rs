@@ -3,7 +3,7 @@
 
 use bytes::{Buf, Bytes};
 use pushline::ws::{
-    Config, Connection, Message, Opcode, Outbound, Prepared, ProtocolError, Role, Sender, UsageError,
+    Config, Connection, Event, Message, Opcode, Outbound, Prepared, ProtocolError, Role, Sender, UsageError,
 };
 // The shared modules name these as the crate does.
 use pushline::{Inbox, ws};
@@ -258,7 +258,7 @@ fn max_outgoing_holds_to_the_byte() {
         ("text", |c, len| c.send(&*"x".repeat(len))),
         ("binary", |c, len| c.send(&vec![0; len][..])),
         ("message", |c, len| c.send(Message::Binary(vec![0; len].into()))),
-        ("text message", |c, len| c.send(Message::Text("x".repeat(len)))),
+        ("text message", |c, len| c.send(Message::text("x".repeat(len)))),
         ("prepared", |c, len| c.send(&Prepared::binary(&vec![0; len]))),
         ("fragment", |c, len| c.send_fragment(Opcode::Binary, false, &vec![0; len])),
     ];
@@ -381,5 +381,79 @@ fn a_ping_is_unwritten_to_its_last_byte() {
             connection.outgoing().advance(1);
         }
         assert!(!connection.close_unwritten());
+    }
+}
+
+/// A fixed inbox: a message that fits to the byte is received; one byte more is 1009, and no read is offered that would
+/// look like the end of the stream.
+#[test]
+fn a_fixed_inbox_that_is_full_is_a_message_too_large() {
+    for (len, fits) in [(105, true), (106, true), (107, false)] {
+        for step in [1, 7, 1_000] {
+            let mut wire = &encode(0x82, Some(KEY), &vec![7; len])[..];
+            // Headers are taken out as they come: the payload counts.
+            let mut inbox = Inbox::over([0; 106]);
+            let mut connection = connection(Role::Server, Config::new());
+            let end = loop {
+                match connection.next_event(&mut inbox) {
+                    Ok(None) => {
+                        let space = inbox.space();
+                        assert!(!space.is_empty(), "looks like the end of the stream");
+                        let n = space.len().min(step).min(wire.len());
+                        space[..n].copy_from_slice(&wire[..n]);
+                        inbox.filled(n);
+                        wire = &wire[n..];
+                    }
+                    Ok(Some(event)) => break Ok(event == Event::Binary(&vec![7; len])),
+                    Err(error) => break Err(error),
+                }
+            };
+            assert_eq!(
+                end,
+                if fits { Ok(true) } else { Err(ProtocolError::MessageTooLarge) },
+                "{len} {step}"
+            );
+            let close = written(&mut connection);
+            assert_eq!(close.first().map(|frame| &frame.payload[..2]), (!fits).then_some(&[0x03, 0xf1][..]));
+        }
+    }
+}
+
+/// Of a message of which parts were delivered, `next_owned` gives the rest, and nothing twice; and parts follow what
+/// `next_owned` has not delivered.
+#[test]
+fn parts_and_owned_messages_mix() {
+    for (payload, opcode) in [("abcdefghij", 0x81), ("aßcdéfghiü", 0x81), ("abcdefghij", 0x82)] {
+        let wire = encode(opcode, Some(KEY), payload.as_bytes());
+        for first in 0..wire.len() {
+            for second in first..wire.len() {
+                for owned_at in 0..3 {
+                    let config = Config::new().parts(true);
+                    let mut connection = connection(Role::Server, config);
+                    let mut inbox = Inbox::owning(256);
+                    let mut seen = Vec::new();
+                    for (n, piece) in
+                        [&wire[..first], &wire[first..second], &wire[second..]].into_iter().enumerate()
+                    {
+                        assert_eq!(inbox.extend(piece), piece.len());
+                        if n == owned_at {
+                            while let Some(message) = connection.next_owned(&mut inbox).expect("valid") {
+                                seen.extend_from_slice(message.payload());
+                            }
+                        }
+                        while n != owned_at
+                            && let Some(event) = connection.next_event(&mut inbox).expect("valid")
+                        {
+                            match event {
+                                Event::TextPart { text, .. } => seen.extend_from_slice(text.as_bytes()),
+                                Event::BinaryPart { payload, .. } => seen.extend_from_slice(payload),
+                                event => panic!("{event:?}"),
+                            }
+                        }
+                    }
+                    assert_eq!(seen, payload.as_bytes(), "{first} {second} {owned_at}");
+                }
+            }
+        }
     }
 }

@@ -5,6 +5,9 @@
 //! |---|---|---|
 //! | `blocking` | `Read + Write`, a thread or two for a connection | `std` |
 //! | `tokio` | `AsyncRead + AsyncWrite` | `tokio` |
+//! | `hyper` | what hyper has upgraded, over HTTP/1.1 and HTTP/2 | `hyper` |
+//! | `axum` | the same, as an extractor | `axum` |
+//! | `socketio` | requests and responses of hyper's, so axum's, too | `hyper` and `socketio` |
 //!
 //! Both have `accept`, `connect`, a `WebSocket` that splits into a `Reader` and a `Writer`, and event streams under `sse`;
 //! they take the same `Options` and give the same `Error`.
@@ -15,6 +18,8 @@
 mod ahead;
 #[cfg(feature = "std")]
 mod answer;
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(all(feature = "bayeux", feature = "hyper"))]
 pub mod bayeux;
 #[cfg(feature = "std")]
@@ -23,14 +28,18 @@ pub mod blocking;
 mod end;
 #[cfg(feature = "std")]
 mod error;
-#[cfg(all(feature = "hyper", feature = "sockjs"))]
+#[cfg(all(feature = "hyper", any(feature = "sockjs", feature = "pushlet")))]
 pub mod frameworks;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 #[cfg(feature = "std")]
 mod options;
 #[cfg(feature = "std")]
 mod owed;
 #[cfg(feature = "std")]
 mod random;
+#[cfg(all(feature = "hyper", feature = "socketio"))]
+pub mod socketio;
 #[cfg(feature = "std")]
 pub mod sse;
 #[cfg(feature = "tokio")]

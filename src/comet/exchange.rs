@@ -121,6 +121,13 @@ pub(super) fn form_value<'f>(form: &'f [u8], name: &str) -> Option<Cow<'f, str>>
         .and_then(|(_, value)| decode(value))
 }
 
+/// The first parameters, at most so many, each decoded; those that are not UTF-8 are left out.
+#[cfg(feature = "pushlet")]
+pub(super) fn form_pairs(form: &[u8], most: usize) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let pairs = form.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).take(most);
+    pairs.map(split_pair).filter_map(|(name, value)| decode(name).zip(decode(value)))
+}
+
 fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b'=', pair) {
         Some(at) => (&pair[..at], &pair[at + 1..]),
@@ -129,7 +136,7 @@ fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// URL standard, 5.1: plus signs are blanks; a percent sign without two digits behind it is itself.
-pub(super) fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
+fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
     if memchr::memchr2(b'%', b'+', text).is_none() {
         return core::str::from_utf8(text).ok().map(Cow::Borrowed);
     }

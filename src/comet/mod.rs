@@ -52,18 +52,20 @@
 #[cfg(feature = "bayeux")]
 pub mod bayeux;
 pub mod cors;
-#[cfg(feature = "sockjs")]
+#[cfg(any(feature = "sockjs", feature = "pushlet"))]
 mod exchange;
 pub mod flash;
 pub mod jsonp;
 mod log;
 mod long_poll;
+#[cfg(feature = "pushlet")]
+pub mod pushlet;
 mod script;
 #[cfg(feature = "sockjs")]
 pub mod sockjs;
 mod stream;
 
-#[cfg(feature = "sockjs")]
+#[cfg(any(feature = "sockjs", feature = "pushlet"))]
 pub use exchange::{Request, Response};
 pub use log::{Log, Messages, TooLarge};
 pub use long_poll::{Answer, Config, Kind, Opened, Session, Ticket, parse_cursor};

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | 2 to 6 request and response heads | [`head`] |
 //! | 3.2, RFC 3986 3.2 host and port | [`authority`] |
+//! | RFC 3986, RFC 9110 4.2, 10.2.2 URLs, and where a `Location` leads | [`Url`] |
+//! | RFC 9110 10.2.3 when to come back | [`RetryAfter`] |
 //! | 7.1 the chunked transfer coding | [`chunked`] |
 //! | 5, RFC 9110 5.6 tokens, lists, field values | [`syntax`] |
 //!
@@ -12,5 +14,10 @@
 pub mod authority;
 pub mod chunked;
 pub mod head;
+mod http_url;
+mod retry_after;
 pub mod syntax;
 pub(crate) mod url;
+
+pub use http_url::{InvalidUrl, Url};
+pub use retry_after::RetryAfter;

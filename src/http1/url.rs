@@ -68,9 +68,13 @@ const fn default_port(secure: bool) -> u16 {
 /// RFC 3986 2: only visible bytes that need no encoding, and percent signs with two hex digits behind them. Square
 /// brackets are let through, as everywhere.
 fn is_encoded(text: &str) -> bool {
-    let visible = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
     let encoded = |piece: &str| {
         piece.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
-    text.bytes().all(visible) && text.split('%').skip(1).all(encoded)
+    text.bytes().all(is_plain) && text.split('%').skip(1).all(encoded)
+}
+
+/// A visible byte that needs no encoding, or a percent sign.
+pub(super) fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)
 }

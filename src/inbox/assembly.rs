@@ -3,7 +3,6 @@
 
 use super::{Inbox, READ_SIZE, Storage};
 use crate::ws::mask::{apply_mask, unmask_is_ascii};
-use crate::ws::utf8::{self, InvalidUtf8};
 #[cfg(feature = "deflate")]
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -28,10 +27,7 @@ impl<S: Storage> Inbox<S> {
     /// unread byte.
     #[inline]
     pub(crate) fn release(&mut self, keep: usize) {
-        if !self.text.is_empty() {
-            self.text.clear();
-            self.text.shrink_to(LARGE);
-        }
+        self.text = 0..0;
         if !self.inflated.is_empty() {
             return self.release_inflated(keep);
         }
@@ -48,22 +44,6 @@ impl<S: Storage> Inbox<S> {
         }
         self.assembled = self.read;
         self.start = self.read;
-    }
-
-    /// Checks the text that lies in storage and appends it to what was checked before. If more is to
-    /// come, an unfinished character at the end stays where it is: how many bytes of it.
-    pub(crate) fn settle(&mut self, more: bool) -> Result<usize, InvalidUtf8> {
-        let bytes = &self.storage.bytes()[self.start..self.assembled];
-        let unfinished = if more { utf8::unfinished(bytes)? } else { 0 };
-        self.text.push_str(utf8::text(&bytes[..bytes.len() - unfinished])?);
-        self.start = self.assembled - unfinished;
-        Ok(unfinished)
-    }
-
-    /// The text that was [settled](Self::settle).
-    #[inline]
-    pub(crate) fn text(&self) -> &str {
-        &self.text
     }
 
     /// Unmasks the unread bytes of a range, where they are.
@@ -95,30 +75,28 @@ impl<S: Storage> Inbox<S> {
         &self.inflated
     }
 
-    /// Unmasks the next `n` unread bytes and appends them to the message; whether they are known to
+    /// Unmasks the next `n` unread bytes and appends them to the message; whether `text` is known to
     /// be ASCII.
     #[inline]
-    pub(crate) fn assemble(&mut self, n: usize, key: Option<[u8; 4]>) -> bool {
+    pub(crate) fn assemble(&mut self, n: usize, key: Option<[u8; 4]>, text: bool) -> bool {
         let bytes = self.storage.bytes_mut();
         if self.assembled != self.read {
             bytes.copy_within(self.read..self.read + n, self.assembled);
         }
-        let ascii =
-            key.is_some_and(|key| unmask_is_ascii(&mut bytes[self.assembled..self.assembled + n], key));
+        let ascii = unmask(&mut bytes[self.assembled..self.assembled + n], key, text);
         self.assembled += n;
         self.read += n;
         ascii
     }
 
-    /// Unmasks the next `n` unread bytes where they are and takes them out of the stream.
+    /// Unmasks the next `n` unread bytes where they are and takes them out of the stream; whether `text` is known to
+    /// be ASCII.
     #[inline]
-    pub(crate) fn set_aside(&mut self, n: usize, key: Option<[u8; 4]>) -> Range<usize> {
+    pub(crate) fn set_aside(&mut self, n: usize, key: Option<[u8; 4]>, text: bool) -> (Range<usize>, bool) {
         let range = self.read..self.read + n;
-        if let Some(key) = key {
-            apply_mask(&mut self.storage.bytes_mut()[range.clone()], key);
-        }
+        let ascii = unmask(&mut self.storage.bytes_mut()[range.clone()], key, text);
         self.read += n;
-        range
+        (range, ascii)
     }
 
     /// Where the message under assembly lies.
@@ -131,5 +109,18 @@ impl<S: Storage> Inbox<S> {
     #[inline]
     pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
         &self.storage.bytes()[range]
+    }
+}
+
+/// Whether `text` is known to be ASCII: only what is masked is touched, and can be seen to be on the way.
+#[inline]
+fn unmask(bytes: &mut [u8], key: Option<[u8; 4]>, text: bool) -> bool {
+    match key {
+        Some(key) if text => unmask_is_ascii(bytes, key),
+        Some(key) => {
+            apply_mask(bytes, key);
+            false
+        }
+        None => false,
     }
 }

@@ -12,18 +12,23 @@
 mod assembly;
 mod owned;
 mod storage;
+mod text;
 
 pub use storage::Storage;
+pub use text::Text;
 
-use alloc::string::String;
 use alloc::vec::Vec;
 #[cfg(doc)]
 use bytes::Bytes;
 use bytes::BytesMut;
 use core::fmt;
+use core::ops::Range;
 
 /// Default size of a read: 16 KiB.
 pub const READ_SIZE: usize = 16 * 1024;
+
+/// Memory above this is given back once a message has gone that took it.
+const LARGEST_KEPT: usize = 256 * 1024;
 
 /// The bytes a connection has received and not yet consumed.
 ///
@@ -33,8 +38,10 @@ pub const READ_SIZE: usize = 16 * 1024;
 ///
 /// It never holds more than was received: a length in a header makes it ask for more bytes
 /// ([`needed`](Self::needed)), not for memory. Room grows to at most twice what is held, plus one
-/// read. A fixed storage does not grow: choose the connection's `max_message` to fit, headers and
-/// all, or [`space`](Self::space) comes out empty.
+/// read. What a large message took is given back with the next call of [`space`](Self::space) that finds it gone and
+/// nothing like it on the way: 256 KiB are kept, or a read's size if that is more. A fixed storage does not grow:
+/// choose the connection's `max_message` to fit, headers and all; a message that does not is
+/// [`MessageTooLarge`](crate::ws::ProtocolError::MessageTooLarge), like one over that limit.
 ///
 /// ```
 /// use pushline::Inbox;
@@ -56,8 +63,8 @@ pub struct Inbox<S = Vec<u8>> {
     read_size: usize,
     /// What was inflated of a compressed message: then this is the message under assembly.
     inflated: Vec<u8>,
-    /// The front of a text message that arrives in pieces, checked already; its rest lies in storage.
-    text: String,
+    /// Where bytes lie that are known to be UTF-8: the front of the message under assembly, or a whole one.
+    text: Range<usize>,
 }
 
 impl Inbox {
@@ -91,8 +98,8 @@ impl Default for Inbox {
 }
 
 impl<S: Storage> Inbox<S> {
-    /// An inbox over fixed memory (`[u8; N]`, `&mut [u8]`). Only text that comes in pieces, and what
-    /// is inflated, is put together on the heap.
+    /// An inbox over fixed memory (`[u8; N]`, `&mut [u8]`). Only what is inflated is put
+    /// together on the heap.
     ///
     /// ```
     /// let mut inbox = pushline::Inbox::over([0; 512]);
@@ -113,19 +120,28 @@ impl<S: Storage> Inbox<S> {
             needed: 0,
             read_size,
             inflated: Vec::new(),
-            text: String::new(),
+            text: 0..0,
         }
     }
 
-    /// Room to read into: never empty, unless the storage is fixed and full.
+    /// Room to read into: never empty, unless the storage is fixed and full. After
+    /// [`next_event`](crate::ws::Connection::next_event) has found nothing there is always room.
     ///
     /// Offers one read's worth; of a large frame what is missing and little more, since what is read
     /// of the next one may have to be moved.
     pub fn space(&mut self) -> &mut [u8] {
+        let offer = self.offer();
+        self.storage.init(self.end + offer);
+        &mut self.storage.bytes_mut()[self.end..][..offer]
+    }
+
+    /// Makes room to read into: how many bytes are offered.
+    fn offer(&mut self) -> usize {
         if self.is_empty() {
-            (self.start, self.assembled, self.read, self.end) = (0, 0, 0, 0);
+            self.start_over();
         }
         let held = self.end - self.start;
+        self.give_back(held);
         let little = self.read_size / 4;
         let (least, most) = if held <= little { (little, self.read_size) } else { (1, little) };
         // Moved now, while it costs nothing, and not in the middle of a large frame.
@@ -138,8 +154,19 @@ impl<S: Storage> Inbox<S> {
         if self.room() < worth {
             self.make_room(worth);
         }
-        let offer = self.needed.saturating_add(little / 4).max(most).min(self.room());
-        &mut self.storage.bytes_mut()[self.end..][..offer]
+        self.needed.saturating_add(little / 4).max(most).min(self.room())
+    }
+
+    /// Goes over to less memory if there is much and little use for it.
+    fn give_back(&mut self, held: usize) {
+        let kept = LARGEST_KEPT.max(self.read_size);
+        if S::GROWS && self.storage.capacity() > kept {
+            let used = held.saturating_add(self.needed).max(self.read_size);
+            if used <= self.storage.capacity() / 4 {
+                self.compact();
+                self.storage.shrink(self.end, used);
+            }
+        }
     }
 
     /// `n` bytes were read into the front of [`space`](Self::space).
@@ -158,16 +185,14 @@ impl<S: Storage> Inbox<S> {
     /// Returns how many were taken: all, unless the storage is fixed.
     #[must_use = "a fixed storage may not take all"]
     pub fn extend(&mut self, bytes: &[u8]) -> usize {
-        let room = self.storage.bytes().len() - self.end;
-        if self.is_empty() || room < bytes.len() {
-            let _ = self.space();
-            if self.storage.bytes().len() - self.end < bytes.len() {
+        if self.is_empty() || self.room() < bytes.len() {
+            let _ = self.offer();
+            if self.room() < bytes.len() {
                 self.make_room(bytes.len());
             }
         }
-        let room = &mut self.storage.bytes_mut()[self.end..];
-        let n = bytes.len().min(room.len());
-        room[..n].copy_from_slice(&bytes[..n]);
+        let n = bytes.len().min(self.room());
+        self.storage.write(self.end, &bytes[..n]);
         self.filled(n);
         n
     }
@@ -175,16 +200,13 @@ impl<S: Storage> Inbox<S> {
     /// Whether nothing is held: no unparsed byte and no part of a message.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.read == self.end
-            && self.start == self.assembled
-            && self.inflated.is_empty()
-            && self.text.is_empty()
+        self.read == self.end && self.start == self.assembled && self.inflated.is_empty()
     }
 
     /// How many bytes are held: of the message under assembly and unparsed.
     #[must_use]
     pub const fn held(&self) -> usize {
-        (self.assembled - self.start) + (self.end - self.read) + self.inflated.len() + self.text.len()
+        (self.assembled - self.start) + (self.end - self.read) + self.inflated.len()
     }
 
     /// The bytes that were received and not yet parsed.
@@ -225,27 +247,43 @@ impl<S: Storage> Inbox<S> {
     /// How much memory the storage takes, in bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.storage.bytes().len()
+        self.storage.capacity()
     }
 
     /// Drops everything that was received.
     pub fn clear(&mut self) {
-        (self.start, self.assembled, self.read, self.end, self.needed) = (0, 0, 0, 0, 0);
+        self.start_over();
+        self.needed = 0;
         self.inflated = Vec::new();
-        self.text = String::new();
+    }
+
+    /// Whether nothing more can be received before something has been consumed: fixed and full.
+    pub(crate) fn is_full(&self) -> bool {
+        !S::GROWS && (self.assembled - self.start) + (self.end - self.read) == self.storage.capacity()
+    }
+
+    fn start_over(&mut self) {
+        (self.start, self.assembled, self.read, self.end) = (0, 0, 0, 0);
+        self.text = 0..0;
     }
 
     /// Bytes of room behind what is held.
     fn room(&self) -> usize {
-        self.storage.bytes().len() - self.end
+        self.storage.capacity() - self.end
     }
 
     /// Moves what is held to the front and grows until `worth` bytes fit behind it.
     fn make_room(&mut self, worth: usize) {
         self.compact();
-        if self.room() < worth || self.end > self.storage.bytes().len() / 2 {
-            // Doubling keeps the moves linear in the bytes received.
-            self.storage.grow((self.end + worth).max(self.end * 2).max(self.read_size));
+        if self.room() < worth || self.end > self.storage.capacity() / 2 {
+            // Doubling keeps the moves linear in the bytes received; at the end of a large frame a quarter does, too.
+            let wanted = self.end.saturating_add(self.needed).saturating_add(self.read_size / 4);
+            let twice = if self.needed > 0 {
+                wanted.clamp(self.end + self.end / 4, 2 * self.end)
+            } else {
+                2 * self.end
+            };
+            self.storage.grow(self.end, twice.max(self.end + worth).max(self.read_size));
         }
     }
 
@@ -261,6 +299,7 @@ impl<S: Storage> Inbox<S> {
         if read != message {
             bytes.copy_within(read..read + unread, message);
         }
+        self.text = if self.text.start == start { 0..self.text.end.saturating_sub(start) } else { 0..0 };
         (self.start, self.assembled, self.read, self.end) = (0, message, message, message + unread);
     }
 }
@@ -296,7 +335,7 @@ mod tests {
         assert_eq!(inbox.extend(b"head and frame"), 14);
         inbox.consume(9);
         assert_eq!((inbox.unread(), inbox.held()), (&b"frame"[..], 5));
-        inbox.assemble(5, None);
+        inbox.assemble(5, None, false);
         assert_eq!(inbox.bytes(inbox.message()), b"frame");
         inbox.consume(0);
         assert_eq!(inbox.bytes(inbox.message()), b"frame");
@@ -315,7 +354,7 @@ mod tests {
             assert!(n > 0);
             inbox.filled(n);
             received += n;
-            inbox.assemble(n, None);
+            inbox.assemble(n, None, false);
             inbox.need(1 << 40);
             assert!(inbox.capacity() <= 2 * received + 512, "{} for {received}", inbox.capacity());
         }
@@ -356,6 +395,52 @@ mod tests {
         assert!(moved <= 1024, "{moved} bytes moved at once");
     }
 
+    /// `LARGEST_KEPT`: kept to the byte; more goes once it is not used, nor about to be.
+    #[test]
+    fn the_memory_of_large_messages_is_given_back() {
+        for (size, kept) in [(LARGEST_KEPT - 1, true), (LARGEST_KEPT, true), (LARGEST_KEPT + 1, false)] {
+            for read_size in [256, READ_SIZE, 2 * LARGEST_KEPT] {
+                let mut inbox = Inbox::with_read_size(read_size);
+                inbox.storage.reserve_exact(size);
+                let capacity = inbox.capacity();
+                let _ = inbox.space();
+                let expected = if kept || read_size > size { capacity } else { read_size };
+                assert_eq!(inbox.capacity(), expected, "{size} {read_size}");
+            }
+        }
+        for owning in [false, true] {
+            let message = alloc::vec![7; 16 << 20];
+            let (mut vec, mut bytes) = (Inbox::new(), Inbox::owning(READ_SIZE));
+            macro_rules! each {
+                ($inbox:ident => $do:expr) => {
+                    if owning {
+                        let $inbox = &mut bytes;
+                        $do
+                    } else {
+                        let $inbox = &mut vec;
+                        $do
+                    }
+                };
+            }
+            each!(inbox => {
+                for piece in message.chunks(1 << 16) {
+                    assert_eq!(inbox.extend(piece), piece.len());
+                }
+                inbox.assemble(16 << 20, None, false);
+                inbox.release(0);
+                // The next one is announced, and then is not so large.
+                inbox.need(8 << 20);
+                assert_eq!(inbox.extend(b"head"), 4);
+                let _ = inbox.space();
+                assert!(inbox.capacity() >= 16 << 20, "used again soon");
+                inbox.need(100);
+                let _ = inbox.space();
+                assert!(inbox.capacity() <= LARGEST_KEPT, "{}", inbox.capacity());
+                assert_eq!(inbox.unread(), b"head");
+            });
+        }
+    }
+
     #[test]
     fn a_fixed_storage_fills_up() {
         let mut inbox = Inbox::over([0; 8]);
@@ -377,7 +462,7 @@ mod tests {
             inbox.release(0);
             assert_eq!(inbox.extend(&alloc::vec![7; len]), len);
             assert_eq!(inbox.extend(b"rest"), 4);
-            inbox.assemble(len, None);
+            inbox.assemble(len, None, false);
             let message = inbox.take(inbox.message());
             assert_eq!(message, alloc::vec![7; len]);
             inbox.release(0);

@@ -1,7 +1,6 @@
 //! Messages taken out of an inbox in memory of their own, and the inbox's memory lent by its thread.
 
 use super::Inbox;
-use alloc::string::String;
 #[cfg(feature = "tokio")]
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
@@ -12,11 +11,6 @@ use core::ops::Range;
 const SPLIT: usize = 16 * 1024;
 
 impl Inbox<BytesMut> {
-    /// The text that was [settled](Self::settle), without a copy.
-    pub(crate) fn take_text(&mut self) -> String {
-        core::mem::take(&mut self.text)
-    }
-
     /// The inflated message; without a copy if it is long and fills the most of its memory.
     pub(crate) fn take_inflated(&mut self) -> Bytes {
         if self.inflated.len() < SPLIT.max(self.inflated.capacity() / 2) {
@@ -36,7 +30,24 @@ impl Inbox<BytesMut> {
         self.assembled = 0;
         self.read -= gone;
         self.end -= gone;
+        self.text = 0..0;
         head.split_off(range.start).freeze()
+    }
+
+    /// Room to read into, without a value yet: appended to, and then [`appended`](Self::appended).
+    #[cfg(feature = "tokio")]
+    pub(crate) fn spare(&mut self) -> bytes::buf::Limit<&mut BytesMut> {
+        let offer = self.offer();
+        self.storage.truncate(self.end);
+        bytes::BufMut::limit(&mut self.storage, offer)
+    }
+
+    /// What was appended to [`spare`](Self::spare) was received: how many bytes.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn appended(&mut self) -> usize {
+        let n = self.storage.len() - self.end;
+        self.filled(n);
+        n
     }
 
     /// Puts memory into an inbox that has none.
@@ -57,9 +68,7 @@ impl Inbox<BytesMut> {
         held.extend_from_slice(self.unread());
         let message = self.message().len();
         (self.start, self.assembled, self.read, self.end) = (0, message, message, held.len());
-        if self.text.is_empty() {
-            self.text = String::new();
-        }
+        self.text = 0..0;
         let inflated =
             if self.inflated.is_empty() { core::mem::take(&mut self.inflated) } else { Vec::new() };
         (core::mem::replace(&mut self.storage, held), inflated)

@@ -20,59 +20,95 @@ pub trait Storage: sealed::Storage {}
 
 mod sealed {
     pub trait Storage {
+        /// Whether it can grow.
+        const GROWS: bool;
+        /// The bytes that have a value.
         fn bytes(&self) -> &[u8];
         fn bytes_mut(&mut self) -> &mut [u8];
-        /// Makes room for `len` bytes, if it can grow.
-        fn grow(&mut self, len: usize);
+        /// How many bytes there is memory for.
+        fn capacity(&self) -> usize;
+        /// Gives the first `len` bytes, of its capacity, a value.
+        fn init(&mut self, len: usize);
+        /// Writes at `at`, within its capacity. The bytes before have a value.
+        fn write(&mut self, at: usize, bytes: &[u8]);
+        /// Makes room for `len` bytes, if it can grow; only the first `held` matter.
+        fn grow(&mut self, held: usize, len: usize);
+        /// Goes over to memory for `len` bytes; only the first `held` matter.
+        fn shrink(&mut self, held: usize, len: usize);
     }
 }
 
-impl Storage for Vec<u8> {}
-impl sealed::Storage for Vec<u8> {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self
-    }
-    fn grow(&mut self, len: usize) {
-        // The inbox asks for twice what it holds: doubled once more, that would be four times.
-        self.reserve_exact(len.saturating_sub(self.len()));
-        self.resize(len, 0);
-    }
+macro_rules! growing {
+    ($storage:ty, $grow:expr) => {
+        impl Storage for $storage {}
+        impl sealed::Storage for $storage {
+            const GROWS: bool = true;
+            #[inline]
+            fn bytes(&self) -> &[u8] {
+                self
+            }
+            #[inline]
+            fn bytes_mut(&mut self) -> &mut [u8] {
+                self
+            }
+            #[inline]
+            fn capacity(&self) -> usize {
+                self.capacity()
+            }
+            #[inline]
+            fn init(&mut self, len: usize) {
+                if self.len() < len {
+                    self.resize(len, 0);
+                }
+            }
+            fn write(&mut self, at: usize, bytes: &[u8]) {
+                let n = bytes.len().min(self.len() - at);
+                self[at..at + n].copy_from_slice(&bytes[..n]);
+                self.extend_from_slice(&bytes[n..]);
+            }
+            fn grow(&mut self, held: usize, len: usize) {
+                $grow(self, held, len);
+            }
+            fn shrink(&mut self, held: usize, len: usize) {
+                let mut less = Self::with_capacity(len);
+                less.extend_from_slice(&self[..held]);
+                *self = less;
+            }
+        }
+    };
 }
 
-impl Storage for BytesMut {}
-impl sealed::Storage for BytesMut {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self
-    }
-    fn grow(&mut self, len: usize) {
-        self.resize(len, 0);
-    }
+// The inbox asks for twice what it holds: doubled once more, that would be four times.
+growing!(Vec<u8>, |vec: &mut Self, _, len: usize| vec.reserve_exact(len.saturating_sub(vec.len())));
+// Memory of messages that were taken out and are gone is used again: then what is held is moved.
+growing!(BytesMut, |bytes: &mut Self, held, len: usize| {
+    bytes.truncate(held);
+    bytes.reserve(len.saturating_sub(held));
+});
+
+macro_rules! fixed {
+    ([$($parameter:tt)*] $storage:ty) => {
+        impl<$($parameter)*> Storage for $storage {}
+        impl<$($parameter)*> sealed::Storage for $storage {
+            const GROWS: bool = false;
+            fn bytes(&self) -> &[u8] {
+                &self[..]
+            }
+            fn bytes_mut(&mut self) -> &mut [u8] {
+                &mut self[..]
+            }
+            fn capacity(&self) -> usize {
+                self.len()
+            }
+            fn init(&mut self, _: usize) {}
+            fn write(&mut self, at: usize, bytes: &[u8]) {
+                self[at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            fn grow(&mut self, _: usize, _: usize) {}
+            fn shrink(&mut self, _: usize, _: usize) {}
+        }
+    };
 }
 
-impl Storage for &mut [u8] {}
-impl sealed::Storage for &mut [u8] {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self
-    }
-    fn grow(&mut self, _: usize) {}
-}
-
-impl<const N: usize> Storage for [u8; N] {}
-impl<const N: usize> sealed::Storage for [u8; N] {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self
-    }
-    fn grow(&mut self, _: usize) {}
-}
+fixed!([] &mut [u8]);
+fixed!([const N: usize] [u8; N]);

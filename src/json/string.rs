@@ -135,28 +135,44 @@ impl Iterator for Chars<'_> {
 /// assert_eq!(out, r#""\"a\"\n\u001eé""#.as_bytes());
 /// ```
 pub fn write_string(text: &str, out: &mut impl BufMut) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let bytes = text.as_bytes();
-    out.put_u8(b'"');
+    escape(text, |piece| out.put_slice(piece.as_bytes()));
+}
+
+/// The same as [`write_string`], into a `String`.
+///
+/// ```
+/// let mut out = String::from("42[");
+/// pushline::json::push_string("a\tb", &mut out);
+/// assert_eq!(out, r#"42["a\tb""#);
+/// ```
+pub fn push_string(text: &str, out: &mut String) {
+    escape(text, |piece| out.push_str(piece));
+}
+
+/// The escapes of control characters: two characters where JSON has them, six for the others.
+const CONTROLS: [&str; 32] = [
+    "\\u0000", "\\u0001", "\\u0002", "\\u0003", "\\u0004", "\\u0005", "\\u0006", "\\u0007", "\\b", "\\t",
+    "\\n", "\\u000b", "\\f", "\\r", "\\u000e", "\\u000f", "\\u0010", "\\u0011", "\\u0012", "\\u0013",
+    "\\u0014", "\\u0015", "\\u0016", "\\u0017", "\\u0018", "\\u0019", "\\u001a", "\\u001b", "\\u001c",
+    "\\u001d", "\\u001e", "\\u001f",
+];
+
+fn escape(text: &str, mut write: impl FnMut(&str)) {
+    write("\"");
     let mut written = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        let short = match byte {
-            b'"' | b'\\' => byte,
-            8 => b'b',
-            9 => b't',
-            10 => b'n',
-            12 => b'f',
-            13 => b'r',
-            0..32 => b'u',
-            _ => continue,
+    for (at, &byte) in text.as_bytes().iter().enumerate() {
+        let escaped = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            _ => match CONTROLS.get(usize::from(byte)) {
+                Some(escaped) => escaped,
+                None => continue,
+            },
         };
-        out.put_slice(&bytes[written..at]);
-        out.put_slice(&[b'\\', short]);
-        if short == b'u' {
-            out.put_slice(&[b'0', b'0', b'0' + (byte >> 4), HEX[usize::from(byte & 15)]]);
-        }
+        write(text.get(written..at).unwrap_or_default());
+        write(escaped);
         written = at + 1;
     }
-    out.put_slice(&bytes[written..]);
-    out.put_u8(b'"');
+    write(text.get(written..).unwrap_or_default());
+    write("\"");
 }

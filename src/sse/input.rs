@@ -50,6 +50,13 @@ impl<'i> Input<'i> {
         Self { bytes, text: "", after: bytes.len(), is_unended: false }
     }
 
+    /// As [`new`](Self::new), for what is known to be text.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) const fn of_text(text: &'i str) -> Self {
+        Self { bytes: text.as_bytes(), text, after: 0, is_unended: false }
+    }
+
     /// The bytes not yet decoded.
     #[inline]
     #[must_use]

@@ -30,6 +30,7 @@
 //! | HTML | here |
 //! |---|---|
 //! | 9.2.2 the request | [`request_fields`], [`is_event_stream`] in `request.rs` |
+//! | 9.2.2, 9.2.3 request and response as bytes, what a redirection must not take along | [`Request`], [`AnswerReader`] in `exchange.rs` |
 //! | 9.2.3 the response, reconnecting | [`Reconnect`], [`ReconnectPolicy`] in `reconnect.rs`, `policy.rs` |
 //! | 9.2.4 the last event ID | [`ReplayLog`] in `replay.rs` |
 //! | 9.2.5 the format, written | [`Block`], [`Prepared`] in `encode.rs`, text as lines in `lines.rs` |
@@ -39,12 +40,15 @@
 mod decode;
 mod encode;
 mod event;
+mod exchange;
 mod field;
+pub(crate) mod framing;
 mod input;
 mod limits;
 mod lines;
 mod policy;
 mod reconnect;
+mod refusal;
 mod replay;
 mod request;
 mod storage;
@@ -53,10 +57,12 @@ mod text;
 pub use decode::Decoder;
 pub use encode::{Block, CONTENT_TYPE, EncodeError, KEEP_ALIVE, Prepared, RESPONSE_FIELDS, put_padding};
 pub use event::{Event, Item};
+pub use exchange::{Answer, AnswerReader, Request};
 pub use input::Input;
 pub use limits::{DecodeError, Limits};
 pub use policy::ReconnectPolicy;
 pub use reconnect::{CloseReason, Method, Next, Reconnect, Verdict};
+pub use refusal::{Refusal, RefusalReader};
 pub use replay::{Missed, ReplayLog, Resume};
 pub use request::{is_event_stream, needs_preflight, request_fields};
 pub use storage::{Fixed, Storage};

@@ -1,5 +1,6 @@
 //! How patiently a client reconnects: times and counts, each with its default (HTML 9.2.3).
 
+use crate::backoff::Backoff;
 use core::time::Duration;
 
 /// When to reconnect, how often, and what not to repeat.
@@ -15,11 +16,11 @@ pub struct ReconnectPolicy {
     pub(super) retry: Duration,
     pub(super) min_retry: Duration,
     pub(super) max_retry: Duration,
-    pub(super) max_backoff: Duration,
-    pub(super) jitter: u8,
+    pub(super) backoff: Backoff,
     pub(super) max_attempts: Option<u32>,
     pub(super) max_redirects: u32,
     pub(super) replay_post: bool,
+    pub(super) retry_statuses: bool,
 }
 
 impl ReconnectPolicy {
@@ -30,11 +31,11 @@ impl ReconnectPolicy {
             retry: Duration::from_secs(3),
             min_retry: Duration::from_millis(100),
             max_retry: Duration::from_secs(3600),
-            max_backoff: Duration::from_secs(60),
-            jitter: 50,
+            backoff: Backoff::new(),
             max_attempts: None,
             max_redirects: 20,
             replay_post: false,
+            retry_statuses: false,
         }
     }
 
@@ -66,7 +67,7 @@ impl ReconnectPolicy {
     /// the reconnection time, which is kept if it is longer than this.
     #[must_use]
     pub const fn max_backoff(mut self, time: Duration) -> Self {
-        self.max_backoff = time;
+        self.backoff = self.backoff.ceiling(time);
         self
     }
 
@@ -75,7 +76,7 @@ impl ReconnectPolicy {
     /// coming back in the same moment.
     #[must_use]
     pub const fn jitter(mut self, percent: u8) -> Self {
-        self.jitter = percent;
+        self.backoff = self.backoff.jitter(percent);
         self
     }
 
@@ -99,6 +100,17 @@ impl ReconnectPolicy {
     #[must_use]
     pub const fn replay_post(mut self, replay: bool) -> Self {
         self.replay_post = replay;
+        self
+    }
+
+    /// Whether a server that says that it cannot answer now is asked again, as after a connection that failed: status 408,
+    /// 425, 429 and those from 500 on. Default no, as the standard has it (HTML 9.2.3): any status but 200 is the end.
+    ///
+    /// `Retry-After` is kept to, up to [`max_retry`](Self::max_retry). A `POST` is sent again after 408, 425, 429 and 503
+    /// only, which say that nothing was done, unless [`replay_post`](Self::replay_post) allows more.
+    #[must_use]
+    pub const fn retry_statuses(mut self, retry: bool) -> Self {
+        self.retry_statuses = retry;
         self
     }
 }

@@ -1,6 +1,7 @@
 //! The client's side of a connection that comes back (HTML 9.2.2 and 9.2.3): what to ask for, what to make
 //! of the answer, when to try again. Knows no bytes of the stream, no URLs, no sockets.
 
+use super::exchange::Answer;
 use super::policy::ReconnectPolicy;
 use super::request::is_event_stream;
 use crate::heartbeat::Instant;
@@ -26,6 +27,17 @@ pub enum Method {
     Post,
 }
 
+impl Method {
+    /// As it stands in a request.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
 /// What to do with a response.
 ///
 /// ```
@@ -45,7 +57,9 @@ pub enum Verdict {
     /// Send the request, with this method now, to where `Location` points. Credentials meant for one origin
     /// are not to be sent to another.
     Follow(Method),
-    /// Do not read it, and do not come back.
+    /// The server cannot answer now ([`ReconnectPolicy::retry_statuses`]): call [`Reconnect::refused`].
+    Retry,
+    /// Do not come back.
     Closed(CloseReason),
     /// Do not read it: no request is under way that it could answer.
     Ignore,
@@ -90,6 +104,8 @@ pub enum CloseReason {
     Status(u16),
     /// The response is no event stream.
     ContentType,
+    /// The response is compressed, although the request asked for it plain.
+    ContentEncoding,
     /// There were more redirections than [`ReconnectPolicy::max_redirects`].
     TooManyRedirects,
     /// There were as many failures in a row as [`ReconnectPolicy::max_attempts`].
@@ -105,6 +121,7 @@ impl core::fmt::Display for CloseReason {
         match self {
             Self::NoContent => f.write_str("the server has no more events"),
             Self::Status(status) => write!(f, "the server answered with status {status}"),
+            Self::ContentEncoding => f.write_str("the response is compressed"),
             Self::ContentType => f.write_str("the response is not an event stream"),
             Self::TooManyRedirects => f.write_str("too many redirections"),
             Self::TooManyAttempts => f.write_str("too many failed attempts"),
@@ -165,8 +182,8 @@ enum State<I> {
     /// To connect at once.
     Start,
     Waiting(I),
-    /// A request is under way, with this method, after so many redirections.
-    Requesting(Method, u32),
+    /// A request is under way, after so many redirections.
+    Requesting(u32),
     Open,
     Closed(CloseReason),
 }
@@ -180,8 +197,9 @@ impl<I: Instant> Reconnect<I> {
 
     /// Whether it is time to connect. If so, a request counts as under way from now on.
     ///
-    /// The request goes to the first URL again, wherever the last attempt was redirected to, with the
-    /// [`request_fields`](super::request_fields).
+    /// The request goes with the [`request_fields`](super::request_fields) to where the last one went, redirections
+    /// included, by the same [`method`](Self::method): the fetch is repeated with the request as it stands (HTML 9.2.3),
+    /// and so do browsers.
     #[must_use]
     pub fn should_connect(&mut self, now: I) -> bool {
         let due = match self.state {
@@ -190,9 +208,15 @@ impl<I: Instant> Reconnect<I> {
             State::Requesting(..) | State::Open | State::Closed(_) => false,
         };
         if due {
-            self.state = State::Requesting(self.method, 0);
+            self.state = State::Requesting(0);
         }
         due
+    }
+
+    /// How to ask: as told at first, unless a redirection has made it a `GET`.
+    #[must_use]
+    pub const fn method(&self) -> Method {
+        self.method
     }
 
     /// When to call [`should_connect`](Self::should_connect) again; `None` if no time is waited for.
@@ -219,8 +243,8 @@ impl<I: Instant> Reconnect<I> {
     /// Without a request under way there is nothing to judge, and nothing changes: the answer is what stands,
     /// [`Verdict::Ignore`] before [`should_connect`](Self::should_connect) has said yes.
     pub fn response(&mut self, status: u16, content_type: Option<&[u8]>, location: Option<&[u8]>) -> Verdict {
-        let (method, redirects) = match self.state {
-            State::Requesting(method, redirects) => (method, redirects),
+        let redirects = match self.state {
+            State::Requesting(redirects) => redirects,
             State::Open => return Verdict::Open,
             State::Closed(reason) => return Verdict::Closed(reason),
             State::Start | State::Waiting(_) => return Verdict::Ignore,
@@ -236,17 +260,45 @@ impl<I: Instant> Reconnect<I> {
             (301 | 302 | 303 | 307 | 308, Some(_)) => {
                 // RFC 9110 15.4: 307 and 308 keep the method, 303 asks for a GET, and after 301 and 302
                 // all clients turn a POST into one.
-                let method = if matches!(status, 307 | 308) { method } else { Method::Get };
+                let method = if matches!(status, 307 | 308) { self.method } else { Method::Get };
                 if redirects >= self.policy.max_redirects {
                     return Verdict::Closed(self.close_for(CloseReason::TooManyRedirects));
                 }
                 if method == Method::Post && !self.policy.replay_post {
                     return Verdict::Closed(self.close_for(CloseReason::NotReplayable));
                 }
-                self.state = State::Requesting(method, redirects + 1);
+                self.state = State::Requesting(redirects + 1);
+                self.method = method;
                 Verdict::Follow(method)
             }
+            (408 | 425 | 429 | 503, _) if self.policy.retry_statuses => Verdict::Retry,
+            (500..=599, _) if self.policy.retry_statuses && self.may_repeat() => Verdict::Retry,
             _ => Verdict::Closed(self.close_for(CloseReason::Status(status))),
+        }
+    }
+
+    /// Judges an [`Answer`]: as [`response`](Self::response), and whether it is compressed. It must not be: the request
+    /// asked for `identity`, and a compressed stream would be read as one without events.
+    pub fn judge(&mut self, answer: &Answer) -> Verdict {
+        let (content_type, location) = (answer.content_type.as_deref(), answer.location.as_deref());
+        match self.response(answer.status, content_type, location) {
+            Verdict::Open if answer.is_encoded => {
+                Verdict::Closed(self.close_for(CloseReason::ContentEncoding))
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// The server cannot answer now ([`Verdict::Retry`]), and wants to be asked again after this time, if it said so:
+    /// [`RetryAfter::delay`](crate::http1::RetryAfter::delay). `random` is any 64 random bits.
+    pub fn refused(&mut self, now: I, random: u64, delay: Option<Duration>) -> Next<I> {
+        match (self.wait(now, random), delay) {
+            (Next::At(at), Some(delay)) => {
+                let at = at.max(now.saturating_add(delay.min(self.policy.max_retry)));
+                self.state = State::Waiting(at);
+                Next::At(at)
+            }
+            (next, _) => next,
         }
     }
 
@@ -259,7 +311,7 @@ impl<I: Instant> Reconnect<I> {
     /// The stream has ended, or the connection was lost, before or after a response. `random` is any 64
     /// random bits.
     pub fn disconnected(&mut self, now: I, random: u64) -> Next<I> {
-        if self.method == Method::Post && !self.policy.replay_post {
+        if !self.may_repeat() {
             return Next::Closed(self.close_for(CloseReason::NotReplayable));
         }
         self.wait(now, random)
@@ -288,11 +340,14 @@ impl<I: Instant> Reconnect<I> {
         if self.policy.max_attempts.is_some_and(|most| self.failures >= most && self.failures > 0) {
             return Next::Closed(self.close_for(CloseReason::TooManyAttempts));
         }
-        let doubled = 1_u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        let wait = self.retry.saturating_mul(doubled).min(self.policy.max_backoff).max(self.retry);
-        let at = now.saturating_add(jittered(wait, self.policy.jitter, random));
+        let at = now.saturating_add(self.policy.backoff.wait(self.retry, self.failures, random));
         self.state = State::Waiting(at);
         Next::At(at)
+    }
+
+    /// Whether a request that was sent may be sent again.
+    fn may_repeat(&self) -> bool {
+        self.method == Method::Get || self.policy.replay_post
     }
 
     fn close_for(&mut self, reason: CloseReason) -> CloseReason {
@@ -304,16 +359,10 @@ impl<I: Instant> Reconnect<I> {
     }
 }
 
-/// `wait`, and a random part of `percent` of it.
-fn jittered(wait: Duration, percent: u8, random: u64) -> Duration {
-    let nanoseconds = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
-    let most = u128::from(nanoseconds) * u128::from(percent.min(100)) / 100;
-    wait.saturating_add(Duration::from_nanos(((most * u128::from(random)) >> 64) as u64))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backoff::Backoff;
 
     const STREAM: Option<&[u8]> = Some(b"text/event-stream");
 
@@ -364,12 +413,12 @@ mod tests {
     #[test]
     fn jitter_only_adds() {
         let wait = seconds(2);
-        assert_eq!(jittered(wait, 50, 0), wait);
-        assert_eq!(jittered(wait, 50, 1 << 63), Duration::from_millis(2500));
-        assert!(jittered(wait, 50, u64::MAX) < seconds(3));
-        assert_eq!(jittered(wait, 0, u64::MAX), wait);
-        assert!(jittered(wait, 255, u64::MAX) <= seconds(4));
-        assert_eq!(jittered(Duration::MAX, 100, u64::MAX), Duration::MAX);
+        assert_eq!(Backoff::new().jitter(50).wait(wait, 0, 0), wait);
+        assert_eq!(Backoff::new().jitter(50).wait(wait, 0, 1 << 63), Duration::from_millis(2500));
+        assert!(Backoff::new().jitter(50).wait(wait, 0, u64::MAX) < seconds(3));
+        assert_eq!(Backoff::new().jitter(0).wait(wait, 0, u64::MAX), wait);
+        assert!(Backoff::new().jitter(255).wait(wait, 0, u64::MAX) <= seconds(4));
+        assert_eq!(Backoff::new().jitter(100).wait(Duration::MAX, 0, u64::MAX), Duration::MAX);
     }
 
     #[test]

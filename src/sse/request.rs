@@ -3,7 +3,7 @@
 use crate::http1::syntax::{is_token, trim};
 
 /// The fields of a request for an event stream, names in lower case (HTML 9.2.2): what is accepted, that no
-/// cache may answer, and the last event ID, unless it is empty. An ID with CR, LF or NUL is left out, too: no
+/// cache may answer, that nothing is to be compressed, and the last event ID, unless it is empty. An ID with CR, LF or NUL is left out, too: no
 /// stream gives one, and it would forge a field.
 ///
 /// ```
@@ -12,13 +12,20 @@ use crate::http1::syntax::{is_token, trim};
 /// let fields: Vec<_> = request_fields("7").collect();
 /// assert_eq!(
 ///     fields,
-///     [("accept", "text/event-stream"), ("cache-control", "no-cache"), ("last-event-id", "7")]
+///     [
+///         ("accept", "text/event-stream"),
+///         ("accept-encoding", "identity"),
+///         ("cache-control", "no-cache"),
+///         ("last-event-id", "7"),
+///     ]
 /// );
 /// ```
 pub fn request_fields(last_event_id: &str) -> impl Iterator<Item = (&'static str, &str)> {
     let is_sound = |id: &str| !id.is_empty() && !id.contains(['\r', '\n', '\0']);
     let id = is_sound(last_event_id).then_some(("last-event-id", last_event_id));
-    [("accept", super::CONTENT_TYPE), ("cache-control", "no-cache")].into_iter().chain(id)
+    let fields =
+        [("accept", super::CONTENT_TYPE), ("accept-encoding", "identity"), ("cache-control", "no-cache")];
+    fields.into_iter().chain(id)
 }
 
 /// Whether a `Content-Type` is that of an event stream, whatever its parameters: an event stream is UTF-8
@@ -113,7 +120,7 @@ mod tests {
     #[test]
     fn an_id_forges_no_field() {
         for id in ["", "1\r\nX: y", "1\n", "\r", "1\0"] {
-            assert_eq!(request_fields(id).count(), 2, "{id:?}");
+            assert_eq!(request_fields(id).count(), 3, "{id:?}");
         }
         assert_eq!(request_fields("\u{1} é").last(), Some(("last-event-id", "\u{1} é")));
     }

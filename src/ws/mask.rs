@@ -1,7 +1,7 @@
 //! Masking (RFC 6455 5.3): XOR with a four-byte key, at any phase of the key and any alignment of
 //! the payload; and where keys come from.
 //!
-//! This is the one file with `unsafe` in it: the loop is compiled once more for AVX2 and for
+//! One of two files with `unsafe` in it (the other is `inbox/text.rs`): the loop is compiled once more for AVX2 and for
 //! AVX-512, and the call into a version chosen at run time is what Rust calls unsafe.
 
 /// XORs `payload` with `key`, in place. Masking and unmasking are the same.
@@ -21,7 +21,8 @@ pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
     mask::<false>(payload, key);
 }
 
-/// As [`apply_mask`], and says whether all of `payload` is ASCII then: next to free on the way.
+/// As [`apply_mask`], and says whether all of `payload` is ASCII then: next to free on the way. What it says is relied upon
+/// by `inbox/text.rs`.
 pub(crate) fn unmask_is_ascii(payload: &mut [u8], key: [u8; 4]) -> bool {
     mask::<true>(payload, key)
 }

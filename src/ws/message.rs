@@ -1,6 +1,7 @@
 //! What is received: [`Event`], lent from the inbox; [`Message`], owned; and what is sent.
 
 use super::close::{CloseCode, CloseFrame};
+use crate::inbox::Text;
 use alloc::string::String;
 use bytes::Bytes;
 
@@ -81,7 +82,7 @@ pub enum Reply<'b> {
 
 /// An owned message, received or to be sent.
 ///
-/// Text is a `String`, so that it is text without `unsafe` and without a second look.
+/// A clone costs a reference count.
 ///
 /// ```
 /// use pushline::ws::Message;
@@ -94,7 +95,7 @@ pub enum Reply<'b> {
 #[non_exhaustive]
 pub enum Message {
     /// A text message.
-    Text(String),
+    Text(Text),
     /// A binary message.
     Binary(Bytes),
     /// A ping of at most 125 bytes.
@@ -102,10 +103,72 @@ pub enum Message {
     /// A pong of at most 125 bytes.
     Pong(Bytes),
     /// A close frame, `None` if it has no payload.
-    Close(Option<(CloseCode, String)>),
+    Close(Option<(CloseCode, Text)>),
 }
 
 impl Message {
+    /// A text message.
+    #[must_use]
+    pub fn text(text: impl Into<Text>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A binary message.
+    #[must_use]
+    pub fn binary(payload: impl Into<Bytes>) -> Self {
+        Self::Binary(payload.into())
+    }
+
+    /// A text or binary message; of another kind, handed back.
+    ///
+    /// ```
+    /// use pushline::ws::Message;
+    ///
+    /// assert!(Message::text("Hello").into_data().is_ok());
+    /// assert_eq!(Message::Close(None).into_data(), Err(Message::Close(None)));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A control message, as it was.
+    pub fn into_data(self) -> Result<Self, Self> {
+        if self.is_data() { Ok(self) } else { Err(self) }
+    }
+
+    /// The text of a text message, without a copy; a message of another kind is handed back.
+    ///
+    /// ```
+    /// use pushline::ws::Message;
+    ///
+    /// assert_eq!(Message::text("Hello").into_text().unwrap(), "Hello");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A message that is not text, as it was.
+    pub fn into_text(self) -> Result<Text, Self> {
+        match self {
+            Self::Text(text) => Ok(text),
+            other => Err(other),
+        }
+    }
+
+    /// The payload, without a copy; of a close frame, its reason.
+    ///
+    /// ```
+    /// use pushline::ws::Message;
+    ///
+    /// assert_eq!(Message::text("Hello").into_payload(), "Hello");
+    /// ```
+    #[must_use]
+    pub fn into_payload(self) -> Bytes {
+        match self {
+            Self::Text(text) | Self::Close(Some((_, text))) => text.into_bytes(),
+            Self::Binary(payload) | Self::Ping(payload) | Self::Pong(payload) => payload,
+            Self::Close(None) => Bytes::new(),
+        }
+    }
+
     /// The text of a text message.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
@@ -165,6 +228,12 @@ impl From<&str> for Message {
 
 impl From<String> for Message {
     fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Text> for Message {
+    fn from(text: Text) -> Self {
         Self::Text(text)
     }
 }

@@ -38,6 +38,7 @@ mod sender;
 mod times;
 pub(crate) mod utf8;
 
+pub use crate::inbox::Text;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Role};
 pub use connection::Connection;

@@ -2,6 +2,7 @@
 
 use super::message::Message;
 use super::prepared::Prepared;
+use crate::inbox::Text;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -55,6 +56,12 @@ impl<'a> From<&'a String> for Outbound<'a> {
     }
 }
 
+impl<'a> From<&'a Text> for Outbound<'a> {
+    fn from(text: &'a Text) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl<'a> From<&'a [u8]> for Outbound<'a> {
     #[inline]
     fn from(payload: &'a [u8]) -> Self {
@@ -101,6 +108,21 @@ impl From<Vec<u8>> for Outbound<'_> {
     #[inline]
     fn from(payload: Vec<u8>) -> Self {
         Self::Message(payload.into())
+    }
+}
+
+impl From<Text> for Outbound<'_> {
+    #[inline]
+    fn from(text: Text) -> Self {
+        Self::Message(text.into())
+    }
+}
+
+impl From<&Message> for Outbound<'_> {
+    /// Costs a reference count.
+    #[inline]
+    fn from(message: &Message) -> Self {
+        Self::Message(message.clone())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::encoders::{CAPACITY, Pass, Take};
 use crate::workloads::{Message, Workload};
 use bytes::BytesMut;
 use pushline::adapter::sse::Response;
-use pushline::adapter::tokio::sse::{EventBody, EventWriter, Eventsource};
+use pushline::adapter::tokio::sse::{EventBody, EventStreamExt, EventWriter};
 use pushline::http1::head::Version;
 use pushline::sse::{Block, Decoder, Input, Item};
 use std::io;

@@ -7,10 +7,16 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use http_body::{Frame, SizeHint};
 use std::boxed::Box;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Gives a body's chunks, one at a time. Dropped when the client has left.
 pub(super) trait Feed: Send {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+}
+
+/// A panic in an application's task says nothing about the state here: no application code runs under these locks.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The body of a framework's response.
@@ -39,6 +45,12 @@ impl Default for Kind {
 impl Body {
     pub(super) fn live(feed: impl Feed + Sync + 'static) -> Self {
         Self(Kind::Live(Box::new(feed)))
+    }
+}
+
+impl From<std::vec::Vec<u8>> for Body {
+    fn from(bytes: std::vec::Vec<u8>) -> Self {
+        Self(Kind::Full(bytes.into()))
     }
 }
 

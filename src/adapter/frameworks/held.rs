@@ -1,12 +1,12 @@
 //! A session that its application, its client's requests and time share; and the response that waits at it.
 
-use super::body::Feed;
+use super::body::{Feed, lock};
 use bytes::Bytes;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker, ready};
 use std::boxed::Box;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::vec::Vec;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -45,11 +45,6 @@ impl<M> Held<M> {
     pub(super) fn ask<T>(&self, work: impl FnOnce(&M) -> T) -> T {
         work(&lock(&self.0).0)
     }
-}
-
-/// A panic in an application's task says nothing about the state here: no application code runs under these locks.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One response that waits at a session: gives what is written to it, and tells the session if it is dropped before its

@@ -3,15 +3,23 @@
 //!
 //! | framework | see |
 //! |---|---|
-//! | SockJS | [`SockJs`], `examples/sockjs` |
+//! | SockJS | `SockJs`, `examples/sockjs` |
+//! | Pushlet | `Pushlet`, `examples/pushlet` |
 //!
 //! A response that waits for news is a [`Body`], which hyper polls while its client is there and drops when it has left.
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 mod body;
+#[cfg(feature = "sockjs")]
 mod held;
 mod http;
+#[cfg(feature = "pushlet")]
+mod pushlet;
+#[cfg(feature = "sockjs")]
 mod sockjs;
 
 pub use body::Body;
+#[cfg(feature = "pushlet")]
+pub use pushlet::Pushlet;
+#[cfg(feature = "sockjs")]
 pub use sockjs::{SockJs, Socket};

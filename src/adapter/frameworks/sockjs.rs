@@ -1,8 +1,9 @@
 //! A SockJS service: sessions by their identifiers, and the WebSockets that have none.
 
-use super::held::{Held, Machine, Waiting, lock};
+use super::Body;
+use super::body::{Feed, lock};
+use super::held::{Held, Machine, Waiting};
 use super::http::{read, respond, respond_with, with_request};
-use super::{Body, body::Feed};
 use crate::adapter::random::random;
 use crate::adapter::tokio::WebSocket;
 use crate::adapter::{Error, Options};
@@ -322,12 +323,14 @@ where
                 let (code, reason) = closed.unwrap_or((1000, "Normal closure".to_string()));
                 return socket.close(code, &reason).await;
             }
-            Turn::Message(Some(Ok(ws::Message::Text(text)))) if framed => match Messages::parse(text) {
-                Ok(messages) => entry.deliver(messages.iter().map(String::from).collect()).await,
-                // The protocol has such a connection cut without a word.
-                Err(_) => return Ok(()),
-            },
-            Turn::Message(Some(Ok(ws::Message::Text(text)))) => entry.deliver([text].into()).await,
+            Turn::Message(Some(Ok(ws::Message::Text(text)))) if framed => {
+                match Messages::parse(text.to_string()) {
+                    Ok(messages) => entry.deliver(messages.iter().map(String::from).collect()).await,
+                    // The protocol has such a connection cut without a word.
+                    Err(_) => return Ok(()),
+                }
+            }
+            Turn::Message(Some(Ok(ws::Message::Text(text)))) => entry.deliver([text.into()].into()).await,
             Turn::Message(Some(Ok(_))) => {}
             Turn::Message(Some(Err(error))) => return Err(error),
             Turn::Message(None) => return Ok(()),

@@ -9,18 +9,15 @@ mod incoming;
 pub mod migration {}
 mod outlet;
 mod response;
-#[cfg(feature = "tokio")]
-mod url;
 
+pub use crate::http1::{InvalidUrl, Url};
 pub use error::Error;
 pub use event::Event;
 pub use response::Response;
-#[cfg(feature = "tokio")]
-pub use url::{InvalidUrl, Url};
 
 #[cfg(feature = "tokio")]
 pub(super) use event::Parser;
 pub(super) use incoming::Incoming;
 pub(super) use outlet::Outlet;
 #[cfg(feature = "tokio")]
-pub(super) use response::KEEP_ALIVE_INTERVAL;
+pub(super) use response::{KEEP_ALIVE_INTERVAL, WRITE_TIMEOUT, not_zero};

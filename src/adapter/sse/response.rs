@@ -1,6 +1,6 @@
 //! The response that an event stream goes into: its head, and how it is written.
 
-use crate::heartbeat::CLOSE_TIMEOUT;
+use crate::heartbeat::{CLOSE_TIMEOUT, PING_INTERVAL, PING_TIMEOUT};
 use crate::http1::head::{FieldLines, InvalidField, Version, write_response};
 use crate::sse::RESPONSE_FIELDS;
 use core::time::Duration;
@@ -8,6 +8,17 @@ use std::vec::Vec;
 
 /// After how long without an event a comment is sent, unless told otherwise (HTML 9.2.7).
 pub(in crate::adapter) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How long a client may take nothing, unless told otherwise.
+pub(in crate::adapter) const WRITE_TIMEOUT: Duration = PING_INTERVAL.saturating_add(PING_TIMEOUT);
+
+/// An interval at which something can be done.
+pub(in crate::adapter) const fn not_zero(interval: Option<Duration>) -> Option<Duration> {
+    match interval {
+        Some(interval) if interval.is_zero() => None,
+        interval => interval,
+    }
+}
 
 /// How a server answers with an event stream.
 ///
@@ -17,7 +28,7 @@ pub(in crate::adapter) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs
 ///
 /// let response = Response::new()
 ///     .field("access-control-allow-origin", "https://example.com")?
-///     .keep_alive(Duration::from_secs(10));
+///     .keep_alive(Some(Duration::from_secs(10)));
 /// # let _ = response;
 /// # Ok::<(), pushline::http1::head::InvalidField>(())
 /// ```
@@ -25,10 +36,12 @@ pub(in crate::adapter) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs
 #[must_use]
 pub struct Response {
     fields: FieldLines,
-    pub(in crate::adapter) keep_alive: Duration,
+    /// Never zero.
+    pub(in crate::adapter) keep_alive: Option<Duration>,
     pub(in crate::adapter) write_timeout: Duration,
     pub(in crate::adapter) close_timeout: Duration,
     pub(in crate::adapter) max_queued: usize,
+    pub(in crate::adapter) max_received: usize,
 }
 
 impl Response {
@@ -36,10 +49,11 @@ impl Response {
     pub const fn new() -> Self {
         Self {
             fields: FieldLines::new(),
-            keep_alive: KEEP_ALIVE_INTERVAL,
-            write_timeout: Duration::from_secs(60),
+            keep_alive: Some(KEEP_ALIVE_INTERVAL),
+            write_timeout: WRITE_TIMEOUT,
             close_timeout: CLOSE_TIMEOUT,
             max_queued: 16 * 1024,
+            max_received: 64 * 1024,
         }
     }
 
@@ -59,16 +73,20 @@ impl Response {
         Ok(self)
     }
 
-    /// After how long without an event a comment is sent, default 15 seconds (HTML 9.2.7).
+    /// After how long without an event a comment is sent, default 15 seconds (HTML 9.2.7). `None` sends none; an
+    /// interval of zero, which no comments could keep, counts as `None`, and so does one that never ends, such as
+    /// [`Duration::MAX`].
     ///
     /// Without it proxies drop the connection, and a client that vanished is never noticed.
-    pub const fn keep_alive(mut self, interval: Duration) -> Self {
-        self.keep_alive = interval;
+    pub const fn keep_alive(mut self, interval: Option<Duration>) -> Self {
+        self.keep_alive = not_zero(interval);
         self
     }
 
-    /// How long the client may take nothing of what is written to it, default 60 seconds; over the blocking adapter
-    /// that is for the transport to keep.
+    /// How long the client may take nothing of what is written to it, counted from the last byte that it took. Default
+    /// 50 seconds, the [ping interval](crate::heartbeat::PING_INTERVAL) and the
+    /// [ping timeout](crate::heartbeat::PING_TIMEOUT) together. Over the blocking adapter the transport has to keep it
+    /// (`TcpStream::set_write_timeout`).
     ///
     /// Without it a client that does not read holds its connection, and what feeds it, for ever.
     pub const fn write_timeout(mut self, timeout: Duration) -> Self {
@@ -90,6 +108,16 @@ impl Response {
     /// Without it a client that reads slowly grows the queue without end.
     pub const fn max_queued(mut self, bytes: usize) -> Self {
         self.max_queued = bytes;
+        self
+    }
+
+    /// How many bytes the client may send behind its request, default 64 KiB: they are read, to notice the client's
+    /// end, and dropped. With one more it counts as a client that left. Not for the blocking adapter, which reads
+    /// nothing.
+    ///
+    /// Without it a client keeps the server busy with what nobody wants.
+    pub const fn max_received(mut self, bytes: usize) -> Self {
+        self.max_received = bytes;
         self
     }
 

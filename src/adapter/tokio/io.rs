@@ -1,13 +1,14 @@
 //! Moving bytes: a queue to a stream, a stream to an inbox.
 
-use crate::inbox::{Inbox, Storage};
+use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
+use core::future::Future;
 use core::mem::MaybeUninit;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// The most pieces handed to one vectored write.
 const PIECES: usize = 32;
@@ -34,17 +35,16 @@ pub(super) fn poll_write<W: AsyncWrite + Unpin>(
     Poll::Ready(Ok(()))
 }
 
-/// Reads once; 0 at the end of the stream.
-pub(super) fn poll_read<R: AsyncRead + Unpin, S: Storage>(
+/// Reads once, into memory that need not have a value; 0 at the end of the stream.
+pub(super) fn poll_read<R: AsyncRead + Unpin>(
     stream: &mut R,
-    inbox: &mut Inbox<S>,
+    inbox: &mut Inbox<BytesMut>,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    let mut buffer = ReadBuf::new(inbox.space());
-    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
-    let n = buffer.filled().len();
-    inbox.filled(n);
-    Poll::Ready(Ok(n))
+    let mut space = inbox.spare();
+    // The future has no state of its own: dropped after one poll, it has read or not.
+    ready!(pin!(stream.read_buf(&mut space)).poll(cx))?;
+    Poll::Ready(Ok(inbox.appended()))
 }
 
 /// Reads once and drops what it gets: closing with bytes unread would make the operating system reset the connection,

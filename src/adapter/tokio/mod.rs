@@ -8,52 +8,20 @@
 //! | connect | [`connect`]; over TLS or a proxy, [`client`] |
 //! | take over what an HTTP server or client has upgraded | [`WebSocket::server`], [`WebSocket::client`] |
 //! | read and write on different tasks | [`WebSocket::split`], [`WebSocket::split_with`] |
+//! | send to a connection from other tasks, or to many | [`QueuedSocket`], [`Outbox`], [`Broadcast`] |
 //! | write and read event streams | [`sse`] |
 //!
 //! # Behind an HTTP server
 //!
-//! hyper, and axum on top of it, read the request and write the response; the connection is then theirs to hand over.
-//! With the feature `http`, `ws::handshake::accept_http` takes their request, and what it accepts or refuses becomes
-//! their response. Behind an HTTP library of other types, [`accept`](crate::ws::handshake::accept) takes the fields.
-//!
-//! ```
-//! use http::{Request, Response};
-//! use pushline::adapter::{Error, Options, tokio::WebSocket};
-//! use pushline::ws::handshake::{ServerOptions, accept_http};
-//! use tokio::io::{AsyncRead, AsyncWrite};
-//!
-//! /// `upgrade`: `hyper::upgrade::on(&mut request)`, its outcome in a `hyper_util::rt::TokioIo`.
-//! fn answer<B, S>(
-//!     options: &ServerOptions,
-//!     request: &Request<B>,
-//!     upgrade: impl Future<Output = std::io::Result<S>> + Send + 'static,
-//! ) -> Response<()>
-//! where
-//!     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-//! {
-//!     let accepted = match accept_http(options, request) {
-//!         Ok(accepted) => accepted,
-//!         Err(rejection) => return Response::from(&rejection),
-//!     };
-//!     let negotiated = accepted.negotiated();
-//!     // The stream is there once the server has sent the response.
-//!     tokio::spawn(async move {
-//!         let mut socket = WebSocket::server(upgrade.await?, negotiated, &Options::new());
-//!         while let Some(message) = socket.next().await {
-//!             println!("{:?}", message?);
-//!         }
-//!         Ok::<(), Error>(())
-//!     });
-//!     Response::from(&accepted)
-//! }
-//! ```
-//!
-//! `examples/axum` is a whole program, with an event stream beside the WebSocket.
+//! For hyper, axum and what stands on them, see `adapter::hyper` and `adapter::axum` (features of these names). Behind
+//! another HTTP server, `ws::handshake::accept_http` takes a request of the `http` crate, and
+//! [`accept`](crate::ws::handshake::accept) the fields of any; [`WebSocket::server`] takes the stream that was upgraded.
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 mod handshake;
 mod inlet;
 mod io;
+mod outbox;
 mod outlet;
 mod scratch;
 mod split;
@@ -62,5 +30,8 @@ mod wait;
 mod websocket;
 
 pub use handshake::{accept, accept_with, client, connect};
+pub use outbox::{
+    Broadcast, Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions, OutboxStream, Post, QueuedSocket,
+};
 pub use split::{Reader, Writer};
 pub use websocket::WebSocket;

@@ -149,6 +149,12 @@ impl<S> WebSocket<S> {
         self.0.subprotocol.as_deref()
     }
 
+    /// For a handshake that an HTTP library has done.
+    #[cfg(feature = "hyper")]
+    pub(in crate::adapter) fn set_subprotocol(&mut self, subprotocol: Option<String>) {
+        self.0.subprotocol = subprotocol;
+    }
+
     /// Where the closing handshake stands.
     #[must_use]
     pub const fn state(&self) -> State {

@@ -41,7 +41,8 @@ use crate::ws::{Config, Connection};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Accepted<'a> {
-    pub(super) accept_key: AcceptKey,
+    /// `None` over HTTP/2 and HTTP/3 (RFC 8441 5).
+    pub(super) accept_key: Option<AcceptKey>,
     pub(super) subprotocol: Option<&'a str>,
     pub(super) offered: Vec<&'a str>,
     pub(super) negotiated: Negotiated,
@@ -52,9 +53,15 @@ pub struct Accepted<'a> {
 }
 
 impl<'a> Accepted<'a> {
-    /// The proof that the key was understood.
+    /// The status of the response: 101, or 200 over HTTP/2 and HTTP/3 (RFC 8441 5).
     #[must_use]
-    pub fn accept_key(&self) -> AcceptKey {
+    pub const fn status(&self) -> u16 {
+        if self.accept_key.is_some() { 101 } else { 200 }
+    }
+
+    /// The proof that the key was understood; `None` over HTTP/2 and HTTP/3, which have no key (RFC 8441 5).
+    #[must_use]
+    pub fn accept_key(&self) -> Option<AcceptKey> {
         self.accept_key
     }
 
@@ -129,15 +136,18 @@ impl<'a> Accepted<'a> {
         Connection::server_after(&self.to_bytes(), self.negotiated(), config)
     }
 
-    /// The fields of the response, for a caller whose HTTP server writes it; the status is 101.
+    /// The fields of the response, for a caller whose HTTP server writes it, with [`status`](Self::status). Over HTTP/2
+    /// and HTTP/3, names are to be written in lower case.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
         // RFC 6455 4.2.2 (5).
-        let required = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Accept", self.accept_key.as_str()),
-        ];
-        let own = required.into_iter().chain(self.chosen());
+        let required = self.accept_key.as_ref().map(|accept_key| {
+            [
+                ("Upgrade", "websocket"),
+                ("Connection", "Upgrade"),
+                ("Sec-WebSocket-Accept", accept_key.as_str()),
+            ]
+        });
+        let own = required.into_iter().flatten().chain(self.chosen());
         own.map(|(name, value)| (name, value.as_bytes()))
             .chain(self.options.fields.iter())
             .chain(self.added.iter())
@@ -150,12 +160,14 @@ impl<'a> Accepted<'a> {
         subprotocol.into_iter().chain(extension)
     }
 
-    /// Appends the response's head to `out`. The first frame may follow it at once.
+    /// Appends the response's head to `out`. The first frame may follow it at once. Over HTTP/2 and HTTP/3 the HTTP
+    /// library writes the head, and this nothing.
     pub fn write_to(&self, out: &mut Vec<u8>) {
+        let Some(accept_key) = &self.accept_key else { return };
         let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
         put(&[
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
-            self.accept_key.as_bytes(),
+            accept_key.as_bytes(),
             b"\r\n",
         ]);
         for (name, value) in self.chosen() {

@@ -1,10 +1,12 @@
 //! The handshake over the types of the `http` crate, for hyper, axum and their like.
 
 use ::http::header::{HeaderMap, HeaderName, HeaderValue};
-use ::http::{Request, Response, StatusCode, Version};
+use ::http::{Method, Request, Response, StatusCode, Version};
 
 use super::accepted::Accepted;
 use super::client::ClientOptions;
+use super::h2::accept_connect;
+use super::h2_client::{ConnectSetting, verify_section};
 use super::key::Key;
 use super::rejection::{Refusal, Rejection};
 use super::server::{ServerOptions, accept_at};
@@ -16,8 +18,9 @@ use crate::http1::head::HeadError;
 /// Checks a request that an HTTP server has read. Answer with the response that an [`Accepted`] or a [`Rejection`]
 /// converts into; the connection is upgraded by the HTTP server: see `adapter::tokio` for what becomes of it.
 ///
-/// This is the handshake of HTTP/1.1. That of HTTP/2 (RFC 8441) is another one, which browsers use only with servers that
-/// announce it; a request of any other version is refused with 505.
+/// This is the handshake of HTTP/1.1. For HTTP/2 and HTTP/3 there is [`accept_http_connect`], since where `:protocol` is
+/// kept is a matter of the HTTP library; `adapter::hyper::upgrade` knows. Here, such a request is refused: 405 unless it
+/// is a CONNECT, 501 if it is. HTTP/1.0 is refused with 505.
 ///
 /// # Errors
 ///
@@ -43,14 +46,56 @@ pub fn accept_http<'a, B>(
     options: &'a ServerOptions,
     request: &'a Request<B>,
 ) -> Result<Accepted<'a>, Rejection> {
+    accept_parts(options, request.method(), request.uri(), request.version(), request.headers(), None)
+}
+
+/// As [`accept_http`], for HTTP/2 and HTTP/3 as well: `protocol` is the value of the pseudo-header field `:protocol`, which
+/// HTTP libraries keep among the request's extensions (`hyper::ext::Protocol`, `h2::ext::Protocol`, `h3::ext::Protocol`).
+///
+/// # Errors
+///
+/// A [`Rejection`]: see [`accept_connect`].
+///
+/// ```
+/// use pushline::ws::handshake::{ServerOptions, accept_http_connect};
+///
+/// let request = http::Request::connect("https://server.example.com/chat")
+///     .version(http::Version::HTTP_2)
+///     .header("sec-websocket-version", "13")
+///     .body(())?;
+/// let options = ServerOptions::new();
+/// let response = http::Response::from(&accept_http_connect(&options, &request, Some("websocket"))?);
+/// assert_eq!(response.status(), 200);
+/// assert_eq!(accept_http_connect(&options, &request, None).unwrap_err().status(), 501);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn accept_http_connect<'a, B>(
+    options: &'a ServerOptions,
+    request: &'a Request<B>,
+    protocol: Option<&'a str>,
+) -> Result<Accepted<'a>, Rejection> {
+    accept_parts(options, request.method(), request.uri(), request.version(), request.headers(), protocol)
+}
+
+/// As [`accept_http_connect`], for a request in parts.
+pub(crate) fn accept_parts<'a>(
+    options: &'a ServerOptions,
+    method: &'a Method,
+    uri: &'a ::http::Uri,
+    version: Version,
+    headers: &'a HeaderMap,
+    protocol: Option<&'a str>,
+) -> Result<Accepted<'a>, Rejection> {
     // RFC 6455 4.2.1 (1).
-    if request.version() != Version::HTTP_11 {
+    if version >= Version::HTTP_2 {
+        return accept_connect(options, section(method, uri, headers, protocol));
+    }
+    if version != Version::HTTP_11 {
         return Err(HeadError::UnsupportedHttpVersion.into());
     }
-    let uri = request.uri();
     // RFC 9112 3.2: only CONNECT has a target without a path, and only OPTIONS an asterisk.
     if !uri.path().starts_with('/') {
-        return Err(if request.method() == "GET" {
+        return Err(if method == Method::GET {
             HeadError::BadTarget.into()
         } else {
             Refusal::MethodNotAllowed.into()
@@ -59,10 +104,32 @@ pub fn accept_http<'a, B>(
     // RFC 9112 3.2.2: the authority of an absolute target takes the place of Host, which must be valid all the same.
     let parse = |text: &'a str| Authority::parse(text.as_bytes()).ok_or(HeadError::BadHost);
     let authority = uri.authority().map(|authority| parse(authority.as_str())).transpose()?;
-    if let (Some(_), Some(host)) = (authority, request.headers().get("host")) {
+    if let (Some(_), Some(host)) = (authority, headers.get("host")) {
         parse(host.to_str().unwrap_or_default())?;
     }
-    accept_at(options, request.method().as_str(), authority, pairs(request.headers()))
+    accept_at(options, method.as_str(), authority, pairs(headers))
+}
+
+/// The field section that a request was before it became one.
+fn section<'a>(
+    method: &'a Method,
+    uri: &'a ::http::Uri,
+    headers: &'a HeaderMap,
+    protocol: Option<&'a str>,
+) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    // A URI without an authority has no scheme either, whatever the request had.
+    let scheme = uri.scheme_str().or_else(|| uri.authority().is_none().then_some("https"));
+    let path = uri.path_and_query().map(|path| path.as_str());
+    let authority = uri.authority().map(|authority| authority.as_str());
+    let pseudo = [
+        (":method", Some(method.as_str())),
+        (":protocol", protocol),
+        (":scheme", scheme),
+        (":authority", authority),
+        (":path", path),
+    ];
+    let pseudo = pseudo.into_iter().filter_map(|(name, value)| Some((name, value?.as_bytes())));
+    pseudo.chain(pairs(headers))
 }
 
 /// Verifies a response that an HTTP client has read, against the key that was sent.
@@ -103,7 +170,65 @@ pub fn verify_http<'a, B>(
     verified
 }
 
+/// As [`verify_http`], for the response to an extended CONNECT: see [`verify_connect`](super::verify_connect).
+///
+/// # Errors
+///
+/// [`ClientError`]; the stream must be reset then.
+///
+/// ```
+/// use pushline::ws::handshake::{ClientOptions, verify_http_connect};
+///
+/// let response = http::Response::new(()); // 200
+/// let (negotiated, subprotocol) = verify_http_connect(&ClientOptions::new(), &response)?;
+/// # let _ = (negotiated, subprotocol);
+/// # Ok::<(), pushline::ws::handshake::ClientError>(())
+/// ```
+pub fn verify_http_connect<'a, B>(
+    options: &ClientOptions,
+    response: &'a Response<B>,
+) -> Result<(Negotiated, Option<&'a str>), ClientError> {
+    verify_section(options, response.status().as_u16(), pairs(response.headers()))
+}
+
 impl ClientOptions {
+    /// The request that opens a WebSocket over HTTP/2 or HTTP/3. `:protocol`, which is `websocket`, is for the caller to
+    /// add in the way of the HTTP library: for hyper, `hyper::ext::Protocol` among the extensions.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::ConnectNotEnabled`]: see [`connect_fields`](Self::connect_fields).
+    ///
+    /// ```
+    /// use pushline::ws::handshake::{ClientOptions, ConnectSetting, Uri};
+    ///
+    /// let uri = Uri::parse("wss://server.example.com/chat")?;
+    /// let request = ClientOptions::new().http_connect_request(&uri, ConnectSetting::enabled())?;
+    /// assert_eq!((request.method().as_str(), request.version()), ("CONNECT", http::Version::HTTP_2));
+    /// assert_eq!(request.uri(), "https://server.example.com/chat");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn http_connect_request(
+        &self,
+        uri: &Uri,
+        setting: ConnectSetting,
+    ) -> Result<Request<()>, ClientError> {
+        let fields = self.connect_fields(uri, setting)?;
+        let mut request = Request::new(());
+        *request.method_mut() = Method::CONNECT;
+        *request.version_mut() = Version::HTTP_2;
+        let scheme = if uri.is_secure() { "https" } else { "http" };
+        let target =
+            ::http::Uri::builder().scheme(scheme).authority(uri.host_field()).path_and_query(uri.target());
+        // What was let through by `Uri` is a URI for `http` too, up to its limit of 64 KiB.
+        if let Ok(target) = target.build() {
+            *request.uri_mut() = target;
+        }
+        let fields = fields.iter().filter(|(name, _)| !name.starts_with(':'));
+        fill(request.headers_mut(), fields.map(|(name, value)| (name.as_str(), value.as_slice())));
+        Ok(request)
+    }
+
     /// The request for a new connection, and the key that [`verify_http`] needs. The nonce must be fresh and
     /// unforeseeable: see [`Client::new`](super::Client::new).
     ///
@@ -132,7 +257,7 @@ impl ClientOptions {
 impl From<&Accepted<'_>> for Response<()> {
     fn from(accepted: &Accepted<'_>) -> Self {
         let mut response = Response::new(());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.status_mut() = StatusCode::from_u16(accepted.status()).unwrap_or_default();
         fill(response.headers_mut(), accepted.fields());
         response
     }

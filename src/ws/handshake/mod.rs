@@ -44,6 +44,7 @@
 //! | 4.2 server | [`accept`] in `server.rs`; [`Accepted`] in `accepted.rs`, refusals in `rejection.rs` |
 //! | 4.2.2, 11.3 key and accept | [`Key`] in `key.rs` |
 //! | 4.3, 9.1, 11.3 lists | [`fields`] |
+//! | RFC 8441, 9220 over HTTP/2 and 3 | [`accept_connect`] in `h2.rs`, [`verify_connect`] in `h2_client.rs` |
 //! | 10.2 Origin | [`OriginPolicy`] in `origin.rs` |
 
 pub mod fields;
@@ -51,6 +52,8 @@ pub mod fields;
 mod accepted;
 mod client;
 mod extension;
+mod h2;
+mod h2_client;
 #[cfg(feature = "http")]
 mod http;
 mod key;
@@ -68,8 +71,12 @@ use alloc::boxed::Box;
 
 pub use self::accepted::{Accepted, NotOffered};
 pub use self::client::{Client, ClientOptions, Opened, Response};
+pub use self::h2::{ConnectError, accept_connect};
+pub use self::h2_client::{ConnectSetting, InvalidSetting, verify_connect};
+#[cfg(feature = "hyper")]
+pub(crate) use self::http::accept_parts;
 #[cfg(feature = "http")]
-pub use self::http::{accept_http, verify_http};
+pub use self::http::{accept_http, accept_http_connect, verify_http, verify_http_connect};
 pub use self::key::{AcceptKey, Key};
 pub use self::origin::OriginPolicy;
 pub use self::rejection::{Refusal, Rejection};

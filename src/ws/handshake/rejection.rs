@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::ConnectError;
 use super::fields::{ListError, check_own_field};
 use crate::http1::head::{FieldLines, HeadError, InvalidField, write_response};
 
@@ -45,6 +46,8 @@ pub enum Refusal {
     BadSubprotocols(ListError),
     /// 400: Sec-WebSocket-Extensions is malformed or too long (RFC 6455 9.1).
     BadExtensions(ListError),
+    /// The request came over HTTP/2 or HTTP/3, and is no extended CONNECT for a WebSocket, or a malformed one.
+    Connect(ConnectError),
     /// 408: the request was not complete in time. The handshake reads no clock: whoever does says so.
     Timeout,
     /// The application's own refusal: see [`Rejection::new`].
@@ -57,6 +60,7 @@ impl Refusal {
     pub const fn status(self) -> u16 {
         match self {
             Self::Head(error) => error.status(),
+            Self::Connect(error) => error.status(),
             Self::MethodNotAllowed => 405,
             Self::NotWebSocket | Self::NotUpgrade | Self::UnsupportedWebSocketVersion => 426,
             Self::OriginNotAllowed => 403,
@@ -78,6 +82,7 @@ impl Refusal {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Head(error) => error.name(),
+            Self::Connect(error) => error.name(),
             Self::MethodNotAllowed => "MethodNotAllowed",
             Self::BodyAnnounced => "BodyAnnounced",
             Self::NotWebSocket => "NotWebSocket",
@@ -105,6 +110,7 @@ impl Refusal {
             Self::NotWebSocket | Self::NotUpgrade => &[("Upgrade", "websocket")],
             // RFC 6455 4.4.
             Self::UnsupportedWebSocketVersion => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],
+            Self::Connect(error) => error.fields(),
             Self::BadWebSocketVersion => &[("Sec-WebSocket-Version", "13")],
             _ => &[],
         }
@@ -115,6 +121,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Head(error) => return error.fmt(f),
+            Self::Connect(error) => return error.fmt(f),
             Self::MethodNotAllowed => "the method is not GET",
             Self::BodyAnnounced => "the request announces a body",
             Self::NotWebSocket => "the request does not ask for an upgrade to websocket",

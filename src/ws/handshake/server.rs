@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::accepted::Accepted;
 use super::extension::Supported;
 use super::fields::{ListError, check_own_field, check_subprotocols, extensions, subprotocols};
-use super::key::Key;
+use super::key::{AcceptKey, Key};
 use super::origin::OriginPolicy;
 use super::rejection::{Refusal, Rejection};
 use super::{Negotiated, Once};
@@ -141,7 +141,7 @@ impl ServerOptions {
 ///     ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
 ///     ("sec-websocket-version", b"13"),
 /// ])?;
-/// assert_eq!(accepted.accept_key().as_str(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// assert_eq!(accepted.accept_key().unwrap().as_str(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 ///
 /// let refused = accept(&options, "POST", []).unwrap_err();
 /// assert_eq!(refused.status(), 405);
@@ -184,22 +184,27 @@ pub(super) fn accept_at<'a>(
 
 /// What the fields of a request say, gathered in one pass.
 #[derive(Default)]
-struct Request<'a> {
-    host: Once<'a>,
+pub(super) struct Gathered<'a> {
+    pub(super) host: Once<'a>,
     origin: Once<'a>,
-    version: Once<'a>,
+    pub(super) version: Once<'a>,
     key: Once<'a>,
     upgrade: bool,
     connection: bool,
     body: bool,
+    /// There is a Content-Length, be it 0.
+    pub(super) has_length: bool,
     subprotocols: Vec<&'a str>,
     bad_subprotocols: Option<ListError>,
     extension: Option<(Negotiated, String)>,
     bad_extensions: Option<ListError>,
 }
 
-impl<'a> Request<'a> {
-    fn gather(options: &ServerOptions, fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+impl<'a> Gathered<'a> {
+    pub(super) fn new(
+        options: &ServerOptions,
+        fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Self {
         let mut request = Self::default();
         for (name, value) in fields {
             let is = |known| is_name(name, known);
@@ -209,7 +214,10 @@ impl<'a> Request<'a> {
                 // RFC 6455 4.2.1 (3), (4): both are lists, on one line or several.
                 7 if is("Upgrade") => request.upgrade |= contains_token(value, "websocket"),
                 10 if is("Connection") => request.connection |= contains_token(value, "Upgrade"),
-                14 if is("Content-Length") => request.body |= trim(value) != b"0",
+                14 if is("Content-Length") => {
+                    request.has_length = true;
+                    request.body |= trim(value) != b"0";
+                }
                 17 if is("Transfer-Encoding") => request.body = true,
                 17 if is("Sec-WebSocket-Key") => request.key.set(value),
                 21 if is("Sec-WebSocket-Version") => request.version.set(value),
@@ -222,6 +230,37 @@ impl<'a> Request<'a> {
             }
         }
         request
+    }
+
+    /// The rules that hold over every version of HTTP, and what is chosen.
+    pub(super) fn accept(
+        self,
+        options: &'a ServerOptions,
+        authority: Authority<'a>,
+        accept_key: Option<AcceptKey>,
+    ) -> Result<Accepted<'a>, Rejection> {
+        // RFC 6455 4.2.2, 10.2.
+        let origin = self.origin.get(Refusal::DuplicateOrigin)?;
+        if !options.origin.allows(origin, Some(authority)) {
+            return Err(Refusal::OriginNotAllowed.into());
+        }
+        // RFC 6455 4.1 (10), 9.1.
+        if let Some(error) = self.bad_subprotocols {
+            return Err(Refusal::BadSubprotocols(error).into());
+        }
+        if let Some(error) = self.bad_extensions {
+            return Err(Refusal::BadExtensions(error).into());
+        }
+        let (negotiated, extension) = self.extension.unzip();
+        Ok(Accepted {
+            accept_key,
+            subprotocol: options.choose_subprotocol(&self.subprotocols),
+            offered: self.subprotocols,
+            negotiated: negotiated.unwrap_or_default(),
+            extension,
+            options,
+            added: FieldLines::new(),
+        })
     }
 
     /// RFC 6455 9.1: several lines are one list, and a malformed one fails the handshake. An offer that is merely not
@@ -248,7 +287,7 @@ fn evaluate<'a>(
     if method != "GET" {
         return Err(Refusal::MethodNotAllowed.into());
     }
-    let request = Request::gather(options, fields);
+    let request = Gathered::new(options, fields);
     // RFC 6455 4.2.1 (2), RFC 9112 3.2.
     let host = request.host.get(HeadError::DuplicateHost)?;
     let host = host.ok_or(HeadError::MissingHost)?;
@@ -277,28 +316,7 @@ fn evaluate<'a>(
     // RFC 6455 4.2.1 (5), 11.3.1.
     let key = request.key.get(Refusal::DuplicateKey)?.ok_or(Refusal::MissingKey)?;
     let key = Key::parse(key).ok_or(Refusal::BadKey)?;
-    // RFC 6455 4.2.2, 10.2.
-    let origin = request.origin.get(Refusal::DuplicateOrigin)?;
-    if !options.origin.allows(origin, Some(authority)) {
-        return Err(Refusal::OriginNotAllowed.into());
-    }
-    // RFC 6455 4.1 (10), 9.1.
-    if let Some(error) = request.bad_subprotocols {
-        return Err(Refusal::BadSubprotocols(error).into());
-    }
-    if let Some(error) = request.bad_extensions {
-        return Err(Refusal::BadExtensions(error).into());
-    }
-    let (negotiated, extension) = request.extension.unzip();
-    Ok(Accepted {
-        accept_key: key.accept(),
-        subprotocol: options.choose_subprotocol(&request.subprotocols),
-        offered: request.subprotocols,
-        negotiated: negotiated.unwrap_or_default(),
-        extension,
-        options,
-        added: FieldLines::new(),
-    })
+    request.accept(options, authority, Some(key.accept()))
 }
 
 impl ServerOptions {

@@ -6,7 +6,7 @@ use core::fmt;
 use super::client::ClientOptions;
 use super::fields::{ListError, extensions, is_subprotocol};
 use super::key::Key;
-use super::{Negotiated, Once};
+use super::{ConnectError, Negotiated, Once};
 use crate::http1::head::HeadError;
 use crate::http1::syntax::contains_token;
 
@@ -36,15 +36,15 @@ pub fn verify<'a>(
     status: u16,
     fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
 ) -> Result<(Negotiated, Option<&'a str>), ClientError> {
-    use ResponseField::{Accept, Connection, Protocol, Upgrade};
+    use ResponseField::{Accept, Connection, Upgrade};
 
     // RFC 6455 4.1 (1).
     if status != 101 {
         return Err(ClientError::UnexpectedStatus(status));
     }
-    let (mut upgrade, mut accept, mut protocol) = (Once::default(), Once::default(), Once::default());
+    let (mut upgrade, mut accept) = (Once::default(), Once::default());
     let mut connection = None;
-    let mut answers = Vec::new();
+    let mut answer = Answer::default();
     for (name, value) in fields {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
@@ -53,9 +53,7 @@ pub fn verify<'a>(
                 connection = Some(connection.unwrap_or(false) | contains_token(value, "upgrade"));
             }
             20 if is("sec-websocket-accept") => accept.set(value),
-            22 if is("sec-websocket-protocol") => protocol.set(value),
-            24 if is("sec-websocket-extensions") => answers.push(value),
-            _ => {}
+            _ => answer.take(name, value),
         }
     }
     // RFC 6455 4.1 (2).
@@ -72,18 +70,45 @@ pub fn verify<'a>(
     if accept.ok_or(ClientError::MissingHeader(Accept))? != key.accept().as_bytes() {
         return Err(ClientError::AcceptMismatch);
     }
-    // RFC 6455 4.1 (5).
-    let negotiated = options.extensions.verify(answers.into_iter().flat_map(extensions))?;
-    // RFC 6455 4.1 (6), 11.3.4: at most one, and one that was offered.
-    let Some(protocol) = protocol.get(ClientError::DuplicateHeader(Protocol))? else {
-        return Ok((negotiated, None));
-    };
-    let protocol = str::from_utf8(protocol).ok().filter(|name| is_subprotocol(name));
-    let protocol = protocol.ok_or(ClientError::InvalidHeader(Protocol))?;
-    if !options.subprotocols.iter().any(|offered| offered == protocol) {
-        return Err(ClientError::UnofferedSubprotocol);
+    answer.verify(options)
+}
+
+/// What a response selects, over whatever version of HTTP.
+#[derive(Default)]
+pub(super) struct Answer<'a> {
+    subprotocol: Once<'a>,
+    extensions: Vec<&'a [u8]>,
+}
+
+impl<'a> Answer<'a> {
+    pub(super) fn take(&mut self, name: &str, value: &'a [u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            22 if is("sec-websocket-protocol") => self.subprotocol.set(value),
+            24 if is("sec-websocket-extensions") => self.extensions.push(value),
+            _ => {}
+        }
     }
-    Ok((negotiated, Some(protocol)))
+
+    pub(super) fn verify(
+        self,
+        options: &ClientOptions,
+    ) -> Result<(Negotiated, Option<&'a str>), ClientError> {
+        use ResponseField::Protocol;
+
+        // RFC 6455 4.1 (5).
+        let negotiated = options.extensions.verify(self.extensions.into_iter().flat_map(extensions))?;
+        // RFC 6455 4.1 (6), 11.3.4: at most one, and one that was offered.
+        let Some(protocol) = self.subprotocol.get(ClientError::DuplicateHeader(Protocol))? else {
+            return Ok((negotiated, None));
+        };
+        let protocol = str::from_utf8(protocol).ok().filter(|name| is_subprotocol(name));
+        let protocol = protocol.ok_or(ClientError::InvalidHeader(Protocol))?;
+        if !options.subprotocols.iter().any(|offered| offered == protocol) {
+            return Err(ClientError::UnofferedSubprotocol);
+        }
+        Ok((negotiated, Some(protocol)))
+    }
 }
 
 /// A field of the response that the client verifies.
@@ -138,7 +163,7 @@ pub enum ClientError {
     HeadTooLarge,
     /// The stream ended within the head.
     UnexpectedEof,
-    /// The status is not 101: a redirect (3xx), a demand for credentials (401), a plain page (200).
+    /// The status is not 101 (over HTTP/2 and 3: not 2xx): a redirect (3xx), a demand for credentials (401), a plain page (200).
     UnexpectedStatus(u16),
     /// A field that there must be is missing.
     MissingHeader(ResponseField),
@@ -156,6 +181,11 @@ pub enum ClientError {
     UnacceptableExtension,
     /// The server selected a subprotocol that was not offered.
     UnofferedSubprotocol,
+    /// The server has not announced that it takes extended CONNECT (RFC 8441 3): over HTTP/2 or HTTP/3 it has no
+    /// WebSockets.
+    ConnectNotEnabled,
+    /// The response to an extended CONNECT is malformed (RFC 9113 8.1.1).
+    BadConnect(ConnectError),
 }
 
 impl From<HeadError> for ClientError {
@@ -183,6 +213,8 @@ impl fmt::Display for ClientError {
             Self::UnofferedExtension => f.write_str("the server uses an extension that was not offered"),
             Self::BadExtensions(error) => write!(f, "Sec-WebSocket-Extensions: {error}"),
             Self::UnacceptableExtension => f.write_str("the server answers an extension beyond the offer"),
+            Self::ConnectNotEnabled => f.write_str("the server does not announce extended CONNECT"),
+            Self::BadConnect(error) => write!(f, "malformed response: {error}"),
             Self::UnofferedSubprotocol => {
                 f.write_str("the server selected a subprotocol that was not offered")
             }

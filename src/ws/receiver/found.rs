@@ -1,12 +1,11 @@
 //! What was found in the inbox, and how it is cut out: as an event that is lent, or as a message.
 
 use super::{End, Kind, Receiver};
-use crate::inbox::{Inbox, Storage};
+use crate::inbox::{Inbox, Storage, Text};
 use crate::ws::close::CloseFrame;
 use crate::ws::error::ProtocolError;
 use crate::ws::message::{Event, Message};
 use crate::ws::utf8;
-use alloc::borrow::ToOwned;
 use bytes::{Bytes, BytesMut};
 use core::ops::Range;
 
@@ -31,8 +30,8 @@ impl Found {
 pub(super) enum Source {
     Received,
     Inflated,
-    /// All of the text that was put together.
-    Settled,
+    /// Text, checked already: all that the inbox knows to be.
+    Checked,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +55,7 @@ impl Receiver {
         let bytes = match found.source {
             Source::Received => inbox.bytes(found.range),
             Source::Inflated => &inbox.inflated()[found.range],
-            Source::Settled => return Ok(Event::Text(inbox.text())),
+            Source::Checked => return Ok(Event::Text(inbox.text())),
         };
         let event = match found.kind {
             FoundKind::Message(Kind::Text) => utf8::text(bytes).map(Event::Text),
@@ -98,17 +97,28 @@ impl Receiver {
             (FoundKind::Message(Kind::Binary), Source::Inflated) => {
                 return Ok(Message::Binary(inbox.take_inflated()));
             }
-            (_, Source::Settled) => return Ok(Message::Text(inbox.take_text())),
+            (_, Source::Checked) => return Ok(Message::Text(inbox.take_text())),
+            (FoundKind::Message(Kind::Text), source) => {
+                let payload = match source {
+                    Source::Inflated => inbox.take_inflated(),
+                    _ => inbox.take(found.range),
+                };
+                // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+                return match Text::try_from(payload) {
+                    Ok(text) => Ok(Message::Text(text)),
+                    Err(_) => Err(self.fail(ProtocolError::InvalidUtf8)),
+                };
+            }
             _ => {}
         }
         Ok(match self.event(found, inbox)? {
-            Event::Text(text) | Event::TextPart { text, .. } => Message::Text(text.to_owned()),
+            Event::Text(text) | Event::TextPart { text, .. } => Message::Text(text.into()),
             Event::Binary(payload) | Event::BinaryPart { payload, .. } => {
                 Message::Binary(Bytes::copy_from_slice(payload))
             }
             Event::Ping(payload) => Message::Ping(Bytes::copy_from_slice(payload)),
             Event::Pong(payload) => Message::Pong(Bytes::copy_from_slice(payload)),
-            Event::Close(close) => Message::Close(close.map(|close| (close.code, close.reason.to_owned()))),
+            Event::Close(close) => Message::Close(close.map(|close| (close.code, close.reason.into()))),
         })
     }
 }

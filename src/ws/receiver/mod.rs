@@ -72,6 +72,8 @@ pub struct Receiver {
     role: Role,
     accept_unmasked: bool,
     parts: bool,
+    /// Whether a part was handed out that the inbox still holds.
+    lent: bool,
     /// Whether the message in progress is compressed.
     compressed: bool,
     #[cfg(feature = "deflate")]
@@ -117,6 +119,7 @@ impl Receiver {
             role,
             accept_unmasked: config.accept_unmasked,
             parts: config.parts,
+            lent: false,
             compressed: false,
             #[cfg(feature = "deflate")]
             inflating: negotiated
@@ -157,10 +160,11 @@ impl Receiver {
         }
     }
 
-    /// As [`next_event`](Self::next_event), owned. Large binary payloads are split off from the
+    /// As [`next_event`](Self::next_event), owned. Large payloads are split off from the
     /// inbox, small ones copied, so that a short message never keeps a long block in memory.
     ///
-    /// Messages are whole, whatever [`Config::parts`](super::Config::parts) says.
+    /// Messages are whole, whatever [`Config::parts`](super::Config::parts) says; of one that
+    /// [`next_event`](Self::next_event) has begun to deliver in parts, the rest.
     ///
     /// # Errors
     ///
@@ -221,15 +225,16 @@ impl Receiver {
             if let Some(found) = self.whole(inbox, parts) {
                 return Ok(Some(found));
             }
-        } else if parts {
+        } else if self.lent {
             inbox.release(usize::from(self.unfinished));
         }
+        self.lent = false;
         loop {
             let frame = match self.frame {
                 Some(frame) => frame,
                 None => match self.begin(inbox) {
                     Ok(Some(frame)) => frame,
-                    Ok(None) => return Ok(None),
+                    Ok(None) => return self.wait(inbox),
                     Err(error) => return Err(self.fail(error)),
                 },
             };
@@ -241,12 +246,22 @@ impl Receiver {
                 Ok(None) if self.frame.is_none() => {} // a fragment that ends no message: go on
                 Ok(None) => {
                     inbox.need(self.remaining.saturating_sub(inbox.unread().len()));
-                    return Ok(None);
+                    return self.wait(inbox);
                 }
-                Ok(found) => return Ok(found),
+                Ok(found) => {
+                    self.lent = matches!(found, Some(Found { kind: FoundKind::Part(..), .. }));
+                    return Ok(found);
+                }
                 Err(error) => return Err(self.fail(error)),
             }
         }
+    }
+
+    /// There is nothing to report before more is received. A fixed inbox that is full takes no more: a read into it would
+    /// look like the end of the stream.
+    #[inline]
+    fn wait<S: Storage>(&mut self, inbox: &Inbox<S>) -> Result<Option<Found>, ProtocolError> {
+        if inbox.is_full() { Err(self.fail(ProtocolError::MessageTooLarge)) } else { Ok(None) }
     }
 
     /// A message in one frame that is all there, as most are: the short way, without state between
@@ -271,12 +286,16 @@ impl Receiver {
             return None;
         }
         inbox.take_header(header_len);
-        let range = inbox.set_aside(header.payload_len as usize, header.mask);
+        let text = kind == Kind::Text && !parts;
+        let (range, ascii) = inbox.set_aside(header.payload_len as usize, header.mask, text);
         inbox.release(0);
-        Some(Found {
-            kind: if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) },
-            range,
-            source: Source::Received,
-        })
+        let source = if ascii {
+            inbox.set_text(range.clone());
+            Source::Checked
+        } else {
+            Source::Received
+        };
+        let kind = if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) };
+        Some(Found { kind, range, source })
     }
 }

@@ -41,29 +41,31 @@ impl Receiver {
         if n < self.remaining.min(WORTH_UNMASKING) && self.message == Some(Kind::Binary) && !parts {
             return Ok(None);
         }
-        let ascii = inbox.assemble(n, self.key);
+        let text = self.message == Some(Kind::Text);
+        let ascii = inbox.assemble(n, self.key, text);
         self.remaining -= n;
         self.key = self.key.map(|key| rotate(key, n));
         let whole = self.remaining == 0;
-        let in_pieces = self.unfinished > 0 || !inbox.text().is_empty();
-        if self.message == Some(Kind::Text) && !self.parts && (in_pieces || !(ascii || fin && whole)) {
-            return self.settle(inbox, fin, whole);
+        if text && !parts {
+            return self.text(inbox, n, ascii, fin, whole);
         }
         let arrived = Arrived { message: inbox.message(), new: n, whole, ascii };
         self.arrived(arrived, |range| inbox.bytes(range), fin, parts)
     }
 
-    /// Text that arrives in pieces and is not ASCII is put together as text, so that each piece is
-    /// checked once: as it arrives, to fail at the bad byte. ASCII costs nothing to recognise on the
-    /// way: it stays where it is, to be checked whole.
-    fn settle<S: Storage>(
+    /// Each piece of a text is looked at once, as it arrives, to fail at the bad byte; what is ASCII was seen to be
+    /// when it was unmasked.
+    #[inline]
+    fn text<S: Storage>(
         &mut self,
         inbox: &mut Inbox<S>,
+        new: usize,
+        ascii: bool,
         fin: bool,
         whole: bool,
     ) -> Result<Option<Found>, ProtocolError> {
         let last = fin && whole;
-        let unfinished = inbox.settle(!last).map_err(|_| ProtocolError::InvalidUtf8)?;
+        let unfinished = inbox.check_text(new, ascii, !last).map_err(|_| ProtocolError::InvalidUtf8)?;
         self.unfinished = unfinished as u8;
         if whole {
             self.frame = None;
@@ -72,7 +74,7 @@ impl Receiver {
             return Ok(None);
         }
         self.message = None;
-        Ok(Some(Found { kind: FoundKind::Message(Kind::Text), range: 0..0, source: Source::Settled }))
+        Ok(Some(Found { kind: FoundKind::Message(Kind::Text), range: 0..0, source: Source::Checked }))
     }
 
     /// What has come of it that payload has arrived: the message, a part of it, or nothing yet.
@@ -118,6 +120,7 @@ impl Receiver {
             return None;
         }
         self.frame = None;
-        Some(Found { kind, range: inbox.set_aside(self.remaining, self.key), source: Source::Received })
+        let (range, _) = inbox.set_aside(self.remaining, self.key, false);
+        Some(Found { kind, range, source: Source::Received })
     }
 }

@@ -66,7 +66,7 @@ impl<R: Read> Iterator for EventReader<R> {
     /// limit; other errors end the stream.
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(event) = self.incoming.next().transpose() {
+            if let Some(event) = self.incoming.next() {
                 return Some(event);
             }
             if self.incoming.is_finished() {

@@ -36,8 +36,10 @@ const PIECES: usize = 32;
 pub struct EventWriter<W> {
     stream: W,
     outlet: Outlet,
-    heartbeat: Heartbeat<Instant>,
+    heartbeat: Option<Heartbeat<Instant>>,
     max_queued: usize,
+    /// The transport failed.
+    has_failed: bool,
 }
 
 impl<W: Write> EventWriter<W> {
@@ -47,8 +49,9 @@ impl<W: Write> EventWriter<W> {
         Self {
             stream,
             outlet: Outlet::new(version, response),
-            heartbeat: Heartbeat::one_way(response.keep_alive, Instant::now()),
+            heartbeat: response.keep_alive.map(|interval| Heartbeat::one_way(interval, Instant::now())),
             max_queued: response.max_queued,
+            has_failed: false,
         }
     }
 
@@ -56,7 +59,9 @@ impl<W: Write> EventWriter<W> {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] for what cannot be encoded, [`Error::Io`].
+    /// [`Error::Encode`] for what cannot be encoded. [`Error::Io`] of a transport that is not ready, while more than
+    /// [`Response::max_queued`] bytes wait: this event was not queued, and may be sent again. Any other [`Error::Io`], and
+    /// [`Error::Left`] ever after, are the end.
     pub fn send(&mut self, block: &Block<'_>) -> Result<(), Error> {
         self.queue(|outlet| outlet.push(block))
     }
@@ -70,10 +75,11 @@ impl<W: Write> EventWriter<W> {
         self.queue(|outlet| outlet.push_prepared(event))
     }
 
-    /// When to call [`keep_alive`](Self::keep_alive) if nothing is sent before.
+    /// When to call [`keep_alive`](Self::keep_alive) if nothing is sent before; `None` if
+    /// [no comments](Response::keep_alive) are sent.
     #[must_use]
-    pub fn next_keep_alive(&self) -> Instant {
-        self.heartbeat.next_deadline()
+    pub fn next_keep_alive(&self) -> Option<Instant> {
+        self.heartbeat.as_ref().map(Heartbeat::next_deadline)
     }
 
     /// Sends a comment if it is time for it.
@@ -82,7 +88,7 @@ impl<W: Write> EventWriter<W> {
     ///
     /// As [`send`](Self::send).
     pub fn keep_alive(&mut self) -> Result<(), Error> {
-        if self.heartbeat.poll(Instant::now()).is_some() {
+        if self.heartbeat.as_mut().is_some_and(|heartbeat| heartbeat.poll(Instant::now()).is_some()) {
             self.outlet.push_keep_alive()?;
         }
         self.flush()
@@ -92,19 +98,34 @@ impl<W: Write> EventWriter<W> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`]; what is not written then stays queued.
+    /// [`Error::Io`]. If the transport was not ready ([`WouldBlock`](std::io::ErrorKind::WouldBlock) or
+    /// [`TimedOut`](std::io::ErrorKind::TimedOut)), what is not written stays queued, and this may be called again. Any
+    /// other is the end: what was queued is dropped, and every later call says [`Error::Left`].
     pub fn flush(&mut self) -> Result<(), Error> {
+        if self.has_failed {
+            return Err(Error::Left);
+        }
+        self.write().inspect_err(|error| {
+            self.has_failed = !is_not_ready(error);
+            if self.has_failed {
+                self.outlet.queue.clear();
+            }
+        })?;
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
         while !self.outlet.queue.is_empty() {
             let mut pieces = [IoSlice::new(&[]); PIECES];
             let count = self.outlet.queue.chunks_vectored(&mut pieces);
             match self.stream.write_vectored(&pieces[..count]) {
-                Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(n) => self.outlet.queue.advance(n),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
-        Ok(self.stream.flush()?)
+        self.stream.flush()
     }
 
     /// Ends the stream: writes the last chunk. After that, close the transport.
@@ -130,14 +151,21 @@ impl<W: Write> EventWriter<W> {
     }
 
     fn queue(&mut self, queue: impl FnOnce(&mut Outlet) -> Result<(), Error>) -> Result<(), Error> {
-        if self.queued() > self.max_queued {
+        if self.has_failed || self.queued() > self.max_queued {
             self.flush()?;
         }
         queue(&mut self.outlet)?;
-        self.heartbeat.touch(Instant::now());
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.touch(Instant::now());
+        }
         match self.flush() {
-            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(Error::Io(error)) if is_not_ready(&error) => Ok(()),
             done => done,
         }
     }
+}
+
+/// Whether the call is worth repeating. A socket with a write timeout says one or the other when that is over.
+fn is_not_ready(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

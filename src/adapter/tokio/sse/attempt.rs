@@ -1,41 +1,21 @@
-//! One request for an event stream, up to the end of the response's head.
+//! One request for an event stream, up to the end of the response's head; the body of a refusal.
 
-use super::{Error, Url};
-use crate::http1::head::{Body, FieldLines, Limits, Reader, Slots, write_request};
-use crate::sse::{Method, request_fields};
+use super::Error;
+use crate::sse::{Answer, AnswerReader, Method, Refusal, RefusalReader};
+use core::future::poll_fn;
 use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::boxed::Box;
-use std::string::String;
 use std::vec::Vec;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
-
-/// How many responses of class 1xx are borne before the one that counts (RFC 9110 15.2).
-const INTERIM: usize = 16;
-
-/// A request.
-#[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) url: Url,
-    pub(super) method: Method,
-    /// The caller's fields.
-    pub(super) fields: FieldLines,
-    /// What a POST sends.
-    pub(super) content: Option<(String, Vec<u8>)>,
-    pub(super) last_event_id: String,
-    /// Credentials are left out: the request goes to another origin than the caller's.
-    pub(super) is_foreign: bool,
-}
 
 /// A response, its body still to be read.
 #[derive(Debug)]
-pub(super) struct Answer<S> {
+pub(super) struct Response<S> {
     pub(super) stream: S,
-    pub(super) status: u16,
-    pub(super) content_type: Option<Vec<u8>>,
-    pub(super) location: Option<Vec<u8>>,
-    pub(super) body: Body,
+    pub(super) answer: Answer,
     /// What was read behind the head.
     pub(super) received: Vec<u8>,
 }
@@ -49,107 +29,110 @@ pub(super) enum Failed {
 }
 
 /// An attempt under way. It lives in the client, not in the future of a call.
-pub(super) type Attempt<S> = Pin<Box<dyn Future<Output = Result<Answer<S>, Failed>> + Send>>;
+pub(super) type Attempt<S> = Pin<Box<dyn Future<Output = Result<Response<S>, Failed>> + Send>>;
 
 /// Connects, sends the request and reads the head of the response.
 pub(super) async fn attempt<S>(
     connecting: super::Connecting<S>,
-    request: Request,
+    request: Vec<u8>,
+    method: Method,
     connect_timeout: Duration,
     response_timeout: Duration,
-) -> Result<Answer<S>, Failed>
+) -> Result<Response<S>, Failed>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let connected = timeout(connect_timeout, connecting).await;
-    let mut stream = match connected {
+    let stream = match connected {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(Failed::Connect(error.into())),
         Err(_) => return Err(Failed::Connect(Error::TimedOut)),
     };
-    let answer = timeout(response_timeout, async {
-        stream.write_all(&request.to_bytes()?).await?;
-        stream.flush().await?;
-        read_head(&mut stream, request.method).await
-    });
-    match answer.await {
-        Ok(Ok(head)) => Ok(head(stream)),
+    let mut exchange =
+        Exchange { stream, request, written: 0, broken: None, reader: AnswerReader::new(method) };
+    match timeout(response_timeout, poll_fn(|cx| exchange.poll(cx))).await {
+        Ok(Ok(answer)) => {
+            let received = exchange.reader.received().to_vec();
+            Ok(Response { stream: exchange.stream, answer, received })
+        }
         Ok(Err(error)) => Err(Failed::Request(error)),
         Err(_) => Err(Failed::Request(Error::TimedOut)),
     }
 }
 
-/// The head of the final response; it is put together with its stream by the caller.
-async fn read_head<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    method: Method,
-) -> Result<impl FnOnce(S) -> Answer<S> + use<S>, Error> {
-    let mut reader = Reader::new(Limits::default());
-    let mut received = Vec::with_capacity(4096);
-    let mut interim = 0;
-    loop {
-        let mut slots = Slots::new();
-        if let Some(head) = reader.read_response(&received, &mut slots)? {
-            let length = head.len();
-            if head.status() / 100 == 1 && interim < INTERIM {
-                interim += 1;
-                received.drain(..length);
-                continue;
+struct Exchange<S> {
+    stream: S,
+    request: Vec<u8>,
+    /// How much of it; one more when it is flushed.
+    written: usize,
+    /// Writing failed: there may be an answer nevertheless.
+    broken: Option<std::io::Error>,
+    reader: AnswerReader,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
+    /// Writes and reads: a server may answer before it has read all (RFC 9112 9.5), and not read any more.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
+        if self.broken.is_none()
+            && let Poll::Ready(Err(error)) = self.poll_write(cx)
+        {
+            self.broken = Some(error);
+        }
+        let mut bytes = [0; 2048];
+        loop {
+            if let Some(answer) = self.reader.next()? {
+                return Poll::Ready(Ok(answer));
             }
-            let [content_type, location] =
-                ["content-type", "location"].map(|name| head.field(name).map(<[u8]>::to_vec));
-            let (status, body) = (head.status(), head.body(name(method)));
-            received.drain(..length);
-            return Ok(move |stream| Answer { stream, status, content_type, location, body, received });
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            match (read, buffer.filled()) {
+                (Ok(()), []) | (Err(_), _) if self.broken.is_some() => {
+                    return Poll::Ready(Err(self.broken.take().map_or(Error::Aborted, Error::Io)));
+                }
+                (Ok(()), []) => return Poll::Ready(Err(Error::Aborted)),
+                (Ok(()), bytes) => self.reader.receive(bytes),
+                (Err(error), _) => return Poll::Ready(Err(error.into())),
+            }
         }
-        // The reader's limits bound what is kept.
-        received.reserve(1024);
-        if stream.read_buf(&mut received).await? == 0 {
-            return Err(Error::Aborted);
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        while let Some(rest) = self.request.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
+                n => self.written += n,
+            }
         }
+        if self.written == self.request.len() {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.written += 1;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
-impl Request {
-    fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        let mut fields = FieldLines::new();
-        let mut push = |name: &str, value: &[u8]| fields.push(name, value);
-        let pushed = push("host", self.url.host_field().as_bytes());
-        let mut pushed = [pushed].into_iter().collect::<Result<(), _>>();
-        for (name, value) in request_fields(&self.last_event_id) {
-            // An ID with a control byte cannot stand in a field; the server must do without.
-            if name != "last-event-id" || crate::http1::syntax::is_field_value(value.as_bytes()) {
-                pushed = pushed.and_then(|()| push(name, value.as_bytes()));
+/// A refusal on its way.
+pub(super) type Refusing = Pin<Box<dyn Future<Output = Refusal> + Send>>;
+
+/// Reads the body of a refusal: what comes of it, in time and within the limit.
+pub(super) async fn refusal<S>(response: Response<S>, max: usize, time: Duration) -> Refusal
+where
+    S: AsyncRead + Unpin,
+{
+    let Response { mut stream, answer, received } = response;
+    let mut reader = RefusalReader::new(&answer, max);
+    reader.receive(&received);
+    // How it failed is of no account: the refusal is what is told.
+    let _ = timeout(time, async {
+        let mut bytes = Vec::with_capacity(2048);
+        while !reader.is_finished() {
+            bytes.clear();
+            match stream.read_buf(&mut bytes).await {
+                Ok(n) if n > 0 => reader.receive(&bytes),
+                _ => reader.receive_eof(),
             }
         }
-        for (name, value) in self.fields.iter() {
-            if !(self.is_foreign && is_credential(name)) {
-                pushed = pushed.and_then(|()| push(name, value));
-            }
-        }
-        let content = self.content.as_ref().filter(|_| self.method == Method::Post);
-        if let Some((content_type, content)) = content {
-            pushed = pushed.and_then(|()| push("content-type", content_type.as_bytes()));
-            pushed =
-                pushed.and_then(|()| push("content-length", std::format!("{}", content.len()).as_bytes()));
-        }
-        let mut out = Vec::with_capacity(512);
-        pushed.map_err(std::io::Error::other)?;
-        write_request(&mut out, name(self.method), self.url.target(), &fields)
-            .map_err(std::io::Error::other)?;
-        out.extend_from_slice(content.map_or(&[], |(_, content)| content));
-        Ok(out)
-    }
-}
-
-/// What is meant for one origin and must not be sent to another.
-fn is_credential(name: &str) -> bool {
-    ["authorization", "cookie", "proxy-authorization"].iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-const fn name(method: Method) -> &'static str {
-    match method {
-        Method::Get => "GET",
-        Method::Post => "POST",
-    }
+    })
+    .await;
+    reader.finish()
 }

@@ -1,24 +1,28 @@
 //! An event stream as the body of a response that an HTTP server writes.
 
-use crate::adapter::sse::KEEP_ALIVE_INTERVAL;
+use super::queue::{EventQueue, EventSender, Watch};
+use super::{Error, poll_timer};
+use crate::adapter::sse::{KEEP_ALIVE_INTERVAL, not_zero};
 use crate::heartbeat::Heartbeat;
 use crate::sse::{KEEP_ALIVE, Prepared};
 use bytes::Bytes;
-use core::convert::Infallible;
 use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use futures_core::Stream;
 use std::boxed::Box;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 /// A stream of events as the bytes of a body, with keep-alive comments where there is no event for a while: for hyper,
 /// axum and their like, whose response it becomes.
 ///
 /// It ends when the events do. There is no queue in it: it asks for the next event when the server asks for bytes, so a
 /// client that is slow to read slows down what makes the events. The server drops it when the client has left.
+///
+/// A client that reads nothing makes the server stop polling. [`channel`](EventBody::channel) notices that, and lets go of
+/// who sends and of what is queued. The connection itself is the server's: hyper has no timeout for writing, so set
+/// `TCP_USER_TIMEOUT` on its sockets.
 ///
 /// The response needs the [`RESPONSE_FIELDS`](crate::sse::RESPONSE_FIELDS); with the feature `http`, `into_response`
 /// makes it.
@@ -37,13 +41,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 ///         }
 ///     }
 /// });
-/// // For axum, `.map(axum::body::Body::from_stream)`; for hyper, over `http_body_util::StreamBody`.
+/// // With the feature `hyper` it is an `http_body::Body`, with `axum` a handler returns it as it is.
 /// body.into_response()
 /// # }
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// #     let (parts, mut body) = serve().await.into_parts();
 /// #     assert_eq!(parts.headers["content-type"], "text/event-stream");
-/// #     assert_eq!(body.next().await.unwrap(), "event: price\ndata: 41\n\n");
+/// #     assert_eq!(body.next().await.unwrap().unwrap(), "event: price\ndata: 41\n\n");
 /// # });
 /// ```
 pub struct EventBody<S> {
@@ -51,54 +55,68 @@ pub struct EventBody<S> {
     events: Option<Pin<Box<S>>>,
     /// Starts with the first call: an HTTP server may take its time with the head.
     heartbeat: Option<Heartbeat<Instant>>,
-    keep_alive: Duration,
+    keep_alive: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
+    watch: Option<Watch>,
 }
 
 impl<S: Stream<Item = Prepared>> EventBody<S> {
     /// The bytes of these events. A large one goes by reference, however many clients it is for.
     pub fn new(events: S) -> Self {
-        Self { events: Some(Box::pin(events)), heartbeat: None, keep_alive: KEEP_ALIVE_INTERVAL, timer: None }
+        Self {
+            events: Some(Box::pin(events)),
+            heartbeat: None,
+            keep_alive: Some(KEEP_ALIVE_INTERVAL),
+            timer: None,
+            watch: None,
+        }
     }
 
-    /// After how long without an event a comment is sent, default 15 seconds (HTML 9.2.7).
+    /// After how long without an event a comment is sent, default 15 seconds (HTML 9.2.7). `None` sends none, and so do an
+    /// interval of zero and one that never ends, such as [`Duration::MAX`].
     ///
     /// Without it proxies drop the connection, and a client that vanished is never noticed.
     #[must_use]
-    pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.keep_alive = interval;
+    pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
+        self.keep_alive = not_zero(interval);
         self
     }
 
     /// The next bytes: an event, or a comment. `None` at the end. Cancel-safe. An HTTP server polls the [`Stream`]
     /// instead.
-    pub async fn next(&mut self) -> Option<Bytes> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] once, if the server did not ask for [so long](EventBody::stall_timeout) that those who send
+    /// have given up: events are missing, and the response must be cut.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
         core::future::poll_fn(|cx| self.poll_bytes(cx)).await
     }
 
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let Some(events) = &mut self.events else { return Poll::Ready(None) };
         match events.as_mut().poll_next(cx) {
             Poll::Ready(Some(event)) => {
                 self.heartbeat = None;
-                Poll::Ready(Some(event.into()))
+                Poll::Ready(Some(Ok(event.into())))
             }
             Poll::Ready(None) => {
                 self.events = None;
-                Poll::Ready(None)
+                let is_stalled = self.watch.as_ref().is_some_and(Watch::is_stalled);
+                Poll::Ready(is_stalled.then_some(Err(Error::TimedOut)))
             }
             Poll::Pending => {
-                let now = Instant::now();
+                let Some(interval) = self.keep_alive else { return Poll::Pending };
                 let heartbeat =
-                    self.heartbeat.get_or_insert_with(|| Heartbeat::one_way(self.keep_alive, now));
-                let due = heartbeat.next_deadline();
-                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-                if timer.deadline() != due {
-                    timer.as_mut().reset(due);
+                    self.heartbeat.get_or_insert_with(|| Heartbeat::one_way(interval, Instant::now()));
+                while heartbeat.next_deadline() > Instant::now() {
+                    ready!(poll_timer(&mut self.timer, heartbeat.next_deadline(), cx));
                 }
-                ready!(timer.as_mut().poll(cx));
                 self.heartbeat = None;
-                Poll::Ready(Some(Bytes::from_static(KEEP_ALIVE)))
+                if let Some(watch) = &self.watch {
+                    watch.given();
+                }
+                Poll::Ready(Some(Ok(Bytes::from_static(KEEP_ALIVE))))
             }
         }
     }
@@ -106,27 +124,28 @@ impl<S: Stream<Item = Prepared>> EventBody<S> {
 
 impl EventBody<EventQueue> {
     /// A body, and the end that events are sent into: at most `capacity` of them wait, then sending does. Sending fails
-    /// once the body was dropped, that is, once the client has left.
+    /// once the body was dropped, that is, once the client has left, and once it was not polled for
+    /// [so long](Self::stall_timeout).
     ///
     /// # Panics
     ///
     /// If `capacity` is 0.
     #[must_use]
-    pub fn channel(capacity: usize) -> (mpsc::Sender<Prepared>, Self) {
-        let (sender, receiver) = mpsc::channel(capacity);
-        (sender, Self::new(EventQueue(receiver)))
+    pub fn channel(capacity: usize) -> (EventSender, Self) {
+        let (sender, queue, watch) = EventQueue::channel(capacity);
+        (sender, Self { watch: Some(watch), ..Self::new(queue) })
     }
-}
 
-/// The events of [`EventBody::channel`]; see there.
-#[derive(Debug)]
-pub struct EventQueue(mpsc::Receiver<Prepared>);
-
-impl Stream for EventQueue {
-    type Item = Prepared;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx)
+    /// How long the server may leave the body unpolled although there is something to write, default 50 seconds, as
+    /// [`Response::write_timeout`](super::Response::write_timeout).
+    ///
+    /// Without it a client that reads nothing holds who sends and all that is queued, for as long as it likes.
+    #[must_use]
+    pub fn stall_timeout(self, timeout: Duration) -> Self {
+        if let Some(watch) = &self.watch {
+            watch.set_stall_timeout(timeout);
+        }
+        self
     }
 }
 
@@ -146,12 +165,41 @@ impl<S: Stream<Item = Prepared>> EventBody<S> {
     }
 }
 
-/// The bytes as [`next`](EventBody::next) gives them, as HTTP servers want them: none is an error.
+/// The bytes as [`next`](EventBody::next) gives them.
 impl<S: Stream<Item = Prepared>> Stream for EventBody<S> {
-    type Item = Result<Bytes, Infallible>;
+    type Item = Result<Bytes, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_bytes(cx).map(|bytes| bytes.map(Ok))
+        self.get_mut().poll_bytes(cx)
+    }
+}
+
+/// The same, for hyper and what stands on it.
+#[cfg(feature = "hyper")]
+impl<S: Stream<Item = Prepared>> http_body::Body for EventBody<S> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Error>>> {
+        self.get_mut().poll_bytes(cx).map_ok(http_body::Frame::data)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.events.is_none()
+    }
+}
+
+/// Status 200 and the [`RESPONSE_FIELDS`](crate::sse::RESPONSE_FIELDS): a handler of axum returns the body itself.
+#[cfg(feature = "axum")]
+impl<S> axum_core::response::IntoResponse for EventBody<S>
+where
+    S: Stream<Item = Prepared> + Send + 'static,
+{
+    fn into_response(self) -> axum_core::response::Response {
+        Self::into_response(self).map(axum_core::body::Body::new)
     }
 }
 

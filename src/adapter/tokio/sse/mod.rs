@@ -6,23 +6,27 @@
 //! | serve a stream on a connection of one's own | [`EventWriter`] |
 //! | serve a stream through an HTTP server: hyper, axum | [`EventBody`] |
 //! | read the body of a response | [`EventReader`], over any `AsyncRead` |
-//! | turn a `Stream` of byte chunks into one of events | [`Eventsource::eventsource`] |
+//! | turn a `Stream` of byte chunks into one of events | [`EventStreamExt::eventsource`] |
 //! | connect, reconnect and resume | [`EventSource`] |
 
 mod attempt;
 mod body;
 mod connect;
 mod options;
+mod queue;
 mod reader;
 mod source;
 mod stream;
+mod timer;
 mod writer;
 
 pub use super::super::sse::{Error, Event, InvalidUrl, Response, Url};
-pub use body::{EventBody, EventQueue};
+pub use body::EventBody;
 pub use connect::Connecting;
 pub use options::SourceOptions;
+pub use queue::{EventQueue, EventSender};
 pub use reader::EventReader;
 pub use source::{EventSource, Update};
-pub use stream::{EventStream, EventStreamError, Eventsource};
+pub use stream::{EventStream, EventStreamError, EventStreamExt};
+use timer::poll_timer;
 pub use writer::EventWriter;

@@ -29,6 +29,7 @@ pub struct SourceOptions {
     pub(super) connect_timeout: Duration,
     pub(super) response_timeout: Duration,
     pub(super) idle_timeout: Option<Duration>,
+    pub(super) max_refusal: usize,
 }
 
 impl SourceOptions {
@@ -42,6 +43,7 @@ impl SourceOptions {
             connect_timeout: HANDSHAKE_TIMEOUT,
             response_timeout: Duration::from_secs(60),
             idle_timeout: None,
+            max_refusal: 16 * 1024,
         }
     }
 
@@ -107,6 +109,14 @@ impl SourceOptions {
     /// it a server that vanished without a word is not noticed.
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.idle_timeout = timeout;
+        self
+    }
+
+    /// How many bytes of the body of a [refusal](super::EventSource::refusal) are kept, default 16 KiB; 0 reads none.
+    ///
+    /// Without it a server fills the client's memory with an error message.
+    pub const fn max_refusal(mut self, bytes: usize) -> Self {
+        self.max_refusal = bytes;
         self
     }
 }

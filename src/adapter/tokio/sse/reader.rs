@@ -6,7 +6,7 @@ use crate::http1::head::Body;
 use crate::sse::Decoder;
 use core::future::poll_fn;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll};
 use futures_core::Stream;
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -89,14 +89,17 @@ impl<R: AsyncRead + Unpin> EventReader<R> {
 
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
         loop {
-            if let Some(event) = self.incoming.next().transpose() {
+            if let Some(event) = self.incoming.next() {
                 return Poll::Ready(Some(event));
             }
             if self.incoming.is_finished() {
                 return Poll::Ready(None);
             }
             let mut buffer = ReadBuf::new(self.incoming.space());
-            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) else {
+                self.incoming.parser.rest();
+                return Poll::Pending;
+            };
             let n = buffer.filled().len();
             if let Err(error) = read {
                 self.incoming.give_up();

@@ -1,13 +1,12 @@
 //! A client that connects, reconnects and resumes by itself (HTML 9.2.2, 9.2.3).
 
-use super::attempt::{Answer, Attempt, Failed, Request, attempt};
+use super::attempt::{Attempt, Failed, Refusing, Response, attempt, refusal};
 use super::connect::{Connecting, Connector, connect_tcp};
 use super::options::SourceOptions;
-use super::{Error, Event, EventReader, Url};
+use super::{Error, Event, EventReader, Url, poll_timer};
 use crate::adapter::random::random;
 use crate::heartbeat::Deadline;
-use crate::http1::head::Body;
-use crate::sse::{CloseReason, DecodeError, Decoder, Method, Next, Reconnect, Verdict};
+use crate::sse::{CloseReason, DecodeError, Decoder, Method, Next, Reconnect, Refusal, Request, Verdict};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -18,7 +17,7 @@ use std::boxed::Box;
 use std::io::ErrorKind;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 /// What an [`EventSource`] has to tell.
 ///
@@ -53,7 +52,8 @@ pub enum Update {
 }
 
 /// A client that connects, reconnects and resumes by itself, as the browsers' `EventSource` does: with the server's
-/// reconnection time, a wait that grows while attempts fail, `Last-Event-ID`, redirections.
+/// reconnection time, a wait that grows while attempts fail, `Last-Event-ID`, redirections. After a loss it asks again where it
+/// was redirected to.
 ///
 /// All state is in the struct: [`next`](Self::next) is cancel-safe. Nothing happens while it is not called; back-pressure
 /// is not calling it. It is a [`Stream`], too.
@@ -87,6 +87,7 @@ pub struct EventSource<S = TcpStream> {
     state: State<S>,
     timer: Option<Pin<Box<Sleep>>>,
     idle: Deadline<Instant>,
+    refusal: Option<Box<Refusal>>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "open is what it is nearly all the time")]
@@ -94,6 +95,8 @@ enum State<S> {
     /// To connect when it is time.
     Waiting,
     Requesting(Attempt<S>),
+    /// The body of a refusal is read, and then this is told.
+    Refusing(Refusing, Result<Next<Instant>, CloseReason>, u16),
     Open(EventReader<S>),
     Closed,
 }
@@ -133,6 +136,7 @@ impl<S> EventSource<S> {
             state: State::Waiting,
             timer: None,
             idle: Deadline::default(),
+            refusal: None,
         }
     }
 
@@ -164,6 +168,14 @@ impl<S> EventSource<S> {
     #[must_use]
     pub const fn closed(&self) -> Option<CloseReason> {
         self.reconnect.closed()
+    }
+
+    /// What the server said last instead of an event stream, with the start of the body
+    /// ([`SourceOptions::max_refusal`]): it is there when [`Error::Closed`] is told, or [`Update::Lost`] for a server that
+    /// is asked [once more](crate::sse::ReconnectPolicy::retry_statuses), and until the stream opens.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_deref()
     }
 
     /// Drops the connection, and does not come back.
@@ -210,9 +222,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                 State::Closed => return Poll::Ready(None),
                 State::Waiting => {
                     if self.reconnect.should_connect(Instant::now()) {
-                        self.url = self.first.clone();
-                        let method = self.method();
-                        self.request(method);
+                        if let Err(error) = self.request() {
+                            self.close();
+                            return Poll::Ready(Some(Err(error)));
+                        }
                     } else if let Some(at) = self.reconnect.next_deadline() {
                         ready!(poll_timer(&mut self.timer, at, cx));
                     } else {
@@ -238,6 +251,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                         }
                         Err(Failed::Request(error)) => return Poll::Ready(self.disconnected(Some(error))),
                     }
+                }
+                State::Refusing(reading, next, status) => {
+                    let refusal = ready!(reading.as_mut().poll(cx));
+                    let (next, status) = (*next, *status);
+                    self.refusal = Some(Box::new(refusal));
+                    return Poll::Ready(Some(match next {
+                        Ok(next) => self.lost(next, Some(Error::Closed(CloseReason::Status(status)))),
+                        Err(reason) => {
+                            self.set_state(State::Closed);
+                            Err(Error::Closed(reason))
+                        }
+                    }));
                 }
                 State::Open(_) => return self.poll_open(cx).map(Some).map(Option::flatten),
             }
@@ -267,50 +292,58 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                     self.idle.clear();
                 }
                 self.idle.start(Instant::now(), timeout);
-                let at = self.idle.next_deadline().unwrap_or_else(Instant::now);
-                ready!(poll_timer(&mut self.timer, at, cx));
+                while let Some(at) = self.idle.next_deadline().filter(|at| *at > Instant::now()) {
+                    ready!(poll_timer(&mut self.timer, at, cx));
+                }
                 Poll::Ready(self.disconnected(Some(Error::TimedOut)))
             }
         }
     }
 
     /// Acts on a response. `None` if there is nothing to tell yet.
-    fn judge(&mut self, answer: Answer<S>) -> Option<Option<Result<Update, Error>>> {
-        let Answer { stream, status, content_type, location, body, received } = answer;
-        match self.reconnect.response(status, content_type.as_deref(), location.as_deref()) {
+    fn judge(&mut self, response: Response<S>) -> Option<Option<Result<Update, Error>>> {
+        let answer = &response.answer;
+        let next = match self.reconnect.judge(answer) {
             Verdict::Open => {
                 let decoder = core::mem::take(&mut self.decoder);
-                self.set_state(State::Open(open(stream, body, &received, decoder)));
-                Some(Some(Ok(Update::Open)))
+                let Response { stream, answer, received } = response;
+                let reader = EventReader::with_received(stream, answer.body, &received).decoder(decoder);
+                self.refusal = None;
+                self.set_state(State::Open(reader));
+                return Some(Some(Ok(Update::Open)));
             }
-            Verdict::Follow(method) => {
-                let to = location.as_deref().and_then(|location| core::str::from_utf8(location).ok());
-                match to.and_then(|to| self.url.join(to).ok()) {
-                    Some(url) => {
-                        self.url = url;
-                        self.request(method);
-                        None
-                    }
-                    None => {
-                        self.close();
-                        Some(Some(Err(Error::Location)))
-                    }
-                }
+            Verdict::Follow(_) => {
+                let location = answer.location.as_deref().unwrap_or_default();
+                let followed = self.url.join_location(location).map_err(|_| Error::Location);
+                let asked = followed.and_then(|url| {
+                    self.url = url;
+                    self.request()
+                });
+                return asked.err().map(|error| {
+                    self.close();
+                    Some(Err(error))
+                });
             }
             Verdict::Closed(CloseReason::NoContent) => {
                 self.set_state(State::Closed);
-                Some(None)
+                return Some(None);
             }
             // Not with a request under way, and this answers one.
             Verdict::Ignore => {
                 self.set_state(State::Waiting);
-                None
+                return None;
             }
-            Verdict::Closed(reason) => {
-                self.set_state(State::Closed);
-                Some(Some(Err(Error::Closed(reason))))
+            Verdict::Retry => {
+                let delay = answer.retry_after.map(|after| after.delay(since_1970()));
+                Ok(self.reconnect.refused(Instant::now(), random(), delay))
             }
-        }
+            Verdict::Closed(reason) => Err(reason),
+        };
+        let status = response.answer.status;
+        let SourceOptions { max_refusal, response_timeout, .. } = self.options;
+        let reading = refusal(response, max_refusal, response_timeout);
+        self.set_state(State::Refusing(Box::pin(reading), next, status));
+        None
     }
 
     /// The stream ended, or was lost.
@@ -339,24 +372,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
         }
     }
 
-    const fn method(&self) -> Method {
-        if self.options.content.is_some() { Method::Post } else { Method::Get }
-    }
-
     /// Starts a request to the present URL.
-    fn request(&mut self, method: Method) {
+    fn request(&mut self) -> Result<(), Error> {
+        let content = self.options.content.as_ref();
+        let method = self.reconnect.method();
         let request = Request {
-            url: self.url.clone(),
+            url: &self.url,
+            first: &self.first,
             method,
-            fields: self.options.fields.clone(),
-            content: self.options.content.clone(),
-            last_event_id: self.last_event_id().into(),
-            is_foreign: !self.url.same_origin(&self.first),
+            fields: &self.options.fields,
+            content: content.map(|(content_type, content)| (content_type.as_str(), content.as_slice())),
+            last_event_id: self.last_event_id(),
         };
+        let request = request.to_bytes().map_err(std::io::Error::other)?;
         let connecting = (self.connector)(&self.url);
         let SourceOptions { connect_timeout, response_timeout, .. } = self.options;
-        let attempt = attempt(connecting, request, connect_timeout, response_timeout);
+        let attempt = attempt(connecting, request, method, connect_timeout, response_timeout);
         self.set_state(State::Requesting(Box::pin(attempt)));
+        Ok(())
     }
 }
 
@@ -378,14 +411,8 @@ impl<S> fmt::Debug for EventSource<S> {
     }
 }
 
-fn open<S>(stream: S, body: Body, received: &[u8], decoder: Decoder) -> EventReader<S> {
-    EventReader::with_received(stream, body, received).decoder(decoder)
-}
-
-fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-    if timer.deadline() != at {
-        timer.as_mut().reset(at);
-    }
-    timer.as_mut().poll(cx)
+/// The wall time, for the dates of servers.
+fn since_1970() -> Duration {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use crate::sse::{DecodeError, Decoder};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll};
 use futures_core::Stream;
 use std::boxed::Box;
 
@@ -16,7 +16,7 @@ use std::boxed::Box;
 /// [migration page](crate::adapter::sse::migration).
 ///
 /// ```
-/// use pushline::adapter::tokio::sse::Eventsource;
+/// use pushline::adapter::tokio::sse::EventStreamExt;
 /// # use std::task::{Context, Poll};
 /// # struct Chunks(Vec<&'static str>);
 /// # impl futures_core::Stream for Chunks {
@@ -35,14 +35,14 @@ use std::boxed::Box;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
-pub trait Eventsource: Sized {
+pub trait EventStreamExt: Sized {
     /// The events in this stream of bytes.
     fn eventsource(self) -> EventStream<Self>
     where
         Self: Stream;
 }
 
-impl<S, B, E> Eventsource for S
+impl<S, B, E> EventStreamExt for S
 where
     S: Stream<Item = Result<B, E>>,
     B: AsRef<[u8]>,
@@ -52,7 +52,7 @@ where
     }
 }
 
-/// The events in a stream of byte chunks; made by [`Eventsource::eventsource`].
+/// The events in a stream of byte chunks; made by [`EventStreamExt::eventsource`].
 ///
 /// An event that was not ended when the stream does is dropped (HTML 9.2.6). After an error of the stream, its next
 /// chunks are taken for what follows. The stream of chunks need not be `Unpin`, this one is.
@@ -141,24 +141,31 @@ where
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(Ok(chunk)) = &this.chunk {
-                let bytes = chunk.as_ref();
-                let mut rest = bytes.get(this.at..).unwrap_or_default();
-                let event = this.parser.next(&mut rest);
-                this.at = bytes.len() - rest.len();
-                if rest.is_empty() {
-                    this.chunk = None;
-                }
-                if let Some(event) = event.map_err(EventStreamError::Limit).transpose() {
-                    return Poll::Ready(Some(event));
-                }
+            let bytes = match &this.chunk {
+                Some(Ok(chunk)) => chunk.as_ref(),
+                _ => &[],
+            };
+            let mut rest = bytes.get(this.at..).unwrap_or_default();
+            let event = this.parser.next(&mut rest);
+            this.at = bytes.len() - rest.len();
+            if rest.is_empty() {
+                (this.chunk, this.at) = (None, 0);
+            }
+            match event {
+                Some(Ok(event)) => return Poll::Ready(Some(Ok(event))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(EventStreamError::Limit(error)))),
+                None => {}
             }
             let Some(chunks) = &mut this.chunks else { return Poll::Ready(None) };
-            match ready!(chunks.as_mut().poll_next(cx)) {
+            let Poll::Ready(chunk) = chunks.as_mut().poll_next(cx) else {
+                this.parser.rest();
+                return Poll::Pending;
+            };
+            match chunk {
                 Some(Ok(chunk)) => (this.chunk, this.at) = (Some(Ok(chunk)), 0),
                 Some(Err(error)) => return Poll::Ready(Some(Err(EventStreamError::Transport(error)))),
                 None => {
-                    this.parser.decoder.receive_eof();
+                    this.parser.receive_eof();
                     this.chunks = None;
                 }
             }

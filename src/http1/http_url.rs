@@ -1,21 +1,22 @@
 //! `http:` and `https:` URLs, and what a `Location` makes of them (RFC 3986 5, RFC 9110 4.2, 10.2.2).
 
-use crate::http1::url::{Fault, Location};
+use super::url::{Fault, Location, is_plain};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
-use std::string::String;
-use std::vec::Vec;
 
-/// Where an event stream is.
+/// An `http:` or `https:` URL.
 ///
 /// ```
-/// use pushline::adapter::sse::Url;
+/// use pushline::http1::Url;
 ///
 /// let url = Url::parse("http://example.com/feeds/news?from=1")?;
 /// assert_eq!((url.host(), url.port(), url.target()), ("example.com", 80, "/feeds/news?from=1"));
 /// let moved = url.join("../live#top")?;
 /// assert_eq!(moved.to_string(), "http://example.com/live");
 /// assert!(moved.same_origin(&url));
-/// # Ok::<(), pushline::adapter::sse::InvalidUrl>(())
+/// # Ok::<(), pushline::http1::InvalidUrl>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Url {
@@ -60,7 +61,7 @@ impl Url {
             return Self::parse(reference);
         }
         if reference.starts_with("//") {
-            return Self::parse(&std::format!("{scheme}:{reference}"));
+            return Self::parse(&format!("{scheme}:{reference}"));
         }
         let (given, given_query) = reference.split_once('?').map_or((reference, None), |(p, q)| (p, Some(q)));
         let (path, query) = if given.is_empty() {
@@ -69,10 +70,42 @@ impl Url {
             (without_dots(given), given_query)
         } else {
             let directory = &path[..path.rfind('/').map_or(0, |at| at + 1)];
-            (without_dots(&std::format!("{directory}{given}")), given_query)
+            (without_dots(&format!("{directory}{given}")), given_query)
         };
-        let query = query.map(|query| std::format!("?{query}")).unwrap_or_default();
-        Self::parse(&std::format!("{scheme}://{}{path}{query}", self.host_field()))
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        Self::parse(&format!("{scheme}://{}{path}{query}", self.host_field()))
+    }
+
+    /// Where a `Location` field leads from here (Fetch 2.2.3, RFC 9110 10.2.2). What should have been percent-encoded is:
+    /// blanks, `|`, braces, bytes beyond ASCII, a percent sign that encodes nothing. Backslashes count as slashes, and tabs
+    /// are dropped, as in browsers (URL 4.4).
+    ///
+    /// ```
+    /// use pushline::http1::Url;
+    ///
+    /// let url = Url::parse("http://example.com/feed")?;
+    /// let moved = url.join_location("/caf\u{e9} |100%".as_bytes())?;
+    /// assert_eq!(moved.target(), "/caf%C3%A9%20%7C100%25");
+    /// # Ok::<(), pushline::http1::InvalidUrl>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), for what cannot be mended: another scheme, a malformed host or port, user information.
+    pub fn join_location(&self, location: &[u8]) -> Result<Self, InvalidUrl> {
+        let location = location.trim_ascii().split(|&byte| byte == b'#').next().unwrap_or_default();
+        let mut in_query = false;
+        let plain: Vec<u8> = location
+            .iter()
+            .filter(|byte| !matches!(byte, b'\t' | b'\n' | b'\r'))
+            .map(|&byte| {
+                in_query |= byte == b'?';
+                if byte == b'\\' && !in_query { b'/' } else { byte }
+            })
+            .collect();
+        let (authority, rest) = plain.split_at(authority_end(&plain));
+        let authority = core::str::from_utf8(authority).map_err(|_| InvalidUrl::Authority)?;
+        self.join(&format!("{authority}{}", encoded(rest)))
     }
 
     /// Whether the scheme is `https`: the connection goes over TLS.
@@ -97,10 +130,10 @@ impl Url {
     /// port. The host is also the name to be found in the certificate of an `https` server.
     ///
     /// ```
-    /// use pushline::adapter::sse::Url;
+    /// use pushline::http1::Url;
     ///
     /// assert_eq!(Url::parse("http://[::1]:8080/events")?.address(), ("::1", 8080));
-    /// # Ok::<(), pushline::adapter::sse::InvalidUrl>(())
+    /// # Ok::<(), pushline::http1::InvalidUrl>(())
     /// ```
     #[must_use]
     pub fn address(&self) -> (&str, u16) {
@@ -147,7 +180,7 @@ impl core::str::FromStr for Url {
 /// Why a URL was refused.
 ///
 /// ```
-/// use pushline::adapter::sse::{InvalidUrl, Url};
+/// use pushline::http1::{InvalidUrl, Url};
 ///
 /// assert_eq!(Url::parse("ftp://example.com/"), Err(InvalidUrl::Scheme));
 /// assert_eq!(Url::parse("http://example.com/a b"), Err(InvalidUrl::Byte));
@@ -173,7 +206,7 @@ impl fmt::Display for InvalidUrl {
     }
 }
 
-impl std::error::Error for InvalidUrl {}
+impl core::error::Error for InvalidUrl {}
 
 /// RFC 3986 3.1: scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ).
 fn has_scheme(reference: &str) -> bool {
@@ -181,6 +214,34 @@ fn has_scheme(reference: &str) -> bool {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
     })
+}
+
+/// How much of a reference is scheme and authority: nothing, of a path.
+fn authority_end(reference: &[u8]) -> usize {
+    let is_end = |byte: &u8| matches!(byte, b'/' | b'?');
+    let scheme = match reference.iter().position(|byte| is_end(byte) || *byte == b':') {
+        Some(colon) if reference[colon] == b':' => colon + 1,
+        _ => 0,
+    };
+    let Some(authority) = reference[scheme..].strip_prefix(b"//") else { return scheme };
+    scheme + 2 + authority.iter().position(is_end).unwrap_or(authority.len())
+}
+
+/// Percent-encodes what may not stand in a path or a query as it is (RFC 3986 2.1).
+fn encoded(text: &[u8]) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::with_capacity(text.len());
+    for (at, &byte) in text.iter().enumerate() {
+        let is_code = byte == b'%'
+            && text.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        if is_code || byte != b'%' && is_plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.extend([byte >> 4, byte & 15].map(|digit| char::from(HEX[usize::from(digit)])));
+        }
+    }
+    out
 }
 
 /// RFC 3986 5.2.4: removes dot segments from an absolute path.
@@ -201,13 +262,13 @@ fn without_dots(path: &str) -> String {
             segment => kept.push(segment),
         }
     }
-    std::format!("/{}", kept.join("/"))
+    format!("/{}", kept.join("/"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
+    use alloc::string::ToString;
 
     #[test]
     fn urls() {
@@ -223,7 +284,7 @@ mod tests {
             assert!(Url::parse(text).is_err(), "{text:?}");
         }
         for target in ["/ ", "/\r\nx: y", "/\u{e9}", "/\0", "/<", "/%4"] {
-            assert_eq!(Url::parse(&std::format!("http://h{target}")), Err(InvalidUrl::Byte), "{target:?}");
+            assert_eq!(Url::parse(&format!("http://h{target}")), Err(InvalidUrl::Byte), "{target:?}");
         }
     }
 
@@ -266,5 +327,48 @@ mod tests {
         assert_eq!(base.join("mailto:x"), Err(InvalidUrl::Scheme));
         assert!(!base.join("http://a:81/").unwrap().same_origin(&base));
         assert!(!base.join("https://a/").unwrap().same_origin(&base));
+    }
+
+    /// Fetch 2.2.3: what browsers follow.
+    #[test]
+    fn locations_are_mended() {
+        let base = Url::parse("http://a/b/c?q").unwrap();
+        for (location, url) in [
+            (&b"d"[..], "http://a/b/d"),
+            (b"", "http://a/b/c?q"),
+            (b" /x \t", "http://a/x"),
+            (b"/a b", "http://a/a%20b"),
+            (b"/a|b{c}`^\"<>", "http://a/a%7Cb%7Bc%7D%60%5E%22%3C%3E"),
+            (b"/\xc3\xa9?\xe9", "http://a/%C3%A9?%E9"),
+            (b"/100%", "http://a/100%25"),
+            (b"/%4%41%zz", "http://a/%254%41%25zz"),
+            (b"/a\tb#c d", "http://a/ab"),
+            (b"\\x\\y?\\z", "http://a/x/y?%5Cz"),
+            (b"//h:81/ ?  ", "http://h:81/%20?"),
+            (b"https:\\\\h\\x", "https://h/x"),
+            (b"HTTP://h?a b", "http://h/?a%20b"),
+            (b"x:y", ""),
+            (b"http://h h/", ""),
+            (b"http://\xc3\xa9/", ""),
+            (b"http://u:p@h/", ""),
+            (b"ftp://h/", ""),
+            (b"http:///", ""),
+        ] {
+            let found = base.join_location(location).map(|found| found.to_string());
+            assert_eq!(found.unwrap_or_default(), url, "{:?}", String::from_utf8_lossy(location));
+        }
+    }
+
+    /// Whatever a server sends, what is followed is a URL that can be asked for.
+    #[test]
+    fn every_byte_is_mended_or_refused() {
+        let base = Url::parse("http://a/b").unwrap();
+        for byte in 0..=255 {
+            for location in [&[b'/', byte, b'x'][..], &[byte], &[b'?', byte], &[b'/', b'/', byte]] {
+                if let Ok(url) = base.join_location(location) {
+                    assert_eq!(Url::parse(&url.to_string()), Ok(url));
+                }
+            }
+        }
     }
 }

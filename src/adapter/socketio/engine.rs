@@ -1,0 +1,230 @@
+//! Engine.IO sessions behind hyper: a lock a session, a map of them, their deadlines. What the sessions carry is a
+//! [`Layer`]'s business.
+
+use super::timer::Timer;
+use crate::adapter::Options;
+use crate::comet::cors::Policy;
+use crate::socketio::engine::{Answer, CloseReason, Config, Data, Session, SocketId, Ticket};
+use crate::ws::handshake::ServerOptions;
+use core::fmt;
+use std::boxed::Box;
+use std::collections::HashMap;
+use std::string::String;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+/// What stands on a session. All but [`run`](Self::run) is called under the session's lock.
+pub(super) trait Layer: Send + Sync + Sized + 'static {
+    type State: Send;
+    /// What is to be done once the lock is open: an application's handler may come back to the session.
+    type Job: Send;
+
+    fn open(&self, now: Instant) -> Self::State;
+    fn receive(
+        &self,
+        state: &mut Self::State,
+        session: &mut Session<Instant>,
+        data: Data<'_>,
+        jobs: &mut Vec<Self::Job>,
+    );
+    fn tick(
+        &self,
+        state: &mut Self::State,
+        session: &mut Session<Instant>,
+        now: Instant,
+        jobs: &mut Vec<Self::Job>,
+    );
+    fn next_deadline(&self, state: &Self::State) -> Option<Instant>;
+    fn closed(&self, state: &mut Self::State, reason: CloseReason, jobs: &mut Vec<Self::Job>);
+    fn run(&self, link: &Arc<Link<Self>>, job: Self::Job);
+}
+
+/// How a server of sessions is set up.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) config: Config,
+    pub(super) cors: Option<Policy>,
+    pub(super) handshake: ServerOptions,
+    pub(super) socket: Options,
+    pub(super) max_sessions: usize,
+}
+
+pub(super) struct Engine<L: Layer> {
+    pub(super) layer: L,
+    pub(super) setup: Setup,
+    links: Mutex<HashMap<Box<str>, Arc<Link<L>>>>,
+    pub(super) timer: Timer<L>,
+}
+
+/// A session, its layer's state, and who waits for it.
+pub(super) struct Link<L: Layer> {
+    pub(super) engine: Arc<Engine<L>>,
+    pub(super) sid: Box<str>,
+    inner: Mutex<Inner<L>>,
+}
+
+pub(super) struct Inner<L: Layer> {
+    pub(super) session: Session<Instant>,
+    pub(super) state: L::State,
+    waiting: Vec<(Ticket, oneshot::Sender<Answer>)>,
+    socket: Option<(SocketId, Arc<Notify>)>,
+    /// When the timer will look at it.
+    armed: Option<Instant>,
+    gone: bool,
+}
+
+impl<L: Layer> Engine<L> {
+    pub(super) fn new(layer: L, setup: Setup) -> Arc<Self> {
+        Arc::new(Self { layer, setup, links: Mutex::default(), timer: Timer::new() })
+    }
+
+    pub(super) fn links(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Link<L>>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn find(&self, sid: &str) -> Option<Arc<Link<L>>> {
+        self.links().get(sid).cloned()
+    }
+
+    /// A new session; with the socket that it begins on, if it does. `None`: there are too many.
+    pub(super) fn open(self: &Arc<Self>, sid: String, socket: bool) -> Option<(Arc<Link<L>>, Option<Wake>)> {
+        let now = Instant::now();
+        let (session, wake) = if socket {
+            let (session, id) = Session::websocket(&sid, self.setup.config, now);
+            (session, Some((id, Arc::new(Notify::new()))))
+        } else {
+            (Session::polling(&sid, self.setup.config, now), None)
+        };
+        let link = Arc::new(Link {
+            engine: Arc::clone(self),
+            sid: sid.into(),
+            inner: Mutex::new(Inner {
+                session,
+                state: self.layer.open(now),
+                waiting: Vec::new(),
+                socket: wake.clone(),
+                armed: None,
+                gone: false,
+            }),
+        });
+        let mut links = self.links();
+        if links.len() >= self.setup.max_sessions {
+            return None;
+        }
+        links.insert(link.sid.clone(), Arc::clone(&link));
+        drop(links);
+        self.timer.start(self);
+        link.act(|_, _, _| {});
+        Some((link, wake))
+    }
+}
+
+/// A socket's name, and what wakes it.
+pub(super) type Wake = (SocketId, Arc<Notify>);
+
+impl<L: Layer> Link<L> {
+    /// Does something with the session, and what follows from it.
+    pub(super) fn act<R>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&mut Inner<L>, Instant, &mut Vec<L::Job>) -> R,
+    ) -> R {
+        let now = Instant::now();
+        let mut jobs = Vec::new();
+        let result = {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = act(&mut inner, now, &mut jobs);
+            self.follow(&mut inner, now, &mut jobs);
+            result
+        };
+        for job in jobs {
+            self.engine.layer.run(self, job);
+        }
+        result
+    }
+
+    /// Only looks, or takes what is there to be written.
+    pub(super) fn peek<R>(&self, look: impl FnOnce(&mut Inner<L>) -> R) -> R {
+        look(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn receive<'a>(
+        self: &Arc<Self>,
+        take: impl FnOnce(&mut Session<Instant>, Instant) -> Option<Data<'a>>,
+    ) {
+        self.act(|inner, now, jobs| {
+            if let Some(data) = take(&mut inner.session, now) {
+                self.engine.layer.receive(&mut inner.state, &mut inner.session, data, jobs);
+            }
+        });
+    }
+
+    /// A request that waits for its answer.
+    pub(super) fn request(
+        self: &Arc<Self>,
+        open: impl FnOnce(&mut Session<Instant>, Instant) -> Ticket,
+    ) -> (Ticket, oneshot::Receiver<Answer>) {
+        let (sender, receiver) = oneshot::channel();
+        let ticket = self.act(|inner, now, _| {
+            let ticket = open(&mut inner.session, now);
+            inner.waiting.push((ticket, sender));
+            ticket
+        });
+        (ticket, receiver)
+    }
+
+    /// A WebSocket was opened for the session; `None` if it is not to have it.
+    pub(super) fn socket(self: &Arc<Self>) -> Option<Wake> {
+        self.act(|inner, now, _| {
+            let wake = (inner.session.socket(now)?, Arc::new(Notify::new()));
+            inner.socket = Some(wake.clone());
+            Some(wake)
+        })
+    }
+
+    pub(super) fn fire(self: &Arc<Self>) {
+        self.act(|inner, now, _| {
+            inner.armed = None;
+            inner.session.tick(now);
+        });
+    }
+
+    fn follow(self: &Arc<Self>, inner: &mut Inner<L>, now: Instant, jobs: &mut Vec<L::Job>) {
+        let layer = &self.engine.layer;
+        if inner.session.is_open() {
+            layer.tick(&mut inner.state, &mut inner.session, now, jobs);
+        }
+        while let Some(answer) = inner.session.next_answer(now) {
+            if let Some(at) = inner.waiting.iter().position(|(ticket, _)| *ticket == answer.ticket()) {
+                let (ticket, waiting) = inner.waiting.swap_remove(at);
+                if waiting.send(answer).is_err() {
+                    inner.session.cut(ticket); // the request was given up
+                }
+            }
+        }
+        if let Some((_, wake)) = &inner.socket {
+            wake.notify_one();
+        }
+        if let Some(reason) = inner.session.closed() {
+            if !core::mem::replace(&mut inner.gone, true) {
+                self.engine.links().remove(&self.sid);
+                layer.closed(&mut inner.state, reason, jobs);
+            }
+            return;
+        }
+        let of_layer = layer.next_deadline(&inner.state).filter(|_| inner.session.is_open());
+        if let Some(next) = inner.session.next_deadline().into_iter().chain(of_layer).min()
+            && inner.armed.is_none_or(|armed| next < armed)
+        {
+            inner.armed = Some(next);
+            self.engine.timer.arm(next, self);
+        }
+    }
+}
+
+impl<L: Layer> fmt::Debug for Engine<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("setup", &self.setup).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,118 @@
+//! Engine.IO by itself: messages, and nothing on top.
+
+use super::Body;
+use super::engine::{Engine, Layer, Link, Setup};
+use super::options::Options;
+use crate::socketio::engine::{CloseReason, Data, Message, SendError, Session};
+use core::fmt;
+use std::boxed::Box;
+use std::sync::Arc;
+use std::vec::Vec;
+use tokio::time::Instant;
+
+/// A server of Engine.IO sessions: what each message is answered with is a function's business.
+///
+/// ```
+/// use pushline::adapter::socketio::{EngineIo, Options};
+/// use pushline::socketio::engine::{Data, Message};
+///
+/// let echo = EngineIo::new(Options::new(), |session, data| {
+///     let _ = session.send(match data {
+///         Data::Text(text) => Message::text(text),
+///         Data::Binary(bytes) => Message::binary(bytes),
+///     });
+/// });
+/// // In a hyper service, or an axum handler: echo.handle(request).await
+/// # let _ = echo;
+/// ```
+#[derive(Clone)]
+pub struct EngineIo {
+    engine: Arc<Engine<Messages>>,
+}
+
+type OnMessage = Box<dyn Fn(&mut EngineSession<'_>, Data<'_>) + Send + Sync>;
+
+struct Messages {
+    on_message: OnMessage,
+}
+
+/// A session, while its message is looked at.
+///
+/// ```
+/// use pushline::adapter::socketio::EngineSession;
+/// use pushline::socketio::engine::Message;
+///
+/// fn greet(session: &mut EngineSession<'_>) {
+///     let _ = session.send(Message::text("hello")); // or Full: a slow client
+/// }
+/// ```
+#[derive(Debug)]
+pub struct EngineSession<'s> {
+    session: &'s mut Session<Instant>,
+}
+
+impl EngineSession<'_> {
+    /// Queues a message.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.session.send(message)
+    }
+
+    /// Closes the session, once what is queued was sent.
+    pub fn close(&mut self) {
+        self.session.close(Instant::now());
+    }
+}
+
+impl EngineIo {
+    /// A server that calls `on_message` with each message, in their order.
+    #[must_use]
+    pub fn new(
+        options: Options,
+        on_message: impl Fn(&mut EngineSession<'_>, Data<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        let setup = Setup::from(&options);
+        Self { engine: Engine::new(Messages { on_message: Box::new(on_message) }, setup) }
+    }
+
+    /// Answers a request of any of the transports. Call it within a tokio runtime.
+    pub async fn handle<B: http_body::Body>(&self, request: ::http::Request<B>) -> ::http::Response<Body> {
+        self.engine.handle(request).await
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.engine.links().len()
+    }
+}
+
+impl fmt::Debug for EngineIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineIo").field("engine", &self.engine).finish()
+    }
+}
+
+impl Layer for Messages {
+    type State = ();
+    type Job = ();
+
+    fn open(&self, _: Instant) {}
+
+    fn receive(&self, (): &mut (), session: &mut Session<Instant>, data: Data<'_>, _: &mut Vec<()>) {
+        (self.on_message)(&mut EngineSession { session }, data);
+    }
+
+    fn tick(&self, (): &mut (), _: &mut Session<Instant>, _: Instant, _: &mut Vec<()>) {}
+
+    fn next_deadline(&self, (): &()) -> Option<Instant> {
+        None
+    }
+
+    fn closed(&self, (): &mut (), _: CloseReason, _: &mut Vec<()>) {}
+
+    fn run(&self, _: &Arc<Link<Self>>, (): ()) {}
+}

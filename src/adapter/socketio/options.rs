@@ -1,0 +1,146 @@
+//! What a server can be told.
+
+use super::engine::Setup;
+use crate::comet::cors::{Policy, PolicyError};
+use crate::socketio::{self, engine};
+use crate::ws;
+use crate::ws::handshake::{OriginPolicy, ServerOptions};
+use std::string::String;
+
+/// What a client gets that does not read fast enough, so that [`max_queued_bytes`](engine::Config::max_queued_bytes)
+/// or [`max_queued`](engine::Config::max_queued) is reached.
+///
+/// ```
+/// use pushline::adapter::socketio::SlowClient;
+///
+/// assert_eq!(SlowClient::default(), SlowClient::Disconnect);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowClient {
+    /// It is disconnected, and knows that it missed something when it comes back.
+    #[default]
+    Disconnect,
+    /// What is new is dropped, and `emit` says so.
+    Drop,
+}
+
+/// The options of a server.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::adapter::socketio::Options;
+/// use pushline::socketio::engine;
+///
+/// let options = Options::new()
+///     .engine(engine::Config::new().ping_interval(Duration::from_secs(10)))
+///     .max_sessions(10_000)
+///     .allow_origin("https://app.example")?;
+/// # let _ = options;
+/// # Ok::<(), pushline::comet::cors::PolicyError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Options {
+    pub(super) engine: engine::Config,
+    pub(super) config: socketio::Config,
+    pub(super) slow: SlowClient,
+    cors: Option<Policy>,
+    origins: OriginPolicy,
+    named: Vec<String>,
+    max_sessions: usize,
+}
+
+use std::vec::Vec;
+
+impl Options {
+    /// The defaults: pages of the same host only, 100,000 sessions.
+    pub fn new() -> Self {
+        Self {
+            engine: engine::Config::new(),
+            config: socketio::Config::new(),
+            slow: SlowClient::default(),
+            cors: None,
+            origins: OriginPolicy::same_host(),
+            named: Vec::new(),
+            max_sessions: 100_000,
+        }
+    }
+
+    /// Times and limits of Engine.IO.
+    pub fn engine(mut self, config: engine::Config) -> Self {
+        self.engine = config;
+        self
+    }
+
+    /// Times and limits of Socket.IO.
+    pub fn config(mut self, config: socketio::Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// What a slow client gets.
+    pub fn slow_client(mut self, slow: SlowClient) -> Self {
+        self.slow = slow;
+        self
+    }
+
+    /// Sessions at most; whoever comes then gets 503. Without it, requests that open sessions and nothing else fill
+    /// the memory until each has run into its ping timeout.
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// Pages of this origin may connect, with credentials; besides them only clients that are no browsers. For several
+    /// origins, call it several times. Pages of the server's own origin have to be named then, too.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::InvalidOrigin`] if no browser writes an origin so.
+    pub fn allow_origin(mut self, origin: &str) -> Result<Self, PolicyError> {
+        let cors = match self.cors.take() {
+            Some(cors) => cors,
+            None => Policy::new().headers(&["Content-Type"])?.credentials(true)?,
+        };
+        self.cors = Some(cors.allow_origin(origin)?);
+        self.named.push(String::from(origin));
+        self.origins = OriginPolicy::list(self.named.iter().cloned()).allow_absent(true);
+        Ok(self)
+    }
+
+    /// Pages of any origin may connect, without credentials: for services that do not know their users by cookies.
+    ///
+    /// # Errors
+    ///
+    /// None, after [`new`](Self::new); [`PolicyError::CredentialsForAny`] after
+    /// [`allow_origin`](Self::allow_origin).
+    pub fn allow_any_origin(mut self) -> Result<Self, PolicyError> {
+        let cors = self.cors.take().unwrap_or_default().headers(&["Content-Type"])?;
+        self.cors = Some(cors.allow_any()?);
+        self.origins = OriginPolicy::any();
+        Ok(self)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl From<&Options> for Setup {
+    fn from(options: &Options) -> Self {
+        let messages = ws::Config::new()
+            .max_message(options.engine.max_payload)
+            .max_frame(options.engine.max_payload)
+            .max_outgoing(options.engine.max_queued_bytes.max(options.engine.max_payload) + 1024);
+        Self {
+            config: options.engine,
+            cors: options.cors.clone(),
+            handshake: ServerOptions::new().origin(options.origins.clone()),
+            // Engine.IO has its own heartbeat.
+            socket: crate::adapter::Options::new().config(messages).ping_interval(None),
+            max_sessions: options.max_sessions,
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Socket.IO on the sessions: which namespaces there are, who joins them, what comes from whom.
+
+use super::engine::{Engine, Layer, Link, Setup};
+use super::namespace::{Handlers, Namespace, Shared};
+use super::options::{Options, SlowClient};
+use super::socket::{AckError, Event, Socket};
+use super::{Body, spawn::start};
+use crate::json;
+use crate::socketio::engine::{CloseReason, Data, Session};
+use crate::socketio::{Config, Connection, Encoded, Incoming, Payload};
+use core::fmt;
+use std::boxed::Box;
+use std::collections::HashMap;
+use std::string::String;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::vec::Vec;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// A Socket.IO server for hyper, axum and whatever else has their requests. A clone is the same server.
+///
+/// ```
+/// use pushline::adapter::socketio::{Options, SocketIo};
+///
+/// let io = SocketIo::new(Options::new());
+/// io.of("/chat")
+///     .on_connect(|socket, _auth| async move {
+///         socket.join("lobby");
+///     })
+///     .on("message", |socket, event| async move {
+///         let _ = socket.to("lobby").emit("message", &event.payload);
+///     });
+/// // In a hyper service, or an axum handler: io.handle(request).await
+/// ```
+#[derive(Clone)]
+pub struct SocketIo {
+    engine: Arc<Engine<Server>>,
+}
+
+/// Which namespaces a pattern takes, and their handlers.
+type Dynamic = (Box<dyn Fn(&str) -> bool + Send + Sync>, Arc<Handlers>);
+
+pub(super) struct Server {
+    config: Config,
+    pub(super) slow: SlowClient,
+    namespaces: RwLock<HashMap<Arc<str>, Arc<Shared>>>,
+    dynamic: RwLock<Vec<Dynamic>>,
+}
+
+/// Who waits for an answer.
+type Waiting = oneshot::Sender<Result<Payload, AckError>>;
+
+pub(super) struct State {
+    pub(super) connection: Connection<Instant>,
+    pub(super) sockets: Vec<Socket>,
+    pub(super) acks: HashMap<(Arc<str>, u64), Waiting>,
+}
+
+pub(super) enum Job {
+    Connect(Arc<str>, Option<String>),
+    Event(Socket, Event),
+    Left(Socket, &'static str),
+}
+
+impl SocketIo {
+    /// A server without namespaces.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let server = Server {
+            config: options.config,
+            slow: options.slow,
+            namespaces: RwLock::default(),
+            dynamic: RwLock::default(),
+        };
+        Self { engine: Engine::new(server, Setup::from(&options)) }
+    }
+
+    /// The namespace of this name, which is there from now on: `/`, `/chat`.
+    pub fn of(&self, name: &str) -> Namespace {
+        let mut namespaces = write(&self.engine.layer.namespaces);
+        if let Some(shared) = namespaces.get(name) {
+            return Namespace::new(Arc::clone(shared));
+        }
+        let shared = Arc::new(Shared::new(name.into(), Arc::default()));
+        namespaces.insert(Arc::clone(&shared.name), Arc::clone(&shared));
+        Namespace::new(shared)
+    }
+
+    /// Namespaces that are there as long as somebody is in them: each name that `matches` takes. The handlers are the
+    /// same for all; [`Socket::namespace`] tells which it is.
+    pub fn of_each(&self, matches: impl Fn(&str) -> bool + Send + Sync + 'static) -> Namespace {
+        let handlers: Arc<Handlers> = Arc::default();
+        write(&self.engine.layer.dynamic).push((Box::new(matches), Arc::clone(&handlers)));
+        Namespace::new(Arc::new(Shared::new("".into(), handlers)))
+    }
+
+    /// Answers a request of any of the transports. Call it within a tokio runtime.
+    pub async fn handle<B: http_body::Body>(&self, request: ::http::Request<B>) -> ::http::Response<Body> {
+        self.engine.handle(request).await
+    }
+
+    /// How many clients there are.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.engine.links().len()
+    }
+
+    /// Closes all connections. Clients come back by themselves, to the next server.
+    pub fn close(&self) {
+        let links: Vec<_> = self.engine.links().values().cloned().collect();
+        for link in links {
+            link.act(|inner, now, _| inner.session.close(now));
+        }
+    }
+}
+
+impl fmt::Debug for SocketIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketIo").field("engine", &self.engine).finish()
+    }
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Server {
+    fn find(&self, name: &Arc<str>) -> Option<Arc<Shared>> {
+        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = namespaces.get(name) {
+            return Some(Arc::clone(shared));
+        }
+        drop(namespaces);
+        let dynamic = self.dynamic.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, handlers) = dynamic.iter().find(|(matches, _)| matches(name))?;
+        let shared = Arc::new(Shared::dynamic(Arc::clone(name), Arc::clone(handlers)));
+        Some(Arc::clone(write(&self.namespaces).entry(Arc::clone(name)).or_insert(shared)))
+    }
+
+    /// What is left of a namespace that came by itself and is empty.
+    fn tidy(&self, shared: &Arc<Shared>) {
+        if shared.dynamic && shared.is_empty() {
+            let mut namespaces = write(&self.namespaces);
+            if shared.is_empty() {
+                namespaces.remove(&shared.name);
+            }
+        }
+    }
+
+    fn connect(&self, link: &Arc<Link<Self>>, name: Arc<str>, auth: Option<String>) {
+        let Some(shared) = self.find(&name) else {
+            return refuse(link, &name, "Invalid namespace");
+        };
+        let auth = auth.unwrap_or_else(|| String::from("{}"));
+        let Some(authorize) = shared.handlers.authorize() else {
+            return accept(link, shared, auth);
+        };
+        let link = Arc::clone(link);
+        start(async move {
+            match authorize(auth.clone()).await {
+                Ok(()) => accept(&link, shared, auth),
+                Err(message) => refuse(&link, &name, &message),
+            }
+        });
+    }
+}
+
+fn refuse(link: &Arc<Link<Server>>, name: &str, message: &str) {
+    link.act(|inner, now, _| {
+        if let Some(error) = inner.state.connection.refuse(name, message, None) {
+            let _ = inner.session.send_all(error.into_messages());
+        }
+        inner.state.connection.tick(now);
+    });
+}
+
+fn accept(link: &Arc<Link<Server>>, shared: Arc<Shared>, auth: String) {
+    let mut random = [0; 15];
+    if getrandom::fill(&mut random).is_err() {
+        return refuse(link, &shared.name, "Internal error");
+    }
+    let sid: Arc<str> = crate::socketio::engine::session_id(random).into();
+    let socket = Socket::new(Arc::clone(link), Arc::clone(&shared), Arc::clone(&sid));
+    let accepted = link.act(|inner, _, _| {
+        if !inner.session.is_open() {
+            return false;
+        }
+        let Some(answer) = inner.state.connection.accept(&shared.name, &sid, None) else { return false };
+        let _ = inner.session.send_all(answer.into_messages());
+        inner.state.sockets.push(socket.clone());
+        shared.enter(socket.clone());
+        true
+    });
+    if accepted && let Some(connected) = shared.handlers.connected() {
+        connected(socket, auth);
+    }
+}
+
+impl Layer for Server {
+    type State = State;
+    type Job = Job;
+
+    fn open(&self, now: Instant) -> State {
+        State { connection: Connection::new(self.config, now), sockets: Vec::new(), acks: HashMap::new() }
+    }
+
+    fn receive(
+        &self,
+        state: &mut State,
+        session: &mut Session<Instant>,
+        data: Data<'_>,
+        jobs: &mut Vec<Job>,
+    ) {
+        let incoming = match data {
+            Data::Text(text) => state.connection.receive_text(text),
+            Data::Binary(bytes) => state.connection.receive_binary(bytes),
+        };
+        let Ok(incoming) = incoming else { return session.fail() };
+        match incoming {
+            None => {}
+            Some(Incoming::Connect { namespace, auth }) => jobs.push(Job::Connect(namespace, auth)),
+            Some(Incoming::Disconnect { namespace }) => {
+                state.remove(&namespace, "client namespace disconnect", jobs);
+            }
+            Some(Incoming::Ack { namespace, id, payload }) => {
+                if let Some(waiting) = state.acks.remove(&(namespace, id)) {
+                    let _ = waiting.send(Ok(payload));
+                }
+            }
+            Some(Incoming::Event { namespace, id, payload }) => {
+                if let Some(socket) = state.sockets.iter().find(|socket| socket.namespace() == &*namespace) {
+                    jobs.push(Job::Event(socket.clone(), Event::new(socket.clone(), id, payload)));
+                }
+            }
+        }
+    }
+
+    fn tick(&self, state: &mut State, session: &mut Session<Instant>, now: Instant, _: &mut Vec<Job>) {
+        while let Some(key) = state.connection.next_expired(now) {
+            if let Some(waiting) = state.acks.remove(&key) {
+                let _ = waiting.send(Err(AckError::TimedOut));
+            }
+        }
+        state.connection.tick(now);
+        if state.connection.is_expired(now) {
+            session.close(now);
+        }
+    }
+
+    fn next_deadline(&self, state: &State) -> Option<Instant> {
+        state.connection.next_deadline()
+    }
+
+    fn closed(&self, state: &mut State, reason: CloseReason, jobs: &mut Vec<Job>) {
+        state.acks.clear();
+        jobs.extend(state.sockets.drain(..).map(|socket| Job::Left(socket, reason.as_str())));
+    }
+
+    fn run(&self, link: &Arc<Link<Self>>, job: Job) {
+        match job {
+            Job::Connect(name, auth) => self.connect(link, name, auth),
+            Job::Event(socket, event) => {
+                let name = event.payload.name().map(|name| name.to_cow());
+                let handler = socket.shared().handlers.event(name.as_deref());
+                drop(name);
+                if let Some(handler) = handler {
+                    handler(socket, event);
+                }
+            }
+            Job::Left(socket, reason) => {
+                socket.shared().leave(&socket);
+                if let Some(left) = socket.shared().handlers.disconnected() {
+                    left(socket.clone(), reason);
+                }
+                self.tidy(socket.shared());
+            }
+        }
+    }
+}
+
+impl State {
+    pub(super) fn remove(&mut self, namespace: &str, reason: &'static str, jobs: &mut Vec<Job>) {
+        self.acks.retain(|(name, _), _| &**name != namespace);
+        if let Some(at) = self.sockets.iter().position(|socket| socket.namespace() == namespace) {
+            jobs.push(Job::Left(self.sockets.swap_remove(at), reason));
+        }
+    }
+
+    /// Whether an event may be sent to a client that is in this namespace.
+    pub(super) fn is_in(&self, socket: &Socket) -> bool {
+        self.sockets.iter().any(|other| other.is(socket))
+    }
+}
+
+/// JSON, or what stands for it if it is none.
+pub(super) fn checked(text: &str) -> json::Value<'_> {
+    json::check(text).unwrap_or(json::Value::checked("{}"))
+}
+
+pub(super) fn disconnect(link: &Arc<Link<Server>>, namespace: &str) {
+    link.act(|inner, now, jobs| {
+        let farewell: Option<Encoded> = inner.state.connection.leave(namespace);
+        if let Some(farewell) = farewell {
+            let _ = inner.session.send_all(farewell.into_messages());
+        }
+        inner.state.remove(namespace, "server namespace disconnect", jobs);
+        inner.state.connection.tick(now);
+    });
+}

@@ -1,0 +1,255 @@
+//! A client in a namespace, and what came from it.
+
+use super::engine::Link;
+use super::namespace::{Broadcast, Shared};
+use super::options::SlowClient;
+use super::server::{Server, disconnect};
+use crate::socketio::engine::{Message, SendError};
+use crate::socketio::{Arguments, Encoded, Payload};
+use core::fmt;
+use core::time::Duration;
+use std::string::String;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::vec::Vec;
+use tokio::sync::oneshot;
+
+/// A client in a namespace. A clone is the same one.
+///
+/// ```
+/// use pushline::adapter::socketio::{AckError, Socket};
+/// use std::time::Duration;
+///
+/// async fn welcome(socket: Socket) -> Result<(), AckError> {
+///     socket.join("lobby");
+///     let _ = socket.to("lobby").emit("joined", &**socket.sid()); // to the others
+///     let answer = socket.emit_with_ack("name?", &(), Duration::from_secs(5)).await?;
+///     println!("{:?}", answer.arguments().next());
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Socket {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    link: Arc<Link<Server>>,
+    shared: Arc<Shared>,
+    sid: Arc<str>,
+}
+
+/// Why there is no answer.
+///
+/// ```
+/// use pushline::adapter::socketio::AckError;
+///
+/// assert_eq!(AckError::TimedOut.to_string(), "no answer in time");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckError {
+    /// The event was not sent.
+    Send(SendError),
+    /// As many answers as may be are awaited from this client.
+    TooMany,
+    /// The client did not answer in time.
+    TimedOut,
+    /// The client has left.
+    Disconnected,
+}
+
+impl fmt::Display for AckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Send(error) => return error.fmt(f),
+            Self::TooMany => "too many answers are awaited",
+            Self::TimedOut => "no answer in time",
+            Self::Disconnected => "the client has left",
+        })
+    }
+}
+
+impl core::error::Error for AckError {}
+
+impl Socket {
+    pub(super) fn new(link: Arc<Link<Server>>, shared: Arc<Shared>, sid: Arc<str>) -> Self {
+        Self { inner: Arc::new(Inner { link, shared, sid }) }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Its name in this namespace. It is no secret.
+    #[must_use]
+    pub fn sid(&self) -> &Arc<str> {
+        &self.inner.sid
+    }
+
+    /// The namespace's name.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.inner.shared.name
+    }
+
+    /// Whether it is still there.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.inner.link.peek(|inner| inner.state.is_in(self))
+    }
+
+    /// Sends an event.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]. A slow client is dealt with as [`SlowClient`] says.
+    pub fn emit(&self, event: &str, arguments: &(impl Arguments + ?Sized)) -> Result<(), SendError> {
+        self.send(Encoded::event(self.namespace(), event, arguments, None).into_messages(), false)
+    }
+
+    /// Sends an event if what was sent before has left already, and else drops it.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`] if it was dropped.
+    pub fn emit_volatile(&self, event: &str, arguments: &(impl Arguments + ?Sized)) -> Result<(), SendError> {
+        self.send(Encoded::event(self.namespace(), event, arguments, None).into_messages(), true)
+    }
+
+    /// Sends an event, and waits for the client's answer to it.
+    ///
+    /// # Errors
+    ///
+    /// [`AckError`].
+    pub async fn emit_with_ack(
+        &self,
+        event: &str,
+        arguments: &(impl Arguments + ?Sized),
+        timeout: Duration,
+    ) -> Result<Payload, AckError> {
+        let (sender, answer) = oneshot::channel();
+        self.inner.link.act(|inner, now, _| {
+            if !inner.state.is_in(self) {
+                return Err(AckError::Disconnected);
+            }
+            let id = inner.state.connection.expect_ack(self.namespace(), timeout, now);
+            let id = id.ok_or(AckError::TooMany)?;
+            let event = Encoded::event(self.namespace(), event, arguments, Some(id));
+            inner.session.send_all(event.into_messages()).map_err(AckError::Send)?;
+            inner.state.acks.insert((Arc::clone(&self.inner.shared.name), id), sender);
+            Ok(())
+        })?;
+        answer.await.unwrap_or(Err(AckError::Disconnected))
+    }
+
+    /// Into a room. Rooms are there as long as somebody is in them.
+    pub fn join(&self, room: &str) {
+        self.inner.shared.join_room(self, room);
+    }
+
+    /// Out of a room.
+    pub fn leave(&self, room: &str) {
+        self.inner.shared.leave_room(self, room);
+    }
+
+    /// The rooms that it is in.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<String> {
+        self.inner.shared.rooms_of(self)
+    }
+
+    /// Everybody else in a room.
+    pub fn to(&self, room: &str) -> Broadcast {
+        self.broadcast().to(room)
+    }
+
+    /// Everybody else.
+    pub fn broadcast(&self) -> Broadcast {
+        Broadcast::new(Arc::clone(&self.inner.shared), Some(Arc::clone(&self.inner.sid)))
+    }
+
+    /// Puts it out of the namespace. Its client does not come back by itself.
+    pub fn disconnect(&self) {
+        disconnect(&self.inner.link, self.namespace());
+    }
+
+    /// Closes its connection, and so every namespace of it. Its client comes back by itself.
+    pub fn close(&self) {
+        self.inner.link.act(|inner, now, _| inner.session.close(now));
+    }
+
+    pub(super) fn send(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+        volatile: bool,
+    ) -> Result<(), SendError> {
+        let link = &self.inner.link;
+        link.act(|inner, _, _| {
+            if !inner.state.is_in(self) {
+                return Err(SendError::Closed);
+            }
+            if volatile && inner.session.queued_bytes() > 0 {
+                return Err(SendError::Full);
+            }
+            let sent = inner.session.send_all(messages);
+            if sent == Err(SendError::Full) && link.engine.layer.slow == SlowClient::Disconnect {
+                inner.session.fail();
+            }
+            sent
+        })
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Socket");
+        debug.field("namespace", &self.namespace()).field("sid", self.sid()).finish_non_exhaustive()
+    }
+}
+
+/// An event that came.
+///
+/// ```
+/// use pushline::adapter::socketio::{Event, Socket};
+///
+/// async fn echo(socket: Socket, event: Event) {
+///     let _ = socket.emit("message-back", &event.payload);
+///     let _ = event.ack("received"); // if the client wants to know
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Event {
+    /// The name and the arguments.
+    pub payload: Payload,
+    ack: Option<(Socket, u64)>,
+    answered: AtomicBool,
+}
+
+impl Event {
+    pub(super) fn new(socket: Socket, id: Option<u64>, payload: Payload) -> Self {
+        Self { payload, ack: id.map(|id| (socket, id)), answered: AtomicBool::new(false) }
+    }
+
+    /// Whether the client waits for an answer.
+    #[must_use]
+    pub const fn wants_ack(&self) -> bool {
+        self.ack.is_some()
+    }
+
+    /// Answers it, once. If the client does not wait for an answer, nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub fn ack(&self, arguments: &(impl Arguments + ?Sized)) -> Result<(), SendError> {
+        let Some((socket, id)) = &self.ack else { return Ok(()) };
+        if self.answered.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        socket.send(Encoded::ack(socket.namespace(), *id, arguments).into_messages(), false)
+    }
+}

@@ -1,0 +1,476 @@
+//! The bounded queue of one receiver, and what happens when it lags.
+
+use crate::sse;
+use crate::ws::{CloseCode, Message};
+use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use futures_core::Stream;
+use std::collections::VecDeque;
+use std::string::String;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::socket::Post;
+
+/// What happens to a receiver whose queue is full.
+///
+/// ```
+/// use pushline::adapter::tokio::{Lagging, OutboxOptions};
+///
+/// // Prices: the newest counts.
+/// let options = OutboxOptions::new().max_messages(8).lagging(Lagging::DropOldest);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Lagging {
+    /// The queue is emptied and its memory freed at once, and the connection closed with code 1013, "too slow": the client
+    /// connects again and asks for what it has missed. The stream of events just ends. For messages that all count.
+    #[default]
+    Close,
+    /// The oldest messages are dropped until the new one has room: [`Outbox::dropped`] counts them. For states, of which
+    /// the newest counts.
+    DropOldest,
+    /// The new message is refused with [`OutboxError::Full`]; the caller decides.
+    Refuse,
+}
+
+/// The bounds of an [`Outbox`], and what happens at them.
+///
+/// ```
+/// use pushline::adapter::tokio::OutboxOptions;
+///
+/// let options = OutboxOptions::new().max_messages(64).max_bytes(256 * 1024);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct OutboxOptions {
+    max_messages: usize,
+    max_bytes: usize,
+    lagging: Lagging,
+}
+
+impl OutboxOptions {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self { max_messages: 256, max_bytes: 1024 * 1024, lagging: Lagging::Close }
+    }
+
+    /// How many messages wait at most. Default 256.
+    ///
+    /// Without it a client that does not read has the memory of all small messages that are sent to it.
+    pub const fn max_messages(mut self, messages: usize) -> Self {
+        self.max_messages = messages;
+        self
+    }
+
+    /// How many bytes of payload wait at most. Default 1 MiB.
+    ///
+    /// Without it a client that does not read keeps all large messages alive that are sent to it.
+    pub const fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// What happens when one of the two is reached. Default: [`Lagging::Close`].
+    pub const fn lagging(mut self, lagging: Lagging) -> Self {
+        self.lagging = lagging;
+        self
+    }
+}
+
+impl Default for OutboxOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Why an [`Outbox`] did not take a message.
+///
+/// ```
+/// use pushline::adapter::tokio::OutboxError;
+///
+/// assert_eq!(OutboxError::Lagged.to_string(), "the receiver was too slow and is disconnected");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OutboxError {
+    /// The queue is full: [`Lagging::Refuse`].
+    Full,
+    /// The queue was full, and so the receiver is disconnected now: [`Lagging::Close`].
+    Lagged,
+    /// The message alone is larger than the queue may be; nothing else has happened.
+    TooLarge,
+    /// The receiver is gone, or closing.
+    Closed,
+}
+
+impl fmt::Display for OutboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the receiver's queue is full",
+            Self::Lagged => "the receiver was too slow and is disconnected",
+            Self::TooLarge => "the message is larger than the receiver's queue",
+            Self::Closed => "the receiver is gone",
+        })
+    }
+}
+
+impl std::error::Error for OutboxError {}
+
+/// What an [`Outbox`] can hold: messages for WebSockets ([`Post`]) and encoded events ([`sse::Prepared`]).
+///
+/// ```
+/// use pushline::adapter::tokio::OutboxItem;
+/// use pushline::sse::Block;
+///
+/// assert_eq!(Block::new().data("a").prepare()?.payload_len(), 9);
+/// # Ok::<(), pushline::sse::EncodeError>(())
+/// ```
+pub trait OutboxItem: Clone + Send + 'static + private::Sealed {
+    /// The bytes that count against [`OutboxOptions::max_bytes`].
+    fn payload_len(&self) -> usize;
+}
+
+pub(super) mod private {
+    /// A queue's bound must be right for all that it holds: no item comes from elsewhere.
+    pub trait Sealed {}
+    impl Sealed for crate::sse::Prepared {}
+    impl Sealed for super::Post {}
+}
+
+impl OutboxItem for sse::Prepared {
+    fn payload_len(&self) -> usize {
+        self.bytes().len()
+    }
+}
+
+/// A handle that sends to one connection from anywhere: cheap to clone, never waiting, bounded.
+///
+/// That of a WebSocket comes from [`QueuedSocket::outbox`](super::QueuedSocket::outbox), that of an event stream from
+/// [`Outbox::stream`].
+///
+/// *Order*: what one task sends arrives in that order. *No loss*: a message that was taken is handed to the connection
+/// unless the receiver lags or leaves.
+///
+/// ```
+/// use pushline::adapter::tokio::{Outbox, OutboxError};
+///
+/// async fn tell(outbox: Outbox) {
+///     match outbox.send("Hello") {
+///         Ok(()) => {}
+///         Err(OutboxError::Closed) => println!("it has left"),
+///         Err(error) => println!("{error}"),
+///     }
+/// }
+/// # let _ = tell;
+/// ```
+pub struct Outbox<T = Post> {
+    shared: Arc<Shared<T>>,
+}
+
+/// What the handles and the receiver share.
+pub(super) struct Shared<T> {
+    queue: Mutex<Queue<T>>,
+    options: OutboxOptions,
+}
+
+struct Queue<T> {
+    items: VecDeque<T>,
+    bytes: usize,
+    dropped: u64,
+    /// The receiver, if it waits.
+    waker: Option<Waker>,
+    /// It has something to write, and waits for nothing but the end.
+    is_writing: bool,
+    handles: usize,
+    ending: Ending,
+}
+
+/// How far the end has come.
+enum Ending {
+    /// Messages are taken.
+    None,
+    /// What is queued goes first; then the close frame, if this is a WebSocket.
+    Asked(CloseCode, String),
+    /// It lagged: a close frame at once.
+    Lagged,
+    /// The receiver has been told, or is gone.
+    Done,
+}
+
+/// What a receiver finds.
+pub(super) enum Taken<T> {
+    Item(T),
+    /// Nothing follows but this close frame.
+    Close(Message),
+    /// Nothing follows at all.
+    End,
+}
+
+impl<T> Queue<T> {
+    fn wait(&mut self, cx: &mut Context<'_>, is_writing: bool) {
+        self.is_writing = is_writing;
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+impl<T: OutboxItem> Shared<T> {
+    pub(super) fn new(options: OutboxOptions) -> Arc<Self> {
+        let queue = Queue {
+            items: VecDeque::new(),
+            bytes: 0,
+            dropped: 0,
+            waker: None,
+            is_writing: false,
+            handles: 0,
+            ending: Ending::None,
+        };
+        Arc::new(Self { queue: Mutex::new(queue), options })
+    }
+
+    /// The next in line; if there is none, the task is woken when there is.
+    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Taken<T>> {
+        let mut queue = self.lock();
+        if let Some(item) = queue.items.pop_front() {
+            queue.bytes -= item.payload_len();
+            if queue.items.is_empty() {
+                // An idle connection holds no buffer.
+                queue.items = VecDeque::new();
+            }
+            return Poll::Ready(Taken::Item(item));
+        }
+        match core::mem::replace(&mut queue.ending, Ending::Done) {
+            Ending::Asked(code, reason) => {
+                Poll::Ready(Taken::Close(Message::Close(Some((code, reason.into())))))
+            }
+            Ending::Lagged => {
+                let close = (CloseCode::TRY_AGAIN_LATER, "too slow".into());
+                Poll::Ready(Taken::Close(Message::Close(Some(close))))
+            }
+            Ending::Done => Poll::Ready(Taken::End),
+            Ending::None => {
+                queue.ending = Ending::None;
+                queue.wait(cx, false);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether what was taken and is not written yet is to be dropped. If not, the task is woken when it is; not by more
+    /// messages, which would not help.
+    pub(super) fn has_lagged(&self, cx: &mut Context<'_>) -> bool {
+        let mut queue = self.lock();
+        queue.wait(cx, true);
+        matches!(queue.ending, Ending::Lagged)
+    }
+
+    /// Whether no handle is left that could send.
+    fn is_orphaned(&self) -> bool {
+        self.lock().handles == 0
+    }
+
+    /// The receiver is gone.
+    pub(super) fn end(&self) {
+        let mut queue = self.lock();
+        queue.ending = Ending::Done;
+        let dropped = core::mem::take(&mut queue.items);
+        queue.bytes = 0;
+        drop(queue);
+        // Payloads are freed without the lock.
+        drop(dropped);
+    }
+
+    /// The lock is held for the time of a push or a pop, and nothing that runs under it panics.
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: OutboxItem> Outbox<T> {
+    pub(super) fn of(shared: &Arc<Shared<T>>) -> Self {
+        shared.lock().handles += 1;
+        Self { shared: Arc::clone(shared) }
+    }
+
+    /// A queue and the stream of what is sent into it: for an event stream's body.
+    ///
+    /// ```
+    /// use pushline::adapter::tokio::sse::EventBody;
+    /// use pushline::adapter::tokio::{Broadcast, Outbox, OutboxOptions};
+    /// use pushline::sse;
+    ///
+    /// # async fn events(room: Broadcast<sse::Prepared>) -> http::Response<EventBody<impl futures_core::Stream<Item = sse::Prepared>>> {
+    /// let (outbox, events) = Outbox::stream(OutboxOptions::new());
+    /// room.join(outbox);
+    /// EventBody::new(events).into_response()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stream(options: OutboxOptions) -> (Self, OutboxStream<T>) {
+        let shared = Shared::new(options);
+        (Self::of(&shared), OutboxStream { shared })
+    }
+
+    /// Queues a message; what is for many connections is best a `Prepared`, which is queued by reference. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`OutboxError`]; the message was not taken.
+    pub fn send(&self, item: impl Into<T>) -> Result<(), OutboxError> {
+        let item = item.into();
+        let len = item.payload_len();
+        let OutboxOptions { max_messages, max_bytes, lagging } = self.shared.options;
+        let mut queue = self.shared.lock();
+        if !matches!(queue.ending, Ending::None) {
+            return Err(OutboxError::Closed);
+        }
+        if len > max_bytes || max_messages == 0 {
+            return Err(OutboxError::TooLarge);
+        }
+        while queue.items.len() >= max_messages || queue.bytes > max_bytes - len {
+            match lagging {
+                Lagging::Refuse => return Err(OutboxError::Full),
+                Lagging::Close => {
+                    queue.ending = Ending::Lagged;
+                    let dropped = core::mem::take(&mut queue.items);
+                    queue.dropped += dropped.len() as u64;
+                    queue.bytes = 0;
+                    wake(queue);
+                    return Err(OutboxError::Lagged);
+                }
+                Lagging::DropOldest => {
+                    // The bounds are over 0 and this message is within them: the queue is not empty.
+                    let Some(oldest) = queue.items.pop_front() else { break };
+                    queue.bytes -= oldest.payload_len();
+                    queue.dropped += 1;
+                }
+            }
+        }
+        queue.items.push_back(item);
+        queue.bytes += len;
+        if !queue.is_writing {
+            wake(queue);
+        }
+        Ok(())
+    }
+
+    /// Closes the connection behind what is queued, with this code and reason; nothing more is taken. An event stream
+    /// just ends. Without effect if it is closing already.
+    pub fn close(&self, code: impl Into<CloseCode>, reason: &str) {
+        let mut queue = self.shared.lock();
+        if matches!(queue.ending, Ending::None) {
+            queue.ending = Ending::Asked(code.into(), reason.into());
+            wake(queue);
+        }
+    }
+
+    /// How many messages wait.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.shared.lock().items.len()
+    }
+
+    /// How many messages were dropped because the receiver lagged.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.shared.lock().dropped
+    }
+
+    /// Whether nothing is taken any more: the receiver is gone or closing.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !matches!(self.shared.lock().ending, Ending::None)
+    }
+}
+
+/// Wakes the receiver if it waits; without the lock, so that it does not run into it.
+fn wake<T>(mut queue: MutexGuard<'_, Queue<T>>) {
+    let waker = queue.waker.take();
+    drop(queue);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl<T> Clone for Outbox<T> {
+    fn clone(&self) -> Self {
+        self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner).handles += 1;
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T> Drop for Outbox<T> {
+    fn drop(&mut self) {
+        let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.handles -= 1;
+        if queue.handles == 0 {
+            wake(queue);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Outbox<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+/// What is sent into an [`Outbox`], as a stream: see [`Outbox::stream`]. It ends when it is closed, when it lags under
+/// [`Lagging::Close`], and when no outbox is left.
+///
+/// ```
+/// use pushline::adapter::tokio::{Outbox, OutboxOptions};
+/// use pushline::sse::{Block, Prepared};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (outbox, mut stream) = Outbox::<Prepared>::stream(OutboxOptions::new());
+/// outbox.send(Block::new().data("a").prepare().unwrap()).unwrap();
+/// drop(outbox);
+/// assert_eq!(stream.next().await.unwrap().bytes(), "data: a\n\n");
+/// assert!(stream.next().await.is_none());
+/// # });
+/// ```
+pub struct OutboxStream<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T: OutboxItem> OutboxStream<T> {
+    /// The next item. Cancel-safe.
+    pub async fn next(&mut self) -> Option<T> {
+        core::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl<T: OutboxItem> Stream for OutboxStream<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        match self.shared.poll_take(cx) {
+            Poll::Ready(Taken::Item(item)) => Poll::Ready(Some(item)),
+            Poll::Ready(Taken::Close(_) | Taken::End) => Poll::Ready(None),
+            Poll::Pending if self.shared.is_orphaned() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for OutboxStream<T> {
+    fn drop(&mut self) {
+        let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.ending = Ending::Done;
+        queue.bytes = 0;
+        let dropped = core::mem::take(&mut queue.items);
+        drop(queue);
+        drop(dropped);
+    }
+}
+
+impl<T> fmt::Debug for OutboxStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutboxStream").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! A WebSocket with an outbox in front of it, both driven by one task.
+
+use super::super::WebSocket;
+use super::queue::{Outbox, OutboxItem, OutboxOptions, Shared, Taken};
+use crate::adapter::Error;
+use crate::ws::{Message, Prepared, UsageError};
+use bytes::Bytes;
+use core::fmt;
+use core::future::poll_fn;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, ready};
+use futures_core::Stream;
+use futures_sink::Sink;
+use std::string::String;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// After this many messages received in a row, what is queued is sent before the next one is taken: 32. Without it a
+/// peer that sends without pause would never be sent anything.
+const BURST: u8 = 32;
+
+/// A message on its way to a WebSocket: a [`Prepared`], by reference, or a [`Message`].
+///
+/// ```
+/// use pushline::adapter::tokio::{OutboxItem, Post};
+/// use pushline::ws::Prepared;
+///
+/// assert_eq!(Post::from("abc").payload_len(), 3);
+/// assert_eq!(Post::from(Prepared::text("abc")).payload_len(), 3);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Post(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Prepared(Prepared),
+    Message(Message),
+}
+
+impl OutboxItem for Post {
+    fn payload_len(&self) -> usize {
+        match &self.0 {
+            Kind::Prepared(prepared) => prepared.payload().len(),
+            Kind::Message(message) => message.payload().len(),
+        }
+    }
+}
+
+impl From<Prepared> for Post {
+    fn from(prepared: Prepared) -> Self {
+        Self(Kind::Prepared(prepared))
+    }
+}
+
+impl From<&Prepared> for Post {
+    fn from(prepared: &Prepared) -> Self {
+        Self(Kind::Prepared(prepared.clone()))
+    }
+}
+
+impl From<Message> for Post {
+    fn from(message: Message) -> Self {
+        Self(Kind::Message(message))
+    }
+}
+
+impl From<&str> for Post {
+    fn from(text: &str) -> Self {
+        Message::from(text).into()
+    }
+}
+
+impl From<String> for Post {
+    fn from(text: String) -> Self {
+        Message::from(text).into()
+    }
+}
+
+impl From<Bytes> for Post {
+    fn from(payload: Bytes) -> Self {
+        Message::from(payload).into()
+    }
+}
+
+/// A WebSocket and the queue of what other tasks send to it.
+///
+/// [`next`](Self::next) drives both: keep calling it. It is cancel-safe. Beyond the queue's bounds the connection holds at
+/// most one message that is being written.
+///
+/// ```
+/// use pushline::adapter::Error;
+/// use pushline::adapter::tokio::{Outbox, OutboxOptions, QueuedSocket, WebSocket};
+/// use tokio::net::TcpStream;
+///
+/// async fn serve(socket: WebSocket<TcpStream>, tell_others: impl Fn(Outbox)) -> Result<(), Error> {
+///     let mut socket = QueuedSocket::new(socket, OutboxOptions::new());
+///     tell_others(socket.outbox());
+///     while let Some(message) = socket.next().await {
+///         println!("{:?}", message?);
+///     }
+///     Ok(())
+/// }
+/// ```
+pub struct QueuedSocket<S> {
+    socket: WebSocket<S>,
+    shared: Arc<Shared<Post>>,
+    /// Taken from the queue while something before it was still being written.
+    item: Option<Post>,
+    /// A close frame that was asked for.
+    close: Option<Message>,
+    /// Messages received in a row.
+    burst: u8,
+    /// Nothing more is to be sent.
+    done: bool,
+}
+
+impl<S> QueuedSocket<S> {
+    /// A queue in front of this socket.
+    pub fn new(socket: WebSocket<S>, options: OutboxOptions) -> Self {
+        Self { socket, shared: Shared::new(options), item: None, close: None, burst: 0, done: false }
+    }
+
+    /// A handle that sends to this socket.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        Outbox::of(&self.shared)
+    }
+
+    /// The socket.
+    pub const fn get_ref(&self) -> &WebSocket<S> {
+        &self.socket
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> QueuedSocket<S> {
+    /// The next message received, as [`WebSocket::next`]; meanwhile, what is queued is sent. A receiver that lags is closed
+    /// as [`Lagging`](super::Lagging) says.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::next`].
+    pub async fn next(&mut self) -> Option<Result<Message, Error>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// Hands over one message from the queue; whether there was one. It needs an empty queue in the connection, so that
+    /// the outbox's bounds are the bounds, and so that the connection takes the message at once, whole.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.done {
+            return Poll::Ready(false);
+        }
+        while self.item.is_none() && self.close.is_none() {
+            match ready!(self.shared.poll_take(cx)) {
+                Taken::Item(item) => self.item = Some(item),
+                Taken::Close(close) => self.close = Some(close),
+                Taken::End => {
+                    self.done = true;
+                    return Poll::Ready(false);
+                }
+            }
+        }
+        let sent = match self.poll_room(cx) {
+            Poll::Ready(Ok(())) => ready!(self.poll_taken(cx)),
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending if self.item.is_some() && self.shared.has_lagged(cx) => {
+                self.item = None;
+                Ok(())
+            }
+            Poll::Pending => return Poll::Pending,
+        };
+        if let Err(Error::Usage(UsageError::Closed) | Error::Io(_) | Error::TimedOut(_) | Error::Aborted) =
+            sent
+        {
+            // The connection has ended, or is ending: how, `next` tells.
+            self.end();
+        }
+        Poll::Ready(true)
+    }
+
+    /// A close frame always has room.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut socket = Pin::new(&mut self.socket);
+        if self.close.is_some() { socket.as_mut().poll_ready(cx) } else { socket.as_mut().poll_flush(cx) }
+    }
+
+    /// Hands over what was taken from the queue.
+    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Some(close) = self.close.take() {
+            return Poll::Ready(Pin::new(&mut self.socket).start_send(close));
+        }
+        match self.item.take() {
+            None => Poll::Ready(Ok(())),
+            Some(Post(Kind::Message(message))) => Poll::Ready(Pin::new(&mut self.socket).start_send(message)),
+            Some(Post(Kind::Prepared(prepared))) => {
+                let sent = pin!(self.socket.send(&prepared)).poll(cx);
+                match sent {
+                    Poll::Ready(sent) => Poll::Ready(sent),
+                    // Not taken: it is tried again when the task is woken.
+                    Poll::Pending => {
+                        self.item = Some(prepared.into());
+                        Poll::Pending
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<S> QueuedSocket<S> {
+    fn end(&mut self) {
+        self.done = true;
+        self.item = None;
+        self.shared.end();
+    }
+}
+
+/// The messages as [`next`](QueuedSocket::next) gives them.
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for QueuedSocket<S> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if this.burst < BURST
+                && let Poll::Ready(message) = Pin::new(&mut this.socket).poll_next(cx)
+            {
+                this.burst += 1;
+                if !matches!(message, Some(Ok(_))) {
+                    this.end();
+                }
+                return Poll::Ready(message);
+            }
+            let was_skipped = core::mem::take(&mut this.burst) == BURST;
+            // As long as messages go out, whether anything has come in is asked again between them.
+            match this.poll_send(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) | Poll::Pending if was_skipped => {}
+                Poll::Ready(false) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<S> Drop for QueuedSocket<S> {
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}
+
+impl<S> fmt::Debug for QueuedSocket<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueuedSocket").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,422 @@
+//! A client's namespaces, the packets that belong together, and the answers that are awaited (Socket.IO 5).
+
+use super::encode::Encoded;
+use super::packet::{InvalidPacket, Limits, Packet, PacketKind};
+use super::payload::Payload;
+use super::placeholder::all_resolve;
+use crate::heartbeat::{Deadline, Instant};
+use crate::json::Value;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::fmt;
+use core::time::Duration;
+
+/// What a [`Connection`] allows and when it gives up.
+///
+/// ```
+/// use core::time::Duration;
+///
+/// let config = pushline::socketio::Config::new().connect_timeout(Duration::from_secs(5));
+/// assert_eq!((config.namespaces, config.acks), (100, 1000));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub struct Config {
+    /// Limits of a packet.
+    pub packets: Limits,
+    /// Namespaces that one client may be in. Default 100.
+    pub namespaces: usize,
+    /// Answers that are awaited from one client. Default 1000.
+    pub acks: usize,
+    /// Bytes of a packet's attachments in all. Default 16 MiB.
+    pub attachment_bytes: usize,
+    /// Time that a client may be in no namespace. Default 45 s.
+    pub connect_timeout: Duration,
+}
+
+impl Config {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            packets: Limits::new(),
+            namespaces: 100,
+            acks: 1000,
+            attachment_bytes: 16 << 20,
+            connect_timeout: Duration::from_secs(45),
+        }
+    }
+
+    /// Limits of a packet.
+    pub const fn packets(mut self, packets: Limits) -> Self {
+        self.packets = packets;
+        self
+    }
+
+    /// Namespaces that one client may be in.
+    pub const fn namespaces(mut self, namespaces: usize) -> Self {
+        self.namespaces = namespaces;
+        self
+    }
+
+    /// Answers that are awaited from one client.
+    pub const fn acks(mut self, acks: usize) -> Self {
+        self.acks = acks;
+        self
+    }
+
+    /// Bytes of a packet's attachments in all.
+    pub const fn attachment_bytes(mut self, bytes: usize) -> Self {
+        self.attachment_bytes = bytes;
+        self
+    }
+
+    /// Time that a client may be in no namespace.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a client said.
+///
+/// ```
+/// use pushline::socketio::{Config, Connection, Incoming};
+/// use std::time::Duration;
+///
+/// let mut connection = Connection::new(Config::new(), Duration::ZERO);
+/// let said = connection.receive_text(r#"0/chat,{"token":"1"}"#)?;
+/// assert!(matches!(said, Some(Incoming::Connect { namespace, .. }) if &*namespace == "/chat"));
+/// # Ok::<(), pushline::socketio::Fault>(())
+/// ```
+#[derive(Clone, Debug)]
+pub enum Incoming {
+    /// It wants into a namespace: [`accept`](Connection::accept) or [`refuse`](Connection::refuse) it.
+    Connect {
+        /// The namespace.
+        namespace: Arc<str>,
+        /// A JSON object, if it sent one.
+        auth: Option<String>,
+    },
+    /// It has left a namespace.
+    Disconnect {
+        /// The namespace.
+        namespace: Arc<str>,
+    },
+    /// An event.
+    Event {
+        /// The namespace.
+        namespace: Arc<str>,
+        /// If it expects an answer: [`Encoded::ack`].
+        id: Option<u64>,
+        /// The name and the arguments.
+        payload: Payload,
+    },
+    /// The answer to an event, which was awaited.
+    Ack {
+        /// The namespace.
+        namespace: Arc<str>,
+        /// What [`Connection::expect_ack`] gave.
+        id: u64,
+        /// The arguments.
+        payload: Payload,
+    },
+}
+
+/// Why a client's connection is to be closed: [`Session::fail`](super::engine::Session::fail).
+///
+/// ```
+/// use pushline::socketio::{Config, Connection, Fault};
+/// use std::time::Duration;
+///
+/// let mut connection = Connection::new(Config::new(), Duration::ZERO);
+/// assert_eq!(connection.receive_text(r#"2["a"]"#).unwrap_err(), Fault::NotJoined);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It sent what is no packet.
+    Packet(InvalidPacket),
+    /// It sent a packet that only servers send.
+    ServerPacket,
+    /// It sent bytes that no packet announced.
+    UnexpectedBinary,
+    /// It sent a packet where an attachment was due.
+    AttachmentExpected,
+    /// Its attachments are more bytes than [`Config::attachment_bytes`].
+    AttachmentsTooLarge,
+    /// A placeholder stands for an attachment that is not there.
+    Placeholder,
+    /// It sent an event to a namespace that it is not in.
+    NotJoined,
+    /// It asked for a namespace that it is in, or is waiting for.
+    JoinedAlready,
+    /// It asked for more namespaces than [`Config::namespaces`].
+    TooManyNamespaces,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Packet(error) => return error.fmt(f),
+            Self::ServerPacket => "packet that only servers send",
+            Self::UnexpectedBinary => "bytes that no packet announced",
+            Self::AttachmentExpected => "packet where an attachment was due",
+            Self::AttachmentsTooLarge => "attachments are too large",
+            Self::Placeholder => "placeholder without its attachment",
+            Self::NotJoined => "packet for a namespace that was not joined",
+            Self::JoinedAlready => "namespace was joined already",
+            Self::TooManyNamespaces => "too many namespaces",
+        })
+    }
+}
+
+impl core::error::Error for Fault {}
+
+#[derive(Clone, Debug)]
+struct Joined {
+    name: Arc<str>,
+    /// It was let in.
+    accepted: bool,
+    next_ack: u64,
+}
+
+/// A packet whose attachments are not all there.
+#[derive(Clone, Debug)]
+struct Pending {
+    namespace: Arc<str>,
+    id: Option<u64>,
+    ack: bool,
+    payload: Payload,
+    missing: usize,
+    bytes: usize,
+}
+
+/// One client's side of Socket.IO, on a server; what it says is carried by an Engine.IO session.
+///
+/// ```
+/// use pushline::socketio::{Config, Connection, Encoded, Incoming};
+/// use std::time::Duration;
+///
+/// let now = Duration::ZERO; // a virtual clock
+/// let mut connection = Connection::new(Config::new(), now);
+/// connection.receive_text("0")?;
+/// let answer = connection.accept("/", "id-1", None).expect("it asked");
+/// assert_eq!(answer.text(), r#"40{"sid":"id-1"}"#);
+///
+/// let Some(Incoming::Event { namespace, id: Some(id), payload }) = connection.receive_text(r#"27["add",1,2]"#)?
+/// else { panic!("an event") };
+/// let sum: u64 = payload.arguments().filter_map(|argument| argument.as_u64()).sum();
+/// assert_eq!(Encoded::ack(&namespace, id, &sum).text(), "437[3]");
+/// # Ok::<(), pushline::socketio::Fault>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connection<I> {
+    config: Config,
+    joined: Vec<Joined>,
+    pending: Option<Box<Pending>>,
+    acks: BTreeMap<(Arc<str>, u64), I>,
+    due: BTreeSet<(I, Arc<str>, u64)>,
+    lonely: Deadline<I>,
+}
+
+impl<I: Instant> Connection<I> {
+    /// The connection of a client that has just come.
+    #[must_use]
+    pub fn new(config: Config, now: I) -> Self {
+        Self {
+            config,
+            joined: Vec::new(),
+            pending: None,
+            acks: BTreeMap::new(),
+            due: BTreeSet::new(),
+            lonely: Deadline::new(now, config.connect_timeout),
+        }
+    }
+
+    /// The text of a message came.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`]: close the connection.
+    pub fn receive_text(&mut self, text: &str) -> Result<Option<Incoming>, Fault> {
+        if self.pending.is_some() {
+            return Err(Fault::AttachmentExpected);
+        }
+        let packet = Packet::parse(text, &self.config.packets).map_err(Fault::Packet)?;
+        let at = self.joined.iter().position(|joined| &*joined.name == packet.namespace);
+        let joined = at.and_then(|at| self.joined.get(at));
+        let (named, ack) = match packet.kind {
+            PacketKind::ConnectError => return Err(Fault::ServerPacket),
+            PacketKind::Connect => {
+                if joined.is_some() {
+                    return Err(Fault::JoinedAlready);
+                }
+                if self.joined.len() >= self.config.namespaces {
+                    return Err(Fault::TooManyNamespaces);
+                }
+                let namespace: Arc<str> = packet.namespace.into();
+                self.joined.push(Joined { name: Arc::clone(&namespace), accepted: false, next_ack: 0 });
+                let auth = packet.data.map(|data| String::from(data.as_str()));
+                return Ok(Some(Incoming::Connect { namespace, auth }));
+            }
+            PacketKind::Event | PacketKind::BinaryEvent => (true, false),
+            PacketKind::Ack | PacketKind::BinaryAck => (false, true),
+            PacketKind::Disconnect => (false, false),
+        };
+        let joined = joined.filter(|joined| joined.accepted).ok_or(Fault::NotJoined)?;
+        let namespace = Arc::clone(&joined.name);
+        let Some(data) = packet.data else {
+            self.remove(&namespace);
+            return Ok(Some(Incoming::Disconnect { namespace }));
+        };
+        if matches!(packet.kind, PacketKind::BinaryEvent | PacketKind::BinaryAck)
+            && !all_resolve(data, packet.attachments)
+        {
+            return Err(Fault::Placeholder);
+        }
+        let payload = Payload::new(data, named);
+        let (id, missing) = (packet.id, packet.attachments);
+        let pending = Pending { namespace, id, ack, payload, missing, bytes: 0 };
+        if missing > 0 {
+            self.pending = Some(Box::new(pending));
+            return Ok(None);
+        }
+        Ok(self.complete(pending))
+    }
+
+    /// The bytes of a message came.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`]: close the connection.
+    pub fn receive_binary(&mut self, bytes: Bytes) -> Result<Option<Incoming>, Fault> {
+        let mut pending = self.pending.take().ok_or(Fault::UnexpectedBinary)?;
+        pending.bytes = pending.bytes.saturating_add(bytes.len());
+        if pending.bytes > self.config.attachment_bytes {
+            return Err(Fault::AttachmentsTooLarge);
+        }
+        pending.payload.attach(bytes);
+        pending.missing -= 1;
+        if pending.missing > 0 {
+            self.pending = Some(pending);
+            return Ok(None);
+        }
+        Ok(self.complete(*pending))
+    }
+
+    /// An answer that nobody awaits, or not any more, is nothing.
+    fn complete(&mut self, pending: Pending) -> Option<Incoming> {
+        let Pending { namespace, id, ack, payload, .. } = pending;
+        // The namespace may have been left before the last attachment came.
+        self.find(&namespace)?;
+        match id {
+            Some(id) if ack => {
+                self.forget_ack(&namespace, id).then_some(Incoming::Ack { namespace, id, payload })
+            }
+            id => Some(Incoming::Event { namespace, id, payload }),
+        }
+    }
+
+    /// Lets the client into a namespace that it asked for. `sid` names it there, and is no secret; `pid` is one, with
+    /// which it can recover its state. `None` if it did not ask, or has left by now.
+    #[must_use]
+    pub fn accept(&mut self, namespace: &str, sid: &str, pid: Option<&str>) -> Option<Encoded> {
+        let joined = self.joined.iter_mut().find(|joined| &*joined.name == namespace && !joined.accepted)?;
+        joined.accepted = true;
+        self.lonely.clear();
+        Some(Encoded::connect(namespace, sid, pid))
+    }
+
+    /// Does not let it in. `None` if it did not ask.
+    #[must_use]
+    pub fn refuse(&mut self, namespace: &str, message: &str, data: Option<Value<'_>>) -> Option<Encoded> {
+        let at = self.joined.iter().position(|joined| &*joined.name == namespace && !joined.accepted)?;
+        self.joined.remove(at);
+        Some(Encoded::connect_error(namespace, message, data))
+    }
+
+    /// Puts it out of a namespace. `None` if it is not in it.
+    #[must_use]
+    pub fn leave(&mut self, namespace: &str) -> Option<Encoded> {
+        self.find(namespace)?;
+        self.remove(namespace);
+        Some(Encoded::disconnect(namespace))
+    }
+
+    /// The id to send an event with whose answer is awaited. `None` if it is not in the namespace, or
+    /// [`Config::acks`] are awaited already.
+    pub fn expect_ack(&mut self, namespace: &str, timeout: Duration, now: I) -> Option<u64> {
+        if self.acks.len() >= self.config.acks {
+            return None;
+        }
+        let joined = self.joined.iter_mut().find(|joined| &*joined.name == namespace && joined.accepted)?;
+        let id = joined.next_ack;
+        joined.next_ack += 1;
+        let deadline = now.saturating_add(timeout);
+        self.due.insert((deadline, Arc::clone(&joined.name), id));
+        self.acks.insert((Arc::clone(&joined.name), id), deadline);
+        Some(id)
+    }
+
+    /// An answer that did not come in time: its namespace and id. One a call.
+    pub fn next_expired(&mut self, now: I) -> Option<(Arc<str>, u64)> {
+        let (_, namespace, id) = self.due.first().filter(|(deadline, ..)| *deadline <= now)?.clone();
+        self.forget_ack(&namespace, id);
+        Some((namespace, id))
+    }
+
+    /// Whether the client has been in no namespace for too long: close the connection.
+    #[must_use]
+    pub fn is_expired(&self, now: I) -> bool {
+        self.lonely.is_over(now)
+    }
+
+    /// In no namespace, the time for joining one runs. Called after [`leave`](Self::leave), and after what came.
+    pub fn tick(&mut self, now: I) {
+        if self.joined.iter().any(|joined| joined.accepted) {
+            self.lonely.clear();
+        } else {
+            self.lonely.start(now, self.config.connect_timeout);
+        }
+    }
+
+    /// When to look at [`next_expired`](Self::next_expired) and [`is_expired`](Self::is_expired).
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<I> {
+        let ack = self.due.first().map(|(deadline, ..)| *deadline);
+        ack.into_iter().chain(self.lonely.next_deadline()).min()
+    }
+
+    /// The namespaces that it is in.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.joined.iter().filter(|joined| joined.accepted).map(|joined| &joined.name)
+    }
+
+    fn find(&self, namespace: &str) -> Option<&Joined> {
+        self.joined.iter().find(|joined| &*joined.name == namespace && joined.accepted)
+    }
+
+    fn remove(&mut self, namespace: &str) {
+        self.joined.retain(|joined| &*joined.name != namespace);
+        self.acks.retain(|(name, _), _| &**name != namespace);
+        self.due.retain(|(_, name, _)| &**name != namespace);
+    }
+
+    fn forget_ack(&mut self, namespace: &Arc<str>, id: u64) -> bool {
+        let key = (Arc::clone(namespace), id);
+        let Some(deadline) = self.acks.remove(&key) else { return false };
+        self.due.remove(&(deadline, key.0, id));
+        true
+    }
+}

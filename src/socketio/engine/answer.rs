@@ -1,0 +1,165 @@
+//! What a session has to say: answers to requests, messages to sockets.
+
+use super::packet::{Message, SEPARATOR};
+use super::session::{CloseReason, Session, SocketId, State, Ticket};
+use crate::heartbeat::Instant;
+use alloc::vec::Vec;
+
+/// What is said to a request at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Ok,
+    Noop,
+    Close,
+    Refused,
+    TooLarge,
+}
+
+/// The answer to a request.
+///
+/// ```
+/// use pushline::socketio::engine::{Config, Session};
+/// use std::time::Duration;
+///
+/// let mut session = Session::polling("sid", Config::new(), Duration::ZERO);
+/// session.poll(Duration::ZERO);
+/// let answer = session.next_answer(Duration::ZERO).expect("the handshake");
+/// assert_eq!((answer.status(), answer.content_type()), (200, "text/plain; charset=UTF-8"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    ticket: Ticket,
+    status: u16,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// The request that it answers.
+    #[must_use]
+    pub const fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The value of `Content-Type`.
+    #[must_use]
+    pub const fn content_type(&self) -> &'static str {
+        self.content_type
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body, without a copy.
+    #[must_use]
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+}
+
+/// What a WebSocket is to do next.
+///
+/// ```
+/// use pushline::socketio::engine::{Config, Outgoing, Session};
+/// use std::time::Duration;
+///
+/// let (mut session, socket) = Session::websocket("sid", Config::new(), Duration::ZERO);
+/// assert!(matches!(session.next_frame(socket), Some(Outgoing::Message(_))));
+/// session.close(Duration::ZERO);
+/// assert!(matches!(session.next_frame(socket), Some(Outgoing::Close)));
+/// ```
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// Send this.
+    Message(Message),
+    /// Close it; the session has nothing more to do with it.
+    Close,
+}
+
+const TEXT: &str = "text/plain; charset=UTF-8";
+
+impl<I: Instant> Session<I> {
+    /// An answer to write now, if any; one a call, as long as there is one.
+    pub fn next_answer(&mut self, now: I) -> Option<Answer> {
+        self.tick(now);
+        if let Some((ticket, said)) = self.ready.pop_front() {
+            let (status, content_type, body): (_, _, &[u8]) = match said {
+                Said::Ok => (200, "text/html", b"ok"),
+                Said::Noop => (200, TEXT, b"6"),
+                Said::Close => (200, TEXT, b"1"),
+                Said::Refused => (400, "text/html", b""),
+                Said::TooLarge => (413, "text/html", b""),
+            };
+            return Some(Answer { ticket, status, content_type, body: body.to_vec() });
+        }
+        let ticket = self.poll?;
+        let closing = self.state == State::Closing;
+        let mut body = Vec::new();
+        if !self.queue.is_empty() {
+            self.write_batch(&mut body);
+        } else if !closing {
+            let noop = self.probe.as_mut()?.noop.as_mut().filter(|noop| **noop <= now)?;
+            *noop = now.saturating_add(self.config.noop_interval);
+            body.push(b'6');
+        }
+        self.poll = None;
+        self.answered = Some(ticket);
+        if closing && self.queue.is_empty() && self.retained.len() < self.config.max_answer.max(1) {
+            if !body.is_empty() {
+                body.push(SEPARATOR);
+            }
+            body.push(b'1');
+            self.finish(CloseReason::ForcedClose);
+        }
+        Some(Answer { ticket, status: 200, content_type: TEXT, body })
+    }
+
+    /// As many packets as an answer may have, at least one.
+    fn write_batch(&mut self, body: &mut Vec<u8>) {
+        let mut room = self.config.max_payload;
+        while let Some(message) = self.queue.front() {
+            let size = message.record_size();
+            if !self.retained.is_empty() && (size > room || self.retained.len() >= self.config.max_answer) {
+                break;
+            }
+            room = room.saturating_sub(size);
+            let Some(message) = self.queue.pop_front() else { break };
+            self.queued_bytes -= message.size();
+            if !self.retained.is_empty() {
+                body.push(SEPARATOR);
+            }
+            message.write_record(body);
+            self.retained.push(message);
+        }
+    }
+
+    /// What this WebSocket is to do now, if anything. Ask when it can be written to, so that what a slow client is
+    /// still to get is counted here.
+    pub fn next_frame(&mut self, socket: SocketId) -> Option<Outgoing> {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.socket == socket) {
+            let due = core::mem::take(&mut probe.pong_due);
+            return due.then(|| Outgoing::Message(Message::fixed("3probe")));
+        }
+        if self.socket != Some(socket) || matches!(self.state, State::Closed(_)) {
+            return Some(Outgoing::Close);
+        }
+        if let Some(message) = self.queue.pop_front() {
+            self.queued_bytes -= message.size();
+            return Some(Outgoing::Message(message));
+        }
+        if self.state == State::Closing {
+            self.finish(CloseReason::ForcedClose);
+            return Some(Outgoing::Close);
+        }
+        None
+    }
+}

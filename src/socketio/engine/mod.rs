@@ -1,0 +1,21 @@
+//! Engine.IO 4: a session of packets over polling, WebSocket, and the way from one to the other.
+//!
+//! | file | what |
+//! |---|---|
+//! | `packet.rs` | packets and payloads, read and written: [`Packet`], [`records`], [`Message`] |
+//! | `request.rs` | what a request asks for, or why it is refused: [`Request`], [`Refusal`] |
+//! | `session.rs` | a session over requests, frames and time: [`Session`] |
+//! | `answer.rs` | what it has to say to requests and sockets |
+//! | `config.rs` | its limits and times: [`Config`] |
+
+mod answer;
+mod config;
+mod packet;
+mod request;
+mod session;
+
+pub use answer::{Answer, Outgoing};
+pub use config::Config;
+pub use packet::{Data, Frame, InvalidPacket, Message, Packet, SEPARATOR, records};
+pub use request::{Refusal, Request, TransportKind, session_id};
+pub use session::{CloseReason, SendError, Session, SocketId, Ticket};

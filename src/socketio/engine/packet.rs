@@ -1,0 +1,260 @@
+//! Packets and payloads (Engine.IO 4, "Packet encoding"): a digit and what belongs to it.
+
+use crate::ws::Prepared;
+use alloc::string::String;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{BufMut, Bytes};
+use core::fmt;
+use memchr::memchr;
+
+/// What stands between the packets of a payload.
+///
+/// ```
+/// assert_eq!(pushline::socketio::engine::SEPARATOR, 0x1e);
+/// ```
+pub const SEPARATOR: u8 = 0x1e;
+
+/// A packet as it came in a text frame or as a record of a payload; borrowed, but for base64.
+///
+/// ```
+/// use pushline::socketio::engine::{Data, Packet};
+///
+/// assert_eq!(Packet::parse("4hello"), Ok(Packet::Message(Data::Text("hello"))));
+/// assert_eq!(Packet::parse("2probe"), Ok(Packet::Ping("probe")));
+/// assert_eq!(Packet::parse("bAQID"), Ok(Packet::Message(Data::Binary(vec![1, 2, 3].into()))));
+/// assert!(Packet::parse("7").is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Packet<'a> {
+    /// 0: the handshake, a JSON object.
+    Open(&'a str),
+    /// 1: the session ends.
+    Close,
+    /// 2, with `probe` while upgrading.
+    Ping(&'a str),
+    /// 3, with `probe` while upgrading.
+    Pong(&'a str),
+    /// 4, or binary.
+    Message(Data<'a>),
+    /// 5: the session goes on on the WebSocket that says so.
+    Upgrade,
+    /// 6: ends a poll.
+    Noop,
+}
+
+/// What a message carries.
+///
+/// ```
+/// use pushline::socketio::engine::Data;
+///
+/// let data = Data::Text("hello");
+/// assert!(matches!(data, Data::Text(text) if text.len() == 5));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+/// A record or frame that is no packet.
+///
+/// ```
+/// use pushline::socketio::engine::{InvalidPacket, Packet};
+///
+/// assert_eq!(Packet::parse(""), Err(InvalidPacket));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidPacket;
+
+impl fmt::Display for InvalidPacket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an Engine.IO packet")
+    }
+}
+
+impl core::error::Error for InvalidPacket {}
+
+impl<'a> Packet<'a> {
+    /// Reads a text frame, or a record of a payload.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPacket`] if it is empty, of an unknown type, or its base64 is none.
+    pub fn parse(text: &'a str) -> Result<Self, InvalidPacket> {
+        let (&first, _) = text.as_bytes().split_first().ok_or(InvalidPacket)?;
+        let data = text.get(1..).ok_or(InvalidPacket)?;
+        Ok(match first {
+            b'0' => Packet::Open(data),
+            b'1' => Packet::Close,
+            b'2' => Packet::Ping(data),
+            b'3' => Packet::Pong(data),
+            b'4' => Packet::Message(Data::Text(data)),
+            b'5' => Packet::Upgrade,
+            b'6' => Packet::Noop,
+            b'b' => Packet::Message(Data::Binary(STANDARD.decode(data).map_err(|_| InvalidPacket)?.into())),
+            _ => return Err(InvalidPacket),
+        })
+    }
+}
+
+/// The packets of a payload, as far as they are valid: an iterator over the body of a POST, or of a poll's answer.
+///
+/// ```
+/// use pushline::socketio::engine::{Data, InvalidPacket, Packet, records};
+///
+/// let packets: Vec<_> = records("4a\u{1e}2\u{1e}").collect();
+/// assert_eq!(packets, [Ok(Packet::Message(Data::Text("a"))), Ok(Packet::Ping("")), Err(InvalidPacket)]);
+/// ```
+pub fn records(payload: &str) -> impl Iterator<Item = Result<Packet<'_>, InvalidPacket>> {
+    let mut rest = Some(payload);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr(SEPARATOR, text.as_bytes());
+        rest = end.and_then(|end| text.get(end + 1..));
+        Some(Packet::parse(end.and_then(|end| text.get(..end)).unwrap_or(text)))
+    })
+}
+
+/// A packet to be sent, over whichever transport the session is on by then. A clone of a
+/// [shared](Self::shared) or binary one costs a reference count.
+///
+/// ```
+/// use pushline::socketio::engine::Message;
+///
+/// let mut payload = Vec::new();
+/// Message::text("hello").write_record(&mut payload);
+/// assert_eq!(payload, b"4hello");
+/// payload.clear();
+/// Message::binary(vec![1, 2, 3]).write_record(&mut payload);
+/// assert_eq!(payload, b"bAQID");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Message {
+    body: Body,
+    /// Whether the text has a separator in it, which a payload cannot carry.
+    separator: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Fixed(&'static str),
+    Text(String),
+    Binary(Bytes),
+    Shared(Prepared),
+}
+
+/// A packet as a WebSocket message, lent from a [`Message`].
+///
+/// ```
+/// use pushline::socketio::engine::{Frame, Message};
+///
+/// assert!(matches!(Message::text("hello").frame(), Frame::Text("4hello")));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub enum Frame<'m> {
+    /// A text message.
+    Text(&'m str),
+    /// A binary message.
+    Binary(&'m Bytes),
+    /// A message encoded once for many.
+    Shared(&'m Prepared),
+}
+
+impl Message {
+    /// A message of this text.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        let mut packet = String::with_capacity(text.len() + 1);
+        packet.push('4');
+        packet.push_str(text);
+        Self::packet(packet)
+    }
+
+    /// A message of these bytes.
+    #[must_use]
+    pub fn binary(bytes: impl Into<Bytes>) -> Self {
+        Self { body: Body::Binary(bytes.into()), separator: false }
+    }
+
+    /// A whole text packet, its digit included.
+    #[must_use]
+    pub fn packet(packet: String) -> Self {
+        let separator = memchr(SEPARATOR, packet.as_bytes()).is_some();
+        Self { body: Body::Text(packet), separator }
+    }
+
+    pub(super) const fn fixed(packet: &'static str) -> Self {
+        Self { body: Body::Fixed(packet), separator: false }
+    }
+
+    /// The same, encoded once for all that it is sent to.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        let body = match self.body {
+            Body::Text(text) => Body::Shared(Prepared::text(&text)),
+            Body::Binary(bytes) => Body::Shared(Prepared::binary(&bytes)),
+            body => body,
+        };
+        Self { body, ..self }
+    }
+
+    /// Whether it is one that polling cannot carry: text with a [`SEPARATOR`] in it.
+    #[must_use]
+    pub const fn has_separator(&self) -> bool {
+        self.separator
+    }
+
+    /// Bytes of the packet.
+    pub(super) fn size(&self) -> usize {
+        match &self.body {
+            Body::Fixed(text) => text.len(),
+            Body::Text(text) => text.len(),
+            Body::Binary(bytes) => bytes.len(),
+            Body::Shared(prepared) => prepared.payload().len(),
+        }
+    }
+
+    /// Bytes of the record, at most.
+    pub(super) fn record_size(&self) -> usize {
+        self.size() / 3 * 4 + 5
+    }
+
+    /// The packet as a WebSocket message.
+    #[must_use]
+    pub fn frame(&self) -> Frame<'_> {
+        match &self.body {
+            Body::Fixed(text) => Frame::Text(text),
+            Body::Text(text) => Frame::Text(text),
+            Body::Binary(bytes) => Frame::Binary(bytes),
+            Body::Shared(prepared) => Frame::Shared(prepared),
+        }
+    }
+
+    /// Appends the packet as a record of a payload, without a separator.
+    pub fn write_record(&self, out: &mut alloc::vec::Vec<u8>) {
+        match &self.body {
+            Body::Fixed(text) => out.put_slice(text.as_bytes()),
+            Body::Text(text) => out.put_slice(text.as_bytes()),
+            Body::Binary(bytes) => write_base64(bytes, out),
+            Body::Shared(prepared) if prepared.opcode() == crate::ws::header::Opcode::Binary => {
+                write_base64(prepared.payload(), out);
+            }
+            Body::Shared(prepared) => out.put_slice(prepared.payload()),
+        }
+    }
+}
+
+/// Appends `b` and the bytes in base64.
+fn write_base64(bytes: &[u8], out: &mut alloc::vec::Vec<u8>) {
+    out.push(b'b');
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    if let Some(room) = out.get_mut(start..) {
+        let written = STANDARD.encode_slice(bytes, room);
+        debug_assert!(written.is_ok(), "the room is exact");
+    }
+}

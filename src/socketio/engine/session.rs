@@ -1,0 +1,542 @@
+//! A session as a state machine over requests, frames and time (Engine.IO 4, "Transports", "Upgrade", "Heartbeat").
+
+use super::config::Config;
+use super::packet::{Data, InvalidPacket, Message, Packet};
+use super::request::TransportKind;
+use crate::heartbeat::{Deadline, Instant};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// Names a request of a session, a poll or a POST, until it is answered.
+///
+/// ```
+/// use pushline::socketio::engine::{Config, Session};
+/// use std::time::Duration;
+///
+/// let mut session = Session::polling("sid", Config::new(), Duration::ZERO);
+/// assert_ne!(session.poll(Duration::ZERO), session.post(Duration::ZERO));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub(super) u64);
+
+/// Names a WebSocket of a session.
+///
+/// ```
+/// use pushline::socketio::engine::{Config, Session};
+/// use std::time::Duration;
+///
+/// let (mut session, socket) = Session::websocket("sid", Config::new(), Duration::ZERO);
+/// assert!(session.next_frame(socket).is_some()); // the handshake
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub(super) u64);
+
+/// Why a session has ended.
+///
+/// ```
+/// use pushline::socketio::engine::CloseReason;
+///
+/// assert_eq!(CloseReason::PingTimeout.as_str(), "ping timeout");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The client closed its socket or sent a close packet.
+    TransportClose,
+    /// A request was cut off, or came while another of its kind was under way.
+    TransportError,
+    /// The client sent what is no packet, or one that only a server sends.
+    ParseError,
+    /// The client did not answer a ping in time.
+    PingTimeout,
+    /// [`Session::close`] was called.
+    ForcedClose,
+}
+
+impl CloseReason {
+    /// The reason as users of Socket.IO know it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TransportClose => "transport close",
+            Self::TransportError => "transport error",
+            Self::ParseError => "parse error",
+            Self::PingTimeout => "ping timeout",
+            Self::ForcedClose => "forced close",
+        }
+    }
+}
+
+/// Why a message was not taken.
+///
+/// ```
+/// use pushline::socketio::engine::{Config, Message, SendError, Session};
+/// use std::time::Duration;
+///
+/// let mut session = Session::polling("sid", Config::new(), Duration::ZERO);
+/// assert!(matches!(session.send(Message::text("a\u{1e}b")), Err(SendError::Separator)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The session is closed.
+    Closed,
+    /// As much is queued as may be ([`Config::max_queued_bytes`], [`Config::max_queued`]): the client is slow.
+    Full,
+    /// The text has 0x1e in it, and would leave over polling, where this stands between packets.
+    Separator,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the session is closed",
+            Self::Full => "the queue of a slow client is full",
+            Self::Separator => "text with 0x1e in it cannot be sent over polling",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Open,
+    /// Closed by the server; what is queued still goes, and then the client is told.
+    Closing,
+    Closed(CloseReason),
+}
+
+/// A WebSocket that wants to take the session over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe<I> {
+    pub(super) socket: SocketId,
+    pub(super) deadline: Deadline<I>,
+    /// Whether `2probe` came; from then on polls are ended, from this instant on.
+    pub(super) noop: Option<I>,
+    /// Whether `3probe` is still to be sent.
+    pub(super) pong_due: bool,
+}
+
+/// One client's session, on a server. Getters, input (`poll`, `post`, `packet`, `posted`, `socket`, `frame`, `cut`,
+/// `socket_closed`), commands (`send`, `close`), output (`next_answer`, `next_frame`) and time (`tick`,
+/// `next_deadline`): after any of the others, ask for output.
+///
+/// Each message leaves once, in order: it is with one transport at a time. What the last poll was answered with is
+/// retained until the next request shows that it arrived, and is sent again if its connection was cut.
+///
+/// ```
+/// use pushline::socketio::engine::{Config, Data, Frame, Message, Outgoing, Session, records};
+/// use std::time::Duration;
+///
+/// let now = Duration::ZERO; // a virtual clock
+/// let mut session = Session::polling("sid", Config::new(), now);
+/// let poll = session.poll(now);
+/// let answer = session.next_answer(now).expect("the handshake");
+/// assert!(answer.ticket() == poll && answer.body().starts_with(b"0{\"sid\":\"sid\""));
+///
+/// // POST "4hello": an echo.
+/// let post = session.post(now);
+/// for packet in records("4hello") {
+///     if let Some(Data::Text(text)) = session.packet(post, packet, now) {
+///         session.send(Message::text(text))?;
+///     }
+/// }
+/// session.posted(post);
+/// assert_eq!(session.next_answer(now).expect("its answer").body(), b"ok");
+/// session.poll(now);
+/// assert_eq!(session.next_answer(now).expect("the echo").body(), b"4hello");
+/// # Ok::<(), pushline::socketio::engine::SendError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session<I> {
+    pub(super) config: Config,
+    pub(super) state: State,
+    /// The socket that the session is on; else it is on polling.
+    pub(super) socket: Option<SocketId>,
+    pub(super) probe: Option<Probe<I>>,
+    pub(super) poll: Option<Ticket>,
+    pub(super) post: Option<Ticket>,
+    /// Packets received with the POST.
+    posted: usize,
+    pub(super) queue: VecDeque<Message>,
+    pub(super) queued_bytes: usize,
+    /// What the last poll was answered with.
+    pub(super) retained: Vec<Message>,
+    pub(super) answered: Option<Ticket>,
+    /// Answers that do not wait: tickets and what is said to them.
+    pub(super) ready: VecDeque<(Ticket, super::answer::Said)>,
+    /// When the next ping is due, or the answer to the last one.
+    beat: I,
+    awaiting: bool,
+    closing: Deadline<I>,
+    names: u64,
+}
+
+impl<I: Instant> Session<I> {
+    /// A session that begins with a poll: its handshake is queued, so call [`poll`](Self::poll) next.
+    #[must_use]
+    pub fn polling(sid: &str, config: Config, now: I) -> Self {
+        Self::new(sid, config, true, now)
+    }
+
+    /// A session that begins on a WebSocket, whose first frame is the handshake.
+    #[must_use]
+    pub fn websocket(sid: &str, config: Config, now: I) -> (Self, SocketId) {
+        let mut session = Self::new(sid, config, false, now);
+        let socket = SocketId(session.name());
+        session.socket = Some(socket);
+        (session, socket)
+    }
+
+    fn new(sid: &str, config: Config, upgrade: bool, now: I) -> Self {
+        let open = Message::packet(config.open_packet(sid, upgrade));
+        let mut queue = VecDeque::with_capacity(1);
+        let queued_bytes = open.size();
+        queue.push_back(open);
+        Self {
+            config,
+            state: State::Open,
+            socket: None,
+            probe: None,
+            poll: None,
+            post: None,
+            posted: 0,
+            queue,
+            queued_bytes,
+            retained: Vec::new(),
+            answered: None,
+            ready: VecDeque::new(),
+            beat: now.saturating_add(config.ping_interval),
+            awaiting: false,
+            closing: Deadline::default(),
+            names: 0,
+        }
+    }
+
+    /// A GET came. Another that is held makes it one too many: that ends the session.
+    pub fn poll(&mut self, now: I) -> Ticket {
+        let ticket = self.request(now);
+        if self.poll.is_some() {
+            self.finish(CloseReason::TransportError);
+        }
+        // What the client asks behind an answer shows that it has it.
+        self.release();
+        if self.socket.is_some() || matches!(self.state, State::Closed(_)) {
+            self.answer(ticket, super::answer::Said::Refused);
+        } else {
+            self.poll = Some(ticket);
+        }
+        ticket
+    }
+
+    /// A POST came, whose body is to follow. One under way already makes it one too many: that ends the session.
+    pub fn post(&mut self, now: I) -> Ticket {
+        let ticket = self.request(now);
+        if self.post.is_some() {
+            self.finish(CloseReason::TransportError);
+        }
+        if self.socket.is_some() || matches!(self.state, State::Closed(_)) {
+            self.answer(ticket, super::answer::Said::Refused);
+        } else {
+            self.post = Some(ticket);
+            self.posted = 0;
+        }
+        ticket
+    }
+
+    /// A packet of a POST's body ([`records`](super::records)); what it says to the application, if anything.
+    pub fn packet<'a>(
+        &mut self,
+        post: Ticket,
+        packet: Result<Packet<'a>, InvalidPacket>,
+        now: I,
+    ) -> Option<Data<'a>> {
+        if self.post != Some(post) {
+            return None;
+        }
+        self.posted += 1;
+        if self.posted > self.config.max_packets {
+            self.finish(CloseReason::ParseError);
+            return None;
+        }
+        self.take(packet, now)
+    }
+
+    /// All of a POST's body was taken in.
+    pub fn posted(&mut self, post: Ticket) {
+        if self.post == Some(post) {
+            self.post = None;
+            self.answer(post, super::answer::Said::Ok);
+        }
+    }
+
+    /// A POST's body is over [`Config::max_payload`], and was not taken in: 413, and the session lives on.
+    pub fn too_large(&mut self, post: Ticket) {
+        if self.post == Some(post) {
+            self.post = None;
+            self.answer(post, super::answer::Said::TooLarge);
+        }
+    }
+
+    /// A request's connection was cut before its answer was written. A poll that is held, or a POST under way, takes
+    /// the session with it, as clients expect. An answer given already goes to the next poll.
+    pub fn cut(&mut self, ticket: Ticket) {
+        if self.poll == Some(ticket) || self.post == Some(ticket) {
+            self.poll = self.poll.filter(|&poll| poll != ticket);
+            self.post = self.post.filter(|&post| post != ticket);
+            self.finish(CloseReason::TransportError);
+        } else if self.answered == Some(ticket) && self.socket.is_none() {
+            self.answered = None;
+            for message in self.retained.drain(..).rev() {
+                self.queued_bytes += message.size();
+                self.queue.push_front(message);
+            }
+        }
+    }
+
+    /// A WebSocket was opened with this session's name. `None`: close it, nothing else happens. Only one at a time may
+    /// try to take the session over.
+    pub fn socket(&mut self, now: I) -> Option<SocketId> {
+        self.tick(now);
+        let takes = self.state == State::Open && self.socket.is_none() && self.probe.is_none();
+        if !takes || !self.config.allow_upgrades {
+            return None;
+        }
+        let socket = SocketId(self.name());
+        let deadline = Deadline::new(now, self.config.upgrade_timeout);
+        self.probe = Some(Probe { socket, deadline, noop: None, pong_due: false });
+        Some(socket)
+    }
+
+    /// A message came on a WebSocket: a text one [parsed](Packet::parse), a binary one as [`Packet::Message`]. What it
+    /// says to the application, if anything.
+    pub fn frame<'a>(
+        &mut self,
+        socket: SocketId,
+        packet: Result<Packet<'a>, InvalidPacket>,
+        now: I,
+    ) -> Option<Data<'a>> {
+        if self.socket == Some(socket) {
+            return self.take(packet, now);
+        }
+        let probe = self.probe.as_mut().filter(|probe| probe.socket == socket)?;
+        match (packet, probe.noop) {
+            (Ok(Packet::Ping("probe")), None) => {
+                (probe.noop, probe.pong_due) = (Some(now), true);
+            }
+            (Ok(Packet::Upgrade), Some(_)) => {
+                // The client waited for its poll to end before it said so: it has what that was answered with.
+                self.end_probe(now);
+                self.socket = Some(socket);
+                self.release();
+                if let Some(poll) = self.poll.take() {
+                    self.answer(poll, super::answer::Said::Noop);
+                }
+            }
+            // Anything else: the probe has failed, and the session stays where it is.
+            _ => self.end_probe(now),
+        }
+        None
+    }
+
+    /// A WebSocket is gone, or could not be written to.
+    pub fn socket_closed(&mut self, socket: SocketId, now: I) {
+        if self.socket == Some(socket) {
+            self.finish(CloseReason::TransportClose);
+        } else if self.probe.is_some_and(|probe| probe.socket == socket) {
+            self.end_probe(now);
+        }
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.send_all([message])
+    }
+
+    /// Queues messages that belong next to one another: all of them, or none. A message is taken as long as less than
+    /// the bounds is queued, however large it is itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub fn send_all(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        if self.queued_bytes >= self.config.max_queued_bytes || self.queue.len() >= self.config.max_queued {
+            return Err(SendError::Full);
+        }
+        let (length, bytes) = (self.queue.len(), self.queued_bytes);
+        for message in messages {
+            if self.socket.is_none() && message.has_separator() {
+                self.queue.truncate(length);
+                self.queued_bytes = bytes;
+                return Err(SendError::Separator);
+            }
+            self.push(message);
+        }
+        Ok(())
+    }
+
+    /// Ends the session. What is queued still goes, until [`Config::close_timeout`]; then the client is told.
+    pub fn close(&mut self, now: I) {
+        if self.state == State::Open {
+            self.state = State::Closing;
+            self.end_probe(now);
+            self.closing = Deadline::new(now, self.config.close_timeout);
+        }
+    }
+
+    /// Ends the session for a fault of the client that a layer above has found.
+    pub fn fail(&mut self) {
+        self.finish(CloseReason::ParseError);
+    }
+
+    /// What is due: a ping, the end of an upgrade or a session that takes too long. The inputs call it, too.
+    pub fn tick(&mut self, now: I) {
+        if self.closing.is_over(now) {
+            return self.finish(CloseReason::ForcedClose);
+        }
+        if let Some(probe) = self.probe {
+            if probe.deadline.is_over(now) {
+                self.end_probe(now);
+            }
+            return; // no heartbeat meanwhile: the client has paused its polls
+        }
+        if self.state != State::Open || now < self.beat {
+            return;
+        }
+        if self.awaiting {
+            return self.finish(CloseReason::PingTimeout);
+        }
+        self.awaiting = true;
+        self.push(Message::fixed("2"));
+        // From when it was due, so that both sides reckon alike; unless it was late, which is not the client's fault.
+        let timeout = self.config.ping_timeout;
+        let late = now >= self.beat.saturating_add(timeout / 2);
+        self.beat = if late { now } else { self.beat }.saturating_add(timeout);
+    }
+
+    /// When to call [`tick`](Self::tick) and ask for output even if nothing happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<I> {
+        match (self.state, self.probe) {
+            (State::Closed(_), _) => None,
+            (State::Closing, _) => self.closing.next_deadline(),
+            (State::Open, None) => Some(self.beat),
+            (State::Open, Some(probe)) => {
+                let noop = probe.noop.filter(|_| self.poll.is_some());
+                noop.into_iter().chain(probe.deadline.next_deadline()).min()
+            }
+        }
+    }
+
+    /// Why the session has ended; `None` while it has not.
+    #[must_use]
+    pub const fn closed(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Whether messages are taken in both directions.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// The transport that the session is on.
+    #[must_use]
+    pub const fn transport(&self) -> TransportKind {
+        if self.socket.is_some() { TransportKind::WebSocket } else { TransportKind::Polling }
+    }
+
+    /// Whether this WebSocket is the session's, or tries to be.
+    #[must_use]
+    pub fn has_socket(&self, socket: SocketId) -> bool {
+        self.socket == Some(socket) || self.probe.is_some_and(|probe| probe.socket == socket)
+    }
+
+    /// Bytes queued.
+    #[must_use]
+    pub const fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// Messages that may not have arrived: what the last poll was answered with, and what is queued.
+    pub fn unacknowledged(&self) -> impl Iterator<Item = &Message> {
+        self.retained.iter().chain(&self.queue)
+    }
+
+    fn take<'a>(&mut self, packet: Result<Packet<'a>, InvalidPacket>, now: I) -> Option<Data<'a>> {
+        match packet {
+            Ok(Packet::Message(data)) => return (self.state == State::Open).then_some(data),
+            Ok(Packet::Pong(_)) => {
+                self.awaiting = false;
+                self.beat = now.saturating_add(self.config.ping_interval);
+            }
+            Ok(Packet::Close) => self.finish(CloseReason::TransportClose),
+            Ok(Packet::Open(_) | Packet::Upgrade | Packet::Noop) => {}
+            // "Heartbeat": since version 4 it is the server who pings.
+            Ok(Packet::Ping(_)) | Err(InvalidPacket) => self.finish(CloseReason::ParseError),
+        }
+        None
+    }
+
+    fn request(&mut self, now: I) -> Ticket {
+        self.tick(now);
+        Ticket(self.name())
+    }
+
+    fn name(&mut self) -> u64 {
+        self.names += 1;
+        self.names
+    }
+
+    fn answer(&mut self, ticket: Ticket, said: super::answer::Said) {
+        self.ready.push_back((ticket, said));
+    }
+
+    fn release(&mut self) {
+        self.retained.clear();
+        self.answered = None;
+    }
+
+    fn push(&mut self, message: Message) {
+        self.queued_bytes += message.size();
+        self.queue.push_back(message);
+    }
+
+    /// The heartbeat goes on: a client that had something to answer has its time for it again.
+    fn end_probe(&mut self, now: I) {
+        if self.probe.take().is_some() {
+            let wait = if self.awaiting { self.config.ping_timeout } else { Duration::ZERO };
+            self.beat = self.beat.max(now.saturating_add(wait));
+        }
+    }
+
+    pub(super) fn finish(&mut self, reason: CloseReason) {
+        use super::answer::Said;
+        if matches!(self.state, State::Closed(_)) {
+            return;
+        }
+        let reason = if self.state == State::Closing { CloseReason::ForcedClose } else { reason };
+        self.state = State::Closed(reason);
+        let by_client = reason == CloseReason::TransportClose;
+        if let Some(poll) = self.poll.take() {
+            self.answer(poll, if by_client { Said::Noop } else { Said::Close });
+        }
+        if let Some(post) = self.post.take() {
+            self.answer(post, if by_client { Said::Ok } else { Said::Refused });
+        }
+        self.closing.clear();
+        self.probe = None;
+    }
+}

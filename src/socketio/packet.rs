@@ -1,0 +1,235 @@
+//! Packets (Socket.IO 5, "Packet encoding"): type, attachments, namespace, ack id, JSON.
+
+use crate::json::{self, Value};
+use core::fmt;
+
+/// The type of a packet.
+///
+/// ```
+/// use pushline::socketio::{Limits, Packet, PacketKind};
+///
+/// assert_eq!(Packet::parse("0", &Limits::new())?.kind, PacketKind::Connect);
+/// # Ok::<(), pushline::socketio::InvalidPacket>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketKind {
+    /// 0: a client asks for a namespace, a server lets it in.
+    Connect,
+    /// 1: one of them leaves it.
+    Disconnect,
+    /// 2: an event.
+    Event,
+    /// 3: the answer to an event.
+    Ack,
+    /// 4: a server does not let a client in.
+    ConnectError,
+    /// 5: an event with attachments.
+    BinaryEvent,
+    /// 6: an answer with attachments.
+    BinaryAck,
+}
+
+/// A packet that was checked, borrowed from the text that it came in.
+///
+/// ```
+/// use pushline::socketio::{Limits, Packet, PacketKind};
+///
+/// let packet = Packet::parse(r#"52-/chat,17["photo",{"_placeholder":true,"num":0}]"#, &Limits::new())?;
+/// assert_eq!((packet.kind, packet.attachments), (PacketKind::BinaryEvent, 2));
+/// assert_eq!((packet.namespace, packet.id), ("/chat", Some(17)));
+/// assert!(packet.data.is_some_and(|data| data.as_str().starts_with(r#"["photo""#)));
+/// # Ok::<(), pushline::socketio::InvalidPacket>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// Its type.
+    pub kind: PacketKind,
+    /// Binary messages that follow.
+    pub attachments: usize,
+    /// `/` if the packet names none.
+    pub namespace: &'a str,
+    /// Ties an answer to its event.
+    pub id: Option<u64>,
+    /// An object, an array or, in a refusal, a string.
+    pub data: Option<Value<'a>>,
+}
+
+/// What a client may send at most.
+///
+/// ```
+/// let limits = pushline::socketio::Limits::new().attachments(20);
+/// assert_eq!(limits.attachments, 20);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub struct Limits {
+    /// Attachments of a packet. Default 10, which is also what official clients take. Without it, a client announces
+    /// 2^31.
+    pub attachments: usize,
+    /// Bytes in a namespace's name. Default 256.
+    pub namespace: usize,
+}
+
+impl Limits {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self { attachments: 10, namespace: 256 }
+    }
+
+    /// Attachments of a packet at most.
+    pub const fn attachments(mut self, attachments: usize) -> Self {
+        self.attachments = attachments;
+        self
+    }
+
+    /// Bytes in a namespace's name at most.
+    pub const fn namespace(mut self, namespace: usize) -> Self {
+        self.namespace = namespace;
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Why a text is no packet. The connection is closed, as the reference server does.
+///
+/// ```
+/// use pushline::socketio::{InvalidPacket, Limits, Packet};
+///
+/// assert_eq!(Packet::parse("abc", &Limits::new()), Err(InvalidPacket::Kind));
+/// assert_eq!(Packet::parse("2{}", &Limits::new()), Err(InvalidPacket::Payload));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidPacket {
+    /// The type is none of 0 to 6.
+    Kind,
+    /// The number of attachments is missing or no number.
+    Attachments,
+    /// There are more attachments than [`Limits::attachments`].
+    TooManyAttachments,
+    /// The namespace's name is longer than [`Limits::namespace`].
+    Namespace,
+    /// The ack id is too large, or missing in an answer.
+    Id,
+    /// The payload is not JSON.
+    Json(json::Error),
+    /// The payload is not of the form that goes with the type.
+    Payload,
+    /// An event has a name that is reserved.
+    ReservedName,
+}
+
+impl fmt::Display for InvalidPacket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kind => "unknown packet type",
+            Self::Attachments => "number of attachments expected",
+            Self::TooManyAttachments => "too many attachments",
+            Self::Namespace => "name of the namespace is too long",
+            Self::Id => "invalid ack id",
+            Self::Json(error) => return write!(f, "payload: {error}"),
+            Self::Payload => "payload does not fit the packet type",
+            Self::ReservedName => "event name is reserved",
+        })
+    }
+}
+
+impl core::error::Error for InvalidPacket {}
+
+/// Names that an application cannot emit: they mean something to a client or server by themselves.
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
+impl<'a> Packet<'a> {
+    /// Reads a packet from the text of an Engine.IO message.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPacket`].
+    pub fn parse(text: &'a str, limits: &Limits) -> Result<Self, InvalidPacket> {
+        use PacketKind::{Ack, BinaryAck, BinaryEvent, Connect, ConnectError, Disconnect, Event};
+        let kinds = [Connect, Disconnect, Event, Ack, ConnectError, BinaryEvent, BinaryAck];
+        let kind = text.bytes().next().and_then(|digit| kinds.get(usize::from(digit.wrapping_sub(b'0'))));
+        let (&kind, rest) = kind.zip(text.get(1..)).ok_or(InvalidPacket::Kind)?;
+
+        let (attachments, rest) = match kind {
+            BinaryEvent | BinaryAck => {
+                let (number, rest) = digits(rest);
+                let rest = rest.strip_prefix('-').ok_or(InvalidPacket::Attachments)?;
+                let overflow = if number.is_empty() {
+                    InvalidPacket::Attachments
+                } else {
+                    InvalidPacket::TooManyAttachments
+                };
+                let number = number.parse().map_err(|_| overflow)?;
+                if number > limits.attachments {
+                    return Err(InvalidPacket::TooManyAttachments);
+                }
+                (number, rest)
+            }
+            _ => (0, rest),
+        };
+
+        let (namespace, rest) = match rest.as_bytes().first() {
+            Some(b'/') => rest.split_once(',').unwrap_or((rest, "")),
+            _ => ("/", rest),
+        };
+        if namespace.len() > limits.namespace {
+            return Err(InvalidPacket::Namespace);
+        }
+
+        let (number, rest) = digits(rest);
+        let id = match number {
+            "" => None,
+            number => Some(number.parse().map_err(|_| InvalidPacket::Id)?),
+        };
+        let data = match rest {
+            "" => None,
+            json => Some(json::check(json).map_err(InvalidPacket::Json)?),
+        };
+        let packet = Self { kind, attachments, namespace, id, data };
+        packet.check()?;
+        Ok(packet)
+    }
+
+    /// The payload that each type has ("Packet types").
+    fn check(&self) -> Result<(), InvalidPacket> {
+        let fits = match (self.kind, self.data) {
+            (PacketKind::Connect, data) => data.is_none_or(|data| data.object().is_some()),
+            (PacketKind::Disconnect, data) => data.is_none(),
+            (PacketKind::ConnectError, data) => {
+                data.is_some_and(|data| data.object().is_some() || data.string().is_some())
+            }
+            (PacketKind::Ack | PacketKind::BinaryAck, data) => {
+                if self.id.is_none() {
+                    return Err(InvalidPacket::Id);
+                }
+                data.is_some_and(|data| data.array().is_some())
+            }
+            (PacketKind::Event | PacketKind::BinaryEvent, data) => {
+                let name = data.and_then(|data| data.array()?.next());
+                if let Some(name) = name.and_then(|name| name.string()) {
+                    if RESERVED.iter().any(|reserved| name.is(reserved)) {
+                        return Err(InvalidPacket::ReservedName);
+                    }
+                    true
+                } else {
+                    name.is_some_and(|name| name.is_number())
+                }
+            }
+        };
+        if fits { Ok(()) } else { Err(InvalidPacket::Payload) }
+    }
+}
+
+/// The decimal digits at the front, and the rest.
+fn digits(text: &str) -> (&str, &str) {
+    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    text.split_at_checked(end).unwrap_or((text, ""))
+}

@@ -1,0 +1,108 @@
+//! What an event or an answer carries: JSON that was checked, and its attachments by reference.
+
+use super::encode::{Arguments, Writer};
+use super::placeholder::placeholder;
+use crate::json::{self, Str, Value};
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// The arguments that came with an event or an answer, the event's name before them. Sent on as [`Arguments`] they are
+/// the same text, and the same attachments by reference.
+///
+/// ```
+/// use pushline::socketio::{Encoded, Payload};
+///
+/// let payload = Payload::event(r#"["message", 1, {"a": [true]}]"#)?;
+/// assert!(payload.name().is_some_and(|name| name.is("message")));
+/// let arguments: Vec<&str> = payload.arguments().map(|argument| argument.as_str()).collect();
+/// assert_eq!(arguments, ["1", r#"{"a": [true]}"#]);
+/// assert_eq!(Encoded::event("/", "message-back", &payload, None).text(), r#"42["message-back",1,{"a": [true]}]"#);
+/// # Ok::<(), pushline::json::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// A checked array.
+    text: String,
+    attachments: Vec<Bytes>,
+    named: bool,
+}
+
+impl Payload {
+    pub(super) fn new(array: Value<'_>, named: bool) -> Self {
+        Self { text: String::from(array.as_str()), attachments: Vec::new(), named }
+    }
+
+    /// An event's, from its JSON: an array of the name and the arguments. For tests of handlers.
+    ///
+    /// # Errors
+    ///
+    /// [`json::Error`] if it is no JSON, or no array.
+    pub fn event(json: &str) -> Result<Self, json::Error> {
+        let value = json::check(json)?;
+        value.array().ok_or(json::Error::Syntax { at: 0 })?;
+        Ok(Self::new(value, true))
+    }
+
+    pub(super) fn attach(&mut self, bytes: Bytes) {
+        self.attachments.push(bytes);
+    }
+
+    pub(super) fn value(&self) -> Value<'_> {
+        Value::checked(&self.text)
+    }
+
+    fn items(&self) -> json::Array<'_> {
+        self.value().items()
+    }
+
+    /// The event's name; `None` for an answer, and for an event whose name is a number.
+    #[must_use]
+    pub fn name(&self) -> Option<Str<'_>> {
+        self.items().next().filter(|_| self.named)?.string()
+    }
+
+    /// The arguments: an iterator.
+    #[must_use]
+    pub fn arguments(&self) -> json::Array<'_> {
+        let mut items = self.items();
+        if self.named {
+            items.next();
+        }
+        items
+    }
+
+    /// The text of the arguments, with the commas between them.
+    pub(super) fn raw_arguments(&self) -> &str {
+        let rest = self.arguments().rest();
+        rest.strip_suffix(']').unwrap_or(rest)
+    }
+
+    /// The attachments.
+    #[must_use]
+    pub fn attachments(&self) -> &[Bytes] {
+        &self.attachments
+    }
+
+    /// The attachment that an argument, or a part of one, stands for.
+    #[must_use]
+    pub fn attachment(&self, value: Value<'_>) -> Option<&Bytes> {
+        self.attachments.get(placeholder(value)?)
+    }
+
+    /// The attachment that the argument at this position is.
+    #[must_use]
+    pub fn bytes(&self, index: usize) -> Option<&Bytes> {
+        self.attachment(self.arguments().nth(index)?)
+    }
+}
+
+impl Arguments for Payload {
+    fn attachments(&self) -> usize {
+        self.attachments.len()
+    }
+
+    fn write(&self, out: &mut Writer) {
+        out.received(self);
+    }
+}

@@ -1,0 +1,159 @@
+//! What a server says in the body of a response that is no event stream.
+
+use super::exchange::Answer;
+use super::framing::Framing;
+use alloc::vec::Vec;
+
+/// A response that is no event stream, with the start of its body: what an API says of a bad request, for example.
+///
+/// ```
+/// use pushline::sse::{AnswerReader, Method, RefusalReader};
+///
+/// let mut reader = AnswerReader::new(Method::Post);
+/// reader.receive(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 9\r\n\r\nno model");
+/// let answer = reader.next()?.unwrap();
+/// let mut body = RefusalReader::new(&answer, 1024);
+/// body.receive(reader.received());
+/// assert!(!body.is_finished());
+/// body.receive(b"!");
+/// assert!(body.is_finished());
+/// let refusal = body.finish();
+/// assert_eq!((refusal.status, &*refusal.text(), refusal.is_complete), (400, "no model!", true));
+/// # Ok::<(), pushline::http1::head::HeadError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: Option<Vec<u8>>,
+    /// The body, or its start.
+    pub body: Vec<u8>,
+    /// Whether that is all of it: it was neither cut nor over the limit.
+    pub is_complete: bool,
+}
+
+impl Refusal {
+    /// The body as text; what is not UTF-8 becomes U+FFFD.
+    #[must_use]
+    pub fn text(&self) -> alloc::borrow::Cow<'_, str> {
+        alloc::string::String::from_utf8_lossy(&self.body)
+    }
+}
+
+/// Reads the body of a refusal, up to a limit.
+#[derive(Debug)]
+pub struct RefusalReader {
+    framing: Framing,
+    max: usize,
+    /// The end was cut, or is over the limit.
+    is_short: bool,
+    refusal: Refusal,
+}
+
+impl RefusalReader {
+    /// For what follows the head of this answer; `max` is how many bytes of it are kept.
+    #[must_use]
+    pub fn new(answer: &Answer, max: usize) -> Self {
+        let refusal = Refusal {
+            status: answer.status,
+            content_type: answer.content_type.clone(),
+            body: Vec::new(),
+            is_complete: false,
+        };
+        Self { framing: Framing::new(answer.body), max, is_short: false, refusal }
+    }
+
+    /// Takes bytes that were received.
+    pub fn receive(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && !self.is_finished() {
+            let Ok((before, data)) = self.framing.find(bytes) else {
+                self.is_short = true;
+                return;
+            };
+            let (data, rest) = bytes[before..].split_at(data);
+            bytes = rest;
+            let room = self.max - self.refusal.body.len();
+            self.refusal.body.extend_from_slice(&data[..data.len().min(room)]);
+            if data.len() > room {
+                self.is_short = true;
+                self.framing.end();
+            }
+        }
+    }
+
+    /// The transport has ended, or nothing more is wanted.
+    pub fn receive_eof(&mut self) {
+        self.is_short |= self.framing.receive_eof().is_err();
+    }
+
+    /// Whether nothing more is to be read.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.is_short || self.framing.is_ended()
+    }
+
+    /// What was read.
+    #[must_use]
+    pub fn finish(self) -> Refusal {
+        Refusal { is_complete: self.framing.is_ended() && !self.is_short, ..self.refusal }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::head::Body;
+
+    fn read(body: Body, max: usize, pieces: &[&[u8]], eof: bool) -> (Vec<u8>, bool, bool) {
+        let answer = Answer {
+            status: 500,
+            content_type: None,
+            location: None,
+            retry_after: None,
+            is_encoded: false,
+            body,
+        };
+        let mut reader = RefusalReader::new(&answer, max);
+        for piece in pieces {
+            reader.receive(piece);
+        }
+        if eof {
+            reader.receive_eof();
+        }
+        let is_finished = reader.is_finished();
+        let refusal = reader.finish();
+        (refusal.body, refusal.is_complete, is_finished)
+    }
+
+    #[test]
+    fn every_framing_at_the_limit() {
+        let chunked = &b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\nmore"[..];
+        let framings =
+            [(Body::Length(5), &b"abcdemore"[..]), (Body::Chunked, chunked), (Body::UntilClose, b"abcde")];
+        for (body, wire) in framings {
+            for (max, kept, is_complete) in
+                [(4, &b"abcd"[..], false), (5, b"abcde", true), (6, b"abcde", true)]
+            {
+                let bytes: Vec<&[u8]> = wire.chunks(1).collect();
+                for pieces in [&[wire][..], &bytes] {
+                    assert_eq!(
+                        read(body, max, pieces, true),
+                        (kept.to_vec(), is_complete, true),
+                        "{body:?} {max}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_is_not_complete() {
+        assert_eq!(read(Body::Length(5), 9, &[b"ab"], true), (b"ab".to_vec(), false, true));
+        assert_eq!(read(Body::Chunked, 9, &[b"2\r\nab"], true), (b"ab".to_vec(), false, true));
+        assert_eq!(read(Body::Chunked, 9, &[b"2\r\nabxx"], false), (b"ab".to_vec(), false, true));
+        assert_eq!(read(Body::UntilClose, 9, &[b"ab"], false), (b"ab".to_vec(), false, false));
+        assert_eq!(read(Body::None, 9, &[b"ab"], false), (Vec::new(), true, true));
+    }
+}

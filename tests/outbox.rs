@@ -1,0 +1,299 @@
+//! Outboxes and rooms over the tokio adapter: order, bounds, and each policy for those who lag.
+
+use pushline::adapter::tokio::{
+    Broadcast, Lagging, Outbox, OutboxError, OutboxOptions, QueuedSocket, WebSocket,
+};
+use pushline::adapter::{Error, Options, TimedOut};
+use pushline::sse;
+use pushline::ws::{CloseCode, Config, Message, Negotiated, Prepared};
+use std::time::Duration;
+use tokio::io::{DuplexStream, duplex};
+
+type Socket = WebSocket<DuplexStream>;
+
+fn pair(buffer: usize) -> (Socket, Socket) {
+    let (near, far) = duplex(buffer);
+    let options = Options::new().config(Config::new());
+    (
+        WebSocket::server(near, Negotiated::default(), &options),
+        WebSocket::client(far, Negotiated::default(), &options),
+    )
+}
+
+async fn drive(mut socket: QueuedSocket<DuplexStream>) -> Result<(), Error> {
+    while let Some(message) = socket.next().await {
+        message?;
+    }
+    Ok(())
+}
+
+fn event(text: &str) -> sse::Prepared {
+    sse::Block::new().data(text).prepare().unwrap()
+}
+
+/// Nobody who keeps up loses anything, and all hear the same order, however many speak at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_hear_all_in_one_order() {
+    let room = Broadcast::new();
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        let (server, mut client) = pair(4096);
+        let socket = QueuedSocket::new(server, OutboxOptions::new().max_messages(2000));
+        room.join(socket.outbox());
+        tokio::spawn(drive(socket));
+        clients.push(tokio::spawn(async move {
+            let mut heard = Vec::new();
+            while heard.len() < 900 {
+                match client.next().await.unwrap().unwrap() {
+                    Message::Text(text) => heard.push(text),
+                    other => panic!("{other:?}"),
+                }
+            }
+            heard
+        }));
+    }
+    let speakers = [0, 1, 2].map(|speaker| {
+        let room = room.clone();
+        tokio::spawn(async move {
+            for number in 0..300 {
+                assert_eq!(room.send(Prepared::text(&format!("{speaker} {number}"))), 5);
+                if number % 16 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        })
+    });
+    for speaker in speakers {
+        speaker.await.unwrap();
+    }
+    let mut all = Vec::new();
+    for client in clients {
+        all.push(client.await.unwrap());
+    }
+    assert!(all.iter().all(|heard| *heard == all[0]));
+    for speaker in 0..3 {
+        let of: Vec<_> = all[0].iter().filter(|text| text.starts_with(&format!("{speaker} "))).collect();
+        let expected: Vec<_> = (0..300).map(|number| format!("{speaker} {number}")).collect();
+        assert_eq!(of, expected.iter().collect::<Vec<_>>());
+    }
+}
+
+/// A message of each kind and size, over a transport that takes a few bytes at a time; what comes in meanwhile is not lost.
+#[tokio::test]
+async fn both_directions_over_a_narrow_transport() {
+    let (server, client) = pair(7);
+    let mut socket = QueuedSocket::new(server, OutboxOptions::new());
+    let outbox = socket.outbox();
+    let large = "x".repeat(20_000);
+    outbox.send(Prepared::text(&large)).unwrap();
+    outbox.send("plain").unwrap();
+    outbox.send(Message::Binary(vec![7; 5000].into())).unwrap();
+    outbox.send(Prepared::binary(b"by reference")).unwrap();
+    outbox.close(1001, "bye");
+    assert_eq!(outbox.send("late"), Err(OutboxError::Closed));
+    let peer = tokio::spawn(async move {
+        let (mut writer, mut reader) = client.split_with(tokio::io::split);
+        let writing = tokio::spawn(async move {
+            for number in 0..100 {
+                writer.send(format!("{number}")).await?;
+            }
+            writer.drive().await
+        });
+        let mut heard = Vec::new();
+        while let Some(Ok(message)) = reader.next().await {
+            heard.push(message);
+        }
+        writing.await.unwrap().unwrap();
+        heard
+    });
+    let mut received = Vec::new();
+    while let Some(message) = socket.next().await {
+        match message.unwrap() {
+            Message::Text(text) => received.push(text),
+            Message::Close(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let heard = peer.await.unwrap();
+    assert_eq!(heard[..2], [Message::from(large), Message::from("plain")]);
+    assert_eq!(heard[2].payload(), [7; 5000]);
+    assert_eq!(heard[3].payload(), b"by reference");
+    assert_eq!(heard[4], Message::Close(Some((CloseCode::from(1001), "bye".into()))));
+    let expected: Vec<_> = (0..received.len()).map(|number| number.to_string()).collect();
+    assert_eq!(received, expected);
+    assert!(outbox.is_closed());
+}
+
+/// `next` may be dropped at any time, as in a `select!`: nothing is lost, nothing sent twice.
+#[tokio::test]
+async fn dropping_next_loses_nothing() {
+    let (server, mut client) = pair(16);
+    let mut socket = QueuedSocket::new(server, OutboxOptions::new());
+    let outbox = socket.outbox();
+    let peer = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        while let Some(Ok(message)) = client.next().await {
+            tokio::task::yield_now().await;
+            heard.push(message);
+        }
+        heard
+    });
+    for number in 0..200 {
+        outbox.send(Prepared::text(&format!("{number:>20}"))).unwrap();
+        for _ in 0..3 {
+            tokio::select! { biased; _ = socket.next() => {}, () = tokio::task::yield_now() => {} }
+        }
+    }
+    outbox.close(1000, "");
+    drive(socket).await.unwrap();
+    let heard = peer.await.unwrap();
+    assert_eq!(heard.len(), 201);
+    for (number, message) in heard[..200].iter().enumerate() {
+        assert_eq!(*message, Message::from(format!("{number:>20}")));
+    }
+}
+
+/// The bound on messages at N-1, N and N+1, under each policy.
+#[tokio::test]
+async fn the_bound_on_messages() {
+    for lagging in [Lagging::Close, Lagging::DropOldest, Lagging::Refuse] {
+        let options = OutboxOptions::new().max_messages(3).lagging(lagging);
+        let (outbox, mut stream) = Outbox::<sse::Prepared>::stream(options);
+        for text in ["1", "2", "3"] {
+            assert_eq!(outbox.send(event(text)), Ok(()));
+        }
+        assert_eq!((outbox.queued(), outbox.dropped()), (3, 0));
+        let fourth = outbox.send(event("4"));
+        let (expected, heard, dropped): (_, &[&str], _) = match lagging {
+            Lagging::Close => (Err(OutboxError::Lagged), &[], 3),
+            Lagging::DropOldest => (Ok(()), &["2", "3", "4"], 1),
+            _ => (Err(OutboxError::Full), &["1", "2", "3"], 0),
+        };
+        assert_eq!((fourth, outbox.dropped()), (expected, dropped));
+        assert_eq!(outbox.is_closed(), lagging == Lagging::Close);
+        outbox.close(1000, "");
+        for text in heard {
+            assert_eq!(stream.next().await.unwrap(), event(text));
+        }
+        assert!(stream.next().await.is_none());
+    }
+    let (outbox, _stream) = Outbox::<sse::Prepared>::stream(OutboxOptions::new().max_messages(0));
+    assert_eq!(outbox.send(event("1")), Err(OutboxError::TooLarge));
+}
+
+/// The bound on bytes at N-1, N and N+1, for one message and for several.
+#[tokio::test]
+async fn the_bound_on_bytes() {
+    let options = OutboxOptions::new().max_bytes(10).lagging(Lagging::DropOldest);
+    let (server, _client) = pair(64);
+    let socket = QueuedSocket::new(server, options);
+    let outbox = socket.outbox();
+    for (len, taken) in [(9, Ok(())), (10, Ok(())), (11, Err(OutboxError::TooLarge))] {
+        assert_eq!(outbox.send("x".repeat(len)), taken, "{len}");
+    }
+    // The ten bytes have taken the place of the nine, and the eleven of nothing.
+    assert_eq!((outbox.queued(), outbox.dropped()), (1, 1));
+
+    let options = OutboxOptions::new().max_bytes(10).lagging(Lagging::Refuse);
+    let (server, _client) = pair(64);
+    let socket = QueuedSocket::new(server, options);
+    let outbox = socket.outbox();
+    for (len, taken) in [(4, Ok(())), (5, Ok(())), (2, Err(OutboxError::Full)), (1, Ok(())), (0, Ok(()))] {
+        assert_eq!(outbox.send("x".repeat(len)), taken, "{len}");
+    }
+    assert_eq!(outbox.send("x"), Err(OutboxError::Full));
+}
+
+/// A peer that reads nothing: it is told 1013 if it reads after all, its queue is freed at once, and the others hear on.
+#[tokio::test(start_paused = true)]
+async fn who_lags_is_closed_with_1013() {
+    let room = Broadcast::new();
+    let mut tasks = Vec::new();
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let (server, client) = pair(256);
+        let socket = QueuedSocket::new(server, OutboxOptions::new().max_messages(4));
+        room.join(socket.outbox());
+        tasks.push(tokio::spawn(drive(socket)));
+        clients.push(client);
+    }
+    let mut slow = clients.pop().unwrap();
+    let mut quick = clients.pop().unwrap();
+    let mut reached = Vec::new();
+    for number in 0..20 {
+        reached.push(room.send(Prepared::text(&format!("{number:>100}"))));
+        assert_eq!(quick.next().await.unwrap().unwrap(), Message::from(format!("{number:>100}")));
+    }
+    // Two fill the transport, one is being written, four wait; from the next on there is one receiver.
+    assert_eq!((reached[0], reached[19], room.len()), (2, 1, 1));
+    let before = reached.iter().filter(|reached| **reached == 2).count();
+    assert!((5..=8).contains(&before), "{before}");
+    let mut heard = Vec::new();
+    while let Some(Ok(message)) = slow.next().await {
+        heard.push(message);
+    }
+    let close = Message::Close(Some((CloseCode::from(1013), "too slow".into())));
+    assert_eq!(heard.pop(), Some(close));
+    for (number, message) in heard.iter().enumerate() {
+        assert_eq!(*message, Message::from(format!("{number:>100}")));
+    }
+    assert!(heard.len() < before);
+    tasks.pop().unwrap().await.unwrap().unwrap();
+}
+
+/// One who never reads is given up within the close timeout.
+#[tokio::test(start_paused = true)]
+async fn who_never_reads_is_given_up() {
+    let (server, _client) = pair(16);
+    let socket = QueuedSocket::new(server, OutboxOptions::new().max_messages(2));
+    let outbox = socket.outbox();
+    let task = tokio::spawn(drive(socket));
+    while outbox.send("0123456789").is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(6), task).await.unwrap().unwrap();
+    assert!(matches!(ended, Err(Error::TimedOut(TimedOut::Close))), "{ended:?}");
+    assert!(outbox.is_closed() && outbox.queued() == 0);
+}
+
+/// A peer that sends without pause is sent to all the same.
+#[tokio::test]
+async fn a_flood_of_input_does_not_hold_up_the_queue() {
+    let (server, mut client) = pair(1 << 20);
+    let mut socket = QueuedSocket::new(server, OutboxOptions::new());
+    for _ in 0..10_000 {
+        client.send("x").await.unwrap();
+    }
+    let outbox = socket.outbox();
+    outbox.send("first").unwrap();
+    let mut received = 0;
+    while outbox.queued() > 0 {
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::from("x"));
+        received += 1;
+    }
+    assert!(received <= 33, "{received}");
+}
+
+/// Who has left is forgotten, in a room where nothing is said as well.
+#[tokio::test]
+async fn rooms_do_not_grow_with_those_who_leave() {
+    let room: Broadcast<sse::Prepared> = Broadcast::new();
+    for _ in 0..1000 {
+        room.join(Outbox::stream(OutboxOptions::new()).0);
+    }
+    assert!(room.is_empty());
+    let (outbox, mut stream) = Outbox::stream(OutboxOptions::new());
+    room.join(outbox);
+    assert_eq!((room.send(event("a")), room.len()), (1, 1));
+    drop(room); // the last handle: the stream ends behind what is queued
+    assert_eq!(stream.next().await, Some(event("a")));
+    assert_eq!(stream.next().await, None);
+}
+
+/// What an idle connection takes with a queue in front of it: in the struct and on the heap.
+#[test]
+fn an_idle_connection_is_small() {
+    let size = size_of::<QueuedSocket<tokio::net::TcpStream>>();
+    println!("QueuedSocket<TcpStream>: {size} bytes");
+    assert!(size <= 1024, "{size}");
+}

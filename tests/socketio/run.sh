@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The official Socket.IO and Engine.IO clients against the example: socket.io-client 4.8 and 3.1 and engine.io-client in
+# node, python-socketio; and what is on the wire, request by request. Installs the clients here (npm, pip into venv/).
+# The last line is 'N passed, N failed'.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+cargo build --quiet --all-features --example socketio
+program=$(cd "${CARGO_TARGET_DIR:-target}/debug/examples" && pwd)/socketio
+
+cd "$here"
+[[ -d node_modules ]] || npm ci --no-audit --no-fund --silent
+[[ -d venv ]] || python3 -m venv venv
+venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+
+passed=0 failed=0 log=$(mktemp -d) pid=
+trap '[[ -z $pid ]] || kill "$pid"; rm -rf "$log"' EXIT
+
+# OPTION...: the example, and where it is ($url).
+serve() {
+    if [[ -n $pid ]]; then
+        kill "$pid"
+        wait "$pid" 2> /dev/null || true
+    fi
+    : > "$log/server"
+    "$program" --listen 127.0.0.1:0 "$@" > "$log/server" 2> "$log/errors" &
+    pid=$!
+    for _ in {1..100}; do
+        url=$(head -n 1 "$log/server")
+        [[ -z $url ]] || return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+# NAME COMMAND...: counts it.
+try() {
+    local name=$1
+    shift
+    if timeout 240 "$@" > "$log/out" 2>&1; then
+        passed=$((passed + 1))
+        printf 'passed: %s\n' "$name"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED: %s\n' "$name"
+        tail -n 30 "$log/out"
+    fi
+}
+
+serve --ping-interval 300 --ping-timeout 200 --connect-timeout 1000
+try "the wire" node wire.mjs "$url"
+serve
+try "socket.io-client 4.8" node clients.mjs "$url" 4
+try "python-socketio" venv/bin/python client.py "$url"
+serve --max-attachments 20 --max-payload 20000000
+try "socket.io-client 3.1, 20 attachments, 9 MB" node clients.mjs "$url" 3 20 large
+printf '%s passed, %s failed\n' "$passed" "$failed"
+[[ $failed == 0 ]]

@@ -82,7 +82,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 let service = service.clone();
                 async move { Ok::<_, std::convert::Infallible>(answer(service, request).await) }
             });
-            let server = auto::Builder::new(TokioExecutor::new());
+            let mut server = auto::Builder::new(TokioExecutor::new());
+            server.http2().enable_connect_protocol(); // for WebSockets
             // An error is a client that has left.
             let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), answer).await;
         });

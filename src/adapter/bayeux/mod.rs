@@ -10,10 +10,10 @@ mod state;
 
 pub use options::{Everyone, Options, client_id, unix_millis};
 
+use super::hyper;
 use crate::comet::bayeux::{Broker, Channel, ClientId, Host, Output, Refusal, Request, form};
 use crate::comet::jsonp::{self, Callback};
 use crate::json::Value;
-use crate::ws::handshake::accept_http;
 use ::tokio::time::Instant;
 use core::fmt;
 use request::{Asked, Failed};
@@ -87,7 +87,7 @@ impl<H: Host + Send + 'static> Service<H> {
             return request::preflight(&request, &shared.options.cors);
         } else if !same_host && !decision.is_allowed() {
             request::plain(403, "origin not allowed")
-        } else if request.headers().contains_key("upgrade") {
+        } else if request.method() == http::Method::CONNECT || request.headers().contains_key("upgrade") {
             self.upgrade(&mut request)
         } else {
             match request::read(request, &shared.options).await {
@@ -116,13 +116,14 @@ impl<H: Host + Send + 'static> Service<H> {
 
     fn upgrade<B>(&self, request: &mut http::Request<B>) -> http::Response<String> {
         // Who may was checked before.
-        let (response, negotiated) = match accept_http(&self.shared.options.handshake, request) {
-            Ok(accepted) => (http::Response::from(&accepted), accepted.negotiated()),
-            Err(rejection) => return http::Response::from(&rejection).map(|()| String::new()),
-        };
-        let upgrade = hyper::upgrade::on(request);
-        ::tokio::spawn(socket::serve(self.shared.clone(), upgrade, negotiated));
-        response.map(|()| String::new())
+        let options = &self.shared.options;
+        match hyper::upgrade(request, &options.handshake, &options.socket) {
+            Ok((response, upgrade)) => {
+                ::tokio::spawn(socket::serve(self.shared.clone(), upgrade));
+                response
+            }
+            Err(rejection) => hyper::refuse(&rejection),
+        }
     }
 
     async fn answer(&self, asked: Asked) -> http::Response<String> {

@@ -1,21 +1,18 @@
 //! One WebSocket: frames in, messages out, in one task.
 
 use super::state::{Shared, Waiting};
-use crate::adapter::tokio::WebSocket;
+use crate::adapter::hyper::Upgrade;
 use crate::comet::bayeux::{Host, Output};
-use crate::ws::{Message, Negotiated};
+use crate::ws::Message;
 use ::tokio::time::timeout;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 
-pub(super) async fn serve<H: Host>(shared: Arc<Shared<H>>, upgrade: OnUpgrade, negotiated: Negotiated) {
+pub(super) async fn serve<H: Host>(shared: Arc<Shared<H>>, upgrade: Upgrade) {
     // The client may be gone by then.
-    let Ok(stream) = upgrade.await else { return };
-    let mut socket = WebSocket::server(TokioIo::new(stream), negotiated, &shared.options.socket);
+    let Ok(mut socket) = upgrade.await else { return };
     let waiting = Waiting::socket(&shared);
     let within = shared.options.write_timeout;
     loop {

@@ -205,6 +205,12 @@ impl<I: Instant, H: Host> Broker<I, H> {
                     return Some(Output::Close(refusal.close_code()));
                 }
                 let session = session?;
+                if session.is_direct() && session.waiting() > 1 {
+                    // One frame, and one write, for all that came meanwhile.
+                    let mut messages = Vec::new();
+                    session.write_batch(&self.config, &mut messages);
+                    return Some(Output::Text(array(&messages)));
+                }
                 if session.is_direct()
                     && let Some(event) = session.pop()
                 {

@@ -100,6 +100,11 @@ impl<I> Session<I> {
             || (!self.is_direct() && self.queue.back().is_some_and(|(sent, _)| *sent == 0))
     }
 
+    /// Messages that it has not acknowledged, or not been sent.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     /// The next message for a WebSocket.
     pub(super) fn pop(&mut self) -> Option<Prepared> {
         let (_, event) = self.queue.pop_front()?;

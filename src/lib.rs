@@ -95,6 +95,7 @@
 //! | `http` | | the handshake over the types of the `http` crate (hyper, axum) |
 //! | `comet` | | the older push transports |
 //! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
+//! | `atmosphere` | | Atmosphere: `comet::atmosphere`; with `hyper` its server |
 //! | `pushlet` | | Pushlet: `comet::pushlet`; with `hyper` its server |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
 //!

@@ -17,7 +17,7 @@ mod answer;
 pub mod blocking;
 #[cfg(feature = "std")]
 mod error;
-#[cfg(all(feature = "hyper", any(feature = "sockjs", feature = "pushlet")))]
+#[cfg(all(feature = "hyper", any(feature = "atmosphere", feature = "pushlet", feature = "sockjs")))]
 pub mod frameworks;
 #[cfg(feature = "std")]
 mod options;

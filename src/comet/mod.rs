@@ -49,8 +49,10 @@
 //!
 #![doc = include_str!("../../docs/transports.md")]
 
+#[cfg(feature = "atmosphere")]
+pub mod atmosphere;
 pub mod cors;
-#[cfg(any(feature = "sockjs", feature = "pushlet"))]
+#[cfg(any(feature = "atmosphere", feature = "pushlet", feature = "sockjs"))]
 mod exchange;
 pub mod flash;
 pub mod jsonp;
@@ -63,7 +65,7 @@ mod script;
 pub mod sockjs;
 mod stream;
 
-#[cfg(any(feature = "sockjs", feature = "pushlet"))]
+#[cfg(any(feature = "atmosphere", feature = "pushlet", feature = "sockjs"))]
 pub use exchange::{Request, Response};
 pub use log::{Log, Messages, TooLarge};
 pub use long_poll::{Answer, Config, Kind, Opened, Session, Ticket, parse_cursor};

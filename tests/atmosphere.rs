@@ -17,7 +17,10 @@ GET tracking-id=0&Framework=5.0.7&Transport=websocket => listen - WebSocket
 GET tracking-id=0&Framework=5.0.7&Transport=websocket&atmo-protocol=true => listen - WebSocket greet
 GET tracking-id=abc-1&Framework=5.0.7&Transport=sse&atmo-protocol=true => listen abc-1 Sse greet
 GET tracking-id=abc-1&Framework=3.1.3-javascript&Transport=sse&atmo-protocol=true => listen abc-1 Sse
-GET tracking-id=abc-1&Framework=5.0.7&Transport=long-polling&atmo-protocol=true => listen abc-1 LongPolling
+GET tracking-id=abc-1&Framework=5.0.7&Transport=long-polling&TrackMessageSize=true => listen abc-1 LongPolling track
+GET tracking-id=0&Framework=5.0.7&Transport=long-polling&atmo-protocol=true => listen - LongPolling greet
+GET tracking-id=abc&Framework=3.1.3-javascript&Transport=long-polling&TrackMessageSize=true => listen abc LongPolling track blank
+GET tracking-id=abc&Framework=3.1.3-javascript&Transport=long-polling => listen abc LongPolling
 GET tracking-id=0&Framework=2.2.1-jquery&Transport=streaming&TrackMessageSize=true => listen - Streaming track
 GET Transport=streaming&TrackMessageSize=false => listen - Streaming
 GET Transport=sse&Heartbeat-Server=60 => listen - Sse 60
@@ -53,6 +56,7 @@ fn outcome(reply: Reply<'_>) -> String {
             let mut text = format!("listen {} {:?}", listen.id.as_deref().unwrap_or("-"), listen.transport);
             text += if listen.greet { " greet" } else { "" };
             text += if listen.track { " track" } else { "" };
+            text += if listen.blank { " blank" } else { "" };
             text + &listen.heartbeat.map_or(String::new(), |time| format!(" {}", time.as_secs()))
         }
     }
@@ -163,17 +167,32 @@ fn polls_without_lengths_have_one_message() {
 }
 
 #[test]
+fn a_poll_of_an_older_client_starts_with_a_blank() {
+    let mut session = Session::new("id", Config::new(), at(0));
+    let poll = Listen { blank: true, ..listen(Transport::LongPolling, false, true) };
+    let ticket = session.receive(&poll, at(0));
+    assert_eq!(frame(&mut session, ticket, at(0)), Some((" ".into(), false)));
+    assert_eq!(frame(&mut session, ticket, at(0)), None);
+    session.send("one".into()).unwrap();
+    assert_eq!(frame(&mut session, ticket, at(0)), Some(("3|one".into(), true)));
+}
+
+#[test]
 fn after_a_cut_a_poll_has_one_message() {
     let mut session = Session::new("id", Config::new(), at(0));
     let poll = listen(Transport::LongPolling, false, true);
-    let ticket = session.receive(&poll, at(0));
-    session.cut(ticket, at(0));
-    for text in ["one", "two", "three"] {
-        session.send(text.into()).unwrap();
-    }
-    for body in ["3|one", "3|two5|three"] {
+    for is_noticed in [true, false] {
         let ticket = session.receive(&poll, at(0));
-        assert_eq!(frame(&mut session, ticket, at(0)), Some((body.into(), true)));
+        if is_noticed {
+            session.cut(ticket, at(0));
+        }
+        for text in ["one", "two", "three"] {
+            session.send(text.into()).unwrap();
+        }
+        for body in ["3|one", "3|two5|three"] {
+            let ticket = session.receive(&poll, at(0));
+            assert_eq!(frame(&mut session, ticket, at(0)), Some((body.into(), true)));
+        }
     }
 }
 

@@ -31,9 +31,8 @@ class World {
     this.contexts.push(context);
     const page = await context.newPage();
     page.on('pageerror', (error) => this.faults.push(`${error}`));
-    // Version 3 polls and streams on its server's own origin; 5 goes across origins. Chromium keeps a page that is not
-    // from the network away from WebSockets of this machine.
-    const home = client === 3 && transport !== 'websocket' ? server.origin : pages.origin;
+    // Version 3 has event streams on its server's own origin only.
+    const home = client === 3 && transport === 'sse' ? server.origin : pages.origin;
     if (home === server.origin) {
       await page.route(/\/3\.(html|js)$/, async (route) => {
         await route.fulfill({ response: await route.fetch({ url: `${pages.origin}${new URL(route.request().url()).pathname}` }) });

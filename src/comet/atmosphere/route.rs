@@ -72,6 +72,9 @@ pub struct Listen {
     pub greet: bool,
     /// Whether messages have their lengths.
     pub track: bool,
+    /// Whether a poll that is held starts with a blank at once: clients before 5 are open once they see something of
+    /// it, and ignore the blank before a length.
+    pub blank: bool,
     /// The time between signs of life that the client asks for.
     pub heartbeat: Option<Duration>,
     /// Status and fields of the response.
@@ -166,11 +169,15 @@ impl Service {
             .with(NOSNIFF.0, NOSNIFF.1)
             .with("X-Accel-Buffering", "no")
             .with("Access-Control-Expose-Headers", "X-Atmosphere-tracking-id");
+        let greet = is_true("X-atmo-protocol") && (id.is_none() || waits);
+        let track = is_true("X-Atmosphere-TrackMessageSize");
+        let is_older = version.is_some_and(|version| version.0 < 5);
         Reply::Listen(Listen {
-            greet: is_true("X-atmo-protocol") && (id.is_none() || waits),
+            greet,
             id: id.map(|id| (*id).into()),
             transport,
-            track: is_true("X-Atmosphere-TrackMessageSize"),
+            track,
+            blank: track && !greet && is_older && transport == Transport::LongPolling,
             heartbeat: heartbeat.map(|seconds: u32| Duration::from_secs(u64::from(seconds.clamp(5, 3600)))),
             head: open(head),
         })

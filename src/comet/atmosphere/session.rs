@@ -104,7 +104,7 @@ pub struct Session<I> {
     idle: Deadline<I>,
     tickets: u64,
     closed: bool,
-    /// A poll was cut: the client may take the first message of the next for a greeting.
+    /// A connection was cut, or given up: the client may take the first message of the next for a greeting.
     wary: bool,
 }
 
@@ -113,6 +113,7 @@ struct Receiver<I> {
     ticket: Ticket,
     transport: Transport,
     greet: bool,
+    blank: bool,
     track: bool,
     every: Duration,
     heartbeat: Deadline<I>,
@@ -139,10 +140,12 @@ impl<I: Instant> Session<I> {
     pub fn receive(&mut self, listen: &Listen, now: I) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
+        // It may not be known yet that the older connection is cut.
+        self.wary |= self.receiver.is_some();
         let every = listen.heartbeat.unwrap_or(self.config.heartbeat);
-        let Listen { transport, greet, track, .. } = *listen;
+        let Listen { transport, greet, blank, track, .. } = *listen;
         let heartbeat = Deadline::new(now, every);
-        self.receiver = Some(Receiver { ticket, transport, greet, track, every, heartbeat });
+        self.receiver = Some(Receiver { ticket, transport, greet, blank, track, every, heartbeat });
         self.idle.clear();
         ticket
     }
@@ -185,6 +188,10 @@ impl<I: Instant> Session<I> {
         let Some(receiver) = self.receiver.as_mut().filter(|receiver| receiver.ticket == ticket) else {
             return Some(true);
         };
+        if core::mem::take(&mut receiver.blank) {
+            out.push(b' ');
+            return Some(false);
+        }
         let is_poll = receiver.transport == Transport::LongPolling;
         let mut over = is_poll;
         if core::mem::take(&mut receiver.greet) {

@@ -101,6 +101,7 @@
 //! | `tracing` | | events and spans: handshakes, closes, timeouts; never payloads |
 //! | `comet` | | the older push transports |
 //! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
+//! | `atmosphere` | | Atmosphere: `comet::atmosphere`; with `hyper` its server |
 //! | `pushlet` | | Pushlet: `comet::pushlet`; with `hyper` its server |
 //! | `socketio` | | Socket.IO and Engine.IO; with `hyper`, `adapter::socketio` |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |

@@ -28,7 +28,7 @@ mod connect;
 mod end;
 #[cfg(feature = "std")]
 mod error;
-#[cfg(all(feature = "hyper", any(feature = "sockjs", feature = "pushlet")))]
+#[cfg(all(feature = "hyper", any(feature = "atmosphere", feature = "pushlet", feature = "sockjs")))]
 pub mod frameworks;
 #[cfg(feature = "hyper")]
 pub mod hyper;

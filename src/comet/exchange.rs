@@ -1,7 +1,11 @@
 //! A request that an HTTP server has read, and the response that it is to write: what the frameworks' routes take and
 //! give.
 
+#[cfg(any(feature = "sockjs", feature = "atmosphere"))]
+use crate::http1::authority::Authority;
 use crate::http1::syntax::is_field_value;
+#[cfg(any(feature = "sockjs", feature = "atmosphere"))]
+use crate::ws::handshake::OriginPolicy;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -108,6 +112,39 @@ impl Response {
             self.fields.push((name, value));
         }
         self
+    }
+}
+
+/// Whether a page of the request's origin may use the service.
+#[cfg(any(feature = "sockjs", feature = "atmosphere"))]
+pub(super) fn may(origins: &OriginPolicy, request: &Request<'_>) -> bool {
+    let find = |name: &str| {
+        let mut values = request.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        (values.next().map(|(_, value)| *value), values.next().is_some())
+    };
+    let ((origin, is_doubled), (host, _)) = (find("origin"), find("host"));
+    !is_doubled && origins.allows(origin, host.and_then(Authority::parse))
+}
+
+/// The response, readable to pages of the origins that may use the service. Fetch 3.3: with credentials the origin must
+/// be named, and `null` is a name as well.
+#[cfg(any(feature = "sockjs", feature = "atmosphere"))]
+pub(super) fn cors(origins: &OriginPolicy, request: &Request<'_>, response: Response) -> Response {
+    let Some(origin) = request.field("origin") else {
+        return response.with("Access-Control-Allow-Origin", "*");
+    };
+    let response = response.with("Vary", "Origin");
+    if !may(origins, request) {
+        return response;
+    }
+    let response = response
+        .with("Access-Control-Allow-Origin", String::from(origin))
+        .with("Access-Control-Allow-Credentials", "true");
+    match request.field("access-control-request-headers") {
+        Some(names) if !names.is_empty() => {
+            response.with("Access-Control-Allow-Headers", String::from(names))
+        }
+        _ => response,
     }
 }
 

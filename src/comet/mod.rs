@@ -51,8 +51,10 @@
 
 #[cfg(feature = "bayeux")]
 pub mod bayeux;
+#[cfg(feature = "atmosphere")]
+pub mod atmosphere;
 pub mod cors;
-#[cfg(any(feature = "sockjs", feature = "pushlet"))]
+#[cfg(any(feature = "atmosphere", feature = "pushlet", feature = "sockjs"))]
 mod exchange;
 pub mod flash;
 pub mod jsonp;
@@ -65,7 +67,7 @@ mod script;
 pub mod sockjs;
 mod stream;
 
-#[cfg(any(feature = "sockjs", feature = "pushlet"))]
+#[cfg(any(feature = "atmosphere", feature = "pushlet", feature = "sockjs"))]
 pub use exchange::{Request, Response};
 pub use log::{Log, Messages, TooLarge};
 pub use long_poll::{Answer, Config, Kind, Opened, Session, Ticket, parse_cursor};

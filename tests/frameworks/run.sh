@@ -19,7 +19,7 @@ fi
 
 cd "$here/../.."
 # Each is the name of an example and of the script that drives it.
-frameworks=(sockjs cometd pushlet)
+frameworks=(sockjs cometd pushlet atmosphere)
 [ $# -gt 0 ] && frameworks=("$@")
 for framework in "${frameworks[@]}"; do
     cargo build --all-features --example "$framework"

@@ -2,6 +2,7 @@
 
 use super::body::{Feed, lock};
 use bytes::Bytes;
+#[cfg(feature = "sockjs")]
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker, ready};
@@ -13,8 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A session as its module has it: what is written, to which response, and until when that waits.
 pub(super) trait Machine: Send + 'static {
     type Ticket: Copy + Eq + Send + Sync;
-    /// Appends what is to be written now; the ticket of the response, and whether that ends here.
-    fn next_frame(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<(Self::Ticket, bool)>;
+    /// Appends what is to be written to this response now, and answers whether it ends there.
+    fn next_frame(&mut self, ticket: Self::Ticket, now: Instant, out: &mut Vec<u8>) -> Option<bool>;
     fn next_deadline(&self) -> Option<Instant>;
     /// The response's client has left.
     fn cut(&mut self, ticket: Self::Ticket, now: Instant);
@@ -61,12 +62,20 @@ impl<M: Machine, S: AsRef<Held<M>>> Waiting<M, S> {
         Self { session, ticket, over: false, timer: None }
     }
 
+    /// The session that it waits at.
+    #[cfg(feature = "atmosphere")]
+    pub(super) fn session(&self) -> &S {
+        &self.session
+    }
+
     /// The next piece; `None` at the end. Cancel-safe.
+    #[cfg(feature = "sockjs")]
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// All that is written until the end.
+    #[cfg(feature = "sockjs")]
     pub(super) async fn all(mut self) -> Bytes {
         let first = self.next().await.unwrap_or_default();
         let Some(second) = self.next().await else { return first };
@@ -85,10 +94,10 @@ impl<M: Machine, S: AsRef<Held<M>>> Waiting<M, S> {
             let due = {
                 let mut held = lock(&(*self.session).as_ref().0);
                 let mut out = Vec::new();
-                match held.0.next_frame(Instant::now(), &mut out) {
-                    Some((ticket, last)) => {
-                        self.over = last || ticket != self.ticket;
-                        // A plain WebSocket's end has nothing to write.
+                match held.0.next_frame(self.ticket, Instant::now(), &mut out) {
+                    Some(last) => {
+                        self.over = last;
+                        // Some ends have nothing to write.
                         let is_end = self.over && out.is_empty();
                         return Poll::Ready((!is_end).then(|| out.into()));
                     }

@@ -4,13 +4,16 @@
 //! | framework | see |
 //! |---|---|
 //! | SockJS | `SockJs`, `examples/sockjs` |
+//! | Atmosphere | `Atmosphere`, `examples/atmosphere` |
 //! | Pushlet | `Pushlet`, `examples/pushlet` |
 //!
 //! A response that waits for news is a [`Body`], which hyper polls while its client is there and drops when it has left.
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
+#[cfg(feature = "atmosphere")]
+mod atmosphere;
 mod body;
-#[cfg(feature = "sockjs")]
+#[cfg(any(feature = "atmosphere", feature = "sockjs"))]
 mod held;
 mod http;
 #[cfg(feature = "pushlet")]
@@ -18,6 +21,8 @@ mod pushlet;
 #[cfg(feature = "sockjs")]
 mod sockjs;
 
+#[cfg(feature = "atmosphere")]
+pub use atmosphere::{Atmosphere, Peer, Sender};
 pub use body::Body;
 #[cfg(feature = "pushlet")]
 pub use pushlet::Pushlet;

@@ -98,8 +98,9 @@ impl AsRef<Held<Session<Instant>>> for Entry {
 impl Machine for Session<Instant> {
     type Ticket = Ticket;
 
-    fn next_frame(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<(Ticket, bool)> {
-        self.next_frame(now, out).map(|sent| (sent.ticket, sent.last))
+    fn next_frame(&mut self, _: Ticket, now: Instant, out: &mut Vec<u8>) -> Option<bool> {
+        // There is no other: a second response is refused.
+        self.next_frame(now, out).map(|sent| sent.last)
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -1,15 +1,14 @@
 //! What a request asks for, and the answers that need no session.
 
-use super::super::exchange::{Request, Response, form_value};
+use super::super::exchange::{Request, Response, cors, form_value, may};
 use super::super::jsonp::Callback;
 use super::frame::Transport;
 use super::incoming::Messages;
-use crate::http1::authority::Authority;
 use crate::http1::syntax::elements;
 use crate::ws::handshake::OriginPolicy;
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::fmt::Write as _;
 use sha1::{Digest, Sha1};
 
@@ -167,7 +166,7 @@ impl Service {
         if request.method == "OPTIONS" {
             return Reply::Response(self.preflight(request, allowed));
         }
-        if !self.may(request) {
+        if !may(&self.origins, request) {
             return Reply::Response(Response::text(403, "Origin not allowed.\n"));
         }
         match self.exchange(request, session, transport) {
@@ -218,7 +217,7 @@ impl Service {
             _ => Response::text(204, ""),
         };
         let done = self.fields(request, done);
-        Ok(Reply::Send { session, messages, done, missing: self.cors(request, not_found()) })
+        Ok(Reply::Send { session, messages, done, missing: cors(&self.origins, request, not_found()) })
     }
 
     fn websocket_route<'r>(&self, request: &Request<'r>, framed: bool) -> Reply<'r> {
@@ -246,7 +245,7 @@ impl Service {
             self.websocket, self.cookie
         )
         .into_bytes();
-        self.cors(request, response.with(NO_CACHE.0, NO_CACHE.1))
+        cors(&self.origins, request, response.with(NO_CACHE.0, NO_CACHE.1))
     }
 
     fn iframe(&self, request: &Request<'_>) -> Response {
@@ -274,41 +273,12 @@ impl Service {
             .with(EXPIRES.0, EXPIRES.1)
             .with("Access-Control-Max-Age", "31536000")
             .with("Access-Control-Allow-Methods", methods);
-        self.set_cookie(request, self.cors(request, response))
+        self.set_cookie(request, cors(&self.origins, request, response))
     }
 
     /// What the answers of all transports have.
     fn fields(&self, request: &Request<'_>, response: Response) -> Response {
-        self.set_cookie(request, self.cors(request, response.with(NO_CACHE.0, NO_CACHE.1)))
-    }
-
-    /// Fetch 3.3: with credentials the origin must be named, and `null` is a name as well.
-    fn cors(&self, request: &Request<'_>, response: Response) -> Response {
-        let Some(origin) = request.field("origin") else {
-            return response.with("Access-Control-Allow-Origin", "*");
-        };
-        let response = response.with("Vary", "Origin");
-        if !self.may(request) {
-            return response;
-        }
-        let response = response
-            .with("Access-Control-Allow-Origin", origin.to_string())
-            .with("Access-Control-Allow-Credentials", "true");
-        match request.field("access-control-request-headers") {
-            Some(names) if !names.is_empty() => {
-                response.with("Access-Control-Allow-Headers", names.to_string())
-            }
-            _ => response,
-        }
-    }
-
-    fn may(&self, request: &Request<'_>) -> bool {
-        let find = |name: &str| {
-            let mut values = request.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
-            (values.next().map(|(_, value)| *value), values.next().is_some())
-        };
-        let ((origin, is_doubled), (host, _)) = (find("origin"), find("host"));
-        !is_doubled && self.origins.allows(origin, host.and_then(Authority::parse))
+        self.set_cookie(request, cors(&self.origins, request, response.with(NO_CACHE.0, NO_CACHE.1)))
     }
 
     fn set_cookie(&self, request: &Request<'_>, response: Response) -> Response {

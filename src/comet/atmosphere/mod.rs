@@ -1,0 +1,122 @@
+//! Atmosphere: what npm `atmosphere.js` 5 and its clients from 2.2.1 on speak, over WebSockets, event streams, streaming
+//! and long polling.
+//!
+//! A [`Service`] says what a [`Request`](super::Request) asks for; a [`Session`] holds what its client is to be sent,
+//! also while it is away, and writes it as each transport wants it.
+//!
+//! | on the wire | what |
+//! |---|---|
+//! | `X-Atmosphere-tracking-id` | the session: 0 before the client knows it. In the query or as a field, as all of these |
+//! | `X-Atmosphere-Transport` | `websocket`, `sse`, `streaming`, `long-polling`; `close` ends the session |
+//! | `X-Atmosphere-TrackMessageSize` | each message is `LENGTH\|TEXT`, its length in UTF-16 units |
+//! | `X-atmo-protocol` | the first message is `ID\|HEARTBEAT\|PADDING\|`: how often the client shows a sign of life, in milliseconds, and what it and the server send as such |
+//! | `GET` | listens |
+//! | `POST` | a message |
+//!
+//! Ask clients to turn `trackMessageLength` on: without it, what comes in one piece runs together. The client takes a
+//! message that is the padding, `X` by default, for a sign of life, and drops it. Delivery is at most once: what was
+//! written to a connection that was cut is lost.
+//!
+//! Clients from 5.0 on take the first message after they come back for a greeting if there are two `|` in it. So they are
+//! greeted again; over long polling, where that cannot be seen, the first answer has one message in it.
+
+mod route;
+mod session;
+
+pub use route::{Listen, Reply, Service};
+pub use session::{Session, Ticket, TooSlow, Transport};
+
+use core::time::Duration;
+
+/// Limits and times of a [`Session`].
+///
+/// ```
+/// use pushline::comet::atmosphere::Config;
+///
+/// assert_ne!(Config::new().max_messages(16), Config::default());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Config {
+    heartbeat: Duration,
+    client_heartbeat: Duration,
+    padding: char,
+    timeout: Duration,
+    max_messages: usize,
+    max_bytes: usize,
+}
+
+impl Config {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(30),
+            client_heartbeat: Duration::ZERO,
+            padding: 'X',
+            timeout: Duration::from_secs(60),
+            max_messages: 1024,
+            max_bytes: 1 << 20,
+        }
+    }
+
+    /// Silence after which the server sends the padding, default 30 seconds; a client may ask for another time from 5
+    /// seconds on.
+    pub const fn heartbeat(mut self, time: Duration) -> Self {
+        self.heartbeat = time;
+        self
+    }
+
+    /// How often the client is asked to send the padding. Default zero: never.
+    pub const fn client_heartbeat(mut self, time: Duration) -> Self {
+        self.client_heartbeat = time;
+        self
+    }
+
+    /// What is sent as a sign of life, default `X`. No message can be this; `|` is refused, and leaves it as it was.
+    pub const fn padding(mut self, padding: char) -> Self {
+        if padding != '|' {
+            self.padding = padding;
+        }
+        self
+    }
+
+    /// How long a session lives without a connection. Default 60 seconds: a client of version 5 does not say when it
+    /// leaves.
+    ///
+    /// Without it what vanished clients left behind is never released.
+    pub const fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = time;
+        self
+    }
+
+    /// Messages held for a client that is away or slow. Default 1024.
+    ///
+    /// Without it a client that does not read makes the server hold all that it is sent.
+    pub const fn max_messages(mut self, count: usize) -> Self {
+        self.max_messages = count;
+        self
+    }
+
+    /// Bytes of messages held. Default 1 MiB.
+    ///
+    /// Without it few large messages do what many small ones may not.
+    pub const fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Whether what a client sent is a sign of life, and no message.
+    #[must_use]
+    pub fn is_heartbeat(&self, text: &str) -> bool {
+        let mut characters = text.chars();
+        !self.client_heartbeat.is_zero()
+            && characters.next() == Some(self.padding)
+            && characters.next().is_none()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -49,10 +49,10 @@
 //!
 #![doc = include_str!("../../docs/transports.md")]
 
-#[cfg(feature = "bayeux")]
-pub mod bayeux;
 #[cfg(feature = "atmosphere")]
 pub mod atmosphere;
+#[cfg(feature = "bayeux")]
+pub mod bayeux;
 pub mod cors;
 #[cfg(any(feature = "atmosphere", feature = "pushlet", feature = "sockjs"))]
 mod exchange;

@@ -307,10 +307,10 @@ where
             .await
         };
         match turn {
-            Ok(Some(frame)) => socket.send_text(core::str::from_utf8(&frame).unwrap_or_default()).await?,
+            Ok(Some(frame)) => socket.send(core::str::from_utf8(&frame).unwrap_or_default()).await?,
             Ok(None) => return socket.close(1000, "").await,
             Err(Some(Ok(ws::Message::Text(text)))) if !config.is_heartbeat(&text) => {
-                frames.session().deliver(text).await;
+                frames.session().deliver(text.into()).await;
             }
             Err(Some(Ok(_))) => {}
             Err(Some(Err(error))) => return Err(error),

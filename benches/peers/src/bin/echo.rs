@@ -170,7 +170,7 @@ fn print(servers: &[&Server], cells: &[(usize, usize)], best: &[Vec<f64>]) {
         print!("| {} |", server.name);
         for (column, cpu) in row.iter().enumerate() {
             let peers = servers.iter().zip(best).filter(|(server, _)| server.class == Class::Peer);
-            let ratio = cpu / peers.map(|(_, row)| row[column]).fold(f64::MAX, f64::min);
+            let ratio = cpu / peers.map(|(_, row)| row[column]).fold(f64::NAN, f64::min);
             print!(" {cpu:.0} ({ratio:.2}x) |");
             if server.class == Class::Pushline && ratio > 1.05 {
                 behind.push(format!("{}, {}: {ratio:.2}", server.name, cell(cells[column])));

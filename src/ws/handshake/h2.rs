@@ -13,7 +13,7 @@ use crate::ws::handshake::Refusal;
 /// Checks the field section of an HTTP/2 or HTTP/3 request (RFC 8441 5, RFC 9220 3): pseudo-header fields first, then the
 /// fields, as they were decoded. The result has status 200 and no Sec-WebSocket-Accept; the frames follow in DATA.
 ///
-/// The HTTP library has to bound the section's size and to announce [`ConnectSetting::ID`] with value 1.
+/// The HTTP library has to bound the section's size and to announce [`ConnectSetting::ID`](super::ConnectSetting::ID) with value 1.
 ///
 /// # Errors
 ///

@@ -205,3 +205,13 @@ async fn browsers_are_counted_by_a_cookie() {
     assert!(response.body().contains(r#""multiple-clients":true"#));
     held.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come() {
+    let service = Service::new(options().body_timeout(Duration::from_secs(4)), Everyone);
+    let pending = futures_util::stream::pending::<Result<hyper::body::Frame<bytes::Bytes>, std::io::Error>>();
+    let request = post(&[], "").map(|_| http_body_util::StreamBody::new(pending));
+    let began = tokio::time::Instant::now();
+    assert_eq!(service.serve(request).await.status(), 408);
+    assert!((4000..4100).contains(&began.elapsed().as_millis()));
+}

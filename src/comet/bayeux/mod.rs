@@ -9,6 +9,7 @@
 //! | `channel.rs` | names and patterns: [`Channel`], [`Pattern`] | 2.2 |
 //! | `message.rs` | envelopes: [`Message`] | 3, 6 |
 //! | `dispatch.rs` | what each message does | 4, 5 |
+//! | `connect.rs` | connects held and answered, the end of a session | 4.2 |
 //! | `reply.rs` | replies, advice, errors | 3.4, 3.6 |
 //! | `session.rs` | what waits for a client, batches | |
 //! | `routes.rs` | who is subscribed: [`Routes`] | |
@@ -24,6 +25,7 @@
 mod broker;
 mod channel;
 mod config;
+mod connect;
 mod dispatch;
 pub mod form;
 mod host;

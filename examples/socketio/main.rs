@@ -6,14 +6,16 @@
 //!   arguments; `emit-with-ack` emits itself with an acknowledgement to the client, and then emits what it said.
 //!
 //! `socketio [--listen 127.0.0.1:3000] [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES]
-//! [--max-attachments N] [--connect-timeout MS] [--allow-origin ORIGIN]`
+//! [--max-attachments N] [--connect-timeout MS] [--allow-origin ORIGIN] [--recovery MS]`: with the last, clients that were
+//! cut for at most that long get what they missed. `join` lets a client into a room, `say` is for all in a room: `say`,
+//! the room, and what to say.
 
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::any;
 use pushline::adapter::socketio::{EngineIo, Event, Options, Socket, SocketIo};
 use pushline::socketio::engine::{self, Data, Message};
-use pushline::socketio::{self, Limits};
+use pushline::socketio::{self, Limits, RecoveryConfig};
 use std::time::Duration;
 
 fn server(options: Options) -> SocketIo {
@@ -29,7 +31,20 @@ fn server(options: Options) -> SocketIo {
             .on("message-with-ack", |_, event| async move {
                 let _ = event.ack(&event.payload);
             })
-            .on("emit-with-ack", emit_with_ack);
+            .on("emit-with-ack", emit_with_ack)
+            .on("join", |socket, event| async move {
+                if let Some(room) = event.payload.arguments().next().and_then(|room| room.string()) {
+                    socket.join(&room.to_cow());
+                }
+                let _ = event.ack(&());
+            })
+            .on("say", |socket, event| async move {
+                let mut arguments = event.payload.arguments();
+                let room = arguments.next().and_then(|room| room.string()).map(|room| room.to_cow());
+                if let (Some(room), Some(text)) = (room, arguments.next()) {
+                    socket.to(&room).to(socket.sid()).emit("said", &text);
+                }
+            });
     }
     io
 }
@@ -79,6 +94,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(String, Optio
             "--max-payload" => engine = engine.max_payload(size()?),
             "--max-attachments" => config = config.packets(Limits::new().attachments(size()?)),
             "--connect-timeout" => config = config.connect_timeout(time()?),
+            "--recovery" => options = options.recovery(RecoveryConfig::new().max_absence(time()?)),
             "--allow-origin" => options = options.allow_origin(&value).map_err(|error| error.to_string())?,
             _ => return Err(format!("{name}: no such option")),
         }

@@ -11,6 +11,7 @@
 //! | `placeholder.rs` | where in the JSON an attachment belongs: [`placeholder`] |
 //! | `encode.rs` | packets to be sent, to one or to many: [`Encoded`], [`Arguments`] |
 //! | `connection.rs` | a client's namespaces, packets and awaited answers: [`Connection`] |
+//! | `recovery.rs` | clients that come back, and what they missed: [`Recovery`] |
 //! | `config.rs` | its limits and times: [`Config`] |
 //! | `engine/` | Engine.IO: [`engine`] |
 //!
@@ -49,6 +50,7 @@ pub mod engine;
 mod packet;
 mod payload;
 mod placeholder;
+mod recovery;
 
 pub use config::Config;
 pub use connection::{Connection, Fault, Incoming};
@@ -56,3 +58,4 @@ pub use encode::{Arguments, Encoded, Writer};
 pub use packet::{InvalidPacket, Limits, Packet, PacketKind};
 pub use payload::Payload;
 pub use placeholder::placeholder;
+pub use recovery::{Audience, Recovered, Recovery, RecoveryConfig};

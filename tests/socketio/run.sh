@@ -54,5 +54,7 @@ try "socket.io-client 4.8" node clients.mjs "$url" 4
 try "python-socketio" venv/bin/python client.py "$url"
 serve --max-attachments 20 --max-payload 20000000
 try "socket.io-client 3.1, 20 attachments, 9 MB" node clients.mjs "$url" 3 20 large
+serve --recovery 60000
+try "recovery" node recovery.mjs "$url"
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [[ $failed == 0 ]]

@@ -130,18 +130,29 @@ impl<L: Layer> Link<L> {
         self: &Arc<Self>,
         act: impl FnOnce(&mut Inner<L>, Instant, &mut Vec<L::Job>) -> R,
     ) -> R {
-        let now = Instant::now();
         let mut jobs = Vec::new();
-        let result = {
-            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            let result = act(&mut inner, now, &mut jobs);
-            self.follow(&mut inner, now, &mut jobs);
-            result
-        };
+        let result = self.act_and_tell(act, &mut jobs);
+        self.run(jobs);
+        result
+    }
+
+    /// The same, with what is to be done about it later: the caller holds a lock of its own.
+    pub(super) fn act_and_tell<R>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&mut Inner<L>, Instant, &mut Vec<L::Job>) -> R,
+        jobs: &mut Vec<L::Job>,
+    ) -> R {
+        let now = Instant::now();
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = act(&mut inner, now, jobs);
+        self.follow(&mut inner, now, jobs);
+        result
+    }
+
+    pub(super) fn run(self: &Arc<Self>, jobs: Vec<L::Job>) {
         for job in jobs {
             self.engine.layer.run(self, job);
         }
-        result
     }
 
     /// Only looks, or takes what is there to be written.

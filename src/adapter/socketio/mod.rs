@@ -19,9 +19,12 @@
 //! ```
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
+mod broadcast;
+mod connect;
 mod engine;
 mod engineio;
 mod http;
+mod members;
 mod namespace;
 mod options;
 mod server;
@@ -30,9 +33,10 @@ mod spawn;
 mod timer;
 mod websocket;
 
+pub use broadcast::Broadcast;
 pub use engineio::{EngineIo, EngineSession};
 pub use http::Body;
-pub use namespace::{Auth, Broadcast, Namespace};
+pub use namespace::{Auth, Namespace};
 pub use options::{Options, SlowClient};
 pub use server::SocketIo;
 pub use socket::{AckError, Event, Socket};

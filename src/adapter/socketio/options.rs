@@ -2,10 +2,11 @@
 
 use super::engine::Setup;
 use crate::comet::cors::{Policy, PolicyError};
-use crate::socketio::{self, engine};
+use crate::socketio::{self, RecoveryConfig, engine};
 use crate::ws;
 use crate::ws::handshake::{OriginPolicy, ServerOptions};
 use std::string::String;
+use std::vec::Vec;
 
 /// What a client gets that does not read fast enough, so that [`max_queued_bytes`](engine::Config::max_queued_bytes)
 /// or [`max_queued`](engine::Config::max_queued) is reached.
@@ -44,13 +45,12 @@ pub struct Options {
     pub(super) engine: engine::Config,
     pub(super) config: socketio::Config,
     pub(super) slow: SlowClient,
+    pub(super) recovery: Option<RecoveryConfig>,
     cors: Option<Policy>,
     origins: OriginPolicy,
     named: Vec<String>,
     max_sessions: usize,
 }
-
-use std::vec::Vec;
 
 impl Options {
     /// The defaults: pages of the same host only, 100,000 sessions.
@@ -59,6 +59,7 @@ impl Options {
             engine: engine::Config::new(),
             config: socketio::Config::new(),
             slow: SlowClient::default(),
+            recovery: None,
             cors: None,
             origins: OriginPolicy::same_host(),
             named: Vec::new(),
@@ -81,6 +82,14 @@ impl Options {
     /// What a slow client gets.
     pub fn slow_client(mut self, slow: SlowClient) -> Self {
         self.slow = slow;
+        self
+    }
+
+    /// Connection state recovery: a client of `socket.io-client` 4.6 or later that was cut comes back as the same one,
+    /// in its rooms, and gets the events that it missed. Off by default: each event then carries a string more, and each
+    /// namespace keeps its last ones. Events that want an answer, and volatile ones, are not kept.
+    pub fn recovery(mut self, config: RecoveryConfig) -> Self {
+        self.recovery = Some(config);
         self
     }
 

@@ -1,13 +1,14 @@
 //! Socket.IO on the sessions: which namespaces there are, who joins them, what comes from whom.
 
 use super::engine::{Engine, Layer, Link, Setup};
-use super::namespace::{Handlers, Namespace, Shared};
+use super::members::Shared;
+use super::namespace::{Handlers, Namespace};
 use super::options::{Options, SlowClient};
 use super::socket::{AckError, Event, Socket};
-use super::{Body, spawn::start};
+use super::{Body, connect};
 use crate::json;
 use crate::socketio::engine::{CloseReason, Data, Session};
-use crate::socketio::{Config, Connection, Encoded, Incoming, Payload};
+use crate::socketio::{Config, Connection, Encoded, Incoming, Payload, RecoveryConfig};
 use core::fmt;
 use std::boxed::Box;
 use std::collections::HashMap;
@@ -43,6 +44,7 @@ type Dynamic = (Box<dyn Fn(&str) -> bool + Send + Sync>, Arc<Handlers>);
 pub(super) struct Server {
     config: Config,
     pub(super) slow: SlowClient,
+    recovery: Option<RecoveryConfig>,
     namespaces: RwLock<HashMap<Arc<str>, Arc<Shared>>>,
     dynamic: RwLock<Vec<Dynamic>>,
 }
@@ -69,6 +71,7 @@ impl SocketIo {
         let server = Server {
             config: options.config,
             slow: options.slow,
+            recovery: options.recovery,
             namespaces: RwLock::default(),
             dynamic: RwLock::default(),
         };
@@ -81,7 +84,7 @@ impl SocketIo {
         if let Some(shared) = namespaces.get(name) {
             return Namespace::new(Arc::clone(shared));
         }
-        let shared = Arc::new(Shared::new(name.into(), Arc::default()));
+        let shared = Arc::new(Shared::new(name.into(), Arc::default(), false, self.engine.layer.recovery));
         namespaces.insert(Arc::clone(&shared.name), Arc::clone(&shared));
         Namespace::new(shared)
     }
@@ -91,7 +94,7 @@ impl SocketIo {
     pub fn of_each(&self, matches: impl Fn(&str) -> bool + Send + Sync + 'static) -> Namespace {
         let handlers: Arc<Handlers> = Arc::default();
         write(&self.engine.layer.dynamic).push((Box::new(matches), Arc::clone(&handlers)));
-        Namespace::new(Arc::new(Shared::new("".into(), handlers)))
+        Namespace::new(Arc::new(Shared::new("".into(), handlers, false, None)))
     }
 
     /// Answers a request of any of the transports. Call it within a tokio runtime.
@@ -125,7 +128,7 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 }
 
 impl Server {
-    fn find(&self, name: &Arc<str>) -> Option<Arc<Shared>> {
+    pub(super) fn find(&self, name: &Arc<str>) -> Option<Arc<Shared>> {
         let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = namespaces.get(name) {
             return Some(Arc::clone(shared));
@@ -133,7 +136,7 @@ impl Server {
         drop(namespaces);
         let dynamic = self.dynamic.read().unwrap_or_else(PoisonError::into_inner);
         let (_, handlers) = dynamic.iter().find(|(matches, _)| matches(name))?;
-        let shared = Arc::new(Shared::dynamic(Arc::clone(name), Arc::clone(handlers)));
+        let shared = Arc::new(Shared::new(Arc::clone(name), Arc::clone(handlers), true, self.recovery));
         Some(Arc::clone(write(&self.namespaces).entry(Arc::clone(name)).or_insert(shared)))
     }
 
@@ -145,54 +148,6 @@ impl Server {
                 namespaces.remove(&shared.name);
             }
         }
-    }
-
-    fn connect(&self, link: &Arc<Link<Self>>, name: Arc<str>, auth: Option<String>) {
-        let Some(shared) = self.find(&name) else {
-            return refuse(link, &name, "Invalid namespace");
-        };
-        let auth = auth.unwrap_or_else(|| String::from("{}"));
-        let Some(authorize) = shared.handlers.authorize() else {
-            return accept(link, shared, auth);
-        };
-        let link = Arc::clone(link);
-        start(async move {
-            match authorize(auth.clone()).await {
-                Ok(()) => accept(&link, shared, auth),
-                Err(message) => refuse(&link, &name, &message),
-            }
-        });
-    }
-}
-
-fn refuse(link: &Arc<Link<Server>>, name: &str, message: &str) {
-    link.act(|inner, now, _| {
-        if let Some(error) = inner.state.connection.refuse(name, message, None) {
-            let _ = inner.session.send_all(error.into_messages());
-        }
-        inner.state.connection.tick(now);
-    });
-}
-
-fn accept(link: &Arc<Link<Server>>, shared: Arc<Shared>, auth: String) {
-    let mut random = [0; 15];
-    if getrandom::fill(&mut random).is_err() {
-        return refuse(link, &shared.name, "Internal error");
-    }
-    let sid: Arc<str> = crate::socketio::engine::session_id(random).into();
-    let socket = Socket::new(Arc::clone(link), Arc::clone(&shared), Arc::clone(&sid));
-    let accepted = link.act(|inner, _, _| {
-        if !inner.session.is_open() {
-            return false;
-        }
-        let Some(answer) = inner.state.connection.accept(&shared.name, &sid, None) else { return false };
-        let _ = inner.session.send_all(answer.into_messages());
-        inner.state.sockets.push(socket.clone());
-        shared.enter(socket.clone());
-        true
-    });
-    if accepted && let Some(connected) = shared.handlers.connected() {
-        connected(socket, auth);
     }
 }
 
@@ -220,7 +175,7 @@ impl Layer for Server {
             None => {}
             Some(Incoming::Connect { namespace, auth }) => jobs.push(Job::Connect(namespace, auth)),
             Some(Incoming::Disconnect { namespace }) => {
-                state.remove(&namespace, "client namespace disconnect", jobs);
+                state.remove(&namespace, CLIENT_LEFT, jobs);
             }
             Some(Incoming::Ack { namespace, id, payload }) => {
                 if let Some(waiting) = state.acks.remove(&(namespace, id)) {
@@ -258,7 +213,7 @@ impl Layer for Server {
 
     fn run(&self, link: &Arc<Link<Self>>, job: Job) {
         match job {
-            Job::Connect(name, auth) => self.connect(link, name, auth),
+            Job::Connect(name, auth) => connect::connect(self, link, name, auth),
             Job::Event(socket, event) => {
                 let name = event.payload.name().map(|name| name.to_cow());
                 let handler = socket.shared().handlers.event(name.as_deref());
@@ -268,7 +223,7 @@ impl Layer for Server {
                 }
             }
             Job::Left(socket, reason) => {
-                socket.shared().leave(&socket);
+                socket.shared().leave(&socket, reason == SERVER_LEFT || reason == CLIENT_LEFT);
                 if let Some(left) = socket.shared().handlers.disconnected() {
                     left(socket.clone(), reason);
                 }
@@ -292,6 +247,10 @@ impl State {
     }
 }
 
+/// Who says so does not come back as the same one.
+const CLIENT_LEFT: &str = "client namespace disconnect";
+const SERVER_LEFT: &str = "server namespace disconnect";
+
 /// JSON, or what stands for it if it is none.
 pub(super) fn checked(text: &str) -> json::Value<'_> {
     json::check(text).unwrap_or(json::Value::checked("{}"))
@@ -303,7 +262,7 @@ pub(super) fn disconnect(link: &Arc<Link<Server>>, namespace: &str) {
         if let Some(farewell) = farewell {
             let _ = inner.session.send_all(farewell.into_messages());
         }
-        inner.state.remove(namespace, "server namespace disconnect", jobs);
+        inner.state.remove(namespace, SERVER_LEFT, jobs);
         inner.state.connection.tick(now);
     });
 }

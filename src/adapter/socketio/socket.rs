@@ -1,18 +1,21 @@
 //! A client in a namespace, and what came from it.
 
-use super::engine::Link;
-use super::namespace::{Broadcast, Shared};
+use super::broadcast::Broadcast;
+use super::engine::{Inner as Inside, Link};
+use super::members::Shared;
 use super::options::SlowClient;
-use super::server::{Server, disconnect};
+use super::server::{Job, Server, disconnect};
 use crate::socketio::engine::{Message, SendError};
-use crate::socketio::{Arguments, Encoded, Payload};
+use crate::socketio::{Arguments, Audience, Encoded, Payload};
 use core::fmt;
 use core::time::Duration;
+use std::boxed::Box;
 use std::string::String;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::vec::Vec;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// A client in a namespace. A clone is the same one.
 ///
@@ -37,6 +40,9 @@ struct Inner {
     link: Arc<Link<Server>>,
     shared: Arc<Shared>,
     sid: Arc<str>,
+    /// The secret with which it can come back.
+    pid: Option<Box<str>>,
+    recovered: bool,
 }
 
 /// Why there is no answer.
@@ -72,8 +78,22 @@ impl fmt::Display for AckError {
 impl core::error::Error for AckError {}
 
 impl Socket {
-    pub(super) fn new(link: Arc<Link<Server>>, shared: Arc<Shared>, sid: Arc<str>) -> Self {
-        Self { inner: Arc::new(Inner { link, shared, sid }) }
+    pub(super) fn new(
+        link: Arc<Link<Server>>,
+        shared: Arc<Shared>,
+        sid: Arc<str>,
+        pid: Option<Box<str>>,
+        recovered: bool,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { link, shared, sid, pid, recovered }) }
+    }
+
+    pub(super) fn link(&self) -> &Arc<Link<Server>> {
+        &self.inner.link
+    }
+
+    pub(super) fn pid(&self) -> Option<&str> {
+        self.inner.pid.as_deref()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -96,6 +116,13 @@ impl Socket {
         &self.inner.shared.name
     }
 
+    /// Whether it was here before, and came back with its name, its rooms and what it missed
+    /// ([`Options::recovery`](super::Options::recovery)).
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        self.inner.recovered
+    }
+
     /// Whether it is still there.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -108,7 +135,7 @@ impl Socket {
     ///
     /// [`SendError`]. A slow client is dealt with as [`SlowClient`] says.
     pub fn emit(&self, event: &str, arguments: &(impl Arguments + ?Sized)) -> Result<(), SendError> {
-        self.send(Encoded::event(self.namespace(), event, arguments, None).into_messages(), false)
+        self.emit_one(event, arguments, false)
     }
 
     /// Sends an event if what was sent before has left already, and else drops it.
@@ -117,7 +144,26 @@ impl Socket {
     ///
     /// [`SendError::Full`] if it was dropped.
     pub fn emit_volatile(&self, event: &str, arguments: &(impl Arguments + ?Sized)) -> Result<(), SendError> {
-        self.send(Encoded::event(self.namespace(), event, arguments, None).into_messages(), true)
+        self.emit_one(event, arguments, true)
+    }
+
+    fn emit_one(
+        &self,
+        event: &str,
+        arguments: &(impl Arguments + ?Sized),
+        volatile: bool,
+    ) -> Result<(), SendError> {
+        let Some(pid) = self.pid() else {
+            let event = Encoded::event(self.namespace(), event, arguments, None);
+            return self.send_now(event.into_messages(), volatile);
+        };
+        // Kept for it as well, in case that it comes back.
+        let audience = Audience { to: [String::from(&**self.sid())].into(), ..Audience::default() };
+        let sent = self.inner.shared.emit(audience, event, arguments, volatile).pop();
+        sent.unwrap_or_else(|| match self.inner.shared.recovery() {
+            Some(recovery) if !volatile && recovery.knows(pid, Instant::now()) => Ok(()),
+            _ => Err(SendError::Closed),
+        })
     }
 
     /// Sends an event, and waits for the client's answer to it.
@@ -169,7 +215,7 @@ impl Socket {
 
     /// Everybody else.
     pub fn broadcast(&self) -> Broadcast {
-        Broadcast::new(Arc::clone(&self.inner.shared), Some(Arc::clone(&self.inner.sid)))
+        Broadcast::new(Arc::clone(&self.inner.shared), Some(&self.inner.sid))
     }
 
     /// Puts it out of the namespace. Its client does not come back by itself.
@@ -182,13 +228,21 @@ impl Socket {
         self.inner.link.act(|inner, now, _| inner.session.close(now));
     }
 
+    fn send_now(&self, messages: impl IntoIterator<Item = Message>, volatile: bool) -> Result<(), SendError> {
+        let mut jobs = Vec::new();
+        let sent = self.send(messages, volatile, &mut jobs);
+        self.inner.link.run(jobs);
+        sent
+    }
+
     pub(super) fn send(
         &self,
         messages: impl IntoIterator<Item = Message>,
         volatile: bool,
+        jobs: &mut Vec<Job>,
     ) -> Result<(), SendError> {
         let link = &self.inner.link;
-        link.act(|inner, _, _| {
+        let send = |inner: &mut Inside<Server>, _, _: &mut Vec<Job>| {
             if !inner.state.is_in(self) {
                 return Err(SendError::Closed);
             }
@@ -200,7 +254,8 @@ impl Socket {
                 inner.session.fail();
             }
             sent
-        })
+        };
+        link.act_and_tell(send, jobs)
     }
 }
 
@@ -250,6 +305,6 @@ impl Event {
         if self.answered.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        socket.send(Encoded::ack(socket.namespace(), *id, arguments).into_messages(), false)
+        socket.send_now(Encoded::ack(socket.namespace(), *id, arguments).into_messages(), false)
     }
 }

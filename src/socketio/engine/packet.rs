@@ -209,7 +209,7 @@ impl Message {
     }
 
     /// Bytes of the packet.
-    pub(super) fn size(&self) -> usize {
+    pub(in crate::socketio) fn size(&self) -> usize {
         match &self.body {
             Body::Fixed(text) => text.len(),
             Body::Text(text) => text.len(),

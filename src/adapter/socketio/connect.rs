@@ -1,0 +1,127 @@
+//! A client asks for a namespace: it comes back, it is let in, or it is not.
+
+use super::engine::Link;
+use super::members::Shared;
+use super::server::{Server, checked};
+use super::socket::Socket;
+use super::spawn::start;
+use crate::socketio::engine::session_id;
+use std::boxed::Box;
+use std::string::String;
+use std::sync::Arc;
+use std::vec::Vec;
+use tokio::time::Instant;
+
+pub(super) fn connect(server: &Server, link: &Arc<Link<Server>>, name: Arc<str>, auth: Option<String>) {
+    let Some(shared) = server.find(&name) else {
+        return refuse(link, &name, "Invalid namespace");
+    };
+    let auth = auth.unwrap_or_else(|| String::from("{}"));
+    // Whoever comes back was let in before.
+    if let Some(socket) = recover(link, &shared, &auth) {
+        return connected(socket, auth);
+    }
+    let Some(authorize) = shared.handlers.authorize() else {
+        return accept(link, &shared, auth);
+    };
+    let link = Arc::clone(link);
+    start(async move {
+        match authorize(auth.clone()).await {
+            Ok(()) => accept(&link, &shared, auth),
+            Err(message) => refuse(&link, &name, &message),
+        }
+    });
+}
+
+fn refuse(link: &Arc<Link<Server>>, name: &str, message: &str) {
+    link.act(|inner, now, _| {
+        if let Some(error) = inner.state.connection.refuse(name, message, None) {
+            let _ = inner.session.send_all(error.into_messages());
+        }
+        inner.state.connection.tick(now);
+    });
+}
+
+fn connected(socket: Socket, auth: String) {
+    if let Some(connected) = socket.shared().handlers.connected() {
+        connected(socket, auth);
+    }
+}
+
+fn accept(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: String) {
+    let mut random = [[0; 15]; 2];
+    if random.iter_mut().any(|random| getrandom::fill(random).is_err()) {
+        return refuse(link, &shared.name, "Internal error");
+    }
+    let [sid, pid] = random.map(session_id);
+    let sid: Arc<str> = sid.into();
+    let mut jobs = Vec::new();
+    // Held until it is a member: it gets each event from here on, now or when it comes back.
+    let mut recovery = shared.recovery();
+    let pid: Option<Box<str>> = recovery
+        .as_mut()
+        .and_then(|recovery| recovery.enter(&pid, Arc::clone(&sid), Instant::now()).then(|| pid.into()));
+    let socket = Socket::new(Arc::clone(link), Arc::clone(shared), sid, pid, false);
+    let accepted = enter(link, &socket, Vec::new(), &[], &mut jobs);
+    if let (false, Some(recovery), Some(pid)) = (accepted, &mut recovery, socket.pid()) {
+        recovery.forget(pid);
+    }
+    drop(recovery);
+    link.run(jobs);
+    if accepted {
+        connected(socket, auth);
+    }
+}
+
+/// A client that says that it was here before.
+fn recover(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: &str) -> Option<Socket> {
+    let mut recovery = shared.recovery()?;
+    let auth = checked(auth).object()?;
+    let text = |name: &str| Some(auth.get(name)?.string()?.to_cow());
+    let (pid, offset) = (text("pid")?, text("offset"));
+    let now = Instant::now();
+    // That its old connection is gone may not have been noticed yet.
+    let sid = recovery.sid(&pid).cloned()?;
+    let stale = shared.take(&sid).map(|(socket, rooms)| {
+        recovery.leave(&pid, rooms, now);
+        socket
+    });
+    let mut jobs = Vec::new();
+    let socket = recovery.recover(&pid, offset.as_deref(), now).and_then(|recovered| {
+        let secret = Some(pid.as_ref().into());
+        let socket = Socket::new(Arc::clone(link), Arc::clone(shared), recovered.sid, secret, true);
+        let accepted = enter(link, &socket, recovered.missed, &recovered.rooms, &mut jobs);
+        if !accepted {
+            recovery.leave(&pid, recovered.rooms, now);
+        }
+        accepted.then_some(socket)
+    });
+    drop(recovery);
+    link.run(jobs);
+    if let Some(stale) = stale {
+        stale.close();
+    }
+    socket
+}
+
+/// What it missed, then the answer; from now on it is one of them.
+fn enter(
+    link: &Arc<Link<Server>>,
+    socket: &Socket,
+    missed: Vec<crate::socketio::engine::Message>,
+    rooms: &[String],
+    jobs: &mut Vec<super::server::Job>,
+) -> bool {
+    let enter = |inner: &mut super::engine::Inner<Server>, _, _: &mut Vec<_>| {
+        if !inner.session.is_open() {
+            return false;
+        }
+        let accepted = inner.state.connection.accept(socket.namespace(), socket.sid(), socket.pid());
+        let Some(answer) = accepted else { return false };
+        let _ = inner.session.send_all(missed.into_iter().chain(answer.into_messages()));
+        inner.state.sockets.push(socket.clone());
+        socket.shared().enter(socket.clone(), rooms);
+        true
+    };
+    link.act_and_tell(enter, jobs)
+}

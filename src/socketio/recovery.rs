@@ -1,0 +1,265 @@
+//! Connection state recovery: a client that was cut comes back as the same one, and gets what it missed.
+
+use super::engine::Message;
+use crate::heartbeat::{Deadline, Instant};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// How much a [`Recovery`] keeps, and for how long.
+///
+/// ```
+/// use core::time::Duration;
+///
+/// let config = pushline::socketio::RecoveryConfig::new().max_absence(Duration::from_secs(30));
+/// assert_eq!((config.events, config.bytes, config.sessions), (10_000, 16 << 20, 100_000));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub struct RecoveryConfig {
+    /// Time after which a client that was cut is somebody new. Default 2 minutes.
+    pub max_absence: Duration,
+    /// Events kept. Default 10,000.
+    pub events: usize,
+    /// Their bytes in all. Default 16 MiB.
+    pub bytes: usize,
+    /// Clients known, here or away. Default 100,000.
+    pub sessions: usize,
+}
+
+impl RecoveryConfig {
+    /// The defaults.
+    pub const fn new() -> Self {
+        let max_absence = Duration::from_secs(120);
+        Self { max_absence, events: 10_000, bytes: 16 << 20, sessions: 100_000 }
+    }
+
+    /// Time after which a client that was cut is somebody new.
+    pub const fn max_absence(mut self, absence: Duration) -> Self {
+        self.max_absence = absence;
+        self
+    }
+
+    /// Events kept.
+    pub const fn events(mut self, events: usize) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// Their bytes in all.
+    pub const fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// Clients known, here or away.
+    pub const fn sessions(mut self, sessions: usize) -> Self {
+        self.sessions = sessions;
+        self
+    }
+}
+
+impl Default for RecoveryConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whom an event is for: all, or those in one of some rooms; but not those in others. Each client is in a room that is
+/// named as it is.
+///
+/// ```
+/// use pushline::socketio::Audience;
+///
+/// let audience = Audience { to: vec!["a".into()], except: vec!["b".into()] };
+/// assert!(audience.includes("sid", &["a".into()]));
+/// assert!(!audience.includes("sid", &["a".into(), "b".into()]));
+/// assert!(Audience::default().includes("sid", &[]));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audience {
+    /// Rooms; none means everybody.
+    pub to: Vec<String>,
+    /// Rooms whose members are left out.
+    pub except: Vec<String>,
+}
+
+impl Audience {
+    /// Whether a client in these rooms is among them.
+    #[must_use]
+    pub fn includes(&self, sid: &str, rooms: &[String]) -> bool {
+        let is_in = |room: &String| room == sid || rooms.contains(room);
+        (self.to.is_empty() || self.to.iter().any(is_in)) && !self.except.iter().any(is_in)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Known<I> {
+    sid: Arc<str>,
+    /// The event before the first that is the client's.
+    since: u64,
+    /// Its rooms when it was cut; it is still here while there is no deadline.
+    rooms: Vec<String>,
+    away: Deadline<I>,
+}
+
+/// A client that is back: who it was, and what it missed.
+///
+/// ```
+/// use pushline::socketio::Recovered;
+///
+/// fn rejoin(recovered: &Recovered) -> (&str, usize) {
+///     (&recovered.sid, recovered.missed.len())
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// Its name, as before.
+    pub sid: Arc<str>,
+    /// The rooms that it was in when it was cut; none if that was not noticed yet.
+    pub rooms: Vec<String>,
+    /// The events that it has not got, to be sent before the answer to its CONNECT.
+    pub missed: Vec<Message>,
+}
+
+/// The clients of a namespace, and its last events: a bounded log whose numbers are the offsets that the events carry.
+///
+/// A client is known from when it connects, not from when a cut is noticed. Its offset is the log's number, so it stays
+/// good as long as nothing of the client's was dropped behind it; it need not have received anything.
+///
+/// ```
+/// use pushline::socketio::engine::Message;
+/// use pushline::socketio::{Audience, Encoded, Recovery, RecoveryConfig};
+/// use std::time::Duration;
+///
+/// let now = Duration::ZERO; // a virtual clock
+/// let mut recovery = Recovery::new(RecoveryConfig::new());
+/// recovery.enter("pid", "sid".into(), now);
+/// for text in ["one", "two"] {
+///     let offset = recovery.next_offset();
+///     let event = Encoded::event("/", "say", &(text, offset.as_str()), None);
+///     recovery.push(Audience::default(), event.into_shared());
+/// }
+/// recovery.leave("pid", Vec::new(), now);
+/// let back = recovery.recover("pid", Some("1"), now).expect("it was not away for long");
+/// assert_eq!((&*back.sid, back.missed.len()), ("sid", 1));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Recovery<I> {
+    config: RecoveryConfig,
+    log: VecDeque<(Audience, Vec<Message>)>,
+    bytes: usize,
+    newest: u64,
+    known: BTreeMap<Box<str>, Known<I>>,
+}
+
+impl<I: Instant> Recovery<I> {
+    /// Nobody is known, nothing was sent.
+    #[must_use]
+    pub const fn new(config: RecoveryConfig) -> Self {
+        Self { config, log: VecDeque::new(), bytes: 0, newest: 0, known: BTreeMap::new() }
+    }
+
+    /// A client is here. `pid` is its secret. `false` if as many are known as may be: it is then not recovered.
+    pub fn enter(&mut self, pid: &str, sid: Arc<str>, now: I) -> bool {
+        if self.known.len() >= self.config.sessions {
+            self.known.retain(|_, known| !known.away.is_over(now));
+        }
+        if self.known.len() >= self.config.sessions {
+            return false;
+        }
+        let known = Known { sid, since: self.newest, rooms: Vec::new(), away: Deadline::default() };
+        self.known.insert(pid.into(), known);
+        true
+    }
+
+    /// A client was cut, and was in these rooms.
+    pub fn leave(&mut self, pid: &str, rooms: Vec<String>, now: I) {
+        if let Some(known) = self.known.get_mut(pid) {
+            known.rooms = rooms;
+            known.away = Deadline::new(now, self.config.max_absence);
+        }
+    }
+
+    /// A client has left for good.
+    pub fn forget(&mut self, pid: &str) {
+        self.known.remove(pid);
+    }
+
+    /// The name of a known client.
+    #[must_use]
+    pub fn sid(&self, pid: &str) -> Option<&Arc<str>> {
+        self.known.get(pid).map(|known| &known.sid)
+    }
+
+    /// Whether a client can be recovered.
+    #[must_use]
+    pub fn knows(&self, pid: &str, now: I) -> bool {
+        self.known.get(pid).is_some_and(|known| !known.away.is_over(now))
+    }
+
+    /// What the next event carries as its last argument; [`push`](Self::push) it then.
+    #[must_use]
+    pub fn next_offset(&self) -> String {
+        offset(self.newest + 1)
+    }
+
+    /// What an event carries that is not kept: a volatile one.
+    #[must_use]
+    pub fn offset(&self) -> String {
+        offset(self.newest)
+    }
+
+    /// Keeps an event that is sent. The oldest go as needed.
+    pub fn push(&mut self, audience: Audience, messages: Vec<Message>) {
+        self.newest += 1;
+        self.bytes += size(&messages);
+        self.log.push_back((audience, messages));
+        while self.log.len() > self.config.events || self.bytes > self.config.bytes {
+            let Some((_, messages)) = self.log.pop_front() else { break };
+            self.bytes -= size(&messages);
+        }
+    }
+
+    /// A client says that it was here, and which event it received last. `None` if it is not known, or some of the
+    /// events that it missed may be gone: then it is somebody new. Its rooms are those of [`leave`](Self::leave); one
+    /// whose cut was not noticed has its own.
+    pub fn recover(&mut self, pid: &str, offset: Option<&str>, now: I) -> Option<Recovered> {
+        let oldest = self.newest - self.log.len() as u64;
+        let known = self.known.get_mut(pid).filter(|known| !known.away.is_over(now))?;
+        let since = match offset {
+            None => known.since,
+            Some(text) => u64::from_str_radix(text, 36).ok().filter(|_| !text.starts_with('+'))?,
+        };
+        if since < known.since || since > self.newest || since < oldest {
+            return None;
+        }
+        known.away.clear();
+        let rooms = core::mem::take(&mut known.rooms);
+        let sid = Arc::clone(&known.sid);
+        let missed = self.log.range((since - oldest) as usize..);
+        let missed = missed.filter(|(audience, _)| audience.includes(&sid, &rooms));
+        let missed = missed.flat_map(|(_, messages)| messages.iter().cloned()).collect();
+        Some(Recovered { sid, rooms, missed })
+    }
+}
+
+fn size(messages: &[Message]) -> usize {
+    messages.iter().map(Message::size).sum()
+}
+
+/// A number in base 36.
+fn offset(mut number: u64) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.push(char::from_digit((number % 36) as u32, 36).unwrap_or('0'));
+        number /= 36;
+        if number == 0 {
+            return digits.into_iter().rev().collect();
+        }
+    }
+}

@@ -212,13 +212,37 @@ impl Encoded {
         arguments: &(impl Arguments + ?Sized),
         id: Option<u64>,
     ) -> Self {
-        Self::with_arguments(['2', '5'], namespace, id, Some(name), arguments)
+        Self::event_in(String::new(), namespace, name, arguments, id)
+    }
+
+    /// As [`event`](Self::event), in a buffer of the caller's, whose text goes: with room in it, an event without
+    /// attachments allocates nothing.
+    ///
+    /// ```
+    /// use pushline::socketio::Encoded;
+    ///
+    /// let mut buffer = String::with_capacity(256);
+    /// for n in 1..4 {
+    ///     let event = Encoded::event_in(buffer, "/", "count", &n, None);
+    ///     assert_eq!(event.text(), format!(r#"42["count",{n}]"#));
+    ///     buffer = event.into_text();
+    /// }
+    /// ```
+    #[must_use]
+    pub fn event_in(
+        buffer: String,
+        namespace: &str,
+        name: &str,
+        arguments: &(impl Arguments + ?Sized),
+        id: Option<u64>,
+    ) -> Self {
+        Self::with_arguments(buffer, ['2', '5'], namespace, id, Some(name), arguments)
     }
 
     /// An answer to an event.
     #[must_use]
     pub fn ack(namespace: &str, id: u64, arguments: &(impl Arguments + ?Sized)) -> Self {
-        Self::with_arguments(['3', '6'], namespace, Some(id), None, arguments)
+        Self::with_arguments(String::new(), ['3', '6'], namespace, Some(id), None, arguments)
     }
 
     /// A client is let into a namespace; with `pid`, its state can be recovered.
@@ -256,6 +280,7 @@ impl Encoded {
     }
 
     fn with_arguments(
+        buffer: String,
         [text, binary]: [char; 2],
         namespace: &str,
         id: Option<u64>,
@@ -264,7 +289,7 @@ impl Encoded {
     ) -> Self {
         let count = arguments.attachments();
         let kind = if count > 0 { binary } else { text };
-        let mut text = head(kind, count, namespace, id);
+        let mut text = head_in(buffer, kind, count, namespace, id);
         text.push('[');
         let mut out = Writer { text, attachments: Vec::with_capacity(count), more: false, binary: count > 0 };
         if let Some(name) = name {
@@ -280,6 +305,12 @@ impl Encoded {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The buffer of the text packet.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.text
     }
 
     /// The attachments behind it.
@@ -302,7 +333,12 @@ impl Encoded {
 
 /// Engine.IO's digit, the type, attachments, namespace and ack id.
 fn head(kind: char, attachments: usize, namespace: &str, id: Option<u64>) -> String {
-    let mut text = String::with_capacity(64);
+    head_in(String::new(), kind, attachments, namespace, id)
+}
+
+fn head_in(mut text: String, kind: char, attachments: usize, namespace: &str, id: Option<u64>) -> String {
+    text.clear();
+    text.reserve(64);
     text.push('4');
     text.push(kind);
     if attachments > 0 {

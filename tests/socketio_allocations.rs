@@ -1,0 +1,68 @@
+//! What a text packet costs: nothing to read, nothing to write into a buffer; a message for many is encoded once.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "common/allocations.rs"]
+mod allocations;
+
+use allocations::{allocations, memory};
+use pushline::socketio::engine::{Config, Data, Message, Packet, Session, records};
+use pushline::socketio::{self, Connection, Encoded, Limits};
+use std::time::Duration;
+
+const NOW: Duration = Duration::ZERO;
+const EVENT: &str = r#"42/chat,17["message",{"text":"hello \"you\"","n":[1,2,3]},true]"#;
+
+#[test]
+fn reading_a_text_packet() {
+    let payload = [EVENT; 10].join("\u{1e}");
+    let count = allocations(|| {
+        for packet in records(&payload) {
+            let Ok(Packet::Message(Data::Text(text))) = packet else { panic!("a text") };
+            let packet = socketio::Packet::parse(text, &Limits::new()).unwrap();
+            assert_eq!(packet.data.unwrap().array().unwrap().count(), 3);
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn writing_a_text_packet() {
+    let mut buffer = String::with_capacity(256);
+    let count = allocations(|| {
+        for n in 0..10_u64 {
+            let text = std::mem::take(&mut buffer);
+            buffer =
+                Encoded::event_in(text, "/chat", "message", &("hello \"you\"", n, true), Some(n)).into_text();
+        }
+    });
+    assert_eq!((count, buffer.as_str()), (0, r#"42/chat,9["message","hello \"you\"",9,true]"#));
+}
+
+#[test]
+fn a_message_for_many_is_encoded_once() {
+    let message = Message::text("hello").shared();
+    let mut sessions: Vec<_> = (0..10).map(|_| Session::websocket("sid", Config::new(), NOW).0).collect();
+    for session in &mut sessions {
+        session.send(message.clone()).unwrap(); // makes room in the queue
+    }
+    let count =
+        allocations(|| sessions.iter_mut().for_each(|session| session.send(message.clone()).unwrap()));
+    assert_eq!(count, 0);
+}
+
+/// An idle session holds its handshake's room in the queue, its namespace's name, and nothing else.
+#[test]
+fn an_idle_session() {
+    let mut kept = Vec::with_capacity(1);
+    let (_, bytes) = memory(|| {
+        let (mut session, socket) = Session::websocket("12345678901234567890", Config::new(), NOW);
+        let mut connection = Connection::new(socketio::Config::new(), NOW);
+        connection.receive_text("0").unwrap();
+        let answer = connection.accept("/", "12345678901234567890", None).unwrap();
+        session.send_all(answer.into_messages()).unwrap();
+        while session.next_frame(socket).is_some() {}
+        kept.push((session, connection));
+    });
+    let inline = size_of_val(&kept[0]);
+    assert!(bytes + inline as isize <= 1300, "{bytes} + {inline}");
+}

@@ -5,12 +5,14 @@
 //! | `packet.rs` | packets and payloads, read and written: [`Packet`], [`records`], [`Message`] |
 //! | `request.rs` | what a request asks for, or why it is refused: [`Request`], [`Refusal`] |
 //! | `session.rs` | a session over requests, frames and time: [`Session`] |
+//! | `life.rs` | its times and its end |
 //! | `answer.rs` | what it has to say to requests and sockets |
 //! | `words.rs` | names, reasons: [`Ticket`], [`SocketId`], [`CloseReason`], [`SendError`] |
 //! | `config.rs` | its limits and times: [`Config`] |
 
 mod answer;
 mod config;
+mod life;
 mod packet;
 mod request;
 mod session;

@@ -7,7 +7,6 @@ use super::words::{CloseReason, SendError, SocketId, Ticket};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -77,9 +76,9 @@ pub struct Session<I> {
     /// Answers that do not wait: tickets and what is said to them.
     pub(super) ready: VecDeque<(Ticket, super::answer::Said)>,
     /// When the next ping is due, or the answer to the last one.
-    beat: I,
-    awaiting: bool,
-    closing: Deadline<I>,
+    pub(super) beat: I,
+    pub(super) awaiting: bool,
+    pub(super) closing: Deadline<I>,
     names: u64,
 }
 
@@ -293,59 +292,6 @@ impl<I: Instant> Session<I> {
         Ok(())
     }
 
-    /// Ends the session. What is queued still goes, until [`Config::close_timeout`]; then the client is told.
-    pub fn close(&mut self, now: I) {
-        if self.state == State::Open {
-            self.state = State::Closing;
-            self.end_probe(now);
-            self.closing = Deadline::new(now, self.config.close_timeout);
-        }
-    }
-
-    /// Ends the session for a fault of the client that a layer above has found.
-    pub fn fail(&mut self) {
-        self.finish(CloseReason::ParseError);
-    }
-
-    /// What is due: a ping, the end of an upgrade or a session that takes too long. The inputs call it, too.
-    pub fn tick(&mut self, now: I) {
-        if self.closing.is_over(now) {
-            return self.finish(CloseReason::ForcedClose);
-        }
-        if let Some(probe) = self.probe {
-            if probe.deadline.is_over(now) {
-                self.end_probe(now);
-            }
-            return; // no heartbeat meanwhile: the client has paused its polls
-        }
-        if self.state != State::Open || now < self.beat {
-            return;
-        }
-        if self.awaiting {
-            return self.finish(CloseReason::PingTimeout);
-        }
-        self.awaiting = true;
-        self.push(Message::fixed("2"));
-        // From when it was due, so that both sides reckon alike; unless it was late, which is not the client's fault.
-        let timeout = self.config.ping_timeout;
-        let late = now >= self.beat.saturating_add(timeout / 2);
-        self.beat = if late { now } else { self.beat }.saturating_add(timeout);
-    }
-
-    /// When to call [`tick`](Self::tick) and ask for output even if nothing happens.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<I> {
-        match (self.state, self.probe) {
-            (State::Closed(_), _) => None,
-            (State::Closing, _) => self.closing.next_deadline(),
-            (State::Open, None) => Some(self.beat),
-            (State::Open, Some(probe)) => {
-                let noop = probe.noop.filter(|_| self.poll.is_some());
-                noop.into_iter().chain(probe.deadline.next_deadline()).min()
-            }
-        }
-    }
-
     /// Why the session has ended; `None` while it has not.
     #[must_use]
     pub const fn closed(&self) -> Option<CloseReason> {
@@ -384,21 +330,6 @@ impl<I: Instant> Session<I> {
         self.retained.iter().chain(&self.queue)
     }
 
-    fn take<'a>(&mut self, packet: Result<Packet<'a>, InvalidPacket>, now: I) -> Option<Data<'a>> {
-        match packet {
-            Ok(Packet::Message(data)) => return (self.state == State::Open).then_some(data),
-            Ok(Packet::Pong(_)) => {
-                self.awaiting = false;
-                self.beat = now.saturating_add(self.config.ping_interval);
-            }
-            Ok(Packet::Close) => self.finish(CloseReason::TransportClose),
-            Ok(Packet::Open(_) | Packet::Upgrade | Packet::Noop) => {}
-            // "Heartbeat": since version 4 it is the server who pings.
-            Ok(Packet::Ping(_)) | Err(InvalidPacket) => self.finish(CloseReason::ParseError),
-        }
-        None
-    }
-
     fn request(&mut self, now: I) -> Ticket {
         self.tick(now);
         Ticket(self.name())
@@ -409,7 +340,7 @@ impl<I: Instant> Session<I> {
         self.names
     }
 
-    fn answer(&mut self, ticket: Ticket, said: super::answer::Said) {
+    pub(super) fn answer(&mut self, ticket: Ticket, said: super::answer::Said) {
         self.ready.push_back((ticket, said));
     }
 
@@ -418,34 +349,8 @@ impl<I: Instant> Session<I> {
         self.answered = None;
     }
 
-    fn push(&mut self, message: Message) {
+    pub(super) fn push(&mut self, message: Message) {
         self.queued_bytes += message.size();
         self.queue.push_back(message);
-    }
-
-    /// The heartbeat goes on: a client that had something to answer has its time for it again.
-    fn end_probe(&mut self, now: I) {
-        if self.probe.take().is_some() {
-            let wait = if self.awaiting { self.config.ping_timeout } else { Duration::ZERO };
-            self.beat = self.beat.max(now.saturating_add(wait));
-        }
-    }
-
-    pub(super) fn finish(&mut self, reason: CloseReason) {
-        use super::answer::Said;
-        if matches!(self.state, State::Closed(_)) {
-            return;
-        }
-        let reason = if self.state == State::Closing { CloseReason::ForcedClose } else { reason };
-        self.state = State::Closed(reason);
-        let by_client = reason == CloseReason::TransportClose;
-        if let Some(poll) = self.poll.take() {
-            self.answer(poll, if by_client { Said::Noop } else { Said::Close });
-        }
-        if let Some(post) = self.post.take() {
-            self.answer(post, if by_client { Said::Ok } else { Said::Refused });
-        }
-        self.closing.clear();
-        self.probe = None;
     }
 }

@@ -1,0 +1,104 @@
+//! A session's times and its end: heartbeat, the deadlines of an upgrade and of closing, who is told what when it is over
+//! (Engine.IO 4, "Heartbeat", "Upgrade").
+
+use super::answer::Said;
+use super::packet::{Data, InvalidPacket, Message, Packet};
+use super::session::{Session, State};
+use super::words::CloseReason;
+use crate::heartbeat::{Deadline, Instant};
+use core::time::Duration;
+
+impl<I: Instant> Session<I> {
+    /// Ends the session. What is queued still goes, until [`Config::close_timeout`]; then the client is told.
+    pub fn close(&mut self, now: I) {
+        if self.state == State::Open {
+            self.state = State::Closing;
+            self.end_probe(now);
+            self.closing = Deadline::new(now, self.config.close_timeout);
+        }
+    }
+
+    /// Ends the session for a fault of the client that a layer above has found.
+    pub fn fail(&mut self) {
+        self.finish(CloseReason::ParseError);
+    }
+
+    /// What is due: a ping, the end of an upgrade or a session that takes too long. The inputs call it, too.
+    pub fn tick(&mut self, now: I) {
+        if self.closing.is_over(now) {
+            return self.finish(CloseReason::ForcedClose);
+        }
+        if let Some(probe) = self.probe {
+            if probe.deadline.is_over(now) {
+                self.end_probe(now);
+            }
+            return; // no heartbeat meanwhile: the client has paused its polls
+        }
+        if self.state != State::Open || now < self.beat {
+            return;
+        }
+        if self.awaiting {
+            return self.finish(CloseReason::PingTimeout);
+        }
+        self.awaiting = true;
+        self.push(Message::fixed("2"));
+        // From when it was due, so that both sides reckon alike; unless it was late, which is not the client's fault.
+        let timeout = self.config.ping_timeout;
+        let late = now >= self.beat.saturating_add(timeout / 2);
+        self.beat = if late { now } else { self.beat }.saturating_add(timeout);
+    }
+
+    /// When to call [`tick`](Self::tick) and ask for output even if nothing happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<I> {
+        match (self.state, self.probe) {
+            (State::Closed(_), _) => None,
+            (State::Closing, _) => self.closing.next_deadline(),
+            (State::Open, None) => Some(self.beat),
+            (State::Open, Some(probe)) => {
+                let noop = probe.noop.filter(|_| self.poll.is_some());
+                noop.into_iter().chain(probe.deadline.next_deadline()).min()
+            }
+        }
+    }
+
+    pub(super) fn take<'a>(&mut self, packet: Result<Packet<'a>, InvalidPacket>, now: I) -> Option<Data<'a>> {
+        match packet {
+            Ok(Packet::Message(data)) => return (self.state == State::Open).then_some(data),
+            Ok(Packet::Pong(_)) => {
+                self.awaiting = false;
+                self.beat = now.saturating_add(self.config.ping_interval);
+            }
+            Ok(Packet::Close) => self.finish(CloseReason::TransportClose),
+            Ok(Packet::Open(_) | Packet::Upgrade | Packet::Noop) => {}
+            // "Heartbeat": since version 4 it is the server who pings.
+            Ok(Packet::Ping(_)) | Err(InvalidPacket) => self.finish(CloseReason::ParseError),
+        }
+        None
+    }
+
+    /// The heartbeat goes on: a client that had something to answer has its time for it again.
+    pub(super) fn end_probe(&mut self, now: I) {
+        if self.probe.take().is_some() {
+            let wait = if self.awaiting { self.config.ping_timeout } else { Duration::ZERO };
+            self.beat = self.beat.max(now.saturating_add(wait));
+        }
+    }
+
+    pub(super) fn finish(&mut self, reason: CloseReason) {
+        if matches!(self.state, State::Closed(_)) {
+            return;
+        }
+        let reason = if self.state == State::Closing { CloseReason::ForcedClose } else { reason };
+        self.state = State::Closed(reason);
+        let by_client = reason == CloseReason::TransportClose;
+        if let Some(poll) = self.poll.take() {
+            self.answer(poll, if by_client { Said::Noop } else { Said::Close });
+        }
+        if let Some(post) = self.post.take() {
+            self.answer(post, if by_client { Said::Ok } else { Said::Refused });
+        }
+        self.closing.clear();
+        self.probe = None;
+    }
+}

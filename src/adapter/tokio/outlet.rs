@@ -178,7 +178,8 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         if matches!(step, Step::Over(_)) && self.sender.state() == State::Open {
             self.give_up();
         }
-        if self.sender.state() != state || self.sender.queued() < queued || self.failure.is_some() {
+        let over = matches!(step, Step::Over(_));
+        if over || self.sender.state() != state || self.sender.queued() < queued || self.failure.is_some() {
             self.wakers.wake_other(who);
         }
         step

@@ -2,6 +2,8 @@
 //! (Engine.IO 4, "Heartbeat", "Upgrade").
 
 use super::answer::Said;
+#[cfg(doc)]
+use super::config::Config;
 use super::packet::{Data, InvalidPacket, Message, Packet};
 use super::session::{Session, State};
 use super::words::CloseReason;

@@ -8,6 +8,8 @@ pub mod chunked;
 pub mod comet;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+#[cfg(all(feature = "atmosphere", feature = "pushlet", feature = "sockjs"))]
+pub mod frameworks;
 pub mod handshake;
 pub mod head;
 #[cfg(feature = "json")]

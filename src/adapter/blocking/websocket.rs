@@ -346,6 +346,7 @@ impl<S: Transport> WebSocket<S> {
         driver.life.ready();
         loop {
             if let Some(error) = driver.refusal() {
+                driver.outlet.give_up();
                 return Err(error);
             }
             if driver.outlet.is_flushed() || is_ready(&driver.outlet.sender) {

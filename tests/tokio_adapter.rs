@@ -345,6 +345,7 @@ async fn a_full_queue_makes_the_sender_wait_and_loses_nothing() {
             sending.send(n.to_be_bytes().repeat(50)).await.unwrap();
             assert!(sending.queued() <= 1000);
         }
+        sending.flush().await.unwrap();
     };
     let receive = async {
         for n in 0..200_u32 {

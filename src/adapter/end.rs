@@ -1,7 +1,8 @@
 //! The end of a connection, as both adapters begin and tell it.
 
 use super::{Error, trace};
-use crate::ws::{CloseCode, End, Sender, TimedOut, UsageError};
+use crate::heartbeat::Instant;
+use crate::ws::{CloseCode, CloseFrame, End, Life, MAX_CONTROL_LEN, Sender, TimedOut, UsageError};
 use std::io;
 use std::string::ToString;
 
@@ -16,6 +17,11 @@ pub(super) fn close(sender: &mut Sender, code: impl Into<CloseCode>, reason: &st
         Err(UsageError::Closed) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a close frame can be made of this.
+pub(super) fn check(code: CloseCode, reason: &str) -> Result<(), UsageError> {
+    CloseFrame { code, reason }.encode(&mut [0; MAX_CONTROL_LEN]).map(drop)
 }
 
 /// How a connection ended, as an error; the same each time it is asked for.
@@ -37,13 +43,27 @@ pub(super) fn error_of_writing(end: End, failure: Option<&io::Error>) -> Option<
     }
 }
 
-/// Why a send fails although the connection is not closing.
-pub(super) fn refusal(end: Option<End>, failure: Option<&io::Error>) -> Option<Error> {
-    match (failure, end) {
+/// Why nothing can be sent although the connection is not closing, or why what was sent is `lost`.
+pub(super) fn refusal<I: Instant>(life: &Life<I>, failure: Option<&io::Error>, lost: bool) -> Option<Error> {
+    if life.is_closed_by_peer() && !lost {
+        return None;
+    }
+    match (failure, life.end()) {
         (Some(error), _) => Some(Error::Io(again(error))),
         (None, Some(End::TimedOut(what))) => Some(Error::TimedOut(what)),
-        _ => None,
+        _ if !lost => None,
+        (None, Some(End::Protocol(error))) => Some(Error::Protocol(error)),
+        // The peer has closed, and did not take what was sent before its close was answered.
+        (None, Some(End::Closed)) => Some(Error::TimedOut(TimedOut::Close)),
+        (None, _) => Some(Error::Aborted),
     }
+}
+
+/// Tells the sender of the end of the peer's direction. Whether something that was sent is lost by that.
+pub(super) fn receive_eof(sender: &mut Sender) -> bool {
+    let queued = sender.queued();
+    sender.receive_eof();
+    sender.queued() < queued
 }
 
 /// An error told once more: `io::Error` cannot be cloned.

@@ -1,6 +1,8 @@
 //! What the reading half of a connection finds to be owed, until the writing half queues it.
 
+use super::end;
 use crate::ws::{CloseCode, MAX_CONTROL_LEN, Reply, Sender};
+use std::boxed::Box;
 
 /// What is owed to the peer. Of pings only the latest, so that a flood of them costs one pong and no memory (RFC 6455
 /// 5.5.3).
@@ -9,6 +11,8 @@ pub(super) struct Owed {
     pong: Option<Payload>,
     /// The heartbeat asks for a ping.
     ping: bool,
+    /// A close frame of our own, asked for while another thread was writing.
+    own_close: Option<(CloseCode, Box<str>)>,
     /// The peer's close, with its code.
     close: Option<Option<CloseCode>>,
     /// The close code of a failure.
@@ -44,16 +48,26 @@ impl Owed {
         self.ping
     }
 
+    /// The first one counts.
+    pub(super) fn add_own_close(&mut self, code: CloseCode, reason: &str) {
+        self.own_close.get_or_insert_with(|| (code, reason.into()));
+    }
+
     pub(super) const fn add_eof(&mut self) {
         self.eof = true;
     }
 
     pub(super) const fn is_nothing(&self) -> bool {
-        self.pong.is_none() && !self.ping && self.close.is_none() && self.fail.is_none() && !self.eof
+        self.pong.is_none()
+            && !self.ping
+            && self.own_close.is_none()
+            && self.close.is_none()
+            && self.fail.is_none()
+            && !self.eof
     }
 
-    /// Queues it all.
-    pub(super) fn pay(self, sender: &mut Sender) {
+    /// Queues it all. Whether something that was queued before is lost by that.
+    pub(super) fn pay(self, sender: &mut Sender) -> bool {
         if let Some(Payload { bytes, len }) = self.pong {
             sender.reply(Reply::Pong(&bytes[..len]));
         }
@@ -66,8 +80,9 @@ impl Owed {
         if let Some(code) = self.fail {
             sender.reply(Reply::Fail(code));
         }
-        if self.eof {
-            sender.receive_eof();
+        if let Some((code, reason)) = self.own_close {
+            let _ = end::close(sender, code, &reason); // Closing already: then the peer's or the fault's goes out
         }
+        self.eof && end::receive_eof(sender)
     }
 }

@@ -398,7 +398,22 @@ impl<I: Instant> Life<I> {
     #[inline]
     pub const fn ready(&mut self) {
         self.write_blocked = false;
-        self.read_blocked = false;
+        // Once time is up and nothing more was there, it is over for good.
+        if self.condemned.is_none() {
+            self.read_blocked = false;
+        }
+    }
+
+    /// Whether our direction of the transport was ended.
+    #[cfg(feature = "std")]
+    pub(crate) const fn is_shut(&self) -> bool {
+        self.shut
+    }
+
+    /// Whether the peer's close frame has come: what the transport does after it does not count.
+    #[cfg(feature = "std")]
+    pub(crate) const fn is_closed_by_peer(&self) -> bool {
+        self.peer_closed
     }
 
     /// What the time is. Everything since the last call counts as having happened now.

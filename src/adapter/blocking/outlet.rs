@@ -1,5 +1,6 @@
 //! Writing what is queued, in steps short enough to look at what else happens.
 
+use super::super::end;
 use super::timed::Timed;
 use super::transport::Transport;
 use crate::ws::{Life, Sender};
@@ -20,6 +21,8 @@ pub(super) struct Outlet<S> {
     pub(super) sender: Sender,
     /// The stream has taken bytes that it may not have passed on.
     unflushed: bool,
+    /// Something that was queued will never be written.
+    lost: bool,
     /// How long a write waits.
     pace: Duration,
 }
@@ -35,7 +38,7 @@ pub(super) enum Wrote {
 
 impl<S> Outlet<S> {
     pub(super) const fn new(stream: Timed<S>, sender: Sender) -> Self {
-        Self { stream, sender, unflushed: false, pace: FIRST_PACE }
+        Self { stream, sender, unflushed: false, lost: false, pace: FIRST_PACE }
     }
 
     pub(super) fn into_parts(self) -> (Timed<S>, Sender) {
@@ -45,6 +48,26 @@ impl<S> Outlet<S> {
     /// Whether all that was queued has left.
     pub(super) fn is_flushed(&self) -> bool {
         self.sender.queued() == 0 && !self.unflushed
+    }
+
+    /// Whether something that was queued will never be written.
+    pub(super) const fn has_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Tells the sender of the end of the peer's direction.
+    pub(super) fn receive_eof(&mut self) {
+        self.lost |= end::receive_eof(&mut self.sender);
+    }
+
+    /// Something that was queued is gone.
+    pub(super) const fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    /// The peer sends, and may do nothing else before that is read: the next write does not wait long.
+    pub(super) const fn received(&mut self) {
+        self.pace = FIRST_PACE;
     }
 
     /// Tells the life of the connection how the sender stands.
@@ -59,6 +82,7 @@ impl<S> Outlet<S> {
 
     /// What is queued will never be written.
     pub(super) fn give_up(&mut self) {
+        self.lost |= !self.is_flushed();
         self.unflushed = false;
         self.sender.abort();
     }

@@ -49,7 +49,7 @@ impl<S: Transport> WebSocket<S> {
         let Self { receiver, inbox, ahead, driver, .. } = self;
         let (stream, sender) = driver.outlet.into_parts();
         let write = Timed::new(clone(stream.get_ref())?);
-        let notes = Notes { owed: Owed::default(), life: driver.life, failure: driver.failure };
+        let notes = Notes { owed: Owed::default(), life: driver.life, failure: driver.failure, lost: false };
         let shared = Arc::new(Shared {
             outlet: Mutex::new(Outlet::new(write, sender)),
             notes: Mutex::new(notes),
@@ -119,12 +119,21 @@ struct Notes {
     life: Life<Instant>,
     /// How the transport has failed.
     failure: Option<io::Error>,
+    /// Something that was queued will never be written.
+    lost: bool,
 }
 
 impl Notes {
+    /// Unless it was over already, and the stream closed by us.
+    fn fail(&mut self, error: io::Error) {
+        if self.life.end().is_none() {
+            self.failure.get_or_insert(error);
+        }
+    }
+
     /// Why a send fails although the connection is not closing.
     fn refusal(&self) -> Option<Error> {
-        end::refusal(self.life.end(), self.failure.as_ref())
+        end::refusal(&self.life, self.failure.as_ref(), self.lost)
     }
 }
 
@@ -165,16 +174,35 @@ impl<S: Transport> Shared<S> {
         true
     }
 
+    /// Writes what is queued, unless another thread is writing. Whether nothing is left.
+    fn try_write(&self) -> bool {
+        let mut outlet = match self.outlet.try_lock() {
+            Ok(outlet) => outlet,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        self.pay(&mut outlet);
+        self.write(&mut outlet)
+    }
+
     /// Queues what the reader owes.
     fn pay(&self, outlet: &mut Outlet<S>) {
         let mut notes = self.notes();
         let owed = core::mem::take(&mut notes.owed);
         let pings = owed.is_ping();
-        owed.pay(&mut outlet.sender);
+        if owed.pay(&mut outlet.sender) {
+            outlet.lose();
+        }
+        notes.lost |= outlet.has_lost();
         if pings {
             notes.life.pinged();
         }
+        let state = notes.life.state();
         outlet.sync(&mut notes.life);
+        if notes.life.state() != state {
+            // Other times hold for a connection that closes.
+            self.over.notify_all();
+        }
     }
 
     /// Writes until all has left, or nothing can be sent any more.
@@ -205,13 +233,14 @@ impl<S: Transport> Shared<S> {
                 Wrote::Some => notes.life.written(),
                 Wrote::Blocked => {
                     notes.life.tick(Side::Writing, Instant::now());
-                    self.tell_end(&notes, outlet);
+                    self.tell_end(&mut notes, outlet);
                     return false;
                 }
                 Wrote::Failed(error) => {
+                    notes.fail(error);
                     notes.life.write_failed();
-                    notes.failure.get_or_insert(error);
                     outlet.give_up();
+                    notes.lost |= outlet.has_lost();
                     outlet.sync(&mut notes.life);
                     return false;
                 }
@@ -230,18 +259,25 @@ impl<S: Transport> Shared<S> {
             Step::Shutdown => {
                 let _ = outlet.stream.get_mut().shutdown(Shutdown::Write);
                 notes.life.shut();
-                self.tell_end(&notes, outlet);
+                self.tell_end(&mut notes, outlet);
             }
             Step::Ping => notes.owed.add_ping(),
             _ => {}
         }
     }
 
+    /// What a close that waits for the end is told, if that was no good one.
+    fn error_of_closing(notes: &Notes) -> Option<Error> {
+        let lost = if notes.lost { notes.refusal() } else { None };
+        lost.or_else(|| end::error_of_writing(notes.life.end()?, notes.failure.as_ref()))
+    }
+
     /// Wakes whoever waits for the end, if it has come.
-    fn tell_end(&self, notes: &Notes, outlet: &mut Outlet<S>) {
+    fn tell_end(&self, notes: &mut Notes, outlet: &mut Outlet<S>) {
         if notes.life.end().is_some() {
             self.over.notify_all();
             outlet.give_up();
+            notes.lost |= outlet.has_lost();
             // The other half may be waiting for a peer that does nothing any more.
             let _ = outlet.stream.get_mut().shutdown(Shutdown::Both);
         }
@@ -306,25 +342,33 @@ impl<S: Transport> Writer<S> {
     /// [`Error::Usage`] for a code or reason that cannot be sent, [`Error::TimedOut`], [`Error::Io`]. How the peer ended
     /// the connection is the reader's to say.
     pub fn close(&self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
-        self.shared.send(|sender| end::close(sender, code, reason))?;
-        let mut notes = self.shared.notes();
+        let code = code.into();
+        end::check(code, reason)?;
+        // Whoever is writing queues it, so that this does not wait for that one.
+        self.shared.notes().owed.add_own_close(code, reason);
         loop {
-            if let Some(end) = notes.life.end() {
+            let flushed = self.shared.try_write();
+            self.shared.settle();
+            let mut notes = self.shared.notes();
+            if let Some(error) = Shared::<S>::error_of_closing(&notes) {
                 self.shared.over.notify_all();
-                let error = end::error_of_writing(end, notes.failure.as_ref());
                 drop(notes);
-                if error.is_some() {
-                    // This ends the reader's wait, too.
-                    let _ = lock(&self.shared.outlet).stream.get_mut().shutdown(Shutdown::Both);
-                }
-                return error.map_or(Ok(()), Err);
+                // This ends the reader's wait, too.
+                let _ = lock(&self.shared.outlet).stream.get_mut().shutdown(Shutdown::Both);
+                return Err(error);
+            }
+            if notes.life.end().is_some() {
+                self.shared.over.notify_all();
+                return Ok(());
             }
             let now = Instant::now();
             notes.life.tick(Side::Writing, now);
+            if notes.life.end().is_some() {
+                continue;
+            }
             let left = notes.life.deadline(Side::Writing).map(|at| at.saturating_duration_since(now));
-            let waited =
-                self.shared.over.wait_timeout(notes, left.unwrap_or(Duration::MAX).min(LONGEST_WAIT));
-            notes = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let longest = if flushed { LONGEST_WAIT } else { AGAIN };
+            let _ = self.shared.over.wait_timeout(notes, left.unwrap_or(Duration::MAX).min(longest));
         }
     }
 
@@ -466,7 +510,7 @@ impl<S: Transport> Reading<S> {
                 match notes.life.step(Side::Reading) {
                     Step::Write | Step::Shutdown => {
                         drop(notes);
-                        idle &= self.write();
+                        idle &= self.shared.try_write();
                         let mut notes = self.shared.notes();
                         // Whoever writes, or the next round, does the rest.
                         notes.life.write_blocked();
@@ -480,7 +524,7 @@ impl<S: Transport> Reading<S> {
                 Step::Clock => self.shared.notes().life.tick(Side::Reading, Instant::now()),
                 Step::Read => {
                     let wait = self.patience(idle);
-                    let read = self.stream.read(inbox, wait);
+                    let read = self.stream.read_or_release(inbox, wait);
                     if self.has_read(read) {
                         return Ok(true);
                     }
@@ -502,17 +546,6 @@ impl<S: Transport> Reading<S> {
                 _ => return Err(Error::Io(ErrorKind::WouldBlock.into())),
             }
         }
-    }
-
-    /// Writes what is queued, unless another thread is writing. Whether nothing is left.
-    fn write(&mut self) -> bool {
-        let mut outlet = match self.shared.outlet.try_lock() {
-            Ok(outlet) => outlet,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
-        };
-        self.shared.pay(&mut outlet);
-        self.shared.write(&mut outlet)
     }
 
     /// How long a read may wait: until something is due, or while something waits to be written by us, a little.
@@ -542,8 +575,8 @@ impl<S: Transport> Reading<S> {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => notes.life.read_blocked(),
             Err(error) => {
+                notes.fail(error);
                 notes.life.read_failed();
-                notes.failure.get_or_insert(error);
             }
         }
         false

@@ -3,7 +3,7 @@
 use super::transport::Transport;
 use crate::inbox::{Inbox, Storage};
 use crate::outgoing::Outgoing;
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
 use std::time::Instant;
@@ -13,6 +13,12 @@ const PIECES: usize = 32;
 
 /// The shortest wait that is asked of a stream: none at all would mean "for ever" to a socket.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// Memory up to this is kept by an inbox while its connection is idle: 64 KiB.
+const KEPT: usize = 64 * 1024;
+
+/// A connection is idle when nothing has come for this time.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// A stream that would block has waited if it did for half of this time.
 const WATCHED: Duration = Duration::from_millis(20);
@@ -71,6 +77,23 @@ impl<S: Transport> Timed<S> {
         let n = self.read_into(inbox.space(), wait)?;
         inbox.filled(n.unwrap_or_default());
         Ok(n)
+    }
+
+    /// As [`read`](Self::read), but what an empty inbox has of memory is given back before a long wait: then this
+    /// answers `None` early.
+    pub(super) fn read_or_release(
+        &mut self,
+        inbox: &mut Inbox<BytesMut>,
+        wait: Option<Duration>,
+    ) -> io::Result<Option<usize>> {
+        if inbox.capacity() <= KEPT || !inbox.is_empty() {
+            return self.read(inbox, wait);
+        }
+        let read = self.read(inbox, Some(wait.map_or(BUSY, |wait| wait.min(BUSY))));
+        if let Ok(None) = read {
+            inbox.release_memory();
+        }
+        read
     }
 
     /// Writes once, as much as the stream takes.

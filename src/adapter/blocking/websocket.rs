@@ -16,6 +16,7 @@ use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
 use std::io::{self, ErrorKind};
+use std::net::Shutdown;
 use std::time::Instant;
 
 /// A WebSocket over a [`Transport`], after its opening handshake.
@@ -296,7 +297,7 @@ impl<S: Transport> WebSocket<S> {
     pub fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
         end::close(&mut self.driver.outlet.sender, code, reason)?;
         while self.next_event()?.is_some() {}
-        Ok(())
+        self.driver.refusal().map_or(Ok(()), Err)
     }
 
     /// The next event: from what is at hand, or after writing, waiting and reading.
@@ -346,7 +347,9 @@ impl<S: Transport> WebSocket<S> {
         driver.life.ready();
         loop {
             if let Some(error) = driver.refusal() {
-                driver.outlet.give_up();
+                if driver.life.end().is_some() {
+                    driver.outlet.give_up();
+                }
                 return Err(error);
             }
             if driver.outlet.is_flushed() || is_ready(&driver.outlet.sender) {
@@ -365,7 +368,10 @@ impl<S: Transport> WebSocket<S> {
                 Step::Drain => driver.drain(),
                 Step::Wait(_) if driver.outlet.stream.is_nonblocking() => return Err(not_ready()),
                 Step::Wait(_) => driver.life.ready(),
-                Step::Over(end) => return end::error(end, driver.failure.as_ref()).map_or(Ok(()), Err),
+                Step::Over(end) => {
+                    let error = end::error(end, driver.failure.as_ref()).or_else(|| driver.refusal());
+                    return error.map_or(Ok(()), Err);
+                }
                 // `run` does the others.
                 _ => {}
             }
@@ -382,8 +388,12 @@ impl<S: Transport> Driver<S> {
                 Step::Write => self.write(),
                 Step::Shutdown => {
                     // A direction that cannot be ended has ended, or the next read fails.
-                    let _ = self.outlet.stream.get_mut().shutdown(std::net::Shutdown::Write);
+                    let shut = self.outlet.stream.get_mut().shutdown(Shutdown::Write);
                     self.life.shut();
+                    if shut.is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
+                        // Only dropping it tells the peer, who may wait for that.
+                        self.life.eof();
+                    }
                 }
                 Step::Ping => {
                     let _ = self.outlet.sender.ping(&[]); // Closed: then nobody needs it
@@ -393,7 +403,9 @@ impl<S: Transport> Driver<S> {
                 step => break step,
             }
         };
-        if matches!(step, Step::Over(_)) && self.outlet.sender.state() == State::Open {
+        if matches!(step, Step::Over(_))
+            && (self.outlet.sender.state() == State::Open || !self.outlet.is_flushed())
+        {
             self.outlet.give_up();
         }
         step
@@ -420,6 +432,10 @@ impl<S: Transport> Driver<S> {
                 Step::Wait(_) => return Err(not_ready()),
                 Step::Over(end) => {
                     self.over = true;
+                    if !self.life.is_shut() {
+                        // Time was up, or nothing could be written.
+                        let _ = self.outlet.stream.get_mut().shutdown(Shutdown::Write);
+                    }
                     return end::error(end, self.failure.as_ref()).map_or(Ok(Progress::Over), Err);
                 }
                 _ => {}
@@ -445,7 +461,7 @@ impl<S: Transport> Driver<S> {
 
     /// Reads once. Whether there was something.
     fn read(&mut self, inbox: &mut Inbox<BytesMut>, wait: Option<Duration>) -> bool {
-        let read = self.outlet.stream.read(inbox, wait);
+        let read = self.outlet.stream.read_or_release(inbox, wait);
         self.has_read(read)
     }
 
@@ -460,11 +476,12 @@ impl<S: Transport> Driver<S> {
             Ok(Some(0)) => {
                 self.life.eof();
                 if self.life.is_eof_for_sender(&self.outlet.sender) {
-                    self.outlet.sender.receive_eof();
+                    self.outlet.receive_eof();
                 }
             }
             Ok(Some(n)) => {
                 self.life.received(n);
+                self.outlet.received();
                 self.life.ready();
                 return true;
             }
@@ -525,7 +542,7 @@ impl<S: Transport> Driver<S> {
             // Nothing comes after it to write together with.
             Reply::Close(_) => {
                 if self.life.is_eof_for_sender(&self.outlet.sender) {
-                    self.outlet.sender.receive_eof();
+                    self.outlet.receive_eof();
                 }
                 self.write();
             }
@@ -548,7 +565,7 @@ impl<S: Transport> Driver<S> {
 
     /// Why a send fails although the connection is not closing.
     fn refusal(&self) -> Option<Error> {
-        end::refusal(self.life.end(), self.failure.as_ref())
+        end::refusal(&self.life, self.failure.as_ref(), self.outlet.has_lost())
     }
 }
 

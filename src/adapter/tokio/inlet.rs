@@ -31,6 +31,9 @@ pub(super) trait Ends {
 
     /// The writing side.
     fn outlet(&mut self) -> impl DerefMut<Target = Outlet<Self::Write>>;
+
+    /// The peer's close is given out, and to be answered.
+    fn reply_to_close(&mut self, reply: Reply<'_>);
 }
 
 /// A stream that is read and written in one place.
@@ -46,6 +49,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ends for Outlet<S> {
     #[inline]
     fn outlet(&mut self) -> impl DerefMut<Target = Self> {
         self
+    }
+
+    /// With the next call that is no send: a sink in front of this one, such as that of `futures`, may hold a message
+    /// that it accepted before.
+    fn reply_to_close(&mut self, reply: Reply<'_>) {
+        self.owe(reply);
     }
 }
 
@@ -235,7 +244,7 @@ impl Inlet {
 
 fn answer_close<E: Ends>(message: &Message, ends: &mut E) {
     if let Some(reply @ Reply::Close(_)) = message.reply() {
-        ends.outlet().reply(reply);
+        ends.reply_to_close(reply);
     }
 }
 
@@ -245,7 +254,10 @@ impl Reading {
     fn answer<E: Ends>(&mut self, reply: Option<Reply<'_>>, ends: &mut E) {
         if let Some(reply) = reply {
             self.pong_first |= matches!(reply, Reply::Pong(_));
-            ends.outlet().reply(reply);
+            match reply {
+                Reply::Close(_) => ends.reply_to_close(reply),
+                _ => ends.outlet().reply(reply),
+            }
         }
     }
 
@@ -262,7 +274,9 @@ impl Reading {
         }
         self.pong_first = false;
         if *reads == 0 {
-            ends.outlet().life.ready();
+            let mut outlet = ends.outlet();
+            outlet.pay();
+            outlet.life.ready();
         }
         while *reads < READS {
             let mut outlet = ends.outlet();

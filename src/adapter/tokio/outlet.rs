@@ -1,11 +1,13 @@
 //! The writing side of a connection over its stream, and its life: what a whole WebSocket and both halves of a split one
 //! share. Reads nothing.
 
-use super::super::end::{self, again};
+use super::super::end;
 use super::super::{Error, Options, trace};
 use super::wait::{Wakers, Who};
 use super::{io, scratch};
-use crate::ws::{End, Life, Message, Outbound, ProtocolError, Reply, Sender, Side, State, Step, UsageError};
+use crate::ws::{
+    CloseCode, End, Life, Message, Outbound, ProtocolError, Reply, Sender, Side, State, Step, UsageError,
+};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
@@ -18,12 +20,16 @@ pub(super) struct Outlet<W> {
     pub(super) sender: Sender,
     pub(super) life: Life<Instant>,
     pub(super) wakers: Wakers,
+    /// The peer's close, which is answered with the next call that is no send.
+    owed: Option<Option<CloseCode>>,
     /// How the transport has failed.
     failure: Option<std::io::Error>,
     /// The stream has taken bytes that it may not have passed on.
     unflushed: bool,
     /// The stream did not take all that was queued when it was last written.
     stalled: bool,
+    /// Something that was queued will never be written.
+    lost: bool,
 }
 
 impl<W> Outlet<W> {
@@ -34,23 +40,25 @@ impl<W> Outlet<W> {
             sender,
             life,
             wakers: Wakers::default(),
+            owed: None,
             failure: None,
             unflushed: false,
             stalled: false,
+            lost: false,
         }
     }
 
     /// The same life over a half of the stream; the other half is handed out.
     pub(super) fn split<R, T>(self, split: impl FnOnce(W) -> (R, T)) -> (R, Outlet<T>) {
-        let Self { stream, sender, life, wakers, failure, unflushed, stalled } = self;
+        let Self { stream, sender, life, wakers, owed, failure, unflushed, stalled, lost } = self;
         let (read, stream) = split(stream);
-        (read, Outlet { stream, sender, life, wakers, failure, unflushed, stalled })
+        (read, Outlet { stream, sender, life, wakers, owed, failure, unflushed, stalled, lost })
     }
 
     /// Whether all that was queued has left.
     #[inline]
     pub(super) fn is_flushed(&self) -> bool {
-        self.sender.queued() == 0 && !self.unflushed
+        self.sender.queued() == 0 && !self.unflushed && !self.lost
     }
 
     /// Whether a message may be queued now: there is room, and the transport takes what is written, or it is one of
@@ -88,7 +96,31 @@ impl<W> Outlet<W> {
         }
         self.sender.reply(reply);
         if matches!(reply, Reply::Close(_)) && self.life.is_eof_for_sender(&self.sender) {
-            self.sender.receive_eof();
+            self.lost |= end::receive_eof(&mut self.sender);
+        }
+    }
+
+    /// As [`reply`](Self::reply), later.
+    pub(super) fn owe(&mut self, reply: Reply<'_>) {
+        self.life.found(&reply);
+        if let Reply::Close(code) = reply {
+            self.owed = Some(code);
+        }
+    }
+
+    /// Answers the peer's close if that is owed.
+    #[inline]
+    pub(super) fn pay(&mut self) {
+        if let Some(code) = self.owed.take() {
+            self.reply(Reply::Close(code));
+        }
+    }
+
+    /// Where the closing handshake stands.
+    pub(super) const fn state(&self) -> State {
+        match self.sender.state() {
+            State::Open if self.owed.is_some() => State::CloseReceived,
+            state => state,
         }
     }
 
@@ -117,7 +149,7 @@ impl<W> Outlet<W> {
     fn eof(&mut self) {
         self.life.eof();
         if self.life.is_eof_for_sender(&self.sender) {
-            self.sender.receive_eof();
+            self.lost |= end::receive_eof(&mut self.sender);
         }
     }
 
@@ -131,14 +163,15 @@ impl<W> Outlet<W> {
         end::error_of_writing(end, self.failure.as_ref())
     }
 
-    /// How the transport has failed, if it has.
+    /// Why nothing is written any more, or what was is lost.
+    #[inline]
     pub(super) fn broken(&self) -> Option<Error> {
-        self.failure.as_ref().map(|error| Error::Io(again(error)))
+        if self.failure.is_none() && !self.lost { None } else { self.refusal() }
     }
 
     /// Why a send fails although the connection is not closing.
     pub(super) fn refusal(&self) -> Option<Error> {
-        end::refusal(self.life.end(), self.failure.as_ref())
+        end::refusal(&self.life, self.failure.as_ref(), self.lost)
     }
 }
 
@@ -175,7 +208,7 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
                 step => break step,
             }
         };
-        if matches!(step, Step::Over(_)) && self.sender.state() == State::Open {
+        if matches!(step, Step::Over(_)) && (self.sender.state() == State::Open || self.sender.queued() > 0) {
             self.give_up();
         }
         let over = matches!(step, Step::Over(_));
@@ -199,7 +232,14 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
             return Err(self.refusal().unwrap_or(Error::Usage(error)));
         }
         if !corked {
+            let stalled = self.stalled;
             self.write(who, cx);
+            if self.stalled && !stalled {
+                // Since now the peer takes nothing: who waits has to know it, also if this one waits no longer.
+                self.life.sync_with(&self.sender, usize::from(self.unflushed));
+                self.life.tick(Side::Writing, Instant::now());
+                self.wakers.wake_other(who);
+            }
             scratch::take_from_outgoing(self.sender.outgoing());
         }
         if self.sender.state() != State::Open {
@@ -254,6 +294,7 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
 
     /// What is queued will never be written.
     fn give_up(&mut self) {
+        self.lost |= self.unflushed || self.sender.queued() > 0;
         self.unflushed = false;
         self.sender.abort();
     }

@@ -10,7 +10,7 @@ use super::inlet::{Ends, Inlet};
 use super::outlet::Outlet;
 use super::wait::{Timer, Who};
 use super::websocket::{WebSocket, Whole};
-use crate::ws::{CloseCode, Event, Message, Outbound, Sender, Side, State, Step, UsageError};
+use crate::ws::{CloseCode, Event, Message, Outbound, Reply, Sender, Side, State, Step, UsageError};
 use core::fmt;
 use core::future::poll_fn;
 use core::ops::DerefMut;
@@ -51,7 +51,8 @@ impl<S> WebSocket<S> {
     /// ```
     pub fn split_with<R, W>(self, split: impl FnOnce(S) -> (R, W)) -> (Writer<W>, Reader<R, W>) {
         let Whole { inlet, outlet, .. } = *self.0;
-        let (read, outlet) = outlet.split(split);
+        let (read, mut outlet) = outlet.split(split);
+        outlet.pay();
         let shared = Arc::new(Mutex::new(outlet));
         let writer = Writer { shared: Arc::clone(&shared), timer: Timer::default() };
         (writer, Reader { inlet, ends: Halves { read, shared } })
@@ -142,6 +143,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Ends for Halves<R, W> {
 
     fn outlet(&mut self) -> impl DerefMut<Target = Outlet<W>> {
         lock(&self.shared)
+    }
+
+    fn reply_to_close(&mut self, reply: Reply<'_>) {
+        lock(&self.shared).reply(reply);
     }
 }
 

@@ -151,7 +151,7 @@ impl<S> WebSocket<S> {
     /// Where the closing handshake stands.
     #[must_use]
     pub const fn state(&self) -> State {
-        self.0.outlet.sender.state()
+        self.0.outlet.state()
     }
 
     /// How the connection ended, once it has.
@@ -244,6 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// [`Error::TimedOut`] if the peer takes nothing, [`Error::Io`].
     pub async fn flush(&mut self) -> Result<(), Error> {
+        self.0.outlet.pay();
         poll_fn(|cx| self.0.poll_until(Outlet::is_flushed, cx)).await
     }
 
@@ -256,10 +257,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`Error::Usage`] for a code or reason that cannot be sent, and as [`next`](Self::next). If
     /// the connection is closing already, this waits for the end of that.
     pub async fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
+        self.0.outlet.pay();
         end::close(&mut self.0.outlet.sender, code, reason)?;
         poll_fn(|cx| {
             let Whole { inlet, outlet, .. } = &mut *self.0;
-            inlet.poll_end(outlet, cx)
+            ready!(inlet.poll_end(outlet, cx))?;
+            Poll::Ready(outlet.broken().map_or(Ok(()), Err))
         })
         .await
     }
@@ -382,10 +385,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.outlet.pay();
         self.0.poll_until(Outlet::is_flushed, cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.0.outlet.pay();
         end::close(&mut self.0.outlet.sender, CloseCode::NORMAL, "")?;
         self.0.poll_until(Outlet::is_flushed, cx)
     }

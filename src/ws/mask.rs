@@ -4,6 +4,7 @@
 //! One of two files with `unsafe` in it (the other is `inbox/text.rs`): the loop is compiled once more for AVX2 and for
 //! AVX-512, and the call into a version chosen at run time is what Rust calls unsafe.
 
+use alloc::vec::Vec;
 #[cfg(feature = "std")]
 use chacha20::ChaCha12Rng;
 #[cfg(feature = "std")]
@@ -32,6 +33,13 @@ pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
 /// by `inbox/text.rs`.
 pub(crate) fn unmask_is_ascii(payload: &mut [u8], key: [u8; 4]) -> bool {
     mask::<true>(payload, key)
+}
+
+/// Appends `payload` to `buffer`, masked on the way.
+#[inline]
+pub(crate) fn extend_masked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    buffer.reserve(payload.len());
+    if payload.len() < WIDE { narrow_copy(buffer, payload, key) } else { wide_copy(buffer, payload, key) }
 }
 
 /// The key as it stands after `len` bytes: what the next byte meets comes first.
@@ -182,6 +190,59 @@ fn narrow<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
     }
 }
 
+#[inline]
+fn narrow_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    match payload.len() {
+        16.. => copy_blocks::<16>(buffer, payload, key),
+        4.. => copy_blocks::<4>(buffer, payload, key),
+        _ => buffer.extend(payload.iter().zip(key).map(|(byte, key)| byte ^ key)),
+    }
+}
+
+/// As [`blocks`], to the end of `buffer`. There must be at least `N` bytes.
+#[inline(always)]
+fn copy_blocks<const N: usize>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    let xor = |block: &[u8; N], key: [u8; 4]| {
+        let (mut block, mut pattern) = (*block, [0; N]);
+        for word in pattern.as_chunks_mut().0 {
+            *word = key;
+        }
+        for (byte, pattern) in block.iter_mut().zip(pattern) {
+            *byte ^= pattern;
+        }
+        block
+    };
+    let (whole, rest) = payload.as_chunks();
+    for block in whole {
+        buffer.extend_from_slice(&xor(block, key));
+    }
+    if let (1.., Some(end)) = (rest.len(), payload.last_chunk()) {
+        // It begins within the last whole block.
+        buffer.truncate(buffer.len() - (N - rest.len()));
+        buffer.extend_from_slice(&xor(end, rotate(key, payload.len())));
+    }
+}
+
+#[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+fn wide_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    copy_blocks::<16>(buffer, payload, key);
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[allow(unsafe_code)]
+fn wide_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    #[target_feature(enable = "avx2")]
+    fn avx2(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+        copy_blocks::<64>(buffer, payload, key);
+    }
+
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function was compiled for: just asked.
+        return unsafe { avx2(buffer, payload, key) };
+    }
+    copy_blocks::<16>(buffer, payload, key);
+}
+
 /// XORs blocks of `N` bytes, and the first and last `N` bytes for what is left over. There must be
 /// that many, and `N` is a multiple of four, so that the key's phase holds.
 #[inline(always)]
@@ -302,6 +363,25 @@ mod tests {
                         assert_eq!(implementation(&mut buffer[offset..], key), bytes.is_ascii(), "{len}");
                         assert_eq!(buffer[offset..], bytes[..], "{len}");
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_masked_copy_equals_the_naive_loop() {
+        type Implementation = fn(&mut Vec<u8>, &[u8], [u8; 4]);
+        let implementations: [(usize, Implementation); 4] =
+            [(0, extend_masked), (64, wide_copy), (0, narrow_copy), (64, copy_blocks::<64>)];
+        let key = [0x37, 0xfa, 0x21, 0x3d];
+        for len in (0..300).chain([1_023, 4_096, 70_001]) {
+            let payload: Vec<u8> = (0..len).map(|n: usize| (n * 7 + n / 256) as u8).collect();
+            for (_, copy) in implementations.iter().filter(|(least, _)| len >= *least) {
+                for ahead in [0, 1, 6] {
+                    let mut buffer = alloc::vec![9; ahead];
+                    copy(&mut buffer, &payload, key);
+                    assert_eq!(buffer[..ahead], [9; 6][..ahead]);
+                    assert_eq!(buffer[ahead..], naive(&payload, key, 0)[..], "{len}");
                 }
             }
         }

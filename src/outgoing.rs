@@ -16,6 +16,9 @@ const LONGEST_RUN: usize = 16 * 1024;
 /// Written urgent bytes are kept up to this number, so that they are rarely moved.
 const URGENT_SLACK: usize = 1024;
 
+/// A buffer that has grown above this is not kept once it is empty: room for one message of 1 MiB and more.
+const LARGEST_KEPT: usize = 2 * 1024 * 1024;
+
 /// The bytes that a connection wants to have written, as a [`Buf`]: write
 /// [`chunk`](Buf::chunk) (or all of `chunks_vectored` in one call), then [`advance`](Buf::advance).
 ///
@@ -120,15 +123,18 @@ impl Outgoing {
 
     /// Appends bytes that stay together. `head` and `body` are one item; both are copied.
     #[inline]
-    pub(crate) fn push(&mut self, head: &[u8], body: &[u8]) -> &mut [u8] {
-        let len = head.len() + body.len();
-        self.open_run(len);
-        let buffer = &mut self.buffers.buffer;
-        buffer.reserve(len);
+    pub(crate) fn push(&mut self, head: &[u8], body: &[u8]) {
+        let buffer = self.open_run(head.len() + body.len());
         buffer.extend_from_slice(head);
         buffer.extend_from_slice(body);
-        let from = buffer.len() - body.len();
-        &mut buffer[from..]
+    }
+
+    /// As [`push`](Self::push), with a body of `len` bytes that `write` appends to what it is given.
+    #[inline]
+    pub(crate) fn push_with(&mut self, head: &[u8], len: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let buffer = self.open_run(head.len() + len);
+        buffer.extend_from_slice(head);
+        write(buffer);
     }
 
     /// Puts bytes into an empty queue that nothing overtakes, urgent or not.
@@ -141,9 +147,8 @@ impl Outgoing {
 
     /// Appends bytes that stay together: `head` is copied, `body` goes by reference.
     pub(crate) fn push_shared(&mut self, head: &[u8], body: Bytes) {
-        self.open_run(head.len());
+        self.open_run(head.len()).extend_from_slice(head);
         self.queued += body.len();
-        self.buffers.buffer.extend_from_slice(head);
         self.buffers.runs.push_back(Run { inline: self.open, shared: body });
         self.open = 0;
     }
@@ -200,9 +205,9 @@ impl Outgoing {
         core::mem::take(&mut self.buffers)
     }
 
-    /// Makes ready for an item of `len` bytes of the buffer.
+    /// Makes ready for an item of `len` bytes of the buffer, which is returned with room for them.
     #[inline]
-    fn open_run(&mut self, len: usize) {
+    fn open_run(&mut self, len: usize) -> &mut Vec<u8> {
         // A run that has begun must not go on growing in front of something urgent.
         let ahead = self.begun && self.buffers.runs.is_empty() && !self.buffers.urgent.is_empty();
         if self.open >= LONGEST_RUN || ahead {
@@ -216,6 +221,8 @@ impl Outgoing {
         }
         self.open += len;
         self.queued += len;
+        self.buffers.buffer.reserve(len);
+        &mut self.buffers.buffer
     }
 
     /// Drops most of the urgent bytes that were written. One stays: it says that they have begun.
@@ -270,6 +277,12 @@ impl Outgoing {
         n - left
     }
 
+    /// Whether there is but one stretch of the buffer, all of it in the open run: as with small messages.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.buffers.runs.is_empty() && self.buffers.urgent.is_empty()
+    }
+
     /// Takes up to `n` bytes off the first run; what is left of `n`.
     fn advance_run(&mut self, n: usize) -> usize {
         let (inline, shared) = match self.buffers.runs.front_mut() {
@@ -291,10 +304,19 @@ impl Outgoing {
             self.buffers.runs.pop_front();
         }
         if self.queued == 0 {
-            self.buffers.buffer.clear();
-            self.at = 0;
+            self.emptied();
         }
         n - first - second
+    }
+
+    /// All that is not urgent was written.
+    #[inline]
+    fn emptied(&mut self) {
+        self.buffers.buffer.clear();
+        if self.buffers.buffer.capacity() > LARGEST_KEPT {
+            self.buffers.buffer = Vec::new();
+        }
+        (self.at, self.open, self.queued, self.begun) = (0, 0, 0, false);
     }
 }
 
@@ -306,6 +328,9 @@ impl Buf for Outgoing {
 
     #[inline]
     fn chunk(&self) -> &[u8] {
+        if self.is_plain() {
+            return &self.buffers.buffer[self.at..];
+        }
         let mut chunk = &[][..];
         let _ = self.pieces(|piece| {
             chunk = piece;
@@ -320,6 +345,9 @@ impl Buf for Outgoing {
     #[inline]
     fn advance(&mut self, mut n: usize) {
         assert!(n <= self.len(), "cannot advance past what is queued");
+        if n == self.open && self.is_plain() {
+            return self.emptied();
+        }
         while n > 0 {
             let (urgent, first) = self.urgent();
             n = if first && !urgent.is_empty() { self.advance_urgent(n) } else { self.advance_run(n) };

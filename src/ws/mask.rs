@@ -4,6 +4,14 @@
 //! One of two files with `unsafe` in it (the other is `inbox/text.rs`): the loop is compiled once more for AVX2 and for
 //! AVX-512, and the call into a version chosen at run time is what Rust calls unsafe.
 
+use alloc::vec::Vec;
+#[cfg(feature = "std")]
+use chacha20::ChaCha12Rng;
+#[cfg(feature = "std")]
+use chacha20::rand_core::{Rng as _, SeedableRng as _};
+#[cfg(feature = "std")]
+use core::mem::ManuallyDrop;
+
 /// XORs `payload` with `key`, in place. Masking and unmasking are the same.
 ///
 /// The first byte meets `key[0]`; for a payload that arrives in pieces, hand in the key turned by
@@ -25,6 +33,13 @@ pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
 /// by `inbox/text.rs`.
 pub(crate) fn unmask_is_ascii(payload: &mut [u8], key: [u8; 4]) -> bool {
     mask::<true>(payload, key)
+}
+
+/// Appends `payload` to `buffer`, masked on the way.
+#[inline]
+pub(crate) fn extend_masked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    buffer.reserve(payload.len());
+    if payload.len() < WIDE { narrow_copy(buffer, payload, key) } else { wide_copy(buffer, payload, key) }
 }
 
 /// The key as it stands after `len` bytes: what the next byte meets comes first.
@@ -74,8 +89,10 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskSource for F {
     }
 }
 
-/// Masking keys from the operating system's random generator, fetched 256 at a time by each thread
-/// and used once.
+/// Masking keys from a generator of the thread's own, ChaCha with 12 rounds, that the operating system's random generator
+/// seeds, and seeds anew every 65,536 keys. A connection holds nothing.
+///
+/// A process that was forked off seeds its own: it notices within 1,024 keys, of which parent and child have the same.
 ///
 /// ```
 /// use pushline::ws::mask::{MaskSource, OsKeys};
@@ -93,25 +110,54 @@ impl MaskSource for OsKeys {
     ///
     /// If the operating system has no random bytes to give: a client must not go on without.
     fn next_key(&mut self) -> [u8; 4] {
-        use core::cell::RefCell;
-
-        struct Pool {
-            keys: [[u8; 4]; 256],
-            left: usize,
-        }
         std::thread_local! {
-            static POOL: RefCell<Pool> = const { RefCell::new(Pool { keys: [[0; 4]; 256], left: 0 }) };
+            static GENERATOR: core::cell::RefCell<Option<Generator>> = const { core::cell::RefCell::new(None) };
         }
-        POOL.with_borrow_mut(|pool| {
-            if pool.left == 0 {
-                if let Err(error) = getrandom::fill(pool.keys.as_flattened_mut()) {
+        GENERATOR.with_borrow_mut(|generator| match generator {
+            Some(Generator { rng, left: left @ 1.., .. }) => {
+                *left -= 1;
+                rng.next_u32().to_ne_bytes()
+            }
+            _ => Generator::renew(generator).rng.next_u32().to_ne_bytes(),
+        })
+    }
+}
+
+/// A thread's generator of masking keys.
+#[cfg(feature = "std")]
+struct Generator {
+    /// Not dropped, which frees nothing: so keys can be had while the thread's other data is.
+    rng: ManuallyDrop<ChaCha12Rng>,
+    /// Keys until the next look at the process.
+    left: u16,
+    /// Such looks until the next seed.
+    looks: u16,
+    process: u32,
+}
+
+#[cfg(feature = "std")]
+impl Generator {
+    /// Keys between two looks at whether the process is still the same: a system call.
+    const KEYS_A_LOOK: u16 = 1024;
+    const LOOKS_A_SEED: u16 = 64;
+
+    #[cold]
+    fn renew(place: &mut Option<Self>) -> &mut Self {
+        let process = std::process::id();
+        let generator = match place.take() {
+            Some(known) if known.process == process && known.looks > 1 => {
+                Self { looks: known.looks - 1, ..known }
+            }
+            _ => {
+                let mut seed = [0; 32];
+                if let Err(error) = getrandom::fill(&mut seed) {
                     panic!("the operating system gives no random bytes: {error}");
                 }
-                pool.left = pool.keys.len();
+                let rng = ManuallyDrop::new(ChaCha12Rng::from_seed(seed));
+                Self { rng, left: 0, looks: Self::LOOKS_A_SEED, process }
             }
-            pool.left -= 1;
-            core::mem::take(&mut pool.keys[pool.left])
-        })
+        };
+        place.insert(Self { left: Self::KEYS_A_LOOK - 1, ..generator })
     }
 }
 
@@ -142,6 +188,59 @@ fn narrow<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
             bits.is_ascii()
         }
     }
+}
+
+#[inline]
+fn narrow_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    match payload.len() {
+        16.. => copy_blocks::<16>(buffer, payload, key),
+        4.. => copy_blocks::<4>(buffer, payload, key),
+        _ => buffer.extend(payload.iter().zip(key).map(|(byte, key)| byte ^ key)),
+    }
+}
+
+/// As [`blocks`], to the end of `buffer`. There must be at least `N` bytes.
+#[inline(always)]
+fn copy_blocks<const N: usize>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    let xor = |block: &[u8; N], key: [u8; 4]| {
+        let (mut block, mut pattern) = (*block, [0; N]);
+        for word in pattern.as_chunks_mut().0 {
+            *word = key;
+        }
+        for (byte, pattern) in block.iter_mut().zip(pattern) {
+            *byte ^= pattern;
+        }
+        block
+    };
+    let (whole, rest) = payload.as_chunks();
+    for block in whole {
+        buffer.extend_from_slice(&xor(block, key));
+    }
+    if let (1.., Some(end)) = (rest.len(), payload.last_chunk()) {
+        // It begins within the last whole block.
+        buffer.truncate(buffer.len() - (N - rest.len()));
+        buffer.extend_from_slice(&xor(end, rotate(key, payload.len())));
+    }
+}
+
+#[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+fn wide_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    copy_blocks::<16>(buffer, payload, key);
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[allow(unsafe_code)]
+fn wide_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+    #[target_feature(enable = "avx2")]
+    fn avx2(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
+        copy_blocks::<64>(buffer, payload, key);
+    }
+
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function was compiled for: just asked.
+        return unsafe { avx2(buffer, payload, key) };
+    }
+    copy_blocks::<16>(buffer, payload, key);
 }
 
 /// XORs blocks of `N` bytes, and the first and last `N` bytes for what is left over. There must be
@@ -270,6 +369,25 @@ mod tests {
     }
 
     #[test]
+    fn a_masked_copy_equals_the_naive_loop() {
+        type Implementation = fn(&mut Vec<u8>, &[u8], [u8; 4]);
+        let implementations: [(usize, Implementation); 4] =
+            [(0, extend_masked), (64, wide_copy), (0, narrow_copy), (64, copy_blocks::<64>)];
+        let key = [0x37, 0xfa, 0x21, 0x3d];
+        for len in (0..300).chain([1_023, 4_096, 70_001]) {
+            let payload: Vec<u8> = (0..len).map(|n: usize| (n * 7 + n / 256) as u8).collect();
+            for (_, copy) in implementations.iter().filter(|(least, _)| len >= *least) {
+                for ahead in [0, 1, 6] {
+                    let mut buffer = alloc::vec![9; ahead];
+                    copy(&mut buffer, &payload, key);
+                    assert_eq!(buffer[..ahead], [9; 6][..ahead]);
+                    assert_eq!(buffer[ahead..], naive(&payload, key, 0)[..], "{len}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn rotating_by_any_length_keeps_the_phase() {
         for len in 0..12 {
             let turned = rotate([0, 1, 2, 3], len);
@@ -286,5 +404,27 @@ mod tests {
         }
         // Birthday bound: 1,000 draws of 32 bits collide once in 8,600 such runs; three never.
         assert!(seen.len() >= 998, "{} distinct keys", seen.len());
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn a_generator_is_seeded_anew_in_time_and_in_another_process() {
+        fn renewed(place: &mut Option<Generator>) -> (u16, [u8; 32]) {
+            let generator = Generator::renew(place);
+            (generator.looks, generator.rng.get_seed())
+        }
+        let mut place = None;
+        let (looks, first) = renewed(&mut place);
+        assert_eq!(looks, Generator::LOOKS_A_SEED);
+        for looks in (1..Generator::LOOKS_A_SEED).rev() {
+            assert_eq!(renewed(&mut place), (looks, first));
+        }
+        let (looks, second) = renewed(&mut place);
+        assert!(looks == Generator::LOOKS_A_SEED && second != first, "its time is over");
+        // The child of a fork, which has all that the parent has.
+        place.as_mut().expect("seeded").process ^= 1;
+        let (looks, third) = renewed(&mut place);
+        assert!(looks == Generator::LOOKS_A_SEED && third != second);
+        assert_eq!(place.as_ref().map(|generator| generator.process), Some(std::process::id()));
     }
 }

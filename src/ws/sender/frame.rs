@@ -2,8 +2,8 @@
 
 use super::Sender;
 use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode};
-use crate::ws::mask::apply_mask;
-use bytes::{Bytes, BytesMut};
+use crate::ws::mask::{apply_mask, extend_masked};
+use bytes::Bytes;
 
 /// From this length on a payload goes by reference: writing a second piece then costs less than
 /// the copy.
@@ -36,17 +36,17 @@ impl Sender {
             let fin = payload.is_empty();
             let mask = self.keys.as_mut().map(|keys| keys.next_key());
             let (head, len) = Header { fin, rsv, opcode, mask, payload_len: fragment.len() as u64 }.encode();
-            let body = match mask {
-                None => fragment,
-                Some(key) => {
-                    // Nobody else holds the payload more often than not: then it is masked in place.
-                    let mut masked =
-                        fragment.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-                    apply_mask(&mut masked, key);
-                    masked.freeze()
-                }
-            };
-            self.outgoing.push_shared(&head[..len], body);
+            match (mask, fragment) {
+                (None, fragment) => self.outgoing.push_shared(&head[..len], fragment),
+                // If nobody else holds the payload, it is masked in place, otherwise in the copy.
+                (Some(key), fragment) => match fragment.try_into_mut() {
+                    Ok(mut masked) => {
+                        apply_mask(&mut masked, key);
+                        self.outgoing.push_shared(&head[..len], masked.freeze());
+                    }
+                    Err(shared) => self.push_masked(&head[..len], &shared, key),
+                },
+            }
             if fin {
                 return;
             }
@@ -58,23 +58,28 @@ impl Sender {
     pub(super) fn push_frame(&mut self, opcode: Opcode, rsv: u8, fin: bool, payload: &[u8]) {
         let mask = self.keys.as_mut().map(|keys| keys.next_key());
         let first = (fin as u8) << 7 | rsv << 4 | opcode as u8;
-        let body = match mask {
+        match mask {
             // The short form needs no more than two bytes and no loop.
             None if payload.len() <= MAX_CONTROL_LEN => {
-                self.outgoing.push(&[first, payload.len() as u8], payload)
+                self.outgoing.push(&[first, payload.len() as u8], payload);
             }
-            Some([a, b, c, d]) if payload.len() <= MAX_CONTROL_LEN => {
-                self.outgoing.push(&[first, 0x80 | payload.len() as u8, a, b, c, d], payload)
+            Some(key @ [a, b, c, d]) if payload.len() <= MAX_CONTROL_LEN => {
+                self.push_masked(&[first, 0x80 | payload.len() as u8, a, b, c, d], payload, key);
             }
             _ => {
                 let (head, len) =
                     Header { fin, rsv, opcode, mask, payload_len: payload.len() as u64 }.encode();
-                self.outgoing.push(&head[..len], payload)
+                match mask {
+                    None => self.outgoing.push(&head[..len], payload),
+                    Some(key) => self.push_masked(&head[..len], payload, key),
+                }
             }
-        };
-        if let Some(key) = mask {
-            apply_mask(body, key);
         }
+    }
+
+    #[inline]
+    fn push_masked(&mut self, head: &[u8], payload: &[u8], key: [u8; 4]) {
+        self.outgoing.push_with(head, payload.len(), |buffer| extend_masked(buffer, payload, key));
     }
 
     pub(super) fn control_frame(

@@ -4,23 +4,26 @@
 //!
 //! pushline turns received bytes into events, and messages into bytes. It opens no socket, reads no
 //! clock and draws no random number by itself: it is a set of state machines for servers, clients,
-//! proxies, fuzzers and people who want to read how the protocols work. Two thin adapters, blocking
-//! and tokio, do the I/O for those who want that, too.
+//! proxies, fuzzers and people who want to read how the protocols work. Thin adapters do the I/O for those
+//! who want that, too: over blocking streams, over tokio, and behind hyper and axum.
 //!
 //! # Where to start
 //!
 //! | for | see |
 //! |---|---|
-//! | WebSocket on tokio: server, client | `adapter::tokio` |
+//! | WebSocket on tokio: server, client, in two halves | `adapter::tokio` |
 //! | WebSocket behind hyper, over HTTP/1.1 and HTTP/2 | `adapter::hyper` |
 //! | WebSocket on axum | `adapter::axum` |
 //! | WebSocket on threads | `adapter::blocking` |
 //! | WebSocket on an event loop of one's own | [the loop](#the-loop), [`ws`], `examples/own_loop.rs` |
-//! | a message for many | [`ws::Prepared`], [`sse::Prepared`]; on tokio, `adapter::tokio::Broadcast` |
+//! | a message for many | [`ws::Prepared`], [`sse::Prepared`]; on tokio, `adapter::tokio::{Outbox, Broadcast}` |
 //! | an event stream to serve | `adapter::tokio::sse`, `adapter::blocking::sse`; [`sse::Block`] for the bytes alone |
-//! | an event stream to read | the same; [`sse::Decoder`] for the bytes alone |
+//! | an event stream to read | the same; [`sse::Decoder`] for the bytes alone, [`sse::Reconnect`] for when to come back |
 //! | chunked bodies, heads | [`http1`] |
 //! | clients that have neither, and which transport when | `comet` |
+//! | Socket.IO's clients | `adapter::socketio`; `socketio` without I/O |
+//! | CometD's and Faye's clients | `adapter::bayeux`; `comet::bayeux` without I/O |
+//! | SockJS's, Atmosphere's and Pushlet's clients | `adapter::frameworks`; `comet::{sockjs, atmosphere, pushlet}` without I/O |
 //!
 //! # The loop
 //!
@@ -60,8 +63,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! The handshake before it is in [`ws::handshake`], the times in [`heartbeat`]; `examples/own_loop.rs` has all of it, for
-//! many connections on one thread.
+//! The handshake before it is a machine as well, [`ws::handshake::Opening`], and so is what this loop leaves out: pings,
+//! deadlines, half-closing and how it ended, [`ws::Life`]. `examples/own_loop.rs` has all of it, for many connections on
+//! one thread.
 //!
 //! # How data flows
 //!
@@ -73,7 +77,7 @@
 //!  socket <-------------- Outgoing <--- send, ping, close <-------------------- application
 //!            chunks, advance
 //!
-//!  clock  ---> heartbeat::{Heartbeat, Deadline}::poll(now) ---> ping, give up
+//!  clock  ---> ws::Life::tick, step ---> write, ping, read, half-close, wait until, give up
 //! ```
 //!
 //! # Map
@@ -82,11 +86,14 @@
 //! |---|---|---|
 //! | [`ws`] | WebSocket: handshake, frames, messages, close, compression | RFC 6455, 7692 |
 //! | [`sse`] | Server-Sent Events | WHATWG HTML 9.2 |
-//! | [`http1`] | message heads, the chunked coding | RFC 9112 |
-//! | [`heartbeat`] | pings, keep-alives and deadlines as data | |
-//! | `comet` | long polling, JSONP, XHR and iframe streaming, CORS | |
+//! | [`http1`] | message heads, the chunked coding, URLs | RFC 9112 |
+//! | [`heartbeat`] | instants, keep-alives and deadlines as data | |
+//! | [`backoff`] | how long a client waits before it comes back | |
+//! | `comet` | long polling, JSONP, XHR and iframe streaming, CORS; SockJS, Atmosphere, Pushlet | |
+//! | `comet::bayeux` | CometD's and Faye's protocol | Bayeux 1.0 |
 //! | `socketio` | Socket.IO over polling and WebSocket | Engine.IO 4, Socket.IO 5 |
-//! | [`adapter`] | blocking and tokio | |
+//! | `json` | JSON checked for form and depth, lent as text | RFC 8259 |
+//! | [`adapter`] | blocking, tokio, hyper, axum, and the frameworks' servers | |
 //!
 //! # Features
 //!
@@ -95,17 +102,17 @@
 //! | `std` | yes | the blocking adapter, OS randomness, SIMD chosen at run time |
 //! | `tokio` | | the async adapter, over any `AsyncRead + AsyncWrite` |
 //! | `deflate` | | permessage-deflate, on zlib-rs |
-//! | `http` | | the handshake over the types of the `http` crate (hyper, axum) |
-//! | `hyper` | | WebSockets over what hyper has upgraded, HTTP/1.1 and HTTP/2 |
-//! | `axum` | | the extractor for axum |
+//! | `http` | | the handshake over the types of the `http` crate, event streams as its responses |
+//! | `hyper` | | WebSockets over what hyper has upgraded, HTTP/1.1 and HTTP/2, and event streams as bodies |
+//! | `axum` | | the same as an extractor and a response |
 //! | `tracing` | | events and spans: handshakes, closes, timeouts; never payloads |
 //! | `comet` | | the older push transports |
+//! | `socketio` | | Socket.IO and Engine.IO; with `hyper`, `adapter::socketio` |
+//! | `bayeux` | | the Bayeux protocol, of CometD and Faye; with `hyper`, `adapter::bayeux` |
 //! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
 //! | `atmosphere` | | Atmosphere: `comet::atmosphere`; with `hyper` its server |
 //! | `pushlet` | | Pushlet: `comet::pushlet`; with `hyper` its server |
-//! | `socketio` | | Socket.IO and Engine.IO; with `hyper`, `adapter::socketio` |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
-//! | `bayeux` | | the Bayeux protocol, of CometD and Faye |
 //!
 //! Without `std` the crate is `no_std` with `alloc`. A feature never changes what is there without it.
 //!
@@ -113,8 +120,8 @@
 //!
 //! Nothing that a peer sends makes it panic, allocate on the peer's word, loop without progress or
 //! grow without a bound; every limit has a name and a default ([`ws::Config`]). However the bytes
-//! are cut, the events are the same. There is no `unsafe` but for the call of the masking loop that
-//! was compiled for the processor at hand.
+//! are cut, the events are the same. There is `unsafe` in two places: the call of the masking loop that was compiled for
+//! the processor at hand, and text that was checked where it was received and is not looked at again.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub, unsafe_code)]
 #![deny(clippy::expect_used, clippy::unwrap_used)]

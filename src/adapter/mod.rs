@@ -8,8 +8,10 @@
 //! | `hyper` | what hyper has upgraded, over HTTP/1.1 and HTTP/2 | `hyper` |
 //! | `axum` | the same, as an extractor | `axum` |
 //! | `socketio` | requests and responses of hyper's, so axum's, too | `hyper` and `socketio` |
+//! | `bayeux` | the same, for CometD's and Faye's clients | `hyper` and `bayeux` |
+//! | `frameworks` | the same, for SockJS's, Atmosphere's and Pushlet's clients | `hyper` and `sockjs`, `atmosphere`, `pushlet` |
 //!
-//! Both have `accept`, `connect`, a `WebSocket` that splits into a `Reader` and a `Writer`, and event streams under `sse`;
+//! The first two have `accept`, `connect`, a `WebSocket` that splits into a `Reader` and a `Writer`, and event streams under `sse`;
 //! they take the same `Options` and give the same `Error`.
 #![cfg_attr(feature = "deflate", doc = "")]
 #![cfg_attr(feature = "deflate", doc = include_str!("compression.md"))]

@@ -15,6 +15,9 @@ std::thread_local! {
 /// Memory above this goes back to the allocator instead of being kept by the thread.
 const LARGEST_KEPT: usize = 256 * 1024;
 
+/// The same for sending: room for a client's message of 1 MiB, masked.
+const LARGEST_KEPT_FOR_SENDING: usize = 2 * 1024 * 1024;
+
 /// Gives an inbox without memory that of the thread, if it is at hand.
 #[inline]
 pub(super) fn lend_to_inbox(inbox: &mut Inbox<BytesMut>) {
@@ -49,8 +52,8 @@ pub(super) fn lend_to_outgoing(outgoing: &mut Outgoing) {
 pub(super) fn take_from_outgoing(outgoing: &mut Outgoing) {
     if outgoing.is_empty() && outgoing.has_memory() {
         let memory = outgoing.take_memory();
-        if memory.capacity() <= LARGEST_KEPT {
-            let _ = SENDING.try_with(|kept| kept.set(memory));
+        if memory.capacity() <= LARGEST_KEPT_FOR_SENDING {
+            let _ = SENDING.try_with(|kept| kept.replace(memory).discard());
         }
     }
 }

@@ -72,15 +72,20 @@ impl Buffers {
         self.buffer.capacity() | self.urgent.capacity() | self.runs.capacity() != 0
     }
 
-    /// As dropping it; quicker if there is nothing to free, as with each message of a busy connection.
+    /// Swaps the memory, field by field: for each message of a busy connection, most often the buffer's only.
     #[inline]
-    pub(crate) fn discard(self) {
-        if self.has_memory() { drop(self) } else { core::mem::forget(self) }
+    fn swap(&mut self, other: &mut Self) {
+        core::mem::swap(&mut self.buffer, &mut other.buffer);
+        let [ours, theirs] = [&*self, other].map(|of| of.urgent.capacity() | of.runs.capacity());
+        if ours | theirs != 0 {
+            core::mem::swap(&mut self.urgent, &mut other.urgent);
+            core::mem::swap(&mut self.runs, &mut other.runs);
+        }
     }
 
     /// Bytes of memory, about.
     #[inline]
-    pub(crate) fn capacity(&self) -> usize {
+    fn capacity(&self) -> usize {
         self.buffer.capacity() + self.urgent.capacity() + self.runs.capacity() * size_of::<Run>()
     }
 }
@@ -204,20 +209,19 @@ impl Outgoing {
         self.buffers.has_memory()
     }
 
-    /// Puts memory into a queue that has none.
+    /// Puts memory into an empty queue, in exchange for its own.
     #[cfg(feature = "tokio")]
     #[inline]
-    pub(crate) fn set_memory(&mut self, buffers: Buffers) {
-        debug_assert!(self.is_empty(), "only into an empty queue");
-        self.buffers = buffers;
+    pub(crate) fn swap_memory(&mut self, buffers: &mut Buffers) {
+        debug_assert!(self.is_empty(), "only of an empty queue");
+        self.buffers.swap(buffers);
     }
 
-    /// Takes the memory of an empty queue out.
+    /// Bytes of memory, about.
     #[cfg(feature = "tokio")]
     #[inline]
-    pub(crate) fn take_memory(&mut self) -> Buffers {
-        debug_assert!(self.is_empty(), "only from an empty queue");
-        core::mem::take(&mut self.buffers)
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffers.capacity()
     }
 
     /// Makes ready for an item of `len` bytes of the buffer, which is returned with room for them.

@@ -67,8 +67,25 @@ impl Buffers {
         Self { buffer: Vec::new(), runs: VecDeque::new(), urgent: Vec::new() }
     }
 
+    #[inline]
+    fn has_memory(&self) -> bool {
+        self.buffer.capacity() | self.urgent.capacity() | self.runs.capacity() != 0
+    }
+
+    /// Swaps the memory, field by field: for each message of a busy connection, most often the buffer's only.
+    #[inline]
+    fn swap(&mut self, other: &mut Self) {
+        core::mem::swap(&mut self.buffer, &mut other.buffer);
+        let [ours, theirs] = [&*self, other].map(|of| of.urgent.capacity() | of.runs.capacity());
+        if ours | theirs != 0 {
+            core::mem::swap(&mut self.urgent, &mut other.urgent);
+            core::mem::swap(&mut self.runs, &mut other.runs);
+        }
+    }
+
     /// Bytes of memory, about.
-    pub(crate) fn capacity(&self) -> usize {
+    #[inline]
+    fn capacity(&self) -> usize {
         self.buffer.capacity() + self.urgent.capacity() + self.runs.capacity() * size_of::<Run>()
     }
 }
@@ -122,7 +139,7 @@ impl Outgoing {
     }
 
     /// Appends bytes that stay together. `head` and `body` are one item; both are copied.
-    #[inline]
+    #[inline(always)] // the head is most often of a length that is known
     pub(crate) fn push(&mut self, head: &[u8], body: &[u8]) {
         let buffer = self.open_run(head.len() + body.len());
         buffer.extend_from_slice(head);
@@ -130,7 +147,7 @@ impl Outgoing {
     }
 
     /// As [`push`](Self::push), with a body of `len` bytes that `write` appends to what it is given.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_with(&mut self, head: &[u8], len: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let buffer = self.open_run(head.len() + len);
         buffer.extend_from_slice(head);
@@ -187,27 +204,44 @@ impl Outgoing {
 
     /// Whether there is memory for buffers.
     #[cfg(feature = "tokio")]
+    #[inline]
     pub(crate) fn has_memory(&self) -> bool {
-        self.buffers.capacity() > 0
+        self.buffers.has_memory()
     }
 
-    /// Puts memory into a queue that has none.
+    /// Puts memory into an empty queue, in exchange for its own.
     #[cfg(feature = "tokio")]
-    pub(crate) fn set_memory(&mut self, buffers: Buffers) {
-        debug_assert!(self.is_empty(), "only into an empty queue");
-        self.buffers = buffers;
+    #[inline]
+    pub(crate) fn swap_memory(&mut self, buffers: &mut Buffers) {
+        debug_assert!(self.is_empty(), "only of an empty queue");
+        self.buffers.swap(buffers);
     }
 
-    /// Takes the memory of an empty queue out.
+    /// Bytes of memory, about.
     #[cfg(feature = "tokio")]
-    pub(crate) fn take_memory(&mut self) -> Buffers {
-        debug_assert!(self.is_empty(), "only from an empty queue");
-        core::mem::take(&mut self.buffers)
+    #[inline]
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffers.capacity()
     }
 
     /// Makes ready for an item of `len` bytes of the buffer, which is returned with room for them.
     #[inline]
     fn open_run(&mut self, len: usize) -> &mut Vec<u8> {
+        if self.open >= LONGEST_RUN
+            || self.at >= LONGEST_RUN
+            || (self.begun && !self.buffers.urgent.is_empty())
+        {
+            self.end_run();
+        }
+        self.open += len;
+        self.queued += len;
+        self.buffers.buffer.reserve(len);
+        &mut self.buffers.buffer
+    }
+
+    /// Ends the open run and drops what was written, if either is due.
+    #[inline(never)]
+    fn end_run(&mut self) {
         // A run that has begun must not go on growing in front of something urgent.
         let ahead = self.begun && self.buffers.runs.is_empty() && !self.buffers.urgent.is_empty();
         if self.open >= LONGEST_RUN || ahead {
@@ -219,10 +253,6 @@ impl Outgoing {
             self.buffers.buffer.drain(..self.at);
             self.at = 0;
         }
-        self.open += len;
-        self.queued += len;
-        self.buffers.buffer.reserve(len);
-        &mut self.buffers.buffer
     }
 
     /// Drops most of the urgent bytes that were written. One stays: it says that they have begun.

@@ -4,16 +4,19 @@
 use crate::inbox::Inbox;
 use crate::outgoing::{Buffers, Outgoing};
 use bytes::BytesMut;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use std::vec::Vec;
 
 std::thread_local! {
     static RECEIVING: Cell<(BytesMut, Vec<u8>)> = Cell::new((BytesMut::new(), Vec::new()));
-    static SENDING: Cell<Buffers> = const { Cell::new(Buffers::new()) };
+    static SENDING: RefCell<Buffers> = const { RefCell::new(Buffers::new()) };
 }
 
 /// Memory above this goes back to the allocator instead of being kept by the thread.
 const LARGEST_KEPT: usize = 256 * 1024;
+
+/// The same for sending: room for a client's message of 1 MiB, masked.
+const LARGEST_KEPT_FOR_SENDING: usize = 2 * 1024 * 1024;
 
 /// Gives an inbox without memory that of the thread, if it is at hand.
 #[inline]
@@ -40,7 +43,7 @@ pub(super) fn take_from_inbox(inbox: &mut Inbox<BytesMut>) {
 #[inline]
 pub(super) fn lend_to_outgoing(outgoing: &mut Outgoing) {
     if !outgoing.has_memory() {
-        outgoing.set_memory(SENDING.try_with(Cell::take).unwrap_or_default());
+        let _ = SENDING.try_with(|kept| outgoing.swap_memory(&mut kept.borrow_mut()));
     }
 }
 
@@ -48,9 +51,12 @@ pub(super) fn lend_to_outgoing(outgoing: &mut Outgoing) {
 #[inline]
 pub(super) fn take_from_outgoing(outgoing: &mut Outgoing) {
     if outgoing.is_empty() && outgoing.has_memory() {
-        let memory = outgoing.take_memory();
-        if memory.capacity() <= LARGEST_KEPT {
-            let _ = SENDING.try_with(|kept| kept.set(memory));
+        if outgoing.capacity() <= LARGEST_KEPT_FOR_SENDING {
+            let _ = SENDING.try_with(|kept| outgoing.swap_memory(&mut kept.borrow_mut()));
+        }
+        // Too much, or what the thread had besides.
+        if outgoing.has_memory() {
+            outgoing.release();
         }
     }
 }

@@ -77,7 +77,7 @@ impl Sender {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_masked(&mut self, head: &[u8], payload: &[u8], key: [u8; 4]) {
         self.outgoing.push_with(head, payload.len(), |buffer| extend_masked(buffer, payload, key));
     }

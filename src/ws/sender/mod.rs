@@ -381,6 +381,9 @@ impl Sender {
         if self.fragmented.is_some() {
             return Err(UsageError::MessageInProgress);
         }
+        if self.outgoing.ordinary_len() == 0 {
+            return Ok(()); // one always fits
+        }
         self.check_room(self.message_len(self.longest(len)))
     }
 

@@ -66,7 +66,6 @@ use bytes::BytesMut;
 pub struct Connection {
     receiver: Receiver,
     sender: Sender,
-    subprotocol: Option<Box<str>>,
 }
 
 impl Connection {
@@ -76,7 +75,6 @@ impl Connection {
         Self {
             receiver: Receiver::new(Role::Server, &negotiated, &config),
             sender: Sender::new(&negotiated, &config, None),
-            subprotocol: negotiated.subprotocol,
         }
     }
 
@@ -94,7 +92,6 @@ impl Connection {
         Self {
             receiver: Receiver::new(Role::Client, &negotiated, &config),
             sender: Sender::new(&negotiated, &config, Some(Box::new(keys))),
-            subprotocol: negotiated.subprotocol,
         }
     }
 
@@ -285,12 +282,6 @@ impl Connection {
         self.sender.state()
     }
 
-    /// The subprotocol that the opening handshake selected.
-    #[must_use]
-    pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
-    }
-
     /// Which end this is.
     #[must_use]
     pub const fn role(&self) -> Role {
@@ -302,12 +293,6 @@ impl Connection {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.sender.is_finished()
-    }
-
-    /// What an adapter keeps: the subprotocol and both halves.
-    #[cfg(feature = "std")]
-    pub(crate) fn into_parts(self) -> (Option<Box<str>>, Receiver, Sender) {
-        (self.subprotocol, self.receiver, self.sender)
     }
 
     /// The two halves, for a reader and a writer on different threads: plain state machines without

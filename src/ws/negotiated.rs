@@ -8,11 +8,10 @@ use alloc::boxed::Box;
 /// What the opening handshake has agreed for the connection. The default: no extension, no subprotocol.
 ///
 /// ```
-/// use pushline::ws::{Config, Connection, Negotiated};
+/// use pushline::ws::Negotiated;
 ///
 /// let negotiated = Negotiated::default().with_subprotocol("chat");
-/// let connection = Connection::server(negotiated, Config::default());
-/// assert_eq!(connection.subprotocol(), Some("chat"));
+/// assert_eq!(negotiated.subprotocol(), Some("chat"));
 /// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -27,6 +26,12 @@ impl Negotiated {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// Takes the subprotocol out, for who keeps it: a connection has no use for it.
+    #[cfg(feature = "std")]
+    pub(crate) const fn take_subprotocol(&mut self) -> Option<Box<str>> {
+        self.subprotocol.take()
     }
 
     /// The same with this subprotocol: for a handshake that was done by other means than this crate's.

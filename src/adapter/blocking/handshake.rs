@@ -86,8 +86,10 @@ pub fn accept_with<S: Transport>(
         Opening::server(server, decide).timeouts(options.handshake_timeout, options.times.close_timeout);
     let (mut stream, mut inbox) = (Timed::new(stream), Inbox::owning(options.read_size));
     take_steps(&mut stream, &mut opening, &mut inbox)?;
-    let connection = Connection::server(opening.finish()?.negotiated, options.config);
-    Ok(WebSocket::with_inbox(stream, connection, inbox, options))
+    let mut negotiated = opening.finish()?.negotiated;
+    let subprotocol = negotiated.take_subprotocol();
+    let connection = Connection::server(negotiated, options.config);
+    Ok(WebSocket::with_inbox(stream, connection, subprotocol, inbox, options))
 }
 
 /// Does the client's handshake on a stream that is connected already.
@@ -133,9 +135,10 @@ pub(super) fn shake_hands<S: Transport>(
     let mut opening = Opening::client(client).until(deadline);
     let (mut stream, mut inbox) = (Timed::new(stream), Inbox::owning(options.read_size));
     take_steps(&mut stream, &mut opening, &mut inbox)?;
-    let opened = opening.finish()?;
+    let mut opened = opening.finish()?;
+    let subprotocol = opened.negotiated.take_subprotocol();
     let connection = Connection::client(opened.negotiated, options.config, OsKeys);
-    let socket = WebSocket::with_inbox(stream, connection, inbox, options);
+    let socket = WebSocket::with_inbox(stream, connection, subprotocol, inbox, options);
     Ok((socket, opened.response.unwrap_or_default()))
 }
 

@@ -97,14 +97,30 @@ enum Progress {
 impl<S> WebSocket<S> {
     /// A server's WebSocket over a stream that an HTTP server has upgraded: `negotiated` is what
     /// [`Accepted::negotiated`](crate::ws::handshake::Accepted::negotiated) gave.
-    pub fn server(stream: S, negotiated: Negotiated, options: &Options) -> Self {
-        Self::new(stream, Connection::server(negotiated, options.config), &[], options)
+    pub fn server(stream: S, mut negotiated: Negotiated, options: &Options) -> Self {
+        let subprotocol = negotiated.take_subprotocol();
+        let connection = Connection::server(negotiated, options.config);
+        Self::with_inbox(
+            Timed::new(stream),
+            connection,
+            subprotocol,
+            Inbox::owning(options.read_size),
+            options,
+        )
     }
 
     /// A client's WebSocket over a stream that an HTTP client has upgraded: `negotiated` is what
     /// [`verify`](crate::ws::handshake::verify) gave.
-    pub fn client(stream: S, negotiated: Negotiated, options: &Options) -> Self {
-        Self::new(stream, Connection::client(negotiated, options.config, OsKeys), &[], options)
+    pub fn client(stream: S, mut negotiated: Negotiated, options: &Options) -> Self {
+        let subprotocol = negotiated.take_subprotocol();
+        let connection = Connection::client(negotiated, options.config, OsKeys);
+        Self::with_inbox(
+            Timed::new(stream),
+            connection,
+            subprotocol,
+            Inbox::owning(options.read_size),
+            options,
+        )
     }
 
     /// A WebSocket over `stream`, on which the opening handshake was done. `received` are the bytes that were read
@@ -116,16 +132,17 @@ impl<S> WebSocket<S> {
         let mut inbox = Inbox::owning(options.read_size);
         let taken = inbox.extend(received);
         debug_assert_eq!(taken, received.len(), "this storage grows");
-        Self::with_inbox(Timed::new(stream), connection, inbox, options)
+        Self::with_inbox(Timed::new(stream), connection, None, inbox, options)
     }
 
     pub(super) fn with_inbox(
         stream: Timed<S>,
         connection: Connection,
+        subprotocol: Option<Box<str>>,
         inbox: Inbox<BytesMut>,
         options: &Options,
     ) -> Self {
-        let (subprotocol, receiver, sender) = connection.into_parts();
+        let (receiver, sender) = connection.split();
         let life = Life::new(options.times, sender.role(), Instant::now());
         let driver = Driver {
             outlet: Outlet::new(stream, sender),

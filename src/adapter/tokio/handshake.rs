@@ -98,9 +98,10 @@ where
 {
     let opening =
         Opening::server(server, decide).timeouts(options.handshake_timeout, options.times.close_timeout);
-    Shake::new(stream, Ok(opening), options, |stream, opened, inbox, options| {
+    Shake::new(stream, Ok(opening), options, |stream, mut opened, inbox, options| {
+        let subprotocol = opened.negotiated.take_subprotocol();
         let connection = Connection::server(opened.negotiated, options.config);
-        WebSocket::with_inbox(stream, connection, inbox, options)
+        WebSocket::with_inbox(stream, connection, subprotocol, inbox, options)
     })
 }
 
@@ -166,12 +167,16 @@ fn opening(
 
 fn client_side<S>(
     stream: S,
-    opened: Established,
+    mut opened: Established,
     inbox: Inbox<BytesMut>,
     options: &Options,
 ) -> (WebSocket<S>, Response) {
+    let subprotocol = opened.negotiated.take_subprotocol();
     let connection = Connection::client(opened.negotiated, options.config, OsKeys);
-    (WebSocket::with_inbox(stream, connection, inbox, options), opened.response.unwrap_or_default())
+    (
+        WebSocket::with_inbox(stream, connection, subprotocol, inbox, options),
+        opened.response.unwrap_or_default(),
+    )
 }
 
 /// What becomes of a handshake that succeeded.

@@ -10,7 +10,7 @@ use super::inlet::{Ends, Inlet};
 use super::outlet::Outlet;
 use super::wait::{Timer, Who};
 use super::websocket::{WebSocket, Whole};
-use crate::ws::{CloseCode, Event, Message, Outbound, Reply, Sender, Side, State, Step, UsageError};
+use crate::ws::{CloseCode, Event, Message, Outbound, Reply, Side, State, Step};
 use core::fmt;
 use core::future::poll_fn;
 use core::ops::DerefMut;
@@ -211,7 +211,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// As [`WebSocket::send`].
     pub fn send<'a>(&mut self, message: impl Into<Outbound<'a>>) -> impl Future<Output = Result<(), Error>> {
         let mut message = Some(message.into());
-        poll_fn(move |cx| self.poll_send(&mut message, Sender::send, false, cx))
+        poll_fn(move |cx| self.poll_send(&mut message, true, false, cx))
     }
 
     /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`].
@@ -224,7 +224,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         message: impl Into<Outbound<'a>>,
     ) -> impl Future<Output = Result<(), Error>> {
         let mut message = Some(message.into());
-        poll_fn(move |cx| self.poll_send(&mut message, Sender::send_plain, false, cx))
+        poll_fn(move |cx| self.poll_send(&mut message, false, false, cx))
     }
 
     /// Queues a message without writing it, to send several in one write, with a [`flush`](Self::flush) behind them.
@@ -235,7 +235,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// As [`send`](Self::send).
     pub fn feed<'a>(&mut self, message: impl Into<Outbound<'a>>) -> impl Future<Output = Result<(), Error>> {
         let mut message = Some(message.into());
-        poll_fn(move |cx| self.poll_send(&mut message, Sender::send, true, cx))
+        poll_fn(move |cx| self.poll_send(&mut message, true, true, cx))
     }
 
     /// Sends a ping of at most 125 bytes, ahead of all messages that have not begun. The heartbeat does so by itself.
@@ -294,19 +294,17 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         self.drive().await
     }
 
-    fn poll_send<'a>(
+    fn poll_send(
         &mut self,
-        message: &mut Option<Outbound<'a>>,
-        queue: impl FnOnce(&mut Sender, Outbound<'a>) -> Result<(), UsageError>,
+        message: &mut Option<Outbound<'_>>,
+        compress: bool,
         feeds: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        if let Some(message) = &*message {
-            ready!(self.poll_until(|outlet| outlet.is_ready(message, feeds), cx))?;
-        }
-        let Some(message) = message.take() else { return Poll::Ready(Ok(())) };
+        let Some(next) = &*message else { return Poll::Ready(Ok(())) };
+        ready!(self.poll_until(|outlet| outlet.is_ready(next, feeds), cx))?;
         let mut outlet = lock(&self.shared);
-        Poll::Ready(outlet.send(|sender| queue(sender, message), feeds, Who::Writer, cx))
+        Poll::Ready(outlet.send(|sender| sender.send_from(message, compress), feeds, Who::Writer, cx))
     }
 
     /// Writes until the writing side is as it should be, or the connection is over.

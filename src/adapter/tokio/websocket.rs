@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// either of these every further send fails as well.
     pub fn send<'a>(&mut self, message: impl Into<Outbound<'a>>) -> impl Future<Output = Result<(), Error>> {
         let mut message = Some(message.into());
-        poll_fn(move |cx| self.0.poll_send(&mut message, Sender::send, cx))
+        poll_fn(move |cx| self.0.poll_send(&mut message, true, cx))
     }
 
     /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`].
@@ -220,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         message: impl Into<Outbound<'a>>,
     ) -> impl Future<Output = Result<(), Error>> {
         let mut message = Some(message.into());
-        poll_fn(move |cx| self.0.poll_send(&mut message, Sender::send_plain, cx))
+        poll_fn(move |cx| self.0.poll_send(&mut message, false, cx))
     }
 
     /// Queues a message without writing it, to send several in one write, with a [`flush`](Self::flush) behind them.
@@ -281,31 +281,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
     /// Sends the message as soon as all before it has left, or with the other answers to one read.
     #[inline]
-    fn poll_send<'a>(
+    fn poll_send(
         &mut self,
-        message: &mut Option<Outbound<'a>>,
-        queue: impl FnOnce(&mut Sender, Outbound<'a>) -> Result<(), UsageError>,
+        message: &mut Option<Outbound<'_>>,
+        compress: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let corked = self.inlet.is_corked();
-        if let Some(message) = &*message {
-            ready!(self.poll_until(|outlet| outlet.is_ready(message, corked), cx))?;
-        }
-        let Some(message) = message.take() else { return Poll::Ready(Ok(())) };
-        Poll::Ready(self.outlet.send(|sender| queue(sender, message), corked, Who::Writer, cx))
+        let Some(next) = &*message else { return Poll::Ready(Ok(())) };
+        ready!(self.poll_until(|outlet| outlet.is_ready(next, corked), cx))?;
+        Poll::Ready(self.outlet.send(|sender| sender.send_from(message, compress), corked, Who::Writer, cx))
     }
 
     /// Queues the message as soon as there is room.
+    #[inline]
     fn poll_feed(
         &mut self,
         message: &mut Option<Outbound<'_>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        if let Some(message) = &*message {
-            ready!(self.poll_until(|outlet| outlet.is_ready(message, true), cx))?;
-        }
-        let Some(message) = message.take() else { return Poll::Ready(Ok(())) };
-        Poll::Ready(self.outlet.send(|sender| sender.send(message), true, Who::Writer, cx))
+        let Some(next) = &*message else { return Poll::Ready(Ok(())) };
+        ready!(self.poll_until(|outlet| outlet.is_ready(next, true), cx))?;
+        Poll::Ready(self.outlet.send(|sender| sender.send_from(message, true), true, Who::Writer, cx))
     }
 
     fn send_now(

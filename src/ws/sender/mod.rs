@@ -234,6 +234,30 @@ impl Sender {
         self.outgoing.clear();
     }
 
+    /// As [`send`](Self::send), or [`send_plain`](Self::send_plain), of a message that is left where it is unless it
+    /// goes by reference: moved from future to future it would cost as much as queueing it.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn send_from(
+        &mut self,
+        place: &mut Option<Outbound<'_>>,
+        compress: bool,
+    ) -> Result<(), UsageError> {
+        let sent = match place {
+            Some(Outbound::Text(text)) => self.send_copied(Opcode::Text, text.as_bytes(), compress),
+            Some(Outbound::Binary(payload)) => self.send_copied(Opcode::Binary, payload, compress),
+            _ => {
+                return match place.take() {
+                    Some(message) if compress => self.send(message),
+                    Some(message) => self.send_plain(message),
+                    None => Ok(()),
+                };
+            }
+        };
+        *place = None;
+        sent
+    }
+
     /// Whether the queue has reached its bound.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_full(&self) -> bool {
@@ -381,8 +405,13 @@ impl Sender {
         if self.fragmented.is_some() {
             return Err(UsageError::MessageInProgress);
         }
-        if self.outgoing.ordinary_len() == 0 {
-            return Ok(()); // one always fits
+        // One always fits into an empty queue, and a short one is known to without working out how long it gets.
+        let queued = self.outgoing.ordinary_len();
+        let at_most = len.saturating_mul(2).saturating_add(32);
+        if queued == 0
+            || (at_most <= self.fragment_size && at_most.saturating_add(queued) <= self.max_outgoing)
+        {
+            return Ok(());
         }
         self.check_room(self.message_len(self.longest(len)))
     }

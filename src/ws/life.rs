@@ -62,7 +62,8 @@ pub enum Step<I> {
     Drain,
     /// Tell the time: [`Life::tick`].
     Clock,
-    /// Wait until the transport is ready or the instant has come. Then [`Life::ready`], and [`Life::tick`] if it has come.
+    /// Wait until the transport is ready or the instant has come; then [`Life::ready`], and go on. If the instant is over
+    /// already, nothing that was there has moved it: [`Life::tick`].
     Wait(Option<I>),
     /// It is over; the transport is to be dropped.
     Over(End),
@@ -145,11 +146,11 @@ pub enum Side {
 ///         }
 ///         Step::Read => life.read_blocked(),
 ///         Step::Clock => life.tick(Side::Reading, now),
-///         Step::Wait(until) => {
-///             now = until.expect("pings are on by default");
+///         Step::Wait(Some(until)) if until > now => {
+///             now = until; // a pause
 ///             life.ready();
-///             life.tick(Side::Reading, now);
 ///         }
+///         Step::Wait(_) => life.tick(Side::Reading, now),
 ///         Step::Over(end) => break end,
 ///         step => unreachable!("{step:?}"),
 ///     }
@@ -189,6 +190,10 @@ pub struct Life<I> {
     read_blocked: bool,
     /// The time was told since the last read.
     ticked: bool,
+    /// A pong is late, unless it lies unread in the transport.
+    pong_due: bool,
+    /// A write is late and was tried once more.
+    retried: bool,
     /// The peer's direction has ended or failed, or nobody reads any more.
     read_done: bool,
     /// Our direction has been ended.
@@ -241,6 +246,8 @@ impl<I: Instant> Life<I> {
             write_blocked: false,
             read_blocked: false,
             ticked: false,
+            pong_due: false,
+            retried: false,
             read_done: false,
             shut: false,
             broken: false,
@@ -265,7 +272,9 @@ impl<I: Instant> Life<I> {
         self.queued = sender.queued() + unflushed;
         self.ping_unwritten = sender.unwritten_ping();
         self.state = sender.state();
-        self.peer_closed |= matches!(self.state, State::CloseReceived | State::Closed | State::Ended);
+        if matches!(self.state, State::CloseReceived | State::Closed | State::Ended) {
+            self.see_close();
+        }
     }
 
     /// What to do next.
@@ -275,8 +284,13 @@ impl<I: Instant> Life<I> {
             return Step::Over(end);
         }
         if self.ping == Ping::Due {
-            self.ping = Ping::Asked;
-            return Step::Ping;
+            // 5.5.1: nothing follows a close frame.
+            if self.is_ending() {
+                self.ping = Ping::No;
+            } else {
+                self.ping = Ping::Asked;
+                return Step::Ping;
+            }
         }
         if !self.write_blocked && !self.broken {
             if self.queued > 0 {
@@ -288,12 +302,12 @@ impl<I: Instant> Life<I> {
         }
         if side == Side::Reading && !self.read_blocked && !self.read_done {
             // A peer that never stops sending must not keep the clock from being asked.
-            if self.is_ending() && !self.ticked {
+            if !self.ticked && (self.is_ending() || self.write_blocked && self.queued > 0) {
                 return Step::Clock;
             }
             return if self.drains() { Step::Drain } else { Step::Read };
         }
-        if self.is_unstamped() {
+        if self.pong_due || self.is_unstamped() {
             return Step::Clock;
         }
         Step::Wait(self.deadline(side))
@@ -303,6 +317,7 @@ impl<I: Instant> Life<I> {
     #[inline]
     pub const fn written(&mut self) {
         self.progress = true;
+        self.retried = false;
         if self.stalled.is_some() {
             self.acknowledged = true;
         }
@@ -316,8 +331,8 @@ impl<I: Instant> Life<I> {
 
     /// The transport will never take another byte. What the peer has sent can still be read.
     pub const fn write_failed(&mut self) {
+        self.transport_failed |= !self.is_over();
         self.broken = true;
-        self.transport_failed = true;
     }
 
     /// Our direction of the transport was ended.
@@ -357,8 +372,8 @@ impl<I: Instant> Life<I> {
 
     /// The peer's direction of the transport has failed.
     pub const fn read_failed(&mut self) {
+        self.transport_failed |= !self.is_over();
         self.read_done = true;
-        self.transport_failed = true;
     }
 
     /// Whether the sender is to be told of the end of the peer's direction: not while it still has to answer the peer's
@@ -376,8 +391,8 @@ impl<I: Instant> Life<I> {
 
     /// Nobody reads any more. What is sent still goes out; the closing handshake is then not waited for.
     pub const fn reader_gone(&mut self) {
+        self.unread |= !self.is_over();
         self.read_done = true;
-        self.unread = true;
     }
 
     /// What an event asks to be answered with, if that is not answered at once: a close frame ends what is parsed.
@@ -385,13 +400,19 @@ impl<I: Instant> Life<I> {
     #[inline]
     pub(crate) const fn found(&mut self, reply: &Reply<'_>) {
         if matches!(reply, Reply::Close(_)) {
-            self.peer_closed = true;
+            self.see_close();
         }
+    }
+
+    const fn see_close(&mut self) {
+        self.peer_closed |= !self.is_over();
     }
 
     /// The peer broke the protocol.
     pub fn failed(&mut self, fault: ProtocolError) {
-        self.fault.get_or_insert(fault);
+        if !self.is_over() {
+            self.fault.get_or_insert(fault);
+        }
     }
 
     /// The transport may be ready again.
@@ -419,7 +440,8 @@ impl<I: Instant> Life<I> {
     /// What the time is. Everything since the last call counts as having happened now.
     pub fn tick(&mut self, side: Side, now: I) {
         self.ticked = true;
-        if core::mem::take(&mut self.heard) {
+        let heard = core::mem::take(&mut self.heard);
+        if heard {
             self.active = now;
             self.ping = Ping::No;
         }
@@ -442,9 +464,12 @@ impl<I: Instant> Life<I> {
             self.closing.get_or_insert(now);
             if self.queued == 0 || self.broken {
                 self.close_out.get_or_insert(now);
+            } else {
+                // It was not the last byte: what is owed came after it.
+                self.close_out = None;
             }
         }
-        self.judge(side, now);
+        self.judge(side, heard, now);
     }
 
     /// Whether the peer has said its last: what still comes is dropped.
@@ -455,8 +480,12 @@ impl<I: Instant> Life<I> {
 
     /// Whether it is over, or our direction has failed: nothing can be sent any more.
     #[must_use]
-    pub fn is_mute(&self) -> bool {
-        self.broken || self.end().is_some()
+    pub const fn is_mute(&self) -> bool {
+        self.broken || self.is_over()
+    }
+
+    const fn is_over(&self) -> bool {
+        self.end().is_some()
     }
 
     /// How many bytes were waiting to be written at the last [`sync`](Self::sync).
@@ -471,12 +500,12 @@ impl<I: Instant> Life<I> {
         self.state
     }
 
-    /// How it ended, once it has.
+    /// How it ended, once it has: whatever is told afterwards, that stays.
     #[must_use]
-    pub fn end(&self) -> Option<End> {
+    pub const fn end(&self) -> Option<End> {
         let over = if let Some(what) = self.condemned {
             // Of what has come in time, the peer's close frame may be among it.
-            what != TimedOut::Close
+            !matches!(what, TimedOut::Close)
                 || self.drains()
                 || self.read_blocked
                 || self.read_done
@@ -487,12 +516,12 @@ impl<I: Instant> Life<I> {
         } else {
             self.read_done
         };
-        over.then(|| self.verdict())
+        if over { Some(self.verdict()) } else { None }
     }
 
     /// RFC 6455 7.1.4: closed cleanly, once the peer's close frame is there; whatever comes later comes too late to
     /// matter. A fault is what is wrong, whatever the transport says beside it.
-    fn verdict(&self) -> End {
+    const fn verdict(&self) -> End {
         match (self.fault, self.condemned) {
             (Some(fault), _) => End::Protocol(fault),
             _ if self.peer_closed => End::Closed,
@@ -525,7 +554,7 @@ impl<I: Instant> Life<I> {
             || (self.queued > 0 && !self.broken) != self.stalled.is_some()
             || (self.ping == Ping::Queued && !self.ping_unwritten)
             || self.is_ending()
-                && (self.closing.is_none() || self.close_out.is_none() && (self.queued == 0 || self.broken))
+                && (self.closing.is_none() || self.close_out.is_some() != (self.queued == 0 || self.broken))
     }
 
     /// When to [tell the time](Self::tick) at the latest: for a host whose reading is its waiting. What has happened since
@@ -544,7 +573,7 @@ impl<I: Instant> Life<I> {
         let interval = self.times.ping_interval?.max(SHORTEST_INTERVAL);
         match self.ping {
             Ping::No => Some(self.active.saturating_add(interval)),
-            Ping::Written(at) if side == Side::Reading => {
+            Ping::Written(at) if side == Side::Reading && !self.unread => {
                 Some(at.max(self.active).saturating_add(self.times.ping_timeout))
             }
             // Whether it is written in time is the write timeout's to say.
@@ -558,25 +587,33 @@ impl<I: Instant> Life<I> {
         from.saturating_add(self.times.close_timeout).min(since.saturating_add(self.times.close_limit))
     }
 
-    fn judge(&mut self, side: Side, now: I) {
-        if self.condemned.is_some() {
+    fn judge(&mut self, side: Side, heard: bool, now: I) {
+        self.pong_due = false;
+        if self.is_over() {
             return;
         }
         if let Some(since) = self.closing {
-            if self.closing_deadline(since) <= now {
+            if self.condemned.is_none() && self.closing_deadline(since) <= now {
                 self.condemned = Some(TimedOut::Close);
                 self.dropped = 0;
-                // Who does not read has nothing more to wait for.
-                self.read_blocked |= side == Side::Writing;
             }
+            // Who does not read has nothing more to wait for.
+            self.read_blocked |= self.condemned.is_some() && side == Side::Writing;
             return;
         }
         if self.stalled.is_some_and(|since| since.saturating_add(self.times.longest_stall()) <= now) {
-            self.condemned = Some(TimedOut::Write);
+            // While a peer sends, nobody waits, and what it takes by now was not tried.
+            if heard && self.write_blocked && !self.retried {
+                self.retried = true;
+                self.write_blocked = false;
+            } else {
+                self.condemned = Some(TimedOut::Write);
+            }
         } else if self.beat(side).is_some_and(|at| at <= now) {
             match self.ping {
                 Ping::No => self.ping = Ping::Due,
-                _ => self.condemned = Some(TimedOut::Ping),
+                _ if self.read_blocked || self.read_done => self.condemned = Some(TimedOut::Ping),
+                _ => self.pong_due = true,
             }
         }
     }

@@ -5,13 +5,15 @@
 use bytes::Buf;
 use proptest::prelude::*;
 use pushline::Inbox;
-use pushline::heartbeat::{
-    Beat, CLOSE_TIMEOUT, Deadline, HANDSHAKE_TIMEOUT, Heartbeat, PING_INTERVAL, PING_TIMEOUT,
+use pushline::heartbeat::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PING_INTERVAL, PING_TIMEOUT};
+use pushline::ws::handshake::{
+    Client, ClientOptions, Decide, Failure, Opening, ServerOptions, Step as Opens, Uri,
 };
-use pushline::http1::head::{Reader, Slots};
-use pushline::ws::handshake::{Client, ClientOptions, ServerOptions, Uri, accept_request};
-use pushline::ws::{CloseCode, Config, Connection, Event, Message, State};
+use pushline::ws::{
+    CLOSE_LIMIT, CloseCode, Config, Connection, End, Event, Life, Message, Side, State, Step, TimedOut, Times,
+};
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(1);
@@ -56,37 +58,36 @@ impl Pipe {
 /// Why an end is no longer there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gone {
-    Finished,
-    HandshakeDeadline,
-    CloseDeadline,
-    Dead,
+    NotOpened,
+    Over(End),
 }
 
-#[derive(Debug)]
+const CLOSED: Gone = Gone::Over(End::Closed);
+const LATE_CLOSE: Gone = Gone::Over(End::TimedOut(TimedOut::Close));
+const LATE_PONG: Gone = Gone::Over(End::TimedOut(TimedOut::Ping));
+
 enum Phase {
-    /// The server's reader, or the client's handshake.
-    Opening(Box<Result<Reader, Client>>, Vec<u8>),
-    Open(Box<Connection>),
+    Opening(Box<Opening<'static, Duration>>),
+    Open(Box<(Connection, Life<Duration>)>),
     Gone(Gone, Duration),
 }
 
-/// One end: what an adapter keeps and does, with a clock of the test's.
-#[derive(Debug)]
-struct End {
+/// One end: a host of the two machines, with a clock of the test's.
+struct Peer {
+    server: bool,
     phase: Phase,
     config: Config,
     inbox: Inbox,
-    /// Bytes of the opening handshake that are still to be written.
-    head: Vec<u8>,
-    handshake: Deadline<Duration>,
-    heartbeat: Heartbeat<Duration>,
-    closing: Deadline<Duration>,
+    /// When the machine wants to be called next.
+    until: Option<Duration>,
     /// When it may write again; how many bytes it may write at a time.
     writable: Duration,
     at_a_time: usize,
     /// Reads, but writes nothing.
     mute: bool,
     last_read: Duration,
+    /// When it ended its direction.
+    shut: Option<Duration>,
     seen: Vec<Seen>,
     state: State,
 }
@@ -100,28 +101,27 @@ enum Seen {
     Close(Option<u16>),
 }
 
-impl End {
+static OPTIONS: LazyLock<ServerOptions> = LazyLock::new(ServerOptions::new);
+
+impl Peer {
     fn new(server: bool, config: Config, at_a_time: usize) -> Self {
-        let (opening, head) = if server {
-            (Ok(ServerOptions::new().reader()), Vec::new())
+        let opening = if server {
+            Opening::server(&OPTIONS, (|_, _| Ok(())) as Decide)
         } else {
             let uri = Uri::parse("ws://server.example.com/chat").expect("a URI");
-            let client = Client::new(ClientOptions::new(), &uri, *b"the sample nonce");
-            let head = client.request().to_vec();
-            (Err(client), head)
+            Opening::client(Client::new(ClientOptions::new(), &uri, *b"the sample nonce"))
         };
         Self {
-            phase: Phase::Opening(Box::new(opening), Vec::new()),
+            server,
+            phase: Phase::Opening(Box::new(opening)),
             config,
             inbox: Inbox::with_read_size(256),
-            head,
-            handshake: Deadline::new(Duration::ZERO, HANDSHAKE_TIMEOUT),
-            heartbeat: Heartbeat::new(PING_INTERVAL, PING_TIMEOUT, Duration::ZERO),
-            closing: Deadline::default(),
+            until: None,
             writable: Duration::ZERO,
             at_a_time,
             mute: false,
             last_read: Duration::ZERO,
+            shut: None,
             seen: Vec::new(),
             state: State::Open,
         }
@@ -129,7 +129,7 @@ impl End {
 
     fn connection(&mut self) -> Option<&mut Connection> {
         match &mut self.phase {
-            Phase::Open(connection) => Some(connection),
+            Phase::Open(open) => Some(&mut open.0),
             _ => None,
         }
     }
@@ -161,141 +161,179 @@ impl End {
         self.seen.iter().filter(|seen| *seen == what).count()
     }
 
-    fn read(&mut self, now: Duration, bytes: &[u8]) {
-        self.last_read = now;
-        self.heartbeat.touch(now);
-        if let Phase::Opening(opening, received) = &mut self.phase {
-            received.extend_from_slice(bytes);
-            let Some((connection, rest)) = open(opening, received, &mut self.head, self.config) else {
-                return;
-            };
-            self.handshake.clear();
-            self.seen.push(Seen::Open);
-            self.phase = Phase::Open(Box::new(connection));
-            self.receive(&rest);
-        } else {
-            self.receive(bytes);
-        }
-    }
-
-    fn receive(&mut self, bytes: &[u8]) {
-        let Phase::Open(connection) = &mut self.phase else { return };
-        assert_eq!(self.inbox.extend(bytes), bytes.len());
-        while let Some(event) = connection.next_event(&mut self.inbox).expect("both ends keep the rules") {
-            self.seen.push(match event {
-                Event::Text(text) => Seen::Message(text.into()),
-                Event::Binary(payload) => Seen::Message(payload.into()),
-                Event::Ping(_) => Seen::Ping,
-                Event::Pong(_) => Seen::Pong,
-                Event::Close(close) => Seen::Close(close.map(|close| close.code.0)),
-                other => panic!("{other:?}"),
-            });
-        }
-    }
-
-    fn read_end(&mut self) {
-        if let Some(connection) = self.connection() {
-            connection.receive_eof();
-        }
-    }
-
-    /// Writes what may be written now.
-    fn write(&mut self, now: Duration, random: &mut Random, pipe: &mut Pipe) {
-        if self.mute || now < self.writable {
-            return;
-        }
-        let mut left = self.at_a_time;
-        while left > 0 {
-            let piece = (1 + random.below(2_000) as usize).min(left);
-            let bytes = if !self.head.is_empty() {
-                self.head.drain(..piece.min(self.head.len())).collect()
-            } else if let Phase::Open(connection) = &mut self.phase {
-                let outgoing = connection.outgoing();
-                outgoing.copy_to_bytes(piece.min(outgoing.remaining())).to_vec()
-            } else {
-                Vec::new()
-            };
-            if bytes.is_empty() {
-                return;
+    /// Does all that can be done now.
+    fn turn(&mut self, wire: &mut Wire<'_>) {
+        wire.left = if self.mute || wire.now < self.writable { 0 } else { self.at_a_time };
+        let before = wire.left;
+        if let Some(why) = self.open(wire).or_else(|| self.live(wire)) {
+            if let Some(connection) = self.connection() {
+                self.state = connection.state();
             }
-            left -= bytes.len();
-            pipe.push(now, TICK * (random.below(80) as u32), Some(bytes));
+            self.phase = Phase::Gone(why, wire.now);
+            self.until = None;
+            wire.write(None);
         }
-        self.writable = now + TICK;
+        if wire.left < before {
+            self.writable = wire.now + TICK;
+        }
     }
 
-    /// Does what is due.
-    fn poll(&mut self, now: Duration) -> Option<Gone> {
-        let Phase::Open(connection) = &mut self.phase else {
-            return self.handshake.is_over(now).then_some(Gone::HandshakeDeadline);
+    /// The opening handshake, as far as it gets.
+    fn open(&mut self, wire: &mut Wire<'_>) -> Option<Gone> {
+        let Phase::Opening(opening) = &mut self.phase else { return None };
+        loop {
+            let step = opening.step(&mut self.inbox, wire.now);
+            self.until = opening.deadline();
+            match step {
+                Opens::Read => match wire.read() {
+                    Some(Some(bytes)) => {
+                        self.last_read = wire.now;
+                        assert_eq!(self.inbox.extend(&bytes), bytes.len());
+                    }
+                    Some(None) => opening.receive_eof(),
+                    // What had come before the deadline was looked at.
+                    None if opening.deadline().is_some_and(|at| at <= wire.now) => {}
+                    None => return None,
+                },
+                Opens::Write => match wire.piece(opening.outgoing().len()) {
+                    0 if opening.deadline().is_some_and(|at| at <= wire.now) => {}
+                    0 => return None,
+                    n => {
+                        wire.write(Some(opening.outgoing()[..n].to_vec()));
+                        opening.written(n);
+                    }
+                },
+                Opens::Flush => opening.flushed(),
+                Opens::Shutdown => {
+                    wire.write(None);
+                    opening.shut_down();
+                }
+                Opens::Done => break,
+            }
+        }
+        let done = Phase::Gone(Gone::NotOpened, wire.now);
+        let Phase::Opening(opening) = std::mem::replace(&mut self.phase, done) else { return None };
+        let negotiated = match opening.finish() {
+            Ok(opened) => opened.negotiated,
+            Err(Failure::Rejected(rejection)) => panic!("both ends keep the rules: {rejection}"),
+            Err(_) => return Some(Gone::NotOpened),
         };
-        if matches!(connection.state(), State::CloseSent | State::Closed) {
-            self.closing.start(now, CLOSE_TIMEOUT);
-        }
-        if connection.is_finished() {
-            return Some(Gone::Finished);
-        }
-        if self.closing.is_over(now) {
-            return Some(Gone::CloseDeadline);
-        }
-        match self.heartbeat.poll(now) {
-            Some(Beat::Dead) => return Some(Gone::Dead),
-            // While it closes, the close deadline watches.
-            Some(Beat::Send) if connection.state() == State::Open => {
-                connection.ping(b"").expect("room for a ping")
-            }
-            _ => {}
-        }
+        let connection = if self.server {
+            Connection::server(negotiated, self.config)
+        } else {
+            let mut key = 0_u32;
+            Connection::client(negotiated, self.config, move || {
+                key = key.wrapping_add(0x9e37_79b9);
+                key.to_be_bytes()
+            })
+        };
+        let life = Life::new(Times::new(), connection.role(), wire.now);
+        self.seen.push(Seen::Open);
+        self.phase = Phase::Open(Box::new((connection, life)));
         None
+    }
+
+    /// The life after it.
+    fn live(&mut self, wire: &mut Wire<'_>) -> Option<Gone> {
+        let Phase::Open(open) = &mut self.phase else { return None };
+        let (connection, life) = &mut **open;
+        life.ready();
+        loop {
+            receive(connection, life, &mut self.inbox, &mut self.seen);
+            life.sync(connection.sender());
+            match life.step(Side::Reading) {
+                Step::Write => match wire.piece(connection.queued()) {
+                    0 => life.write_blocked(),
+                    n => {
+                        wire.write(Some(connection.outgoing().copy_to_bytes(n).to_vec()));
+                        life.written();
+                    }
+                },
+                Step::Shutdown => {
+                    self.shut = Some(wire.now);
+                    wire.write(None);
+                    life.shut();
+                }
+                Step::Ping => {
+                    connection.ping(b"").expect("room for a ping");
+                    life.pinged();
+                }
+                step @ (Step::Read | Step::Drain) => match wire.read() {
+                    Some(Some(bytes)) => {
+                        self.last_read = wire.now;
+                        life.received(bytes.len());
+                        if step == Step::Read {
+                            assert_eq!(self.inbox.extend(&bytes), bytes.len());
+                        }
+                    }
+                    Some(None) => {
+                        life.eof();
+                        connection.receive_eof();
+                    }
+                    None => life.read_blocked(),
+                },
+                Step::Wait(Some(until)) if until <= wire.now => life.tick(Side::Reading, wire.now),
+                Step::Clock => life.tick(Side::Reading, wire.now),
+                Step::Wait(until) => {
+                    self.until = until;
+                    return None;
+                }
+                Step::Over(end) => return Some(Gone::Over(end)),
+                step => panic!("{step:?}"),
+            }
+        }
     }
 
     /// When it wants to be called next.
     fn next_deadline(&self) -> Option<Duration> {
-        let waiting = match &self.phase {
-            Phase::Gone(..) => return None,
-            Phase::Opening(..) => self.handshake.next_deadline(),
-            Phase::Open(connection) => {
-                // A deadline that has been reported is not one to wait for.
-                (connection.state() == State::Open).then(|| self.heartbeat.next_deadline())
-            }
-        };
-        [waiting, self.closing.next_deadline(), self.wants_to_write()].into_iter().flatten().min()
-    }
-
-    fn wants_to_write(&self) -> Option<Duration> {
         let queued = match &self.phase {
-            Phase::Open(connection) => connection.queued(),
-            _ => 0,
+            Phase::Opening(opening) => opening.outgoing().len(),
+            Phase::Open(open) => open.0.queued(),
+            Phase::Gone(..) => 0,
         };
-        (!self.mute && self.head.len() + queued > 0).then_some(self.writable)
+        [self.until, (!self.mute && queued > 0).then_some(self.writable)].into_iter().flatten().min()
     }
 }
 
-/// Goes on with the opening handshake; the connection and what was received behind the head.
-fn open(
-    opening: &mut Result<Reader, Client>,
-    received: &[u8],
-    head: &mut Vec<u8>,
-    config: Config,
-) -> Option<(Connection, Vec<u8>)> {
-    let options = ServerOptions::new();
-    match opening {
-        Ok(reader) => {
-            let mut slots = Slots::new();
-            let request = reader.read_request(received, &mut slots).expect("a good request")?;
-            let accepted = accept_request(&options, &request).expect("a good request");
-            accepted.write_to(head);
-            Some((Connection::server(accepted.negotiated(), config), received[request.len()..].to_vec()))
-        }
-        Err(client) => {
-            let opened = client.receive(received).expect("a good response")?;
-            let mut key = 0_u32;
-            let keys = move || {
-                key = key.wrapping_add(0x9e37_79b9);
-                key.to_be_bytes()
-            };
-            Some((Connection::client(opened.negotiated, config, keys), received[opened.length..].to_vec()))
-        }
+/// All events that have come.
+fn receive(connection: &mut Connection, life: &Life<Duration>, inbox: &mut Inbox, seen: &mut Vec<Seen>) {
+    while !life.drains() {
+        let Some(event) = connection.next_event(inbox).expect("both ends keep the rules") else { return };
+        seen.push(match event {
+            Event::Text(text) => Seen::Message(text.into()),
+            Event::Binary(payload) => Seen::Message(payload.into()),
+            Event::Ping(_) => Seen::Ping,
+            Event::Pong(_) => Seen::Pong,
+            Event::Close(close) => Seen::Close(close.map(|close| close.code.0)),
+            other => panic!("{other:?}"),
+        });
+    }
+}
+
+/// What an end sees of the network, at one moment.
+struct Wire<'a> {
+    now: Duration,
+    random: &'a mut Random,
+    incoming: &'a mut Pipe,
+    outgoing: &'a mut Pipe,
+    /// How many bytes it may still write.
+    left: usize,
+}
+
+impl Wire<'_> {
+    fn read(&mut self) -> Option<Option<Vec<u8>>> {
+        self.incoming.pop(self.now)
+    }
+
+    /// How many bytes of so many are written next.
+    fn piece(&mut self, queued: usize) -> usize {
+        (1 + self.random.below(2_000) as usize).min(self.left).min(queued)
+    }
+
+    fn write(&mut self, bytes: Option<Vec<u8>>) {
+        self.left -= bytes.as_ref().map_or(0, Vec::len);
+        let latency = TICK * (self.random.below(80) as u32);
+        self.outgoing.push(self.now, latency, bytes);
     }
 }
 
@@ -303,11 +341,10 @@ const SERVER: usize = 0;
 const CLIENT: usize = 1;
 
 /// Both ends and the network between them.
-#[derive(Debug)]
 struct Pair {
     now: Duration,
     random: Random,
-    ends: [End; 2],
+    ends: [Peer; 2],
     /// What each end writes.
     pipes: [Pipe; 2],
 }
@@ -317,7 +354,7 @@ impl Pair {
         Self {
             now: Duration::ZERO,
             random: Random(seed | 1),
-            ends: [End::new(true, config, at_a_time), End::new(false, config, at_a_time)],
+            ends: [Peer::new(true, config, at_a_time), Peer::new(false, config, at_a_time)],
             pipes: [Pipe::default(), Pipe::default()],
         }
     }
@@ -325,30 +362,15 @@ impl Pair {
     /// All that happens at this moment.
     fn settle(&mut self) {
         for side in [SERVER, CLIENT] {
-            while let Some(bytes) = self.pipes[1 - side].pop(self.now) {
-                match bytes {
-                    _ if self.ends[side].gone().is_some() => {}
-                    Some(bytes) => self.ends[side].read(self.now, &bytes),
-                    None => self.ends[side].read_end(),
-                }
-                // One write for all that a read has caused.
-                self.ends[side].write(self.now, &mut self.random, &mut self.pipes[side]);
-            }
-            self.ends[side].write(self.now, &mut self.random, &mut self.pipes[side]);
             if self.ends[side].gone().is_some() {
+                // What comes now, nobody reads.
+                while self.pipes[1 - side].pop(self.now).is_some() {}
                 continue;
             }
-            let gone = self.ends[side].poll(self.now);
-            self.ends[side].write(self.now, &mut self.random, &mut self.pipes[side]);
-            if let Some(why) = gone {
-                if let Some(connection) = self.ends[side].connection() {
-                    let state = connection.state();
-                    self.ends[side].state = state;
-                }
-                self.ends[side].phase = Phase::Gone(why, self.now);
-                let latency = TICK * (self.random.below(80) as u32);
-                self.pipes[side].push(self.now, latency, None);
-            }
+            let [server, client] = &mut self.pipes;
+            let (incoming, outgoing) = if side == SERVER { (client, server) } else { (server, client) };
+            let random = &mut self.random;
+            self.ends[side].turn(&mut Wire { now: self.now, random, incoming, outgoing, left: 0 });
         }
     }
 
@@ -357,7 +379,7 @@ impl Pair {
         loop {
             self.settle();
             let arrivals = self.pipes.iter().filter_map(|pipe| pipe.flying.front().map(|(at, _)| *at));
-            let deadlines = self.ends.iter().filter_map(End::next_deadline);
+            let deadlines = self.ends.iter().filter_map(Peer::next_deadline);
             match arrivals.chain(deadlines).min() {
                 Some(next) if next <= until => self.now = next.max(self.now),
                 _ => break,
@@ -371,7 +393,7 @@ impl Pair {
     fn open(seed: u64, config: Config, at_a_time: usize) -> Self {
         let mut pair = Self::new(seed, config, at_a_time);
         pair.run(Duration::from_secs(5));
-        assert!(pair.ends.iter().all(|end| end.seen == [Seen::Open]), "{pair:?}");
+        assert!(pair.ends.iter().all(|end| end.seen == [Seen::Open]));
         pair
     }
 
@@ -406,10 +428,10 @@ fn config() -> impl Strategy<Value = Config> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Whatever is sent, however the network cuts and delays it: every message that was taken arrives, whole
-    /// and in order; and whoever closes, or both at once, both ends finish, the server first.
+    /// and in order; and whoever closes, or both at once, both ends finish, and the server's direction ends first.
     #[test]
     fn what_is_sent_arrives_and_a_close_completes(
         seed in any::<u64>(),
@@ -458,7 +480,7 @@ proptest! {
         // Slow writers may need more than the close deadline allows: then that is what ends them.
         let queued: usize = [SERVER, CLIENT].map(|side| pair.ends[side].connection().map_or(0, |c| c.queued())).iter().sum();
         let in_time = TICK * (queued / at_a_time) as u32 + Duration::from_secs(1) < CLOSE_TIMEOUT;
-        pair.run(now + 2 * CLOSE_TIMEOUT + Duration::from_secs(1));
+        pair.run(now + 2 * CLOSE_LIMIT);
 
         for (here, there) in [(SERVER, CLIENT), (CLIENT, SERVER)] {
             let arrived = pair.ends[there].messages();
@@ -467,16 +489,17 @@ proptest! {
             if in_time {
                 prop_assert_eq!(arrived.len(), sent[here].len());
                 prop_assert_eq!(pair.ends[there].count(&Seen::Ping), pings[here]);
-                prop_assert_eq!(why, Gone::Finished);
+                prop_assert_eq!(why, CLOSED);
                 let expected = codes[there].or(codes[here]);
                 prop_assert_eq!(pair.ends[here].closes(), vec![expected]);
             } else {
-                prop_assert!(matches!(why, Gone::Finished | Gone::CloseDeadline));
+                prop_assert!(matches!(why, CLOSED | LATE_CLOSE | Gone::Over(End::Aborted)), "{why:?}");
             }
         }
         if in_time {
-            prop_assert_eq!([pair.ends[SERVER].state, pair.ends[CLIENT].state], [State::Closed, State::Ended]);
-            prop_assert!(pair.ends[SERVER].gone().map(|(_, at)| at) <= pair.ends[CLIENT].gone().map(|(_, at)| at));
+            prop_assert_eq!([pair.ends[SERVER].state, pair.ends[CLIENT].state], [State::Ended, State::Ended]);
+            // 7.1.1
+            prop_assert!(pair.ends[SERVER].shut.is_some() && pair.ends[SERVER].shut <= pair.ends[CLIENT].shut);
         }
     }
 
@@ -499,8 +522,8 @@ proptest! {
         pair.run(start + Duration::from_secs(1_000));
         for end in &pair.ends {
             let (why, when) = end.gone().expect("given up");
-            prop_assert_eq!(why, Gone::Dead);
-            prop_assert!(when <= (start + TICK * cut as u32).max(end.last_read) + PING_INTERVAL + PING_TIMEOUT);
+            prop_assert_eq!(why, LATE_PONG);
+            prop_assert!(when <= (start + TICK * cut as u32).max(end.last_read) + PING_INTERVAL + PING_TIMEOUT + TICK);
             prop_assert!(when >= end.last_read + PING_TIMEOUT);
             prop_assert_eq!(end.state, State::Open);
         }
@@ -538,7 +561,7 @@ fn any_byte_is_a_sign_of_life() {
     assert_eq!(pair.ends[CLIENT].count(&Seen::Ping), 0);
     let last = pair.now;
     pair.run(last + Duration::from_secs(1_000));
-    assert_eq!(pair.ends[SERVER].gone(), Some((Gone::Dead, last + TICK + PING_INTERVAL + PING_TIMEOUT)));
+    assert_eq!(pair.ends[SERVER].gone(), Some((LATE_PONG, last + TICK + PING_INTERVAL + PING_TIMEOUT)));
 }
 
 /// A close that is not answered ends at its deadline, whoever sent it.
@@ -550,7 +573,7 @@ fn an_unanswered_close_ends_at_its_deadline() {
         let start = pair.now;
         pair.connection(side).close(CloseCode::NORMAL, "").expect("open");
         pair.run(start + Duration::from_secs(60));
-        assert_eq!(pair.ends[side].gone(), Some((Gone::CloseDeadline, start + CLOSE_TIMEOUT)));
+        assert_eq!(pair.ends[side].gone(), Some((LATE_CLOSE, start + CLOSE_TIMEOUT)));
         assert_eq!(pair.ends[side].state, State::CloseSent);
         assert_eq!(pair.ends[other].closes(), [Some(1000)]);
     }
@@ -570,9 +593,10 @@ fn a_client_does_not_wait_for_ever_for_the_transport() {
     }
     pair.pipes[SERVER].dead = true;
     pair.run(start + Duration::from_secs(60));
-    assert_eq!(pair.ends[CLIENT].gone(), Some((Gone::CloseDeadline, start + CLOSE_TIMEOUT)));
+    // 7.1.4: closed cleanly all the same.
+    assert_eq!(pair.ends[CLIENT].gone(), Some((CLOSED, start + CLOSE_TIMEOUT)));
     assert_eq!(pair.ends[CLIENT].state, State::Closed);
-    assert_eq!(pair.ends[SERVER].gone().map(|(why, _)| why), Some(Gone::Finished));
+    assert_eq!(pair.ends[SERVER].gone().map(|(why, _)| why), Some(CLOSED));
 }
 
 /// The transport ends without a close: that is noticed at once.
@@ -583,7 +607,7 @@ fn an_end_without_a_close_is_abnormal() {
         let start = pair.now;
         pair.pipes[1 - side].push(start, TICK, None);
         pair.run(start + Duration::from_secs(1));
-        assert_eq!(pair.ends[side].gone(), Some((Gone::Finished, start + TICK)));
+        assert_eq!(pair.ends[side].gone(), Some((Gone::Over(End::Aborted), start + TICK)));
         assert_eq!((pair.ends[side].state, pair.ends[side].closes()), (State::Aborted, vec![]));
     }
 }
@@ -603,7 +627,13 @@ fn a_handshake_has_a_deadline() {
                 }
             }
             pair.run(Duration::from_secs(60));
-            assert_eq!(pair.ends[side].gone(), Some((Gone::HandshakeDeadline, HANDSHAKE_TIMEOUT)));
+            let (why, when) = pair.ends[side].gone().expect("given up");
+            assert_eq!(why, Gone::NotOpened);
+            // A server says 408 and waits for the client to end, for the close timeout at most: here, drops are on their
+            // way before that end.
+            let close = if side == SERVER && drops { CLOSE_TIMEOUT } else { Duration::ZERO };
+            let ends = HANDSHAKE_TIMEOUT + close;
+            assert!((ends..ends + 200 * TICK).contains(&when), "{when:?}");
             assert_eq!(pair.ends[side].seen, []);
         }
     }

@@ -5,17 +5,19 @@
 //! | frames: header, masking, fragments of the configured size | `frame.rs` |
 //! | fragments of the caller's own | `fragment.rs` |
 //! | compression | `compress.rs` |
+//! | whether a message may be queued | `room.rs` |
 
 mod compress;
 mod fragment;
 mod frame;
+mod room;
 
 use super::close::{CloseCode, CloseFrame};
 use super::config::{Config, Role};
 #[cfg(feature = "deflate")]
 use super::deflate::Compressor;
 use super::error::UsageError;
-use super::header::{MAX_CONTROL_LEN, Opcode, header_len};
+use super::header::{MAX_CONTROL_LEN, Opcode};
 use super::mask::MaskSource;
 use super::message::{Message, Reply};
 use super::negotiated::Negotiated;
@@ -394,75 +396,6 @@ impl Sender {
         if !(compress && self.push_compressed(opcode, payload)) {
             self.push_fragments(opcode, PLAIN, payload);
         }
-    }
-
-    /// Whether a whole message may be queued now.
-    #[inline]
-    fn check_data(&self, len: usize) -> Result<(), UsageError> {
-        if !self.state.may_send() {
-            return Err(UsageError::Closed);
-        }
-        if self.fragmented.is_some() {
-            return Err(UsageError::MessageInProgress);
-        }
-        // One always fits into an empty queue, and a short one is known to without working out how long it gets.
-        let queued = self.outgoing.ordinary_len();
-        let at_most = len.saturating_mul(2).saturating_add(32);
-        if queued == 0
-            || (at_most <= self.fragment_size && at_most.saturating_add(queued) <= self.max_outgoing)
-        {
-            return Ok(());
-        }
-        self.check_room(self.message_len(self.longest(len)))
-    }
-
-    /// Whether `len` more bytes of the wire may be queued. With no other in the queue one message always
-    /// fits.
-    #[inline]
-    fn check_room(&self, len: usize) -> Result<(), UsageError> {
-        let queued = self.outgoing.ordinary_len();
-        if queued != 0 && len.saturating_add(queued) > self.max_outgoing {
-            return Err(UsageError::Full);
-        }
-        Ok(())
-    }
-
-    /// How long a frame with `len` bytes of payload is on the wire.
-    #[inline]
-    fn frame_len(&self, len: usize) -> usize {
-        header_len(len as u64, self.keys.is_some()).saturating_add(len)
-    }
-
-    /// How long a message of `len` bytes is on the wire, in as many frames as it takes.
-    #[inline]
-    fn message_len(&self, len: usize) -> usize {
-        if len <= self.fragment_size {
-            return self.frame_len(len);
-        }
-        let last = (len - 1) % self.fragment_size + 1;
-        let full = (len - last) / self.fragment_size;
-        full.saturating_mul(self.frame_len(self.fragment_size)).saturating_add(self.frame_len(last))
-    }
-
-    fn check_control(&self, payload: &[u8]) -> Result<(), UsageError> {
-        // RFC 6455 5.5.1: after a close there is nothing more to say, a pong neither.
-        if !self.state.may_send() {
-            return Err(UsageError::Closed);
-        }
-        // 5.5: control frames carry at most 125 bytes.
-        if payload.len() > MAX_CONTROL_LEN {
-            return Err(UsageError::ControlTooLong);
-        }
-        Ok(())
-    }
-
-    fn check_ping(&self, payload: &[u8]) -> Result<(), UsageError> {
-        self.check_control(payload)?;
-        let queued = self.outgoing.urgent_len();
-        if queued + self.frame_len(payload.len()) > Self::CONTROL_ROOM {
-            return Err(UsageError::Full);
-        }
-        Ok(())
     }
 
     fn push_close(&mut self, payload: &[u8]) -> Result<(), UsageError> {

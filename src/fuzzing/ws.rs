@@ -1,6 +1,7 @@
 //! The WebSocket core against the naive receiver, against itself in other pieces, and end to end.
 
 mod api;
+mod life;
 mod model;
 mod observe;
 mod roundtrip;
@@ -13,6 +14,7 @@ use observe::{Front, KEY, observe};
 use stream::{Input, cut, frames};
 
 pub use api::api;
+pub use life::life;
 pub use roundtrip::roundtrip;
 
 /// Header: parsed as a naive reader does it, the same from every prefix, and encoded back.

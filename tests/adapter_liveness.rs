@@ -1013,7 +1013,7 @@ mod blocking {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let mut inner = self.0.lock().unwrap();
             inner.1 += 1;
-            if inner.1 % 3 != 0 {
+            if !inner.1.is_multiple_of(3) {
                 return Err(ErrorKind::WouldBlock.into());
             }
             let n = bytes.len().min(7);

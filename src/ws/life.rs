@@ -534,7 +534,7 @@ impl<I: Instant> Life<I> {
     /// RFC 6455 7.1.1: the server closes the transport first; a client waits for that. After a fault both do.
     const fn wants_shutdown(&self) -> bool {
         let closed = self.peer_closed
-            && matches!(self.state, State::Closed | State::Ended)
+            && matches!(self.state, State::Closed | State::Ended | State::Aborted)
             && (!self.client || self.read_done);
         let left = self.unread && !matches!(self.state, State::Open);
         !self.shut && (closed || left || self.fault.is_some())

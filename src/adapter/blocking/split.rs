@@ -543,7 +543,13 @@ impl<S: Transport> Reading<S> {
                     return error.map_or(Ok(false), Err);
                 }
                 // A stream that does not wait.
-                _ => return Err(Error::Io(ErrorKind::WouldBlock.into())),
+                _ if self.stream.is_nonblocking() => return Err(Error::Io(ErrorKind::WouldBlock.into())),
+                // All is read, and another thread writes what is left.
+                _ => {
+                    let mut notes = self.shared.notes();
+                    notes.life.tick(Side::Reading, Instant::now());
+                    let _ = self.shared.over.wait_timeout(notes, AGAIN);
+                }
             }
         }
     }

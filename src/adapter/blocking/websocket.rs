@@ -378,6 +378,8 @@ impl<S: Transport> WebSocket<S> {
             match driver.run(side) {
                 _ if driver.outlet.is_flushed() => {}
                 Step::Read => {
+                    // A close frame may be among what is at hand: known before the end of the stream is.
+                    driver.parse_ahead(receiver, inbox, ahead);
                     let wait = driver.outlet.pace();
                     driver.read(inbox, Some(wait));
                     driver.parse_ahead(receiver, inbox, ahead);

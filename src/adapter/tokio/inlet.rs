@@ -217,6 +217,8 @@ impl Inlet {
         outlet: &mut Outlet<S>,
         cx: &mut Context<'_>,
     ) {
+        // A close frame may be among what is at hand: known before the end of the stream is.
+        self.put_aside(outlet);
         scratch::lend_to_inbox(&mut self.inbox);
         let read = outlet
             .with_waker(Who::Writer, cx, |outlet, cx| io::poll_read(&mut outlet.stream, &mut self.inbox, cx));
@@ -224,6 +226,10 @@ impl Inlet {
             scratch::take_from_inbox(&mut self.inbox);
         }
         outlet.read(read);
+        self.put_aside(outlet);
+    }
+
+    fn put_aside<S>(&mut self, outlet: &mut Outlet<S>) {
         loop {
             match ahead::next(&mut self.receiver, &mut self.inbox) {
                 Ok(Some(message)) => {

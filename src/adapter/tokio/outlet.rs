@@ -30,6 +30,8 @@ pub(super) struct Outlet<W> {
     stalled: bool,
     /// Something that was queued will never be written.
     lost: bool,
+    /// Something has changed that the other task may wait for.
+    news: bool,
 }
 
 impl<W> Outlet<W> {
@@ -45,14 +47,15 @@ impl<W> Outlet<W> {
             unflushed: false,
             stalled: false,
             lost: false,
+            news: false,
         }
     }
 
     /// The same life over a half of the stream; the other half is handed out.
     pub(super) fn split<R, T>(self, split: impl FnOnce(W) -> (R, T)) -> (R, Outlet<T>) {
-        let Self { stream, sender, life, wakers, owed, failure, unflushed, stalled, lost } = self;
+        let Self { stream, sender, life, wakers, owed, failure, unflushed, stalled, lost, news } = self;
         let (read, stream) = split(stream);
-        (read, Outlet { stream, sender, life, wakers, owed, failure, unflushed, stalled, lost })
+        (read, Outlet { stream, sender, life, wakers, owed, failure, unflushed, stalled, lost, news })
     }
 
     /// Whether all that was queued has left.
@@ -77,9 +80,13 @@ impl<W> Outlet<W> {
 
     /// As a sink: one message over the bound of the queue.
     pub(super) fn start_send(&mut self, message: Message) -> Result<(), Error> {
-        if matches!(message, Message::Close(_)) && !self.sender.state().may_send() {
-            // Of a stream that is forwarded: the peer's close was answered already.
-            return Ok(());
+        if !self.sender.state().may_send() {
+            return match message {
+                // Of a stream that is forwarded: the peer's close was answered already.
+                Message::Close(_) => Ok(()),
+                // Also if the queue is full: waiting makes no room.
+                _ => Err(self.refusal().unwrap_or(Error::Usage(UsageError::Closed))),
+            };
         }
         scratch::lend_to_outgoing(self.sender.outgoing());
         self.sender.send_over(message).map_err(|error| self.refusal().unwrap_or(Error::Usage(error)))
@@ -128,6 +135,7 @@ impl<W> Outlet<W> {
     #[cold]
     pub(super) fn fault(&mut self, error: ProtocolError) {
         self.sender.reply(Reply::Fail(error.close_code()));
+        self.news = true;
         self.life.failed(error);
     }
 
@@ -141,6 +149,7 @@ impl<W> Outlet<W> {
             Poll::Ready(Ok(n)) => self.life.received(n),
             Poll::Ready(Err(error)) => {
                 self.life.read_failed();
+                self.news = true;
                 self.failure.get_or_insert(error);
             }
         }
@@ -148,6 +157,7 @@ impl<W> Outlet<W> {
 
     fn eof(&mut self) {
         self.life.eof();
+        self.news = true;
         if self.life.is_eof_for_sender(&self.sender) {
             self.lost |= end::receive_eof(&mut self.sender);
         }
@@ -211,8 +221,8 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         if matches!(step, Step::Over(_)) && (self.sender.state() == State::Open || self.sender.queued() > 0) {
             self.give_up();
         }
-        let over = matches!(step, Step::Over(_));
-        if over || self.sender.state() != state || self.sender.queued() < queued || self.failure.is_some() {
+        let news = core::mem::take(&mut self.news) || matches!(step, Step::Over(_));
+        if news || self.sender.state() != state || self.sender.queued() < queued {
             self.wakers.wake_other(who);
         }
         step
@@ -242,7 +252,7 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
             }
             scratch::take_from_outgoing(self.sender.outgoing());
         }
-        if self.sender.state() != State::Open {
+        if core::mem::take(&mut self.news) || self.sender.state() != State::Open {
             // Other times hold for a connection that closes.
             self.wakers.wake_other(who);
         }
@@ -288,6 +298,7 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
     #[cold]
     fn lose(&mut self, error: std::io::Error) {
         self.life.write_failed();
+        self.news = true;
         self.failure.get_or_insert(error);
         self.give_up();
     }

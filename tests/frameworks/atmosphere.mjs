@@ -121,8 +121,9 @@ const tests = [
       // The other transports of version 5 give up for good if they find nobody once.
       const staysOut = transport === 'websocket' || transport === 'sse';
       cable.cut({ stayOut: staysOut });
-      // Said while it is away, before it comes back.
-      await new Promise((done) => setTimeout(done, 30));
+      // Said while it is away, once the server knows: the protocol has no acknowledgement, so what is written to a
+      // connection that was just cut is lost.
+      await new Promise((done) => setTimeout(done, 500));
       for (const text of [`away ${round}`, `still away ${round}`, `and again ${round}`]) {
         texts.push(text);
         await say(two, text);

@@ -182,8 +182,8 @@ fn client_side<S>(
 /// What becomes of a handshake that succeeded.
 type Make<S, T> = fn(S, Established, Inbox<BytesMut>, &Options) -> T;
 
-/// The handshake on its way. A struct and no `async` block, so that nothing is held twice: it lives in the task's future
-/// for as long as the connection does.
+/// The handshake on its way. In a box, which goes when it is over: a task's future keeps the room of what it once awaited
+/// for as long as it lives, and that is the connection's life.
 struct Shake<'a, S, D, T> {
     stream: Option<S>,
     opening: std::io::Result<Opening<'a, Instant, D>>,
@@ -203,9 +203,9 @@ impl<'a, S, D, T> Shake<'a, S, D, T> {
         opening: std::io::Result<Opening<'a, Instant, D>>,
         options: &'a Options,
         make: Make<S, T>,
-    ) -> Self {
+    ) -> Box<Self> {
         let inbox = Inbox::owning(options.read_size);
-        Self { stream: Some(stream), opening, inbox, timer: None, options, make }
+        Box::new(Self { stream: Some(stream), opening, inbox, timer: None, options, make })
     }
 }
 

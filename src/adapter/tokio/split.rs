@@ -214,7 +214,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         poll_fn(move |cx| self.poll_send(&mut message, true, false, cx))
     }
 
-    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`].
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
     ///
     /// # Errors
     ///

@@ -47,8 +47,7 @@ pub fn decode(data: &[u8]) {
     }
 }
 
-/// The owned events of the adapters, cut in each way, against the model. A body that is not UTF-8 is held to no limits:
-/// whether bytes of a line that never ends count as they are or as text is nobody's business.
+/// The owned events of the adapters, cut in each way, against the model.
 pub fn owned(data: &[u8]) {
     let [max_event, max_type, max_id, cuts, stream @ ..] = data else { return };
     // One read takes any part.

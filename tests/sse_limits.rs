@@ -341,3 +341,15 @@ fn a_bom_first() {
         assert_eq!((cost.items, cost.result), (1, None));
     }
 }
+
+/// A character that begins as a BOM does, over a limit after that byte: what follows is still there.
+#[test]
+fn a_limit_inside_of_what_might_be_a_bom_loses_nothing_behind_it() {
+    use pushline::adapter::blocking::sse::EventReader;
+    use pushline::http1::head::Body;
+
+    let stream = "\u{fffd}a\nb\n\r\n0".as_bytes();
+    let limits = Limits::new().max_event(0);
+    let reader = EventReader::new(stream, Body::UntilClose).decoder(Decoder::with_limits(limits));
+    assert_eq!(reader.filter(Result::is_err).count(), 2);
+}

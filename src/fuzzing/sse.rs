@@ -47,14 +47,14 @@ pub fn decode(data: &[u8]) {
     }
 }
 
-/// The owned events of the adapters, cut in each way, against the model.
+/// The owned events of the adapters, cut in each way, against the model. A body that is not UTF-8 is held to no limits:
+/// whether bytes of a line that never ends count as they are or as text is nobody's business.
 pub fn owned(data: &[u8]) {
     let [max_event, max_type, max_id, cuts, stream @ ..] = data else { return };
     // One read takes any part.
     let stream = &stream[..stream.len().min(4096)];
-    // Limits are the decoder's, and held against the model by `decode`: here none is reached. With a limit of 0, one read
-    // of several lines tells one failure where the model tells two.
-    let limit = |limit: &u8| stream.len() * 3 + 16 + usize::from(*limit);
+    let is_text = core::str::from_utf8(stream).is_ok();
+    let limit = |limit: &u8| if is_text { usize::from(*limit) } else { stream.len() * 3 + 16 };
     let (max_event, max_type, max_id) = (limit(max_event), limit(max_type), limit(max_id));
     let limits = Limits::new().max_event(max_event).max_type(max_type).max_id(max_id);
     let mut model = Model { max_event, max_type, max_id, last_event_id: String::new(), said: Vec::new() };

@@ -76,7 +76,11 @@ impl Parser {
     #[inline(always)]
     pub(in crate::adapter) fn next(&mut self, bytes: &mut &[u8]) -> Option<Result<Event, DecodeError>> {
         loop {
-            let mut input = Input::of_text(self.text.get(self.at..).unwrap_or_default());
+            // A character that might have been a BOM can be over a limit after its first byte: then the rest is no text.
+            let mut input = match self.text.get(self.at..) {
+                Some(text) => Input::of_text(text),
+                None => Input::new(self.text.as_bytes().get(self.at..).unwrap_or_default()),
+            };
             while !input.is_empty() {
                 let item = self.decoder.decode(&mut input);
                 self.at = self.text.len() - input.remaining().len();

@@ -134,7 +134,6 @@ impl<I: Instant> Session<I> {
             }
             room = room.saturating_sub(size);
             let Some(message) = self.queue.pop_front() else { break };
-            self.queued_bytes -= message.size();
             if !self.retained.is_empty() {
                 body.push(SEPARATOR);
             }

@@ -69,6 +69,7 @@ pub struct Session<I> {
     /// Packets received with the POST.
     posted: usize,
     pub(super) queue: VecDeque<Message>,
+    /// Bytes in `queue` and `retained`.
     pub(super) queued_bytes: usize,
     /// What the last poll was answered with.
     pub(super) retained: Vec<Message>,
@@ -198,7 +199,6 @@ impl<I: Instant> Session<I> {
         } else if self.answered == Some(ticket) && self.socket.is_none() {
             self.answered = None;
             for message in self.retained.drain(..).rev() {
-                self.queued_bytes += message.size();
                 self.queue.push_front(message);
             }
         }
@@ -268,7 +268,7 @@ impl<I: Instant> Session<I> {
     }
 
     /// Queues messages that belong next to one another: all of them, or none. A message is taken as long as less than
-    /// the bounds is queued, however large it is itself.
+    /// the bounds is [unacknowledged](Self::unacknowledged), however large it is itself.
     ///
     /// # Errors
     ///
@@ -277,7 +277,9 @@ impl<I: Instant> Session<I> {
         if self.state != State::Open {
             return Err(SendError::Closed);
         }
-        if self.queued_bytes >= self.config.max_queued_bytes || self.queue.len() >= self.config.max_queued {
+        // What was answered counts, since it comes back if the answer is cut.
+        let queued = self.queue.len() + self.retained.len();
+        if self.queued_bytes >= self.config.max_queued_bytes || queued >= self.config.max_queued {
             return Err(SendError::Full);
         }
         let (length, bytes) = (self.queue.len(), self.queued_bytes);
@@ -319,7 +321,7 @@ impl<I: Instant> Session<I> {
         self.socket == Some(socket) || self.probe.is_some_and(|probe| probe.socket == socket)
     }
 
-    /// Bytes queued.
+    /// Bytes of the messages that may not have arrived.
     #[must_use]
     pub const fn queued_bytes(&self) -> usize {
         self.queued_bytes
@@ -345,7 +347,7 @@ impl<I: Instant> Session<I> {
     }
 
     fn release(&mut self) {
-        self.retained.clear();
+        self.queued_bytes -= self.retained.drain(..).map(|message| message.size()).sum::<usize>();
         self.answered = None;
     }
 

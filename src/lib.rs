@@ -94,6 +94,7 @@
 //! | `socketio` | Socket.IO over polling and WebSocket | Engine.IO 4, Socket.IO 5 |
 //! | `json` | JSON checked for form and depth, lent as text | RFC 8259 |
 //! | [`adapter`] | blocking, tokio, hyper, axum, and the frameworks' servers | |
+//! | `guide` | guides by task, and how to come from other crates | |
 //!
 //! # Features
 //!
@@ -144,6 +145,10 @@ pub mod sse;
 pub mod ws;
 
 pub mod adapter;
+
+// Only documentation, whose code needs these features.
+#[cfg(all(any(doc, doctest), feature = "axum", feature = "deflate"))]
+pub mod guide;
 
 #[cfg(fuzzing)]
 pub mod fuzzing;

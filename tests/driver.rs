@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 mod common;
 #[path = "common/driver.rs"]
 mod driver;
+#[path = "common/examples.rs"]
+mod examples;
 #[path = "../src/fuzzing/ws/model.rs"]
 mod model;
 #[path = "common/ws_rows.rs"]

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 mod common;
 #[path = "common/driver.rs"]
 mod driver;
+#[path = "common/examples.rs"]
+mod examples;
 
 use common::{every_cut, hex, rows, unhex};
 use driver::run;

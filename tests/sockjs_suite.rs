@@ -7,11 +7,11 @@ mod raw_http;
 mod server;
 
 use pushline::adapter::Options;
-use pushline::adapter::blocking::{self, WebSocket};
+use pushline::adapter::blocking::{self, ClientStream, WebSocket};
 use pushline::ws::Message;
 use pushline::ws::handshake::ClientOptions;
 use raw_http::{Http, Reply};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -478,11 +478,11 @@ fn http_10_and_11() {
     assert!(http.is_closed());
 }
 
-fn websocket(path: &str) -> WebSocket<TcpStream> {
+fn websocket(path: &str) -> WebSocket<ClientStream> {
     blocking::connect(&format!("ws://{}{path}", address()), ClientOptions::new(), &Options::new()).unwrap()
 }
 
-fn next(socket: &mut WebSocket<TcpStream>) -> Option<String> {
+fn next(socket: &mut WebSocket<ClientStream>) -> Option<String> {
     match socket.next().unwrap()? {
         Message::Text(text) => Some(text.into()),
         Message::Close(close) => Some(format!("{close:?}")),

@@ -720,18 +720,25 @@ async fn what_is_no_stream_is_the_end() {
     }
 }
 
-/// TCP alone does not lead to an `https:` URL: said once, and not tried again and again.
+/// To where a connector does not lead: said once, and not tried again and again.
 #[tokio::test]
 async fn where_no_connector_leads_is_the_end() {
     let unsupported = |update: Option<_>| matches!(update, Some(Err(Error::Io(error))) if error.kind() == io::ErrorKind::Unsupported);
-    let mut source = EventSource::new("https://127.0.0.1/events", fast()).unwrap();
+    let plain_only = |url: &Url| -> Connecting<TcpStream> {
+        let (is_secure, address) = (url.is_secure(), (url.host().to_owned(), url.port()));
+        Box::pin(async move {
+            if is_secure { Err(io::ErrorKind::Unsupported.into()) } else { TcpStream::connect(address).await }
+        })
+    };
+    let url = "https://127.0.0.1/events".parse().unwrap();
+    let mut source = EventSource::with_connector(url, fast(), plain_only);
     assert!(unsupported(source.next().await));
     assert!(source.next().await.is_none());
 
     let (listener, url) = local().await;
     let moved = "HTTP/1.1 301 X\r\nlocation: https://127.0.0.1/\r\n\r\n".to_owned();
     let server = tokio::spawn(scripted(listener, vec![moved]));
-    let mut source = EventSource::new(&url, fast()).unwrap();
+    let mut source = EventSource::with_connector(url.parse().unwrap(), fast(), plain_only);
     assert!(unsupported(source.next().await));
     assert!(source.next().await.is_none());
     assert_eq!(server.await.unwrap().len(), 1);

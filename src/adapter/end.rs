@@ -30,7 +30,7 @@ pub(super) fn error(end: End, failure: Option<&io::Error>) -> Option<Error> {
         End::Closed => None,
         End::Protocol(error) => Some(Error::Protocol(error)),
         End::TimedOut(what) => Some(Error::TimedOut(what)),
-        End::Transport => Some(failure.map_or(Error::Aborted, |error| Error::Io(again(error)))),
+        End::Transport => Some(failure.map_or(Error::Aborted, |error| again(error).into())),
         End::Aborted => Some(Error::Aborted),
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn refusal<I: Instant>(life: &Life<I>, failure: Option<&io::Error>, l
         return None;
     }
     match (failure, life.end()) {
-        (Some(error), _) => Some(Error::Io(again(error))),
+        (Some(error), _) => Some(again(error).into()),
         (None, Some(End::TimedOut(what))) => Some(Error::TimedOut(what)),
         _ if !lost => None,
         (None, Some(End::Protocol(error))) => Some(Error::Protocol(error)),
@@ -68,6 +68,10 @@ pub(super) fn receive_eof(sender: &mut Sender) -> bool {
 
 /// An error told once more: `io::Error` cannot be cloned.
 pub(super) fn again(error: &io::Error) -> io::Error {
+    #[cfg(feature = "rustls")]
+    if let Some(tls) = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+        return io::Error::new(error.kind(), tls.clone());
+    }
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::new(error.kind(), error.to_string()),

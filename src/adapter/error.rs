@@ -1,5 +1,6 @@
 //! How a connection over an adapter fails. A normal end is not an error.
 
+use super::TlsError;
 use crate::ws::handshake::{Failure, HandshakeError, InvalidUri, Rejection};
 use crate::ws::{ProtocolError, TimedOut, UsageError};
 use core::fmt;
@@ -39,6 +40,8 @@ pub enum Error {
     Aborted,
     /// The peer took too long.
     TimedOut(TimedOut),
+    /// TLS failed: there is no such connection, or the peer broke it.
+    Tls(TlsError),
 }
 
 impl fmt::Display for Error {
@@ -52,6 +55,7 @@ impl fmt::Display for Error {
             Self::Usage(error) => error.fmt(f),
             Self::Aborted => f.write_str("the transport ended without a close frame"),
             Self::TimedOut(what) => what.fmt(f),
+            Self::Tls(error) => error.fmt(f),
         }
     }
 }
@@ -66,6 +70,7 @@ impl std::error::Error for Error {
             Self::Handshake(error) => error.source(),
             Self::InvalidUri(error) => error.source(),
             Self::Usage(error) => error.source(),
+            Self::Tls(error) => error.source(),
             Self::Aborted | Self::TimedOut(_) => None,
         }
     }
@@ -84,7 +89,7 @@ impl From<Failure> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
+        TlsError::within(error).map_or_else(Self::Io, Self::Tls)
     }
 }
 

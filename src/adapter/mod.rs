@@ -40,10 +40,14 @@ mod options;
 mod owed;
 #[cfg(feature = "std")]
 mod random;
+#[cfg(feature = "std")]
+mod route;
 #[cfg(all(feature = "hyper", feature = "socketio"))]
 pub mod socketio;
 #[cfg(feature = "std")]
 pub mod sse;
+#[cfg(feature = "std")]
+mod tls;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 #[cfg(feature = "std")]
@@ -59,3 +63,5 @@ pub use error::Error;
 pub use options::Options;
 #[cfg(feature = "std")]
 pub use random::nonce;
+#[cfg(feature = "std")]
+pub use tls::{TlsError, TlsFault};

@@ -1,5 +1,6 @@
 //! What both adapters can be told.
 
+use super::route::Route;
 use crate::heartbeat::HANDSHAKE_TIMEOUT;
 use crate::inbox::READ_SIZE;
 use crate::ws::{Config, Times};
@@ -17,13 +18,14 @@ use core::time::Duration;
 ///     .ping_interval(Some(Duration::from_secs(15)));
 /// # let _ = options;
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct Options {
     pub(crate) config: Config,
     pub(crate) handshake_timeout: Duration,
     pub(crate) times: Times,
     pub(crate) read_size: usize,
+    pub(super) route: Route,
 }
 
 impl Options {
@@ -34,6 +36,7 @@ impl Options {
             handshake_timeout: HANDSHAKE_TIMEOUT,
             times: Times::new(),
             read_size: READ_SIZE,
+            route: Route::new(),
         }
     }
 
@@ -92,6 +95,31 @@ impl Options {
     /// The buffer is the thread's, not the connection's, while nothing partial is held.
     pub const fn read_size(mut self, bytes: usize) -> Self {
         self.read_size = bytes;
+        self
+    }
+
+    /// TLS for `wss:` URLs: one's own roots, a client's certificate, another crypto provider. Of its protocols (ALPN) only
+    /// `http/1.1` is offered. A server takes no notice of it.
+    ///
+    /// By default, the process's crypto provider is used, or ring if it has none; Mozilla's roots, as they were when the crate
+    /// `webpki-roots` was made, are trusted.
+    ///
+    /// ```no_run
+    /// use pushline::adapter::Options;
+    /// use rustls::{ClientConfig, RootCertStore, pki_types::{CertificateDer, pem::PemObject}};
+    /// use std::sync::Arc;
+    ///
+    /// // A server whose certificate was issued by the house.
+    /// let mut roots = RootCertStore::empty();
+    /// roots.add(CertificateDer::from_pem_file("our-ca.pem")?)?;
+    /// let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    /// let options = Options::new().tls(Arc::new(config));
+    /// # let _ = options;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "rustls")]
+    pub fn tls(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
+        self.route.set_tls(config);
         self
     }
 }

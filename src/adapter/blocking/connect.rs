@@ -1,20 +1,18 @@
-//! Connecting: to the first of a host's addresses that answers (RFC 8305), then the handshake.
+//! Connecting: a stream to where the URL leads, then the handshake.
 
-use super::super::connect::{ATTEMPT_DELAY, in_turn};
-use super::super::{Error, Options, TimedOut};
+use super::super::{Error, Options};
+use super::ClientStream;
+use super::dial::dial;
 use super::handshake::shake_hands;
 use super::websocket::WebSocket;
 use crate::heartbeat::Instant as _;
 use crate::ws::handshake::{ClientOptions, Response, Uri};
-use std::collections::VecDeque;
-use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::string::String;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
 use std::time::Instant;
 
-/// Connects to a `ws:` URL over TCP. For `wss:`, hand a TLS stream to [`client`](super::client).
+/// Connects to a `ws:` URL over TCP, or to a `wss:` URL over TLS (feature `rustls`; see
+#[cfg_attr(feature = "rustls", doc = "[`Options::tls`]).")]
+#[cfg_attr(not(feature = "rustls"), doc = "`Options::tls`).")]
+/// With another TLS library, hand its stream to [`client`](super::client).
 ///
 /// All addresses of the host are tried: a new one each 250 ms, or as soon as one has failed, IPv6 and IPv4 in turn (RFC
 /// 8305); the first to answer wins. Several attempts at once take a thread each, and so does looking the addresses up:
@@ -24,7 +22,7 @@ use std::time::Instant;
 /// # Errors
 ///
 /// [`Error::InvalidUri`], [`Error::Handshake`] with the response if it was not a 101 (a redirect is not followed),
-/// [`Error::TimedOut`] after [`Options::handshake_timeout`], [`Error::Io`].
+/// [`Error::TimedOut`] after [`Options::handshake_timeout`], which is for all of it, [`Error::Tls`], [`Error::Io`].
 ///
 /// ```no_run
 /// use pushline::adapter::{Options, blocking::connect};
@@ -42,7 +40,7 @@ pub fn connect(
     url: &str,
     client_options: ClientOptions,
     options: &Options,
-) -> Result<WebSocket<TcpStream>, Error> {
+) -> Result<WebSocket<ClientStream>, Error> {
     Ok(connect_with_response(url, client_options, options)?.0)
 }
 
@@ -70,134 +68,9 @@ pub fn connect_with_response(
     url: &str,
     client_options: ClientOptions,
     options: &Options,
-) -> Result<(WebSocket<TcpStream>, Response), Error> {
+) -> Result<(WebSocket<ClientStream>, Response), Error> {
     let uri = Uri::parse(url)?;
-    if uri.is_secure() {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "a wss URL needs a TLS stream: hand one to `client`",
-        )
-        .into());
-    }
     let deadline = Instant::now().saturating_add(options.handshake_timeout);
-    let stream = tcp(uri.address(), deadline)?;
+    let stream = dial(&options.route, uri.is_secure(), uri.address(), deadline)?;
     shake_hands(stream, &uri, client_options, options, deadline)
-}
-
-/// A connection to a host, by the deadline.
-pub(super) fn tcp((host, port): (&str, u16), deadline: Instant) -> Result<TcpStream, Error> {
-    let stream = match host.parse() {
-        Ok(address) => connect_by(SocketAddr::new(address, port), deadline)?,
-        Err(_) => race(host, port, deadline)?,
-    };
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-fn connect_by(address: SocketAddr, deadline: Instant) -> Result<TcpStream, Error> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(Error::TimedOut(TimedOut::Handshake));
-    }
-    TcpStream::connect_timeout(&address, left).map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut if Instant::now() >= deadline => Error::TimedOut(TimedOut::Handshake),
-        _ => Error::Io(error),
-    })
-}
-
-/// Looks the host up and tries its addresses.
-fn race(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Error> {
-    let (found, news) = channel();
-    let host = String::from(host);
-    spawn(found, move || (host.as_str(), port).to_socket_addrs())?;
-    match next(&news, deadline)? {
-        Some(addresses) => first_of(in_turn(addresses?), deadline),
-        None => Err(Error::TimedOut(TimedOut::Handshake)),
-    }
-}
-
-/// Makes attempts side by side (RFC 8305 5).
-fn first_of(mut waiting: VecDeque<SocketAddr>, deadline: Instant) -> Result<TcpStream, Error> {
-    let (found, news) = channel();
-    let mut running = 0;
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    loop {
-        if let Some(address) = waiting.pop_front() {
-            // With none beside it, an attempt needs no thread.
-            if running == 0 && waiting.is_empty() {
-                return connect_by(address, deadline);
-            }
-            let left = deadline.saturating_duration_since(Instant::now()).max(ATTEMPT_DELAY);
-            spawn(found.clone(), move || TcpStream::connect_timeout(&address, left))?;
-            running += 1;
-        } else if running == 0 {
-            return Err(failed.into());
-        }
-        let pause = if waiting.is_empty() { deadline } else { Instant::now() + ATTEMPT_DELAY };
-        match next(&news, pause.min(deadline))? {
-            Some(Ok(stream)) => return Ok(stream),
-            Some(Err(error)) => {
-                failed = error;
-                running -= 1;
-            }
-            None if Instant::now() >= deadline => return Err(Error::TimedOut(TimedOut::Handshake)),
-            None => {}
-        }
-    }
-}
-
-fn spawn<T: Send + 'static>(found: Sender<T>, work: impl FnOnce() -> T + Send + 'static) -> io::Result<()> {
-    // Nobody listens any more when another attempt has won.
-    let work = move || drop(found.send(work()));
-    thread::Builder::new().name("pushline-connect".into()).spawn(work).map(drop)
-}
-
-/// What is found next; `None` if nothing is until then.
-fn next<T>(news: &Receiver<T>, until: Instant) -> Result<Option<T>, Error> {
-    match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
-        Ok(found) => Ok(Some(found)),
-        Err(RecvTimeoutError::Timeout) => Ok(None),
-        Err(RecvTimeoutError::Disconnected) => Err(Error::Aborted),
-    }
-}
-
-#[cfg(all(test, feature = "tokio"))]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-    use std::vec::Vec;
-
-    #[test]
-    fn a_dead_address_costs_its_delay_and_a_refusal_nothing() {
-        // Only tokio lets the queue of a listener be chosen: a full one neither answers nor refuses.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let _guard = runtime.enter();
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = socket.listen(0).unwrap();
-        let dead = listener.local_addr().unwrap();
-        let mut kept = Vec::new();
-        while let Ok(stream) = TcpStream::connect_timeout(&dead, ATTEMPT_DELAY / 2) {
-            kept.push(stream);
-        }
-        let bind = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let good = bind();
-        let (good, closed) = (good.local_addr().unwrap(), bind().local_addr().unwrap());
-        let within = |time| Instant::now() + time;
-        for (addresses, least, most) in
-            [([dead, good, good], 1, 4), ([closed, closed, good], 0, 1), ([dead, closed, good], 1, 4)]
-        {
-            let began = Instant::now();
-            let stream = first_of(addresses.into(), within(Duration::from_secs(5))).unwrap();
-            assert_eq!(stream.peer_addr().unwrap(), good);
-            let took = began.elapsed();
-            assert!(took >= ATTEMPT_DELAY * least && took < ATTEMPT_DELAY * most, "{took:?}");
-        }
-        let refused = first_of([closed, closed].into(), within(Duration::from_secs(5))).unwrap_err();
-        assert!(matches!(refused, Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused));
-        for addresses in [&[dead][..], &[dead, dead]] {
-            let late = first_of(addresses.iter().copied().collect(), within(ATTEMPT_DELAY * 2)).unwrap_err();
-            assert!(matches!(late, Error::TimedOut(TimedOut::Handshake)), "{late:?}");
-        }
-    }
 }

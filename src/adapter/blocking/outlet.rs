@@ -109,7 +109,10 @@ impl<S: Transport> Outlet<S> {
                 self.pace = (self.pace * 2).min(LONGEST_PACE);
                 Wrote::Blocked
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Wrote::Blocked,
+            // TimedOut: of a flush that has waited.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Wrote::Blocked
+            }
             Err(error) => Wrote::Failed(error),
         }
     }

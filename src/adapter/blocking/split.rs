@@ -8,8 +8,11 @@
 
 use super::super::owed::Owed;
 use super::super::{Error, end};
+use super::client_stream::ClientStream;
 use super::outlet::{Outlet, Wrote};
 use super::timed::Timed;
+#[cfg(feature = "rustls")]
+use super::tls::TlsStream;
 use super::transport::Transport;
 use super::websocket::WebSocket;
 use crate::adapter::ahead::Ahead;
@@ -30,8 +33,8 @@ use std::time::Instant;
 
 impl<S: Transport> WebSocket<S> {
     /// Splits into a writer and a reader, after writing what is queued. `clone` gives a second handle of the same
-    /// stream, as [`TcpStream::try_clone`] does; a stream that has none (most TLS streams) cannot be read and written by
-    /// two threads at once.
+    /// stream, as [`TcpStream::try_clone`] does; a stream that has none (most TLS streams, but not this crate's) cannot be
+    /// read and written by two threads at once.
     ///
     /// The stream has to be one that waits: over a non-blocking one the halves fail.
     ///
@@ -90,6 +93,29 @@ impl WebSocket<TcpStream> {
     /// ```
     pub fn split(self) -> Result<(Writer<TcpStream>, Reader<TcpStream>), Error> {
         self.split_with(TcpStream::try_clone)
+    }
+}
+
+impl WebSocket<ClientStream> {
+    /// Splits into a writer and a reader on different threads, also over TLS; see [`split_with`](Self::split_with).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the operating system has no second handle to give.
+    pub fn split(self) -> Result<(Writer<ClientStream>, Reader<ClientStream>), Error> {
+        self.split_with(ClientStream::try_clone)
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl WebSocket<TlsStream<TcpStream>> {
+    /// Splits into a writer and a reader on different threads; see [`split_with`](Self::split_with).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the operating system has no second handle to give.
+    pub fn split(self) -> Result<(Writer<TlsStream>, Reader<TlsStream>), Error> {
+        self.split_with(TlsStream::try_clone)
     }
 }
 

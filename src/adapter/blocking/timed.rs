@@ -132,7 +132,17 @@ impl<S: Transport> Timed<S> {
             };
             bytes = &bytes[n..];
         }
-        self.flush().map(|()| true)
+        loop {
+            match self.flush() {
+                // It has waited, and part of it is still there.
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    if Instant::now() >= deadline {
+                        return Ok(false);
+                    }
+                }
+                done => return done.map(|()| true),
+            }
+        }
     }
 
     /// Reads and drops once; 0 at the end of the stream.

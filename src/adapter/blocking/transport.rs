@@ -11,7 +11,8 @@ use std::os::unix::net::UnixStream;
 ///
 /// A blocking read can only be ended by the stream itself. So the heartbeat and the deadlines hold where
 /// [`set_read_timeout`](Self::set_read_timeout) and [`set_write_timeout`](Self::set_write_timeout) do something: with
-/// [`TcpStream`] and `UnixStream`. A type that wraps one, such as a TLS stream, forwards the three methods to it.
+/// [`TcpStream`] and `UnixStream`. A type that wraps one, such as a TLS stream, forwards the three methods to it. Its `flush`
+/// may fail with [`TimedOut`](io::ErrorKind::TimedOut) as well, and keeps what is left.
 /// For streams that know no times there is [`Untimed`].
 ///
 /// ```

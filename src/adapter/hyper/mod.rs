@@ -126,7 +126,7 @@ pub fn upgrade_with<Q, B: Default>(
     }
     let (response, negotiated) = answer?;
     let response = response.map(|()| B::default());
-    Ok((response, Upgrade { upgraded, negotiated, options: *options }))
+    Ok((response, Upgrade { upgraded, negotiated, options: options.clone() }))
 }
 
 /// The response, and what was agreed in it.

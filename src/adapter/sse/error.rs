@@ -1,5 +1,6 @@
 //! How an event stream over an adapter fails. A normal end is not an error.
 
+use crate::adapter::TlsError;
 use crate::http1::chunked;
 use crate::http1::head::HeadError;
 use crate::sse::{CloseReason, DecodeError, EncodeError};
@@ -43,6 +44,21 @@ pub enum Error {
     Left,
     /// The peer took too long: to take anything of what is written, to answer, or to send anything.
     TimedOut,
+    /// TLS failed: there is no such connection, or the peer broke it.
+    Tls(TlsError),
+}
+
+impl Error {
+    /// Whether no connection will ever come about: the URL is none for this client, or who answers there is not to be
+    /// trusted.
+    #[cfg(feature = "tokio")]
+    pub(in crate::adapter) fn is_hopeless(&self) -> bool {
+        match self {
+            Self::Io(error) => error.kind() == std::io::ErrorKind::Unsupported,
+            Self::Tls(error) => error.fault().is_final(),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -59,6 +75,7 @@ impl fmt::Display for Error {
             Self::Finished => f.write_str("the stream is finished"),
             Self::Left => f.write_str("the client left"),
             Self::TimedOut => f.write_str("the peer took too long"),
+            Self::Tls(error) => error.fmt(f),
         }
     }
 }
@@ -73,6 +90,7 @@ impl std::error::Error for Error {
             Self::Head(error) => error.source(),
             Self::Closed(reason) => reason.source(),
             Self::Encode(error) => error.source(),
+            Self::Tls(error) => error.source(),
             Self::Aborted | Self::Location | Self::Finished | Self::Left | Self::TimedOut => None,
         }
     }
@@ -89,9 +107,15 @@ macro_rules! from {
 }
 
 from!(
-    std::io::Error => Io, DecodeError => Event, chunked::Error => Chunked, HeadError => Head,
+    DecodeError => Event, chunked::Error => Chunked, HeadError => Head,
     CloseReason => Closed, EncodeError => Encode
 );
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        TlsError::within(error).map_or_else(Self::Io, Self::Tls)
+    }
+}
 
 /// The only way in which a body refuses data.
 impl From<chunked::EncodeError> for Error {

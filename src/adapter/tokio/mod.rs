@@ -5,7 +5,7 @@
 //! | to | there is |
 //! |---|---|
 //! | serve on a stream on which nothing was read yet | [`accept`], [`accept_with`] |
-//! | connect | [`connect`]; over TLS or a proxy, [`client`] |
+//! | connect | [`connect`]; over a stream of one's own, [`client`] |
 //! | take over what an HTTP server or client has upgraded | [`WebSocket::server`], [`WebSocket::client`] |
 //! | read and write on different tasks | [`WebSocket::split`], [`WebSocket::split_with`] |
 //! | send to a connection from other tasks, or to many | [`QueuedSocket`], [`Outbox`], [`Broadcast`] |
@@ -18,7 +18,9 @@
 //! [`accept`](crate::ws::handshake::accept) the fields of any; [`WebSocket::server`] takes the stream that was upgraded.
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
+mod client_stream;
 mod connect;
+mod dial;
 mod handshake;
 mod inlet;
 mod io;
@@ -30,6 +32,7 @@ pub mod sse;
 mod wait;
 mod websocket;
 
+pub use client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf};
 pub use connect::{connect, connect_with_response};
 pub use handshake::{accept, accept_with, client};
 pub use outbox::{

@@ -6,6 +6,7 @@
 //! not wait.
 
 use super::super::{Error, end};
+use super::client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf};
 use super::inlet::{Ends, Inlet};
 use super::outlet::Outlet;
 use super::wait::{Timer, Who};
@@ -64,6 +65,14 @@ impl WebSocket<TcpStream> {
     #[must_use]
     pub fn split(self) -> (Writer<OwnedWriteHalf>, Reader<OwnedReadHalf, OwnedWriteHalf>) {
         self.split_with(TcpStream::into_split)
+    }
+}
+
+impl WebSocket<ClientStream> {
+    /// Splits into a writer and a reader on different tasks; see [`split_with`](Self::split_with).
+    #[must_use]
+    pub fn split(self) -> (Writer<ClientWriteHalf>, Reader<ClientReadHalf, ClientWriteHalf>) {
+        self.split_with(ClientStream::into_split)
     }
 }
 

@@ -1,10 +1,12 @@
 //! How an event source gets its connections.
 
+use super::super::ClientStream;
+use super::super::dial::dial;
 use super::Url;
+use crate::adapter::route::Route;
 use core::pin::Pin;
 use std::boxed::Box;
 use std::string::String;
-use tokio::net::TcpStream;
 
 /// A connection on its way: what a connector gives. An error of [`Unsupported`](std::io::ErrorKind::Unsupported) says that
 /// there is no way to such a URL, and is the end; after any other it is tried again.
@@ -23,19 +25,10 @@ pub type Connecting<S> = Pin<Box<dyn Future<Output = std::io::Result<S>> + Send>
 pub(super) type Connector<S> = Box<dyn FnMut(&Url) -> Connecting<S> + Send>;
 
 /// The connector of [`EventSource::new`](super::EventSource::new).
-pub(super) fn connect_tcp(url: &Url) -> Connecting<TcpStream> {
-    let secure = url.is_secure();
-    let (host, port) = url.address();
-    let host = String::from(host);
-    Box::pin(async move {
-        if secure {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::Unsupported,
-                "an https URL needs a connector: see `EventSource::with_connector`",
-            ));
-        }
-        let stream = TcpStream::connect((host, port)).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    })
+pub(super) fn connector(route: Route) -> impl FnMut(&Url) -> Connecting<ClientStream> + Send {
+    move |url| {
+        let (route, secure, (host, port)) = (route.clone(), url.is_secure(), url.address());
+        let host = String::from(host);
+        Box::pin(async move { dial(&route, secure, (&host, port)).await })
+    }
 }

@@ -1,5 +1,6 @@
 //! What an event source asks for, and how patiently.
 
+use crate::adapter::route::Route;
 use crate::heartbeat::HANDSHAKE_TIMEOUT;
 use crate::http1::head::{FieldLines, InvalidField};
 use crate::sse::{Limits, ReconnectPolicy};
@@ -30,6 +31,7 @@ pub struct SourceOptions {
     pub(super) response_timeout: Duration,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_refusal: usize,
+    pub(super) route: Route,
 }
 
 impl SourceOptions {
@@ -44,6 +46,7 @@ impl SourceOptions {
             response_timeout: Duration::from_secs(60),
             idle_timeout: None,
             max_refusal: 16 * 1024,
+            route: Route::new(),
         }
     }
 
@@ -117,6 +120,13 @@ impl SourceOptions {
     /// Without it a server fills the client's memory with an error message.
     pub const fn max_refusal(mut self, bytes: usize) -> Self {
         self.max_refusal = bytes;
+        self
+    }
+
+    /// TLS for `https:` URLs: see [`Options::tls`](crate::adapter::Options::tls).
+    #[cfg(feature = "rustls")]
+    pub fn tls(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
+        self.route.set_tls(config);
         self
     }
 }

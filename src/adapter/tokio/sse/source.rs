@@ -1,7 +1,8 @@
 //! A client that connects, reconnects and resumes by itself (HTML 9.2.2, 9.2.3).
 
+use super::super::ClientStream;
 use super::attempt::{Attempt, Failed, Refusing, Response, attempt, refusal};
-use super::connect::{Connecting, Connector, connect_tcp};
+use super::connect::{Connecting, Connector, connector};
 use super::options::SourceOptions;
 use super::{Error, Event, EventReader, Url, poll_timer};
 use crate::adapter::random::random;
@@ -14,9 +15,7 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use futures_core::Stream;
 use std::boxed::Box;
-use std::io::ErrorKind;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 /// What an [`EventSource`] has to tell.
@@ -58,8 +57,8 @@ pub enum Update {
 /// All state is in the struct: [`next`](Self::next) is cancel-safe. Nothing happens while it is not called; back-pressure
 /// is not calling it. It is a [`Stream`], too.
 ///
-/// It connects to `http:` URLs over TCP; [`with_connector`](Self::with_connector) takes care of TLS, proxies and Unix
-/// sockets.
+/// It connects to `http:` URLs over TCP, and with the feature `rustls` to `https:` URLs over TLS;
+/// [`with_connector`](Self::with_connector) takes care of all else, as of Unix sockets.
 ///
 /// ```no_run
 /// use pushline::adapter::tokio::sse::{EventSource, SourceOptions, Update};
@@ -76,7 +75,7 @@ pub enum Update {
 /// # Ok(())
 /// # }
 /// ```
-pub struct EventSource<S = TcpStream> {
+pub struct EventSource<S = ClientStream> {
     connector: Connector<S>,
     options: SourceOptions,
     first: Url,
@@ -102,7 +101,7 @@ enum State<S> {
 }
 
 impl EventSource {
-    /// A client for an `http:` URL. It connects when [`next`](Self::next) is called first.
+    /// A client for an `http:` or `https:` URL. It connects when [`next`](Self::next) is called first.
     ///
     /// # Errors
     ///
@@ -113,7 +112,8 @@ impl EventSource {
 
     /// As [`new`](Self::new), for a URL that was read already.
     pub fn with_url(url: Url, options: SourceOptions) -> Self {
-        Self::with_connector(url, options, connect_tcp)
+        let connector = connector(options.route.clone());
+        Self::with_connector(url, options, connector)
     }
 }
 
@@ -210,8 +210,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
     /// [`Error::Event`] in the place of an event over a limit: the stream goes on behind it. Anything else is the end:
     /// what went wrong in the last attempt, if [`closed`](Self::closed) says that there is no other; [`Error::Closed`] if
     /// the server said so; [`Error::Location`] for a redirection to where this client cannot go; [`Error::Io`] of
-    /// [`Unsupported`](std::io::ErrorKind::Unsupported) for a URL to which its connector cannot connect. Until then, a
-    /// connection that is lost is no error but [`Update::Lost`].
+    /// [`Unsupported`](std::io::ErrorKind::Unsupported) for a URL to which its connector cannot connect; [`Error::Tls`] for a
+    /// server whose certificate is refused. Until then, a connection that is lost is no error but [`Update::Lost`].
     pub async fn next(&mut self) -> Option<Result<Update, Error>> {
         poll_fn(|cx| self.poll_update(cx)).await
     }
@@ -240,10 +240,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
                                 return Poll::Ready(update);
                             }
                         }
-                        // The URL is none for this connector, now or later.
-                        Err(Failed::Connect(Error::Io(error))) if error.kind() == ErrorKind::Unsupported => {
+                        Err(Failed::Connect(error)) if error.is_hopeless() => {
                             self.close();
-                            return Poll::Ready(Some(Err(error.into())));
+                            return Poll::Ready(Some(Err(error)));
                         }
                         Err(Failed::Connect(error)) => {
                             let next = self.reconnect.connect_failed(Instant::now(), random());

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | serve on a stream on which nothing was read yet | [`accept`], [`accept_with`] |
 //! | connect | [`connect`]; over TLS or a proxy, [`client`] |
+//! | connect, and come back after each loss | [`Reconnecting`] |
 //! | take over what an HTTP server or client has upgraded | [`WebSocket::server`], [`WebSocket::client`] |
 //! | read and write on different tasks | [`WebSocket::split`], [`WebSocket::split_with`] |
 //! | send to a connection from other tasks, or to many | [`QueuedSocket`], [`Outbox`], [`Broadcast`] |
@@ -24,6 +25,7 @@ mod inlet;
 mod io;
 mod outbox;
 mod outlet;
+mod reconnecting;
 mod scratch;
 mod split;
 pub mod sse;
@@ -35,5 +37,6 @@ pub use handshake::{accept, accept_with, client};
 pub use outbox::{
     Broadcast, Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions, OutboxStream, Post, QueuedSocket,
 };
+pub use reconnecting::{Loss, ReconnectEvent, ReconnectOptions, Reconnecting, Unsent};
 pub use split::{Reader, Writer};
 pub use websocket::WebSocket;

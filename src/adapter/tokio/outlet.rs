@@ -26,6 +26,8 @@ pub(super) struct Outlet<W> {
     failure: Option<std::io::Error>,
     /// The stream has taken bytes that it may not have passed on.
     unflushed: bool,
+    /// How often all that was queued has left.
+    completed: u32,
     /// The stream did not take all that was queued when it was last written.
     stalled: bool,
     /// Something that was queued will never be written.
@@ -45,6 +47,7 @@ impl<W> Outlet<W> {
             owed: None,
             failure: None,
             unflushed: false,
+            completed: 0,
             stalled: false,
             lost: false,
             news: false,
@@ -53,15 +56,23 @@ impl<W> Outlet<W> {
 
     /// The same life over a half of the stream; the other half is handed out.
     pub(super) fn split<R, T>(self, split: impl FnOnce(W) -> (R, T)) -> (R, Outlet<T>) {
-        let Self { stream, sender, life, wakers, owed, failure, unflushed, stalled, lost, news } = self;
+        let Self { stream, sender, life, wakers, owed, failure, unflushed, completed, stalled, lost, news } =
+            self;
         let (read, stream) = split(stream);
-        (read, Outlet { stream, sender, life, wakers, owed, failure, unflushed, stalled, lost, news })
+        let outlet =
+            Outlet { stream, sender, life, wakers, owed, failure, unflushed, completed, stalled, lost, news };
+        (read, outlet)
     }
 
     /// Whether all that was queued has left.
     #[inline]
     pub(super) fn is_flushed(&self) -> bool {
         self.sender.queued() == 0 && !self.unflushed && !self.lost
+    }
+
+    /// How often all that was queued has left: what was queued since it was the same is not written whole.
+    pub(super) const fn completed(&self) -> u32 {
+        self.completed
     }
 
     /// Whether a message may be queued now: there is room, and the transport takes what is written, or it is one of
@@ -278,7 +289,11 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
             }
             if outlet.unflushed {
                 match ready!(Pin::new(&mut outlet.stream).poll_flush(cx)) {
-                    Ok(()) => outlet.unflushed = false,
+                    Ok(()) => {
+                        outlet.unflushed = false;
+                        // What is lost has left the queue, too.
+                        outlet.completed = outlet.completed.wrapping_add(u32::from(!outlet.lost));
+                    }
                     Err(error) => outlet.lose(error),
                 }
             }

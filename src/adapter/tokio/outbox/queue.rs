@@ -10,6 +10,7 @@ use futures_core::Stream;
 use std::collections::VecDeque;
 use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
 
 use super::socket::Post;
 
@@ -172,7 +173,7 @@ pub struct Outbox<T = Post> {
 }
 
 /// What the handles and the receiver share.
-pub(super) struct Shared<T> {
+pub(in crate::adapter::tokio) struct Shared<T> {
     queue: Mutex<Queue<T>>,
     options: OutboxOptions,
 }
@@ -220,7 +221,7 @@ impl<T> Queue<T> {
 }
 
 impl<T: OutboxItem> Shared<T> {
-    pub(super) fn new(options: OutboxOptions) -> Arc<Self> {
+    pub(in crate::adapter::tokio) fn new(options: OutboxOptions) -> Arc<Self> {
         let queue = Queue {
             items: VecDeque::new(),
             bytes: 0,
@@ -269,13 +270,44 @@ impl<T: OutboxItem> Shared<T> {
         matches!(queue.ending, Ending::Lagged)
     }
 
+    /// Ready once nothing more is taken; until then, the task is woken when that is so, and not by messages.
+    pub(in crate::adapter::tokio) fn poll_ending(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.lock();
+        if matches!(queue.ending, Ending::None) {
+            queue.wait(cx, true);
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether nothing more is taken.
+    pub(in crate::adapter::tokio) fn is_ending(&self) -> bool {
+        !matches!(self.lock().ending, Ending::None)
+    }
+
+    /// Puts what was taken and not written back to the front; also past the bounds.
+    pub(super) fn put_back(&self, items: impl DoubleEndedIterator<Item = T>) {
+        let mut queue = self.lock();
+        for item in items.rev() {
+            queue.bytes += item.payload_len();
+            queue.items.push_front(item);
+        }
+    }
+
+    /// Takes all that is queued.
+    pub(in crate::adapter::tokio) fn take_all(&self) -> Vec<T> {
+        let mut queue = self.lock();
+        queue.bytes = 0;
+        core::mem::take(&mut queue.items).into()
+    }
+
     /// Whether no handle is left that could send.
     fn is_orphaned(&self) -> bool {
         self.lock().handles == 0
     }
 
     /// The receiver is gone.
-    pub(super) fn end(&self) {
+    pub(in crate::adapter::tokio) fn end(&self) {
         let mut queue = self.lock();
         queue.ending = Ending::Done;
         let dropped = core::mem::take(&mut queue.items);
@@ -292,7 +324,7 @@ impl<T: OutboxItem> Shared<T> {
 }
 
 impl<T: OutboxItem> Outbox<T> {
-    pub(super) fn of(shared: &Arc<Shared<T>>) -> Self {
+    pub(in crate::adapter::tokio) fn of(shared: &Arc<Shared<T>>) -> Self {
         shared.lock().handles += 1;
         Self { shared: Arc::clone(shared) }
     }

@@ -44,6 +44,8 @@ mod random;
 pub mod socketio;
 #[cfg(feature = "std")]
 pub mod sse;
+#[cfg(feature = "std")]
+mod stats;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 #[cfg(feature = "std")]
@@ -59,3 +61,5 @@ pub use error::Error;
 pub use options::Options;
 #[cfg(feature = "std")]
 pub use random::nonce;
+#[cfg(feature = "std")]
+pub use stats::{ConnectionStats, Stats, StatsSnapshot};

@@ -1,5 +1,6 @@
 //! What both adapters can be told.
 
+use super::Stats;
 use crate::heartbeat::HANDSHAKE_TIMEOUT;
 use crate::inbox::READ_SIZE;
 use crate::ws::{Config, Times};
@@ -17,13 +18,14 @@ use core::time::Duration;
 ///     .ping_interval(Some(Duration::from_secs(15)));
 /// # let _ = options;
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Options {
     pub(crate) config: Config,
     pub(crate) handshake_timeout: Duration,
     pub(crate) times: Times,
     pub(crate) read_size: usize,
+    pub(crate) stats: Option<Stats>,
 }
 
 impl Options {
@@ -34,6 +36,7 @@ impl Options {
             handshake_timeout: HANDSHAKE_TIMEOUT,
             times: Times::new(),
             read_size: READ_SIZE,
+            stats: None,
         }
     }
 
@@ -92,6 +95,14 @@ impl Options {
     /// The buffer is the thread's, not the connection's, while nothing partial is held.
     pub const fn read_size(mut self, bytes: usize) -> Self {
         self.read_size = bytes;
+        self
+    }
+
+    /// Where connections and handshakes are counted. Default: nowhere, which costs nothing.
+    ///
+    /// What one connection has carried is known in any case: `WebSocket::stats`.
+    pub fn stats(mut self, stats: &Stats) -> Self {
+        self.stats = Some(stats.clone());
         self
     }
 }

@@ -4,12 +4,13 @@
 //!
 //! | to | there is |
 //! |---|---|
-//! | serve on a stream on which nothing was read yet | [`accept`], [`accept_with`] |
+//! | serve on a stream on which nothing was read yet | [`accept`], [`accept_with`]; [`receive`] for a decision that takes time |
 //! | connect | [`connect`]; over TLS or a proxy, [`client`] |
 //! | connect, and come back after each loss | [`Reconnecting`] |
 //! | take over what an HTTP server or client has upgraded | [`WebSocket::server`], [`WebSocket::client`] |
 //! | read and write on different tasks | [`WebSocket::split`], [`WebSocket::split_with`] |
 //! | send to a connection from other tasks, or to many | [`QueuedSocket`], [`Outbox`], [`Broadcast`] |
+//! | close all connections of a server and wait for them | [`Broadcast::shutdown`] |
 //! | write and read event streams | [`sse`] |
 //!
 //! # Behind an HTTP server
@@ -33,7 +34,7 @@ mod wait;
 mod websocket;
 
 pub use connect::{connect, connect_with_response};
-pub use handshake::{accept, accept_with, client};
+pub use handshake::{PendingSocket, accept, accept_with, client, receive};
 pub use outbox::{
     Broadcast, Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions, OutboxStream, Post, QueuedSocket,
 };

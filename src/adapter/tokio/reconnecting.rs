@@ -247,7 +247,7 @@ impl Reconnecting {
         Uri::parse(url)?;
         let url = String::from(url);
         let connector = move || {
-            let (url, client_options, options) = (url.clone(), client_options.clone(), options);
+            let (url, client_options, options) = (url.clone(), client_options.clone(), options.clone());
             async move { connect(&url, client_options, &options).await }
         };
         Ok(Self::with_connector(connector, reconnect))

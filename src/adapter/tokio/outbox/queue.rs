@@ -4,6 +4,7 @@ use crate::adapter::trace;
 use crate::sse;
 use crate::ws::{CloseCode, Message};
 use core::fmt;
+use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use futures_core::Stream;
@@ -188,6 +189,10 @@ struct Queue<T> {
     is_writing: bool,
     handles: usize,
     ending: Ending,
+    /// The receiver is gone.
+    is_gone: bool,
+    /// Who waits for that.
+    waiting: Vec<Waker>,
 }
 
 /// How far the end has come.
@@ -230,6 +235,8 @@ impl<T: OutboxItem> Shared<T> {
             is_writing: false,
             handles: 0,
             ending: Ending::None,
+            is_gone: false,
+            waiting: Vec::new(),
         };
         Arc::new(Self { queue: Mutex::new(queue), options })
     }
@@ -308,13 +315,7 @@ impl<T: OutboxItem> Shared<T> {
 
     /// The receiver is gone.
     pub(in crate::adapter::tokio) fn end(&self) {
-        let mut queue = self.lock();
-        queue.ending = Ending::Done;
-        let dropped = core::mem::take(&mut queue.items);
-        queue.bytes = 0;
-        drop(queue);
-        // Payloads are freed without the lock.
-        drop(dropped);
+        leave(self.lock());
     }
 
     /// The lock is held for the time of a push or a pop, and nothing that runs under it panics.
@@ -402,6 +403,21 @@ impl<T: OutboxItem> Outbox<T> {
         }
     }
 
+    /// Waits until the receiver is gone: the connection has ended, or was dropped. Cancel-safe.
+    pub async fn gone(&self) {
+        poll_fn(|cx| {
+            let mut queue = self.shared.lock();
+            if queue.is_gone {
+                return Poll::Ready(());
+            }
+            if !queue.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                queue.waiting.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// How many messages wait.
     #[must_use]
     pub fn queued(&self) -> usize {
@@ -419,6 +435,16 @@ impl<T: OutboxItem> Outbox<T> {
     pub fn is_closed(&self) -> bool {
         !matches!(self.shared.lock().ending, Ending::None)
     }
+}
+
+/// The receiver leaves. Payloads are freed, and tasks woken, without the lock.
+fn leave<T>(mut queue: MutexGuard<'_, Queue<T>>) {
+    queue.ending = Ending::Done;
+    queue.is_gone = true;
+    queue.bytes = 0;
+    let left = (core::mem::take(&mut queue.items), core::mem::take(&mut queue.waiting));
+    drop(queue);
+    left.1.into_iter().for_each(Waker::wake);
 }
 
 /// Wakes the receiver if it waits; without the lock, so that it does not run into it.
@@ -494,12 +520,7 @@ impl<T: OutboxItem> Stream for OutboxStream<T> {
 
 impl<T> Drop for OutboxStream<T> {
     fn drop(&mut self) {
-        let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.ending = Ending::Done;
-        queue.bytes = 0;
-        let dropped = core::mem::take(&mut queue.items);
-        drop(queue);
-        drop(dropped);
+        leave(self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

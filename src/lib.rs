@@ -12,6 +12,7 @@
 //! | for | see |
 //! |---|---|
 //! | WebSocket on tokio: server, client, in two halves | `adapter::tokio` |
+//! | a WebSocket client that comes back | `adapter::tokio::Reconnecting`; [`ws::redial`] without I/O |
 //! | WebSocket behind hyper, over HTTP/1.1 and HTTP/2 | `adapter::hyper` |
 //! | WebSocket on axum | `adapter::axum` |
 //! | WebSocket on threads | `adapter::blocking` |

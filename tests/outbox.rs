@@ -297,3 +297,58 @@ fn an_idle_connection_is_small() {
     println!("QueuedSocket<TcpStream>: {size} bytes");
     assert!(size <= 1024, "{size}");
 }
+
+/// All of a server are told 1001 behind what is queued; who does not answer is cut by the close timeout, and who is not even
+/// driven is counted when the time is over.
+#[tokio::test(start_paused = true)]
+async fn a_server_goes() {
+    let room = Broadcast::new();
+    let mut clients = Vec::new();
+    let join = |room: &Broadcast| {
+        let (server, client) = pair(4096);
+        let socket = QueuedSocket::new(server, OutboxOptions::new());
+        room.join(socket.outbox());
+        (socket, client)
+    };
+    for _ in 0..20 {
+        let (socket, mut client) = join(&room);
+        tokio::spawn(drive(socket));
+        clients.push(tokio::spawn(async move {
+            let mut heard = Vec::new();
+            while let Some(message) = client.next().await {
+                heard.push(message.unwrap());
+            }
+            heard
+        }));
+    }
+    let (silent, _silent_client) = join(&room);
+    tokio::spawn(drive(silent));
+    let (_idle, _idle_client) = join(&room);
+    room.send(Prepared::text("last words"));
+    let began = tokio::time::Instant::now();
+    let stopping = tokio::spawn({
+        let room = room.clone();
+        async move { room.shutdown(CloseCode::GOING_AWAY, "restart", Duration::from_secs(30)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    // Who joins now is closed at once.
+    let (late, mut late_client) = join(&room);
+    assert!(late.outbox().is_closed());
+    tokio::spawn(drive(late));
+    let close = Message::Close(Some((CloseCode::GOING_AWAY, "restart".into())));
+    assert_eq!(late_client.next().await.unwrap().unwrap(), close);
+    tokio::spawn(async move { while late_client.next().await.is_some() {} });
+    for client in clients {
+        assert_eq!(client.await.unwrap(), ["last words".into(), close.clone()]);
+    }
+    assert_eq!(stopping.await.unwrap(), 1);
+    assert_eq!(began.elapsed(), Duration::from_secs(30));
+    // With nobody left it does not wait.
+    let room = Broadcast::new();
+    let (socket, mut client) = join(&room);
+    tokio::spawn(drive(socket));
+    tokio::spawn(async move { while client.next().await.is_some() {} });
+    let began = tokio::time::Instant::now();
+    assert_eq!(room.shutdown(1001, "", Duration::from_secs(30)).await, 0);
+    assert_eq!((began.elapsed(), room.len()), (Duration::ZERO, 0));
+}

@@ -1,13 +1,17 @@
 //! What the feature `tracing` tells: who was refused and why, who closed with which code; nothing of what was said.
 
 use pushline::adapter::hyper::{Http2, upgrade};
-use pushline::adapter::tokio::{OutboxError, OutboxOptions, QueuedSocket, WebSocket};
-use pushline::adapter::{Error, Options};
+use pushline::adapter::tokio::{
+    OutboxError, OutboxOptions, QueuedSocket, WebSocket, accept, accept_with, client,
+};
+use pushline::adapter::{Error, Options, blocking};
 use pushline::ws::Negotiated;
-use pushline::ws::handshake::{ClientOptions, ServerOptions, Uri};
+use pushline::ws::handshake::{ClientOptions, Rejection, ServerOptions, Uri};
 use std::fmt::{Debug, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -48,6 +52,100 @@ impl Log {
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
+}
+
+const REQUEST: &str = "GET /chat?token=secret HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+
+/// A server and a client over streams of their own: opened, refused by the rules and by the application, given up.
+#[tokio::test(start_paused = true)]
+async fn handshakes_over_tokio() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let (server, options) = (ServerOptions::new().subprotocols(["v1"]).unwrap(), Options::new());
+    let uri = Uri::parse("ws://example.com/chat?token=secret").unwrap();
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let offer = ClientOptions::new().subprotocols(["v1"]).unwrap();
+    let (one, other) = tokio::join!(accept(near, &server, &options), client(far, &uri, offer, &options));
+    assert_eq!(
+        log.take(),
+        [
+            "DEBUG handshake accepted version=HTTP/1.1 path=\"/chat\" subprotocol=\"v1\"",
+            "DEBUG handshake done host=\"example.com\" subprotocol=\"v1\""
+        ]
+    );
+    drop(other.unwrap());
+    assert!(one.unwrap().next().await.unwrap().is_err());
+    assert_eq!(log.take(), ["DEBUG connection failed error=the transport ended without a close frame"]);
+
+    let (near, far) = tokio::io::duplex(1 << 12);
+    let refuse = accept_with(near, &server, &options, |_, _| Err(Rejection::new(404)));
+    let (one, other) = tokio::join!(refuse, client(far, &uri, ClientOptions::new(), &options));
+    assert!(one.is_err() && other.is_err());
+    let mut lines = log.take();
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "INFO handshake failed host=\"example.com\" error=the server answered with status 404",
+            "INFO handshake refused version=HTTP/1.1 path=\"/chat\" status=404 reason=refused by the application with \
+             status 404",
+        ]
+    );
+    for (end, line) in [
+        (
+            "Origin: http://evil\r\n\r\n",
+            "INFO handshake refused version=HTTP/1.1 path=\"/chat\" status=403 reason=the Origin is not allowed",
+        ),
+        ("Cookie: a", "INFO handshake failed path=\"\" error=the opening handshake took too long"),
+    ] {
+        let (near, mut far) = tokio::io::duplex(1 << 12);
+        far.write_all([REQUEST, end].concat().as_bytes()).await.unwrap();
+        assert!(accept(near, &server, &options).await.is_err());
+        assert_eq!(log.take(), [line]);
+    }
+}
+
+/// The same over the blocking adapter.
+#[test]
+fn over_the_blocking_adapter() {
+    let log = Log::default();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let peer = std::thread::spawn(move || {
+        let uri = Uri::parse("ws://example.com/").unwrap();
+        let mut socket = blocking::client(stream, &uri, ClientOptions::new(), &Options::new()).unwrap();
+        socket.close(1001, "what was said").unwrap();
+    });
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let (stream, _) = listener.accept().unwrap();
+    let mut socket = blocking::accept(stream, &ServerOptions::new(), &Options::new()).unwrap();
+    while socket.next().unwrap().is_some() {}
+    peer.join().unwrap();
+    assert_eq!(
+        log.take(),
+        ["DEBUG handshake accepted version=HTTP/1.1 path=\"/\"", "DEBUG closed by=\"peer\" code=1001"]
+    );
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    drop(far);
+    let options = Options::new();
+    let mut socket = blocking::WebSocket::server(stream, Negotiated::default(), &options);
+    assert!(socket.next().is_err());
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut far, _) = listener.accept().unwrap();
+    std::io::Write::write_all(&mut far, b"\xff\x80").unwrap();
+    drop(far);
+    let (_, mut reader) =
+        blocking::WebSocket::server(stream, Negotiated::default(), &options).split().unwrap();
+    assert!(reader.next().is_err());
+    assert_eq!(
+        log.take(),
+        [
+            "DEBUG connection failed error=the transport ended without a close frame",
+            "INFO protocol violated code=1002 error=reserved bit set without an extension",
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,7 +42,7 @@ pub async fn connection(client: &Client, world: &Arc<World>, node: usize) -> Res
     }
 }
 
-fn source(client: &Client, world: &Arc<World>, node: usize) -> Result<EventSource, Ended> {
+fn source(client: &Client, world: &Arc<World>, node: usize) -> Result<EventSource<TcpStream>, Ended> {
     let url: Url =
         format!("http://{}/events?{}{}", world.authority(node), client.query(), world.room()).parse()?;
     let options = SourceOptions::new().idle_timeout(Some(SILENCE)).limits(Limits::new().max_event(MAX_EVENT));

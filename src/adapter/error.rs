@@ -44,6 +44,45 @@ pub enum Error {
     Tls(TlsError),
 }
 
+impl Error {
+    /// Whether this only says that there is no peer any more: it left, fell silent, or was closed before. Such errors are
+    /// how connections end on real networks, and no fault of anybody's.
+    ///
+    /// ```
+    /// use pushline::adapter::{Error, TimedOut};
+    /// use pushline::ws::{ProtocolError, UsageError};
+    ///
+    /// assert!(Error::Aborted.is_disconnect() && Error::TimedOut(TimedOut::Ping).is_disconnect());
+    /// assert!(Error::Usage(UsageError::Closed).is_disconnect()); // a send that came too late
+    /// assert!(!Error::Protocol(ProtocolError::ReservedBits).is_disconnect());
+    /// assert!(!Error::Usage(UsageError::Full).is_disconnect());
+    /// ```
+    #[must_use]
+    pub fn is_disconnect(&self) -> bool {
+        use std::io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable,
+            NotConnected, TimedOut, UnexpectedEof, WriteZero,
+        };
+        match self {
+            Self::Io(error) => matches!(
+                error.kind(),
+                BrokenPipe
+                    | ConnectionAborted
+                    | ConnectionReset
+                    | HostUnreachable
+                    | NetworkDown
+                    | NetworkUnreachable
+                    | NotConnected
+                    | TimedOut
+                    | UnexpectedEof
+                    | WriteZero
+            ),
+            Self::Aborted | Self::TimedOut(_) | Self::Usage(UsageError::Closed) => true,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -46,6 +46,7 @@ mod route;
 pub mod socketio;
 #[cfg(feature = "std")]
 pub mod sse;
+mod stats;
 #[cfg(feature = "std")]
 mod tls;
 #[cfg(feature = "tokio")]
@@ -63,5 +64,6 @@ pub use error::Error;
 pub use options::Options;
 #[cfg(feature = "std")]
 pub use random::nonce;
+pub use stats::{ConnectionStats, Stats, StatsSnapshot};
 #[cfg(feature = "std")]
 pub use tls::{TlsError, TlsFault};

@@ -1,5 +1,6 @@
 //! What both adapters can be told.
 
+use super::Stats;
 use super::route::Route;
 use crate::heartbeat::HANDSHAKE_TIMEOUT;
 use crate::inbox::READ_SIZE;
@@ -26,6 +27,7 @@ pub struct Options {
     pub(crate) times: Times,
     pub(crate) read_size: usize,
     pub(super) route: Route,
+    pub(crate) stats: Option<Stats>,
 }
 
 impl Options {
@@ -37,6 +39,7 @@ impl Options {
             times: Times::new(),
             read_size: READ_SIZE,
             route: Route::new(),
+            stats: None,
         }
     }
 
@@ -120,6 +123,14 @@ impl Options {
     #[cfg(feature = "rustls")]
     pub fn tls(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
         self.route.set_tls(config);
+        self
+    }
+
+    /// Where connections and handshakes are counted. Default: nowhere, which costs nothing.
+    ///
+    /// What one connection has carried is known in any case: `WebSocket::stats`.
+    pub fn stats(mut self, stats: &Stats) -> Self {
+        self.stats = Some(stats.clone());
         self
     }
 }

@@ -4,6 +4,7 @@ mod api;
 mod life;
 mod model;
 mod observe;
+mod redial;
 mod roundtrip;
 mod sender_model;
 mod stream;
@@ -15,6 +16,7 @@ use stream::{Input, cut, frames};
 
 pub use api::api;
 pub use life::life;
+pub use redial::redial;
 pub use roundtrip::roundtrip;
 
 /// Header: parsed as a naive reader does it, the same from every prefix, and encoded back.

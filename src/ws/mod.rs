@@ -14,6 +14,7 @@
 //! | 5.5.1, 7.4 close payload and codes | [`CloseFrame`], [`CloseCode`] in `close.rs` |
 //! | 7 closing handshake | [`state`] |
 //! | 5.5.2, 7.1: time, half-closing, how it ended | [`Life`] in `life.rs`, [`Times`] in `times.rs` |
+//! | 7.2.3: a client that comes back | [`redial`] |
 //! | 8.1 UTF-8 | `utf8.rs` |
 //! | 10.3 masking keys | [`mask::MaskSource`] |
 //! | 10.4 limits | [`Config`] in `config.rs` |
@@ -23,6 +24,7 @@ pub mod deflate;
 pub mod handshake;
 pub mod header;
 pub mod mask;
+pub mod redial;
 pub mod state;
 
 mod close;

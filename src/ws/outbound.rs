@@ -42,6 +42,17 @@ pub enum Outbound<'a> {
     Prepared(&'a Prepared),
 }
 
+impl Outbound<'_> {
+    /// Whether this is a text or binary message.
+    #[cfg(feature = "std")]
+    pub(crate) const fn is_data(&self) -> bool {
+        match self {
+            Self::Message(message) => message.is_data(),
+            Self::Text(_) | Self::Binary(_) | Self::Prepared(_) => true,
+        }
+    }
+}
+
 impl<'a> From<&'a str> for Outbound<'a> {
     #[inline]
     fn from(text: &'a str) -> Self {

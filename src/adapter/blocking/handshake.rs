@@ -1,6 +1,6 @@
 //! The opening handshake over a stream, both roles: what [`Opening`] asks for, done by waiting.
 
-use super::super::{Error, Options, nonce};
+use super::super::{Error, Options, nonce, trace};
 use super::timed::Timed;
 use super::transport::Transport;
 use super::websocket::WebSocket;
@@ -84,9 +84,11 @@ pub fn accept_with<S: Transport>(
 ) -> Result<WebSocket<S>, Error> {
     let mut opening =
         Opening::server(server, decide).timeouts(options.handshake_timeout, options.times.close_timeout);
+    let span = trace::handshake("server");
+    let _entered = span.enter();
     let (mut stream, mut inbox) = (Timed::new(stream), Inbox::owning(options.read_size));
-    take_steps(&mut stream, &mut opening, &mut inbox)?;
-    let mut negotiated = opening.finish()?.negotiated;
+    let done = take_steps(&mut stream, &mut opening, &mut inbox);
+    let mut negotiated = trace::finish(opening, done, options)?.negotiated;
     let subprotocol = negotiated.take_subprotocol();
     let connection = Connection::server(negotiated, options.config);
     Ok(WebSocket::with_inbox(stream, connection, subprotocol, inbox, options))
@@ -133,9 +135,11 @@ pub(super) fn shake_hands<S: Transport>(
 ) -> Result<(WebSocket<S>, Response), Error> {
     let client = Client::new(client_options.authorize(uri), uri, nonce()?);
     let mut opening = Opening::client(client).until(deadline);
+    let span = trace::handshake("client");
+    let _entered = span.enter();
     let (mut stream, mut inbox) = (Timed::new(stream), Inbox::owning(options.read_size));
-    take_steps(&mut stream, &mut opening, &mut inbox)?;
-    let mut opened = opening.finish()?;
+    let done = take_steps(&mut stream, &mut opening, &mut inbox);
+    let mut opened = trace::finish(opening, done, options)?;
     let subprotocol = opened.negotiated.take_subprotocol();
     let connection = Connection::client(opened.negotiated, options.config, OsKeys);
     let socket = WebSocket::with_inbox(stream, connection, subprotocol, inbox, options);

@@ -1,6 +1,7 @@
 //! Writing what is queued, in steps short enough to look at what else happens.
 
 use super::super::end;
+use super::super::stats::{ConnectionStats, Tally};
 use super::timed::Timed;
 use super::transport::Transport;
 use crate::ws::{Life, Sender};
@@ -25,6 +26,8 @@ pub(super) struct Outlet<S> {
     lost: bool,
     /// How long a write waits.
     pace: Duration,
+    /// What was sent and is not yet in the tally, which is under another lock if the socket is split.
+    pub(super) sent: ConnectionStats,
 }
 
 /// What a write has led to.
@@ -37,8 +40,9 @@ pub(super) enum Wrote {
 }
 
 impl<S> Outlet<S> {
-    pub(super) const fn new(stream: Timed<S>, sender: Sender) -> Self {
-        Self { stream, sender, unflushed: false, lost: false, pace: FIRST_PACE }
+    pub(super) fn new(stream: Timed<S>, sender: Sender) -> Self {
+        let sent = ConnectionStats::default();
+        Self { stream, sender, unflushed: false, lost: false, pace: FIRST_PACE, sent }
     }
 
     pub(super) fn into_parts(self) -> (Timed<S>, Sender) {
@@ -70,9 +74,10 @@ impl<S> Outlet<S> {
         self.pace = FIRST_PACE;
     }
 
-    /// Tells the life of the connection how the sender stands.
-    pub(super) fn sync(&self, life: &mut Life<Instant>) {
+    /// Tells the life of the connection how the sender stands, and the tally what was sent.
+    pub(super) fn sync(&mut self, life: &mut Life<Instant>, tally: &mut Tally) {
         life.sync_with(&self.sender, usize::from(self.unflushed));
+        tally.add_sent(&mut self.sent);
     }
 
     /// How long to wait for something else while the transport takes nothing.
@@ -93,7 +98,10 @@ impl<S: Transport> Outlet<S> {
     pub(super) fn write(&mut self) -> Wrote {
         let written = if self.sender.queued() > 0 {
             self.unflushed = true;
-            self.stream.write(self.sender.outgoing(), Some(self.pace))
+            let queued = self.sender.queued();
+            let written = self.stream.write(self.sender.outgoing(), Some(self.pace));
+            self.sent.bytes_sent += (queued - self.sender.queued()) as u64;
+            written
         } else {
             self.stream.flush().map(|()| {
                 self.unflushed = false;

@@ -7,19 +7,20 @@
 //! look.
 
 use super::super::owed::Owed;
-use super::super::{Error, end};
+use super::super::stats::{Received, Tally};
+use super::super::{ConnectionStats, Error, end, trace};
 use super::client_stream::ClientStream;
 use super::outlet::{Outlet, Wrote};
 use super::timed::Timed;
 #[cfg(feature = "rustls")]
 use super::tls::TlsStream;
 use super::transport::Transport;
-use super::websocket::WebSocket;
+use super::websocket::{Driver, WebSocket};
 use crate::adapter::ahead::Ahead;
 use crate::inbox::Inbox;
 use crate::ws::{
-    CloseCode, Event, Found, Life, Message, Outbound, ProtocolError, Receiver, Reply, Sender, Side, State,
-    Step, UsageError,
+    CloseCode, End, Event, Found, Life, Message, Outbound, ProtocolError, Receiver, Reply, Sender, Side,
+    State, Step, UsageError,
 };
 use bytes::BytesMut;
 use core::fmt;
@@ -52,14 +53,23 @@ impl<S: Transport> WebSocket<S> {
         let Self { receiver, inbox, ahead, driver, .. } = self;
         let (stream, sender) = driver.outlet.into_parts();
         let write = Timed::new(clone(stream.get_ref())?);
-        let notes = Notes { owed: Owed::default(), life: driver.life, failure: driver.failure, lost: false };
+        let Driver { life, tally, failure, .. } = driver;
+        let notes = Notes { owed: Owed::default(), life, tally, failure, lost: false };
         let shared = Arc::new(Shared {
             outlet: Mutex::new(Outlet::new(write, sender)),
             notes: Mutex::new(notes),
             over: Condvar::new(),
         });
         let writer = Writer { shared: Arc::clone(&shared) };
-        Ok((writer, Reader { receiver, inbox, ahead, reading: Reading { stream, shared, over: false } }))
+        Ok((
+            writer,
+            Reader {
+                receiver,
+                inbox,
+                ahead,
+                reading: Reading { stream, shared, received: Received::default(), over: false },
+            },
+        ))
     }
 }
 
@@ -143,6 +153,7 @@ struct Shared<S> {
 struct Notes {
     owed: Owed,
     life: Life<Instant>,
+    tally: Tally,
     /// How the transport has failed.
     failure: Option<io::Error>,
     /// Something that was queued will never be written.
@@ -150,6 +161,14 @@ struct Notes {
 }
 
 impl Notes {
+    /// Looks how the sender stands, and what it has sent.
+    fn sync<S>(&mut self, outlet: &mut Outlet<S>) {
+        outlet.sync(&mut self.life, &mut self.tally);
+        if let Some(end) = self.life.end() {
+            self.tally.end(end);
+        }
+    }
+
     /// Unless it was over already, and the stream closed by us.
     fn fail(&mut self, error: io::Error) {
         if self.life.end().is_none() {
@@ -169,10 +188,23 @@ impl<S: Transport> Shared<S> {
     }
 
     /// Queues, behind what the reader owes and all that was sent before, and writes.
-    fn send(&self, queue: impl FnOnce(&mut Sender) -> Result<(), UsageError>) -> Result<(), Error> {
+    fn send(
+        &self,
+        message: Outbound<'_>,
+        queue: impl FnOnce(&mut Sender, Outbound<'_>) -> Result<(), UsageError>,
+    ) -> Result<(), Error> {
+        let counts = u64::from(message.is_data());
+        self.queue(|outlet| {
+            queue(&mut outlet.sender, message)?;
+            outlet.sent.messages_sent += counts;
+            Ok(())
+        })
+    }
+
+    fn queue(&self, queue: impl FnOnce(&mut Outlet<S>) -> Result<(), UsageError>) -> Result<(), Error> {
         let mut outlet = lock(&self.outlet);
         let sent = self.flush(&mut outlet).and_then(|()| {
-            let queued = queue(&mut outlet.sender);
+            let queued = queue(&mut outlet);
             queued.map_err(|error| self.notes().refusal().unwrap_or(Error::Usage(error)))?;
             self.flush(&mut outlet)
         });
@@ -222,9 +254,10 @@ impl<S: Transport> Shared<S> {
         notes.lost |= outlet.has_lost();
         if pings {
             notes.life.pinged();
+            notes.tally.own.pings_sent += 1;
         }
         let state = notes.life.state();
-        outlet.sync(&mut notes.life);
+        notes.sync(outlet);
         if notes.life.state() != state {
             // Other times hold for a connection that closes.
             self.over.notify_all();
@@ -254,7 +287,7 @@ impl<S: Transport> Shared<S> {
         while !outlet.is_flushed() {
             let wrote = outlet.write();
             let mut notes = self.notes();
-            outlet.sync(&mut notes.life);
+            notes.sync(outlet);
             match wrote {
                 Wrote::Some => notes.life.written(),
                 Wrote::Blocked => {
@@ -267,7 +300,7 @@ impl<S: Transport> Shared<S> {
                     notes.life.write_failed();
                     outlet.give_up();
                     notes.lost |= outlet.has_lost();
-                    outlet.sync(&mut notes.life);
+                    notes.sync(outlet);
                     return false;
                 }
             }
@@ -280,7 +313,7 @@ impl<S: Transport> Shared<S> {
     fn finish(&self, outlet: &mut Outlet<S>) {
         let mut notes = self.notes();
         notes.life.ready();
-        outlet.sync(&mut notes.life);
+        notes.sync(outlet);
         match notes.life.step(Side::Writing) {
             Step::Shutdown => {
                 let _ = outlet.stream.get_mut().shutdown(Shutdown::Write);
@@ -337,8 +370,7 @@ impl<S: Transport> Writer<S> {
     ///
     /// As [`WebSocket::send`].
     pub fn send<'a>(&self, message: impl Into<Outbound<'a>>) -> Result<(), Error> {
-        let message = message.into();
-        self.shared.send(|sender| sender.send(message))
+        self.shared.send(message.into(), |sender, message| sender.send(message))
     }
 
     /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`].
@@ -347,8 +379,7 @@ impl<S: Transport> Writer<S> {
     ///
     /// As [`send`](Self::send).
     pub fn send_plain<'a>(&self, message: impl Into<Outbound<'a>>) -> Result<(), Error> {
-        let message = message.into();
-        self.shared.send(|sender| sender.send_plain(message))
+        self.shared.send(message.into(), |sender, message| sender.send_plain(message))
     }
 
     /// Sends a ping of at most 125 bytes. The heartbeat does so by itself.
@@ -357,7 +388,11 @@ impl<S: Transport> Writer<S> {
     ///
     /// As [`send`](Self::send).
     pub fn ping(&self, payload: &[u8]) -> Result<(), Error> {
-        self.shared.send(|sender| sender.ping(payload))
+        self.shared.queue(|outlet| {
+            outlet.sender.ping(payload)?;
+            outlet.sent.pings_sent += 1;
+            Ok(())
+        })
     }
 
     /// Sends a close frame behind all that is queued, and waits until the connection is over: the reader, on its own
@@ -404,6 +439,18 @@ impl<S: Transport> Writer<S> {
         self.shared.notes().life.state()
     }
 
+    /// How the connection ended, once it has.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.shared.notes().life.end()
+    }
+
+    /// What the connection has carried, both halves together; of what the reader received, all until it waited last.
+    #[must_use]
+    pub fn stats(&self) -> ConnectionStats {
+        self.shared.notes().tally.own
+    }
+
     /// How many bytes are waiting to be written.
     #[must_use]
     pub fn queued(&self) -> usize {
@@ -443,6 +490,8 @@ pub struct Reader<S: Transport> {
 struct Reading<S: Transport> {
     stream: Timed<S>,
     shared: Arc<Shared<S>>,
+    /// What is not yet in the tally.
+    received: Received,
     /// The end was reported.
     over: bool,
 }
@@ -463,6 +512,7 @@ impl<S: Transport> Reader<S> {
             let Some(found) = self.find(false)? else { return Ok(None) };
             match self.receiver.owned(found, &mut self.inbox) {
                 Ok(message) => {
+                    self.reading.received.count(&message);
                     self.reading.answer(message.reply());
                     return Ok(Some(message));
                 }
@@ -486,6 +536,7 @@ impl<S: Transport> Reader<S> {
         let Self { receiver, inbox, reading, .. } = self;
         let error = match receiver.event(found, inbox) {
             Ok(event) => {
+                reading.received.count_event(&event);
                 reading.answer(event.reply());
                 return Ok(Some(event));
             }
@@ -495,6 +546,18 @@ impl<S: Transport> Reader<S> {
         // Nothing is kept of what still comes.
         while reading.wait(&mut Inbox::owning(1))? {}
         Ok(None)
+    }
+
+    /// How the connection ended, once it has.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.reading.shared.notes().life.end()
+    }
+
+    /// What the connection has carried, both halves together.
+    #[must_use]
+    pub fn stats(&self) -> ConnectionStats {
+        self.reading.shared.notes().tally.with(&self.reading.received)
     }
 
     fn find(&mut self, parts: bool) -> Result<Option<Found>, Error> {
@@ -530,6 +593,8 @@ impl<S: Transport> Reading<S> {
             let mut idle = self.shared.settle();
             let step = {
                 let mut notes = self.shared.notes();
+                notes.tally.take(&mut self.received);
+                notes.tally.publish();
                 if notes.life.end().is_none() {
                     notes.life.ready();
                 }
@@ -562,7 +627,12 @@ impl<S: Transport> Reading<S> {
                 }
                 Step::Over(end) => {
                     self.over = true;
-                    let error = end::error(end, self.shared.notes().failure.as_ref());
+                    let error = {
+                        let mut notes = self.shared.notes();
+                        notes.tally.end(end);
+                        end::error(end, notes.failure.as_ref())
+                    };
+                    error.iter().for_each(trace::failed);
                     self.shared.over.notify_all();
                     // A writer may be waiting for a peer that takes nothing any more.
                     let _ = self.stream.get_mut().shutdown(Shutdown::Both);
@@ -597,6 +667,7 @@ impl<S: Transport> Reading<S> {
                 notes.owed.add_eof();
             }
             Ok(Some(n)) => {
+                notes.tally.own.bytes_received += n as u64;
                 notes.life.received(n);
                 return true;
             }
@@ -619,6 +690,11 @@ impl<S: Transport> Reading<S> {
         let Some(reply) = reply else { return };
         {
             let mut notes = self.shared.notes();
+            if let Reply::Close(code) = reply
+                && notes.life.state() == State::Open
+            {
+                trace::closed("peer", code);
+            }
             notes.life.found(&reply);
             notes.owed.add(reply);
         }

@@ -1,7 +1,8 @@
 //! A WebSocket over one stream.
 
 use super::super::ahead::{self, Ahead};
-use super::super::{Error, Options, end};
+use super::super::stats::Tally;
+use super::super::{ConnectionStats, Error, Options, end, trace};
 use super::outlet::{Outlet, Wrote};
 use super::timed::Timed;
 use super::transport::Transport;
@@ -79,6 +80,7 @@ pub struct WebSocket<S> {
 pub(super) struct Driver<S> {
     pub(super) outlet: Outlet<S>,
     pub(super) life: Life<Instant>,
+    pub(super) tally: Tally,
     /// How the transport has failed.
     pub(super) failure: Option<io::Error>,
     /// A pong is queued: it is written before the next ping takes its place.
@@ -147,6 +149,7 @@ impl<S> WebSocket<S> {
         let driver = Driver {
             outlet: Outlet::new(stream, sender),
             life,
+            tally: Tally::new(options.stats.as_ref(), inbox.unread().len()),
             failure: None,
             pong_first: false,
             over: false,
@@ -190,6 +193,12 @@ impl<S> WebSocket<S> {
         self.driver.life.end()
     }
 
+    /// What the connection has carried.
+    #[must_use]
+    pub fn stats(&self) -> ConnectionStats {
+        self.driver.tally.own
+    }
+
     /// How many bytes are waiting to be written.
     #[must_use]
     pub fn queued(&self) -> usize {
@@ -217,6 +226,7 @@ impl<S: Transport> WebSocket<S> {
             let Some(found) = self.find(false)? else { return Ok(None) };
             match self.receiver.owned(found, &mut self.inbox) {
                 Ok(message) => {
+                    self.driver.tally.count(&message);
                     self.driver.answer(message.reply());
                     return Ok(Some(message));
                 }
@@ -241,6 +251,7 @@ impl<S: Transport> WebSocket<S> {
         let Self { receiver, inbox, driver, .. } = self;
         let error = match receiver.event(found, inbox) {
             Ok(event) => {
+                driver.tally.count_event(&event);
                 driver.answer(event.reply());
                 return Ok(Some(event));
             }
@@ -281,7 +292,7 @@ impl<S: Transport> WebSocket<S> {
     pub fn feed<'a>(&mut self, message: impl Into<Outbound<'a>>) -> Result<(), Error> {
         let message = message.into();
         self.wait_until(|sender| sender.has_room(&message))?;
-        self.driver.queue(|sender| sender.send(message))
+        self.driver.queue(message, Sender::send)
     }
 
     /// Sends a ping of at most 125 bytes, ahead of all messages that have not begun. The heartbeat does so by itself.
@@ -290,7 +301,7 @@ impl<S: Transport> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.driver.queue(|sender| sender.ping(payload))?;
+        self.driver.ping(payload)?;
         self.flush_taken()
     }
 
@@ -346,7 +357,7 @@ impl<S: Transport> WebSocket<S> {
         // What the parser has looked at in vain holds no message.
         let corked = !self.inbox.unread().is_empty() && self.inbox.needed() == 0;
         self.wait_until(|sender| sender.has_room(&message))?;
-        self.driver.queue(|sender| queue(sender, message))?;
+        self.driver.queue(message, queue)?;
         if corked { Ok(()) } else { self.flush_taken() }
     }
 
@@ -402,7 +413,7 @@ impl<S: Transport> Driver<S> {
     /// Does all that is to be done, but for reading and waiting: what then?
     fn run(&mut self, side: Side) -> Step<Instant> {
         let step = loop {
-            self.outlet.sync(&mut self.life);
+            self.outlet.sync(&mut self.life, &mut self.tally);
             match self.life.step(side) {
                 Step::Write => self.write(),
                 Step::Shutdown => {
@@ -415,17 +426,19 @@ impl<S: Transport> Driver<S> {
                     }
                 }
                 Step::Ping => {
-                    let _ = self.outlet.sender.ping(&[]); // Closed: then nobody needs it
+                    let pinged = self.outlet.sender.ping(&[]); // Closed: then nobody needs it
+                    self.tally.own.pings_sent += u64::from(pinged.is_ok());
                     self.life.pinged();
                 }
                 Step::Clock => self.life.tick(side, Instant::now()),
                 step => break step,
             }
         };
-        if matches!(step, Step::Over(_))
-            && (self.outlet.sender.state() == State::Open || !self.outlet.is_flushed())
-        {
-            self.outlet.give_up();
+        if let Step::Over(end) = step {
+            self.tally.end(end);
+            if self.outlet.sender.state() == State::Open || !self.outlet.is_flushed() {
+                self.outlet.give_up();
+            }
         }
         step
     }
@@ -455,7 +468,9 @@ impl<S: Transport> Driver<S> {
                         // Time was up, or nothing could be written.
                         let _ = self.outlet.stream.get_mut().shutdown(Shutdown::Write);
                     }
-                    return end::error(end, self.failure.as_ref()).map_or(Ok(Progress::Over), Err);
+                    let error = end::error(end, self.failure.as_ref());
+                    error.iter().for_each(trace::failed);
+                    return error.map_or(Ok(Progress::Over), Err);
                 }
                 _ => {}
             }
@@ -467,7 +482,7 @@ impl<S: Transport> Driver<S> {
             Wrote::Some => self.life.written(),
             Wrote::Blocked => {
                 self.life.write_blocked();
-                self.outlet.sync(&mut self.life);
+                self.outlet.sync(&mut self.life, &mut self.tally);
                 self.life.tick(Side::Writing, Instant::now());
             }
             Wrote::Failed(error) => {
@@ -480,6 +495,7 @@ impl<S: Transport> Driver<S> {
 
     /// Reads once. Whether there was something.
     fn read(&mut self, inbox: &mut Inbox<BytesMut>, wait: Option<Duration>) -> bool {
+        self.tally.publish();
         let read = self.outlet.stream.read_or_release(inbox, wait);
         self.has_read(read)
     }
@@ -499,6 +515,7 @@ impl<S: Transport> Driver<S> {
                 }
             }
             Ok(Some(n)) => {
+                self.tally.own.bytes_received += n as u64;
                 self.life.received(n);
                 self.outlet.received();
                 self.life.ready();
@@ -533,6 +550,7 @@ impl<S: Transport> Driver<S> {
         loop {
             match ahead::next(receiver, inbox) {
                 Ok(Some(message)) => {
+                    self.tally.count(&message);
                     match message.reply() {
                         // 5.5.1: what was sent before the close came still goes out; it is answered once it is seen.
                         Some(reply @ Reply::Close(_)) => self.life.found(&reply),
@@ -547,14 +565,34 @@ impl<S: Transport> Driver<S> {
         }
     }
 
-    fn queue(&mut self, queue: impl FnOnce(&mut Sender) -> Result<(), UsageError>) -> Result<(), Error> {
-        queue(&mut self.outlet.sender).map_err(|error| self.refusal().unwrap_or(Error::Usage(error)))
+    fn queue<'a>(
+        &mut self,
+        message: Outbound<'a>,
+        queue: impl FnOnce(&mut Sender, Outbound<'a>) -> Result<(), UsageError>,
+    ) -> Result<(), Error> {
+        let counts = u64::from(message.is_data());
+        let queued = queue(&mut self.outlet.sender, message);
+        queued.map_err(|error| self.refusal().unwrap_or(Error::Usage(error)))?;
+        self.tally.own.messages_sent += counts;
+        Ok(())
+    }
+
+    fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let queued = self.outlet.sender.ping(payload);
+        queued.map_err(|error| self.refusal().unwrap_or(Error::Usage(error)))?;
+        self.tally.own.pings_sent += 1;
+        Ok(())
     }
 
     /// An event is given out: queues what it asks to be answered with.
     fn answer(&mut self, reply: Option<Reply<'_>>) {
         let Some(reply) = reply else { return };
         self.life.found(&reply);
+        if let Reply::Close(code) = reply
+            && self.outlet.sender.state() == State::Open
+        {
+            trace::closed("peer", code);
+        }
         self.outlet.sender.reply(reply);
         match reply {
             Reply::Pong(_) => self.pong_first = true,

@@ -122,7 +122,12 @@ pub fn upgrade_with<Q, B: Default>(
         Ok((_, negotiated)) => {
             trace::accepted(request.version(), request.uri().path(), negotiated.subprotocol());
         }
-        Err(rejection) => trace::refused(request.version(), request.uri().path(), rejection),
+        Err(rejection) => {
+            trace::refused(request.version(), request.uri().path(), rejection);
+            if let Some(stats) = &options.stats {
+                stats.count_refusal(rejection.refusal());
+            }
+        }
     }
     let (response, negotiated) = answer?;
     let response = response.map(|()| B::default());
@@ -162,8 +167,10 @@ fn answer<Q>(
 /// ```
 #[must_use]
 pub fn refuse<B: From<String>>(rejection: &Rejection) -> Response<B> {
-    let mut text = rejection.refusal().to_string();
-    text.push('\n');
+    let text = match rejection.body_bytes() {
+        [] => rejection.refusal().to_string() + "\n",
+        body => String::from_utf8_lossy(body).into_owned(),
+    };
     let mut response = Response::from(rejection);
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);

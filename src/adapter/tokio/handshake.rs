@@ -1,6 +1,6 @@
 //! The opening handshake over a stream, both roles: what [`Opening`] asks for, done with tokio.
 
-use super::super::{Error, Options, nonce};
+use super::super::{Error, Options, nonce, trace};
 use super::websocket::WebSocket;
 use super::{io, scratch};
 use crate::http1::head::RequestHead;
@@ -12,7 +12,8 @@ use crate::ws::handshake::{
 };
 use crate::ws::mask::OsKeys;
 use bytes::BytesMut;
-use core::future::Future;
+use core::fmt;
+use core::future::{Future, poll_fn};
 use core::mem::replace;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -96,13 +97,135 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
-    let opening =
-        Opening::server(server, decide).timeouts(options.handshake_timeout, options.times.close_timeout);
-    Shake::new(stream, Ok(opening), options, |stream, mut opened, inbox, options| {
+    server_side(stream, Opening::server(server, decide), options)
+}
+
+fn server_side<'a, S, D>(
+    stream: S,
+    opening: Opening<'a, Instant, D>,
+    options: &'a Options,
+) -> Box<Shake<'a, S, D, WebSocket<S>>>
+where
+    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+{
+    let opening = opening.timeouts(options.handshake_timeout, options.times.close_timeout);
+    Shake::new(stream, Ok(opening), options, "server", |stream, mut opened, inbox, options| {
         let subprotocol = opened.negotiated.take_subprotocol();
         let connection = Connection::server(opened.negotiated, options.config);
         WebSocket::with_inbox(stream, connection, subprotocol, inbox, options)
     })
+}
+
+/// Receives a request for a WebSocket, for a decision that takes time: a [`PendingSocket`] shows it, and is then accepted
+/// or refused. A request that breaks the rules is answered with its status, and the stream is closed.
+///
+/// # Errors
+///
+/// As [`accept`].
+///
+/// ```
+/// use pushline::adapter::tokio::{WebSocket, receive};
+/// use pushline::adapter::{Error, Options};
+/// use pushline::ws::handshake::{Rejection, ServerOptions};
+/// use tokio::net::TcpStream;
+///
+/// async fn accept_members(
+///     stream: TcpStream,
+///     is_member: impl AsyncFnOnce(&[u8]) -> bool,
+/// ) -> Result<WebSocket<TcpStream>, Error> {
+///     let (server, options) = (ServerOptions::new(), Options::new());
+///     let pending = receive(stream, &server, &options).await?;
+///     let token = pending.request(|request, _| request.field("authorization").map(<[u8]>::to_vec));
+///     match token {
+///         Some(token) if is_member(&token).await => pending.accept().await,
+///         Some(_) => pending.refuse(Rejection::new(403)).await,
+///         None => pending.refuse(Rejection::new(401)).await,
+///     }
+/// }
+/// ```
+pub fn receive<'a, S>(
+    stream: S,
+    server: &'a ServerOptions,
+    options: &'a Options,
+) -> impl Future<Output = Result<PendingSocket<'a, S>, Error>> + use<'a, S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let decide: Decide = |_, _| Ok(());
+    let mut shake = server_side(stream, Opening::server(server, decide).held(), options);
+    async move {
+        let done = poll_fn(|cx| shake.poll_steps(cx)).await;
+        if done.is_ok() && shake.opening.as_ref().is_ok_and(Opening::is_held) {
+            // A decision may take long: the thread's memory goes on to others.
+            scratch::take_from_inbox(&mut shake.inbox);
+            return Ok(PendingSocket { shake });
+        }
+        // Refused, or failed.
+        shake.finish(done)?;
+        Err(Error::Aborted)
+    }
+}
+
+/// A request for a WebSocket that the rules accept and the application has yet to decide on: see [`receive`].
+///
+/// Dropped, it closes the stream without an answer. How long the decision may take is the caller's to say.
+#[must_use = "the client waits for an answer"]
+pub struct PendingSocket<'a, S> {
+    shake: Box<Shake<'a, S, Decide, WebSocket<S>>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> PendingSocket<'_, S> {
+    /// Shows the request and the answer as it stands.
+    pub fn request<T>(&self, look: impl FnOnce(&RequestHead<'_, '_>, &Accepted<'_>) -> T) -> T
+    where
+        T: Default,
+    {
+        let seen =
+            self.shake.opening.as_ref().ok().and_then(|opening| opening.request(&self.shake.inbox, look));
+        // It is held: there is a request.
+        seen.unwrap_or_default()
+    }
+
+    /// Accepts it.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`].
+    pub async fn accept(self) -> Result<WebSocket<S>, Error> {
+        self.accept_with(|_, _| Ok(())).await
+    }
+
+    /// As [`accept`](Self::accept), with a say in the response: another subprotocol, a cookie, or a refusal after all.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](accept()).
+    pub async fn accept_with(
+        mut self,
+        decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+    ) -> Result<WebSocket<S>, Error> {
+        let Shake { opening, inbox, .. } = &mut *self.shake;
+        if let Ok(opening) = opening {
+            opening.decide(inbox, Instant::now(), decide);
+        }
+        self.shake.await
+    }
+
+    /// Refuses it, and closes the stream.
+    ///
+    /// # Errors
+    ///
+    /// Always: [`Error::Rejected`] once the refusal is written, or what came in between.
+    pub async fn refuse<T>(self, rejection: Rejection) -> Result<T, Error> {
+        self.accept_with(|_, _| Err(rejection)).await?;
+        Err(Error::Aborted)
+    }
+}
+
+impl<S> fmt::Debug for PendingSocket<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingSocket").finish_non_exhaustive()
+    }
 }
 
 /// Does the client's handshake on a stream that is connected already.
@@ -136,7 +259,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let opening = opening(uri, client_options, options);
-    Shake::new(stream, opening, options, |stream, opened, inbox, options| {
+    Shake::new(stream, opening, options, "client", |stream, opened, inbox, options| {
         client_side(stream, opened, inbox, options).0
     })
 }
@@ -153,7 +276,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let opening = opening(uri, client_options, options).map(|opening| opening.until(deadline));
-    Shake::new(stream, opening, options, client_side)
+    Shake::new(stream, opening, options, "client", client_side)
 }
 
 fn opening(
@@ -192,6 +315,7 @@ struct Shake<'a, S, D, T> {
     timer: Option<Pin<Box<Sleep>>>,
     options: &'a Options,
     make: Make<S, T>,
+    span: trace::Span,
 }
 
 /// Nothing in it is pinned where it lies.
@@ -202,10 +326,12 @@ impl<'a, S, D, T> Shake<'a, S, D, T> {
         stream: S,
         opening: std::io::Result<Opening<'a, Instant, D>>,
         options: &'a Options,
+        role: &'static str,
         make: Make<S, T>,
     ) -> Box<Self> {
         let inbox = Inbox::owning(options.read_size);
-        Box::new(Self { stream: Some(stream), opening, inbox, timer: None, options, make })
+        let span = trace::handshake(role);
+        Box::new(Self { stream: Some(stream), opening, inbox, timer: None, options, make, span })
     }
 }
 
@@ -218,16 +344,33 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if let (Some(stream), Ok(opening)) = (&mut this.stream, &mut this.opening) {
-            ready!(poll_steps(stream, opening, &mut this.inbox, &mut this.timer, cx))?;
+        let done = ready!(this.poll_steps(cx));
+        Poll::Ready(this.finish(done))
+    }
+}
+
+impl<S, D, T> Shake<'_, S, D, T>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+{
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let _entered = self.span.enter();
+        match (&mut self.stream, &mut self.opening) {
+            (Some(stream), Ok(opening)) => poll_steps(stream, opening, &mut self.inbox, &mut self.timer, cx),
+            _ => Poll::Ready(Ok(())),
         }
-        let opening = replace(&mut this.opening, Err(std::io::Error::other("the handshake is over")))?;
-        let established = opening.finish()?;
-        let Some(stream) = this.stream.take() else { return Poll::Ready(Err(Error::Aborted)) };
-        let mut inbox = replace(&mut this.inbox, Inbox::owning(0));
+    }
+
+    fn finish(&mut self, done: std::io::Result<()>) -> Result<T, Error> {
+        let _entered = self.span.enter();
+        let opening = replace(&mut self.opening, Err(std::io::Error::other("the handshake is over")))?;
+        let established = trace::finish(opening, done, self.options)?;
+        let Some(stream) = self.stream.take() else { return Err(Error::Aborted) };
+        let mut inbox = replace(&mut self.inbox, Inbox::owning(0));
         // Frames rarely come with the handshake: the thread's memory goes on to the next connection.
         scratch::take_from_inbox(&mut inbox);
-        Poll::Ready(Ok((this.make)(stream, established, inbox, this.options)))
+        Ok((self.make)(stream, established, inbox, self.options))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The reading side of a connection: what a whole WebSocket and the reading half of a split one share.
 
 use super::super::ahead::{self, Ahead};
+use super::super::stats::Received;
 use super::super::{Error, trace};
 use super::outlet::Outlet;
 use super::wait::{Timer, Who};
@@ -72,6 +73,7 @@ pub(super) struct Inlet {
 #[derive(Debug, Default)]
 struct Reading {
     timer: Timer,
+    received: Received,
     /// A pong is queued: it is written before the next ping takes its place.
     pong_first: bool,
     /// The end was reported.
@@ -116,6 +118,7 @@ impl Inlet {
             };
             match self.receiver.owned(found, &mut self.inbox) {
                 Ok(message) => {
+                    self.reading.received.count(&message);
                     self.reading.answer(message.reply(), ends);
                     return Poll::Ready(Some(Ok(message)));
                 }
@@ -139,6 +142,7 @@ impl Inlet {
         let Self { receiver, inbox, reading, .. } = self;
         let error = match receiver.event(found, inbox) {
             Ok(event) => {
+                reading.received.count_event(&event);
                 reading.answer(event.reply(), ends);
                 return Some(Ok(event));
             }
@@ -171,10 +175,18 @@ impl Inlet {
                 Some(Ok(found)) => found,
             };
             match self.receiver.event(found, &self.inbox) {
-                Ok(event) => self.reading.answer(event.reply(), ends),
+                Ok(event) => {
+                    self.reading.received.count_event(&event);
+                    self.reading.answer(event.reply(), ends);
+                }
                 Err(error) => ends.outlet().fault(error),
             }
         }
+    }
+
+    /// What was received and not yet counted in the outlet.
+    pub(super) const fn received(&self) -> &Received {
+        &self.reading.received
     }
 
     /// The next event: from what is at hand, or after writing, waiting and reading.
@@ -233,6 +245,7 @@ impl Inlet {
         loop {
             match ahead::next(&mut self.receiver, &mut self.inbox) {
                 Ok(Some(message)) => {
+                    self.reading.received.count(&message);
                     match message.reply() {
                         // 5.5.1: what was sent before the close came still goes out; it is answered once it is seen.
                         Some(reply @ Reply::Close(_)) => outlet.life.found(&reply),
@@ -305,6 +318,7 @@ impl Reading {
                     ends.outlet().read(read);
                 }
                 Step::Wait(deadline) => {
+                    outlet.count(&mut self.received);
                     outlet.wakers.register(Who::Reader, cx);
                     scratch::take_from_outgoing(outlet.sender.outgoing());
                     drop(outlet);
@@ -315,6 +329,7 @@ impl Reading {
                 }
                 Step::Over(end) => {
                     self.over = true;
+                    outlet.count(&mut self.received);
                     let error = outlet.error(end);
                     error.iter().for_each(trace::failed);
                     return Poll::Ready(Progress::Over(error));

@@ -18,7 +18,7 @@ pub(super) fn poll_write<W: AsyncWrite + Unpin>(
     stream: &mut W,
     outgoing: &mut Outgoing,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
+) -> Poll<io::Result<usize>> {
     let chunk = outgoing.chunk();
     let written = if chunk.len() == outgoing.len() || !stream.is_write_vectored() {
         Pin::new(stream).poll_write(cx, chunk)
@@ -32,7 +32,7 @@ pub(super) fn poll_write<W: AsyncWrite + Unpin>(
         return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
     }
     outgoing.advance(n);
-    Poll::Ready(Ok(()))
+    Poll::Ready(Ok(n))
 }
 
 /// Reads once, into memory that need not have a value; 0 at the end of the stream.

@@ -4,11 +4,13 @@
 //!
 //! | to | there is |
 //! |---|---|
-//! | serve on a stream on which nothing was read yet | [`accept`], [`accept_with`] |
+//! | serve on a stream on which nothing was read yet | [`accept`], [`accept_with`]; [`receive`] for a decision that takes time |
 //! | connect | [`connect`]; over a stream of one's own, [`client`] |
+//! | connect, and come back after each loss | [`Reconnecting`] |
 //! | take over what an HTTP server or client has upgraded | [`WebSocket::server`], [`WebSocket::client`] |
 //! | read and write on different tasks | [`WebSocket::split`], [`WebSocket::split_with`] |
 //! | send to a connection from other tasks, or to many | [`QueuedSocket`], [`Outbox`], [`Broadcast`] |
+//! | close all connections of a server and wait for them | [`Broadcast::shutdown`] |
 //! | write and read event streams | [`sse`] |
 //!
 //! # Behind an HTTP server
@@ -26,6 +28,7 @@ mod inlet;
 mod io;
 mod outbox;
 mod outlet;
+mod reconnecting;
 mod scratch;
 mod split;
 pub mod sse;
@@ -34,9 +37,10 @@ mod websocket;
 
 pub use client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf};
 pub use connect::{connect, connect_with_response};
-pub use handshake::{accept, accept_with, client};
+pub use handshake::{PendingSocket, accept, accept_with, client, receive};
 pub use outbox::{
     Broadcast, Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions, OutboxStream, Post, QueuedSocket,
 };
+pub use reconnecting::{Loss, ReconnectEvent, ReconnectOptions, Reconnecting, Unsent};
 pub use split::{Reader, Writer};
 pub use websocket::WebSocket;

@@ -2,6 +2,7 @@
 //! share. Reads nothing.
 
 use super::super::end;
+use super::super::stats::{Received, Tally};
 use super::super::{Error, Options, trace};
 use super::wait::{Wakers, Who};
 use super::{io, scratch};
@@ -20,12 +21,15 @@ pub(super) struct Outlet<W> {
     pub(super) sender: Sender,
     pub(super) life: Life<Instant>,
     pub(super) wakers: Wakers,
+    pub(super) tally: Tally,
     /// The peer's close, which is answered with the next call that is no send.
     owed: Option<Option<CloseCode>>,
     /// How the transport has failed.
     failure: Option<std::io::Error>,
     /// The stream has taken bytes that it may not have passed on.
     unflushed: bool,
+    /// How often all that was queued has left.
+    completed: u32,
     /// The stream did not take all that was queued when it was last written.
     stalled: bool,
     /// Something that was queued will never be written.
@@ -35,16 +39,19 @@ pub(super) struct Outlet<W> {
 }
 
 impl<W> Outlet<W> {
-    pub(super) fn new(stream: W, sender: Sender, options: &Options) -> Self {
+    /// `received` bytes came with the handshake.
+    pub(super) fn new(stream: W, sender: Sender, received: usize, options: &Options) -> Self {
         let life = Life::new(options.times, sender.role(), Instant::now());
         Self {
             stream,
             sender,
             life,
             wakers: Wakers::default(),
+            tally: Tally::new(options.stats.as_ref(), received),
             owed: None,
             failure: None,
             unflushed: false,
+            completed: 0,
             stalled: false,
             lost: false,
             news: false,
@@ -53,15 +60,47 @@ impl<W> Outlet<W> {
 
     /// The same life over a half of the stream; the other half is handed out.
     pub(super) fn split<R, T>(self, split: impl FnOnce(W) -> (R, T)) -> (R, Outlet<T>) {
-        let Self { stream, sender, life, wakers, owed, failure, unflushed, stalled, lost, news } = self;
+        let Self {
+            stream,
+            sender,
+            life,
+            wakers,
+            tally,
+            owed,
+            failure,
+            unflushed,
+            completed,
+            stalled,
+            lost,
+            news,
+        } = self;
         let (read, stream) = split(stream);
-        (read, Outlet { stream, sender, life, wakers, owed, failure, unflushed, stalled, lost, news })
+        let outlet = Outlet {
+            stream,
+            sender,
+            life,
+            wakers,
+            tally,
+            owed,
+            failure,
+            unflushed,
+            completed,
+            stalled,
+            lost,
+            news,
+        };
+        (read, outlet)
     }
 
     /// Whether all that was queued has left.
     #[inline]
     pub(super) fn is_flushed(&self) -> bool {
         self.sender.queued() == 0 && !self.unflushed && !self.lost
+    }
+
+    /// How often all that was queued has left: what was queued since it was the same is not written whole.
+    pub(super) const fn completed(&self) -> u32 {
+        self.completed
     }
 
     /// Whether a message may be queued now: there is room, and the transport takes what is written, or it is one of
@@ -89,7 +128,10 @@ impl<W> Outlet<W> {
             };
         }
         scratch::lend_to_outgoing(self.sender.outgoing());
-        self.sender.send_over(message).map_err(|error| self.refusal().unwrap_or(Error::Usage(error)))
+        let counts = u64::from(message.is_data());
+        self.sender.send_over(message).map_err(|error| self.refusal().unwrap_or(Error::Usage(error)))?;
+        self.tally.own.messages_sent += counts;
+        Ok(())
     }
 
     /// What an event asks to be answered with.
@@ -146,7 +188,10 @@ impl<W> Outlet<W> {
             Poll::Ready(Ok(0)) => self.eof(),
             // TLS that ends without saying so.
             Poll::Ready(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => self.eof(),
-            Poll::Ready(Ok(n)) => self.life.received(n),
+            Poll::Ready(Ok(n)) => {
+                self.tally.own.bytes_received += n as u64;
+                self.life.received(n);
+            }
             Poll::Ready(Err(error)) => {
                 self.life.read_failed();
                 self.news = true;
@@ -211,15 +256,19 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
                 Step::Write => self.write(who, cx),
                 Step::Shutdown => self.shutdown(who, cx),
                 Step::Ping => {
-                    let _ = self.sender.ping(&[]); // Closed: then nobody needs it
+                    let pinged = self.sender.ping(&[]); // Closed: then nobody needs it
+                    self.tally.own.pings_sent += u64::from(pinged.is_ok());
                     self.life.pinged();
                 }
                 Step::Clock => self.life.tick(side, Instant::now()),
                 step => break step,
             }
         };
-        if matches!(step, Step::Over(_)) && (self.sender.state() == State::Open || self.sender.queued() > 0) {
-            self.give_up();
+        if let Step::Over(end) = step {
+            self.tally.end(end);
+            if self.sender.state() == State::Open || self.sender.queued() > 0 {
+                self.give_up();
+            }
         }
         let news = core::mem::take(&mut self.news) || matches!(step, Step::Over(_));
         if news || self.sender.state() != state || self.sender.queued() < queued {
@@ -228,9 +277,45 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         step
     }
 
+    /// Sends a message as [`send`](Self::send) does it.
+    #[inline]
+    pub(super) fn send_message(
+        &mut self,
+        message: &mut Option<Outbound<'_>>,
+        compress: bool,
+        corked: bool,
+        who: Who,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        let counts = u64::from(message.as_ref().is_some_and(Outbound::is_data));
+        self.send(|sender| sender.send_from(message, compress), corked, who, cx)?;
+        self.tally.own.messages_sent += counts;
+        Ok(())
+    }
+
+    /// Sends a ping.
+    pub(super) fn ping(
+        &mut self,
+        payload: &[u8],
+        corked: bool,
+        who: Who,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        self.send(|sender| sender.ping(payload), corked, who, cx)?;
+        self.tally.own.pings_sent += 1;
+        Ok(())
+    }
+
+    /// Before the reading side waits: what it has received is counted.
+    #[inline]
+    pub(super) fn count(&mut self, received: &mut Received) {
+        self.tally.take(received);
+        self.tally.publish();
+    }
+
     /// Queues a message and writes what the transport takes at once, unless more messages of the same read are at hand.
     #[inline]
-    pub(super) fn send(
+    fn send(
         &mut self,
         queue: impl FnOnce(&mut Sender) -> Result<(), UsageError>,
         corked: bool,
@@ -271,14 +356,21 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         self.with_waker(who, cx, |outlet, cx| {
             while outlet.sender.queued() > 0 {
                 match ready!(io::poll_write(&mut outlet.stream, outlet.sender.outgoing(), cx)) {
-                    Ok(()) => outlet.life.written(),
+                    Ok(n) => {
+                        outlet.tally.own.bytes_sent += n as u64;
+                        outlet.life.written();
+                    }
                     Err(error) => outlet.lose(error),
                 }
                 outlet.unflushed = true;
             }
             if outlet.unflushed {
                 match ready!(Pin::new(&mut outlet.stream).poll_flush(cx)) {
-                    Ok(()) => outlet.unflushed = false,
+                    Ok(()) => {
+                        outlet.unflushed = false;
+                        // What is lost has left the queue, too.
+                        outlet.completed = outlet.completed.wrapping_add(u32::from(!outlet.lost));
+                    }
                     Err(error) => outlet.lose(error),
                 }
             }

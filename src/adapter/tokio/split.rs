@@ -5,13 +5,13 @@
 //! close frames go out also if only the reader is. The lock is held for no longer than one call of the stream that does
 //! not wait.
 
-use super::super::{Error, end};
+use super::super::{ConnectionStats, Error, end};
 use super::client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf};
 use super::inlet::{Ends, Inlet};
 use super::outlet::Outlet;
 use super::wait::{Timer, Who};
 use super::websocket::{WebSocket, Whole};
-use crate::ws::{CloseCode, Event, Message, Outbound, Reply, Side, State, Step};
+use crate::ws::{CloseCode, End, Event, Message, Outbound, Reply, Side, State, Step};
 use core::fmt;
 use core::future::poll_fn;
 use core::ops::DerefMut;
@@ -179,6 +179,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Reader<R, W> {
     }
 }
 
+impl<R, W> Reader<R, W> {
+    /// How the connection ended, once it has.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        lock(&self.ends.shared).life.end()
+    }
+
+    /// What the connection has carried, both halves together.
+    #[must_use]
+    pub fn stats(&self) -> ConnectionStats {
+        lock(&self.ends.shared).tally.with(self.inlet.received())
+    }
+}
+
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Stream for Reader<R, W> {
     type Item = Result<Message, Error>;
 
@@ -203,6 +217,18 @@ impl<W> Writer<W> {
     #[must_use]
     pub fn state(&self) -> State {
         lock(&self.shared).sender.state()
+    }
+
+    /// How the connection ended, once it has.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        lock(&self.shared).life.end()
+    }
+
+    /// What the connection has carried, both halves together; of what the reader received, all until it waited last.
+    #[must_use]
+    pub fn stats(&self) -> ConnectionStats {
+        lock(&self.shared).tally.own
     }
 
     /// How many bytes are waiting to be written.
@@ -253,10 +279,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// As [`send`](Self::send).
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        poll_fn(|cx| {
-            Poll::Ready(lock(&self.shared).send(|sender| sender.ping(payload), false, Who::Writer, cx))
-        })
-        .await
+        poll_fn(|cx| Poll::Ready(lock(&self.shared).ping(payload, false, Who::Writer, cx))).await
     }
 
     /// Writes all that is queued.
@@ -313,7 +336,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         let Some(next) = &*message else { return Poll::Ready(Ok(())) };
         ready!(self.poll_until(|outlet| outlet.is_ready(next, feeds), cx))?;
         let mut outlet = lock(&self.shared);
-        Poll::Ready(outlet.send(|sender| sender.send_from(message, compress), feeds, Who::Writer, cx))
+        Poll::Ready(outlet.send_message(message, compress, feeds, Who::Writer, cx))
     }
 
     /// Writes until the writing side is as it should be, or the connection is over.
@@ -338,6 +361,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             }
             match step {
                 Step::Wait(deadline) => {
+                    outlet.tally.publish();
                     outlet.wakers.register(Who::Writer, cx);
                     ready!(self.timer.poll(deadline, cx));
                     outlet.life.tick(Side::Writing, Instant::now());

@@ -1,15 +1,13 @@
 //! A WebSocket over one stream.
 
-use super::super::{Error, Options, end};
+use super::super::{ConnectionStats, Error, Options, end};
 use super::inlet::{Ends, Inlet, READS};
 use super::io;
 use super::outlet::Outlet;
 use super::wait::{Timer, Who};
 use crate::inbox::Inbox;
 use crate::ws::mask::OsKeys;
-use crate::ws::{
-    CloseCode, Connection, End, Event, Message, Negotiated, Outbound, Sender, Side, State, Step, UsageError,
-};
+use crate::ws::{CloseCode, Connection, End, Event, Message, Negotiated, Outbound, Side, State, Step};
 use bytes::BytesMut;
 use core::fmt;
 use core::future::poll_fn;
@@ -121,9 +119,10 @@ impl<S> WebSocket<S> {
         options: &Options,
     ) -> Self {
         let (receiver, sender) = connection.split();
+        let received = inbox.unread().len();
         Self(Box::new(Whole {
             inlet: Inlet::new(receiver, inbox),
-            outlet: Outlet::new(stream, sender, options),
+            outlet: Outlet::new(stream, sender, received, options),
             timer: Timer::default(),
             subprotocol,
         }))
@@ -163,6 +162,12 @@ impl<S> WebSocket<S> {
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.0.outlet.life.end()
+    }
+
+    /// What the connection has carried.
+    #[must_use]
+    pub fn stats(&self) -> ConnectionStats {
+        self.0.outlet.tally.with(self.0.inlet.received())
     }
 
     /// How many bytes are waiting to be written.
@@ -210,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         poll_fn(move |cx| self.0.poll_send(&mut message, true, cx))
     }
 
-    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`].
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
     ///
     /// # Errors
     ///
@@ -240,7 +245,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// As [`send`](Self::send).
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        poll_fn(|cx| Poll::Ready(self.0.send_now(|sender| sender.ping(payload), cx))).await
+        poll_fn(|cx| {
+            let corked = self.0.inlet.is_corked();
+            Poll::Ready(self.0.outlet.ping(payload, corked, Who::Writer, cx))
+        })
+        .await
     }
 
     /// Writes all that is queued.
@@ -290,7 +299,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
         let corked = self.inlet.is_corked();
         let Some(next) = &*message else { return Poll::Ready(Ok(())) };
         ready!(self.poll_until(|outlet| outlet.is_ready(next, corked), cx))?;
-        Poll::Ready(self.outlet.send(|sender| sender.send_from(message, compress), corked, Who::Writer, cx))
+        Poll::Ready(self.outlet.send_message(message, compress, corked, Who::Writer, cx))
     }
 
     /// Queues the message as soon as there is room.
@@ -302,16 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
     ) -> Poll<Result<(), Error>> {
         let Some(next) = &*message else { return Poll::Ready(Ok(())) };
         ready!(self.poll_until(|outlet| outlet.is_ready(next, true), cx))?;
-        Poll::Ready(self.outlet.send(|sender| sender.send_from(message, true), true, Who::Writer, cx))
-    }
-
-    fn send_now(
-        &mut self,
-        queue: impl FnOnce(&mut Sender) -> Result<(), UsageError>,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        let corked = self.inlet.is_corked();
-        self.outlet.send(queue, corked, Who::Writer, cx)
+        Poll::Ready(self.outlet.send_message(message, true, true, Who::Writer, cx))
     }
 
     /// Writes, and reads ahead, until the writing side is as it should be.
@@ -349,6 +349,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
                     outlet.read(read);
                 }
                 Step::Wait(deadline) => {
+                    outlet.tally.publish();
                     outlet.wakers.register(Who::Writer, cx);
                     ready!(timer.poll(deadline, cx));
                     outlet.life.tick(side, Instant::now());

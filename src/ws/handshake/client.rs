@@ -181,6 +181,9 @@ pub struct Client {
     response: Option<Response>,
     /// What follows the response's head.
     body: Body,
+    /// For logs.
+    #[cfg(feature = "tracing")]
+    pub(super) host: alloc::string::String,
 }
 
 /// What the handshake has led to. See [`Client`] for one that is read.
@@ -236,14 +239,29 @@ impl Client {
         let mut request = Vec::with_capacity(256);
         // The target has been checked when the URL was read.
         let _ = write_request(&mut request, "GET", uri.target(), &options.request_fields(uri, &key));
-        Self { request, ..Self::sent(options, key) }
+        Self {
+            request,
+            #[cfg(feature = "tracing")]
+            host: uri.host().into(),
+            ..Self::sent(options, key)
+        }
     }
 
     /// The handshake of a connection on which a request with this key was already sent, by other means.
     #[must_use]
     pub fn sent(options: ClientOptions, key: Key) -> Self {
         let reader = Reader::new(options.limits);
-        Self { options, key, request: Vec::new(), reader, skipped: 0, response: None, body: Body::None }
+        Self {
+            options,
+            key,
+            request: Vec::new(),
+            reader,
+            skipped: 0,
+            response: None,
+            body: Body::None,
+            #[cfg(feature = "tracing")]
+            host: alloc::string::String::new(),
+        }
     }
 
     /// The request's bytes.

@@ -86,7 +86,12 @@ pub struct Opening<'a, I, D = Decide> {
     deadline: Option<I>,
     /// Whether the deadline is over, and what had come until then may still be read.
     late: bool,
+    /// Whether to stop before the decision.
+    holds: bool,
     outcome: Option<Result<Negotiated, Failure>>,
+    /// For logs: the path that is asked for.
+    #[cfg(feature = "tracing")]
+    path: Vec<u8>,
 }
 
 enum Party<'a, D> {
@@ -102,6 +107,8 @@ enum Phase {
     /// A client that was refused reads why.
     Body(RefusedBody),
     Shutdown,
+    /// A server's application has yet to decide.
+    Held,
     /// A server that has refused reads on until the client ends: so many bytes more.
     Drain(usize),
     Done,
@@ -247,7 +254,10 @@ where
             close_timeout: CLOSE_TIMEOUT,
             deadline: None,
             late: false,
+            holds: false,
             outcome: None,
+            #[cfg(feature = "tracing")]
+            path: Vec::new(),
         }
     }
 
@@ -274,7 +284,7 @@ where
     pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, now: I) -> Step {
         let timeout = self.handshake_timeout;
         let deadline = *self.deadline.get_or_insert_with(|| now.saturating_add(timeout));
-        if now >= deadline {
+        if now >= deadline && !self.is_held() {
             // What had come before the deadline may not have been read yet: that is one read more.
             let read = matches!(self.phase, Phase::Read);
             if !read || self.late && inbox.unread().len() == self.seen {
@@ -313,8 +323,78 @@ where
                     }
                     self.phase = Phase::Done;
                 }
-                Phase::Done => return Step::Done,
+                Phase::Held | Phase::Done => return Step::Done,
             }
+        }
+    }
+
+    /// Stops before the decision, for one that takes time: once the request is complete and the rules would accept it,
+    /// [`step`](Self::step) says [`Step::Done`] and [`is_held`](Self::is_held) is true. Look at the request with
+    /// [`request`](Self::request), call [`decide`](Self::decide) when you know, and go on with the steps.
+    ///
+    /// ```
+    /// use pushline::Inbox;
+    /// use pushline::ws::handshake::{Failure, Opening, Rejection, ServerOptions, Step};
+    /// use std::time::Duration;
+    ///
+    /// let options = ServerOptions::new();
+    /// let mut opening = Opening::server(&options, |_, _| Ok(())).held();
+    /// let (mut inbox, now) = (Inbox::new(), Duration::ZERO);
+    /// let _ = inbox.extend(b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    /// let _ = inbox.extend(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+    /// assert_eq!(opening.step(&mut inbox, now), Step::Done);
+    /// assert!(opening.is_held());
+    /// let path = opening.request(&inbox, |request, _| request.path().to_owned());
+    /// assert_eq!(path.as_deref(), Some("/chat"));
+    /// // ... ask a database ...
+    /// opening.decide(&mut inbox, now, |_, _| Err(Rejection::new(403)));
+    /// assert_eq!(opening.step(&mut inbox, now), Step::Write);
+    /// assert!(opening.outgoing().starts_with(b"HTTP/1.1 403 "));
+    /// ```
+    #[must_use]
+    pub fn held(self) -> Self {
+        Self { holds: true, ..self }
+    }
+
+    /// Whether it waits for [`decide`](Self::decide).
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Held)
+    }
+
+    /// Shows the request, and the answer as it stands, while it is [held](Self::is_held); `None` otherwise.
+    pub fn request<S: Storage, T>(
+        &self,
+        inbox: &Inbox<S>,
+        look: impl FnOnce(&RequestHead<'_, '_>, &Accepted<'_>) -> T,
+    ) -> Option<T> {
+        let Party::Server { options, .. } = &self.party else { return None };
+        let mut seen = None;
+        if self.is_held() {
+            let look = |head: &RequestHead<'_, '_>, accepted: &mut Accepted<'_>| {
+                seen = Some(look(head, accepted));
+                Ok(())
+            };
+            // It was accepted before.
+            let _ = answer_any(options, &mut options.reader(), &mut Some(look), inbox.unread(), |_| {});
+        }
+        seen
+    }
+
+    /// The decision on a request that is [held](Self::is_held); without effect otherwise. `decide` is what
+    /// [`server`](Self::server) takes. The response has the time of a whole handshake.
+    pub fn decide<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        now: I,
+        decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+    ) {
+        let Party::Server { options, .. } = &self.party else { return };
+        if self.is_held() {
+            self.deadline = Some(now.saturating_add(self.handshake_timeout));
+            let (options, mut decide) = (*options, Some(decide));
+            let answer = answer_any(options, &mut options.reader(), &mut decide, inbox.unread(), |_| {});
+            self.answer(answer, inbox, now);
         }
     }
 
@@ -378,6 +458,21 @@ where
         settled
     }
 
+    /// Whether this is a server's side.
+    #[cfg(feature = "std")]
+    pub(crate) const fn is_server(&self) -> bool {
+        matches!(self.party, Party::Server { .. })
+    }
+
+    /// For logs: the path that the client asks for, or the host that the client of this side asks.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn subject(&self) -> alloc::string::String {
+        match &self.party {
+            Party::Server { .. } => alloc::string::String::from_utf8_lossy(&self.path).into_owned(),
+            Party::Client(client) => client.host.clone(),
+        }
+    }
+
     /// The outcome, after [`Step::Done`].
     ///
     /// # Errors
@@ -402,23 +497,17 @@ where
     fn read<S: Storage>(&mut self, inbox: &mut Inbox<S>, now: I) {
         match &mut self.party {
             Party::Server { options, reader, decide } => {
-                let answer = match options.limits.fields {
-                    0..=MAX_FIELDS => answer::<MAX_FIELDS, _>(options, reader, decide, inbox.unread()),
-                    65..=256 => answer::<256, _>(options, reader, decide, inbox.unread()),
-                    _ => answer::<MAX_HANDSHAKE_FIELDS, _>(options, reader, decide, inbox.unread()),
+                let mut held = None;
+                let see = |_head: &RequestHead<'_, '_>| {
+                    #[cfg(feature = "tracing")]
+                    self.path.extend_from_slice(_head.path().as_bytes());
                 };
-                match answer {
-                    Ok(None) => {}
-                    Ok(Some(Answer { response, negotiated, length })) => {
-                        inbox.consume(length);
-                        self.outgoing = response;
-                        self.outcome = Some(Ok(negotiated));
-                        self.phase = Phase::Write;
-                        if self.late {
-                            self.deadline = Some(now.saturating_add(self.close_timeout));
-                        }
-                    }
-                    Err(rejection) => self.refuse(rejection, None, now),
+                let decide = if self.holds { &mut held } else { decide };
+                let answer = answer_any(options, reader, decide, inbox.unread(), see);
+                if self.holds && matches!(answer, Ok(Some(_))) {
+                    self.phase = Phase::Held;
+                } else {
+                    self.answer(answer, inbox, now);
                 }
             }
             Party::Client(client) => match client.receive(inbox.unread()) {
@@ -437,6 +526,28 @@ where
                     }
                 }
             },
+        }
+    }
+
+    /// Acts on the answer to a request, if that is complete.
+    fn answer<S: Storage>(
+        &mut self,
+        answer: Result<Option<Answer>, Rejection>,
+        inbox: &mut Inbox<S>,
+        now: I,
+    ) {
+        match answer {
+            Ok(None) => {}
+            Ok(Some(Answer { response, negotiated, length })) => {
+                inbox.consume(length);
+                self.outgoing = response;
+                self.outcome = Some(Ok(negotiated));
+                self.phase = Phase::Write;
+                if self.late {
+                    self.deadline = Some(now.saturating_add(self.close_timeout));
+                }
+            }
+            Err(rejection) => self.refuse(rejection, None, now),
         }
     }
 
@@ -477,18 +588,38 @@ struct Answer {
     length: usize,
 }
 
+/// As [`answer`], with room for as many fields as there may be.
+fn answer_any<D>(
+    options: &ServerOptions,
+    reader: &mut Reader,
+    decide: &mut Option<D>,
+    received: &[u8],
+    see: impl FnOnce(&RequestHead<'_, '_>),
+) -> Result<Option<Answer>, Rejection>
+where
+    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
+{
+    match options.limits.fields {
+        0..=MAX_FIELDS => answer::<MAX_FIELDS, _>(options, reader, decide, received, see),
+        65..=256 => answer::<256, _>(options, reader, decide, received, see),
+        _ => answer::<MAX_HANDSHAKE_FIELDS, _>(options, reader, decide, received, see),
+    }
+}
+
 /// Accepts the request, once its head is complete, if the rules and `decide` do.
 fn answer<const N: usize, D>(
     options: &ServerOptions,
     reader: &mut Reader,
     decide: &mut Option<D>,
     received: &[u8],
+    see: impl FnOnce(&RequestHead<'_, '_>),
 ) -> Result<Option<Answer>, Rejection>
 where
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
     let mut slots = Slots::<N>::with_room();
     let Some(head) = reader.read_request(received, &mut slots)? else { return Ok(None) };
+    see(&head);
     let mut accepted = accept_request(options, &head)?;
     if let Some(decide) = decide.take() {
         decide(&head, &mut accepted)?;

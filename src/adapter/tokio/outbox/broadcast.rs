@@ -2,9 +2,14 @@
 
 use super::queue::{Outbox, OutboxItem};
 use super::socket::Post;
+use crate::heartbeat::Instant as _;
+use crate::ws::CloseCode;
 use core::fmt;
+use core::time::Duration;
+use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
+use tokio::time::{Instant, timeout_at};
 
 /// A room: what is sent to it is queued for all who have joined. A clone is another handle to the same room.
 ///
@@ -29,6 +34,8 @@ pub struct Broadcast<T = Post> {
 
 struct Members<T> {
     outboxes: Vec<Outbox<T>>,
+    /// With what those who still join are closed.
+    closed: Option<(CloseCode, String)>,
     /// At this length it is looked through for those who have left.
     sweep_at: usize,
 }
@@ -37,12 +44,15 @@ impl<T: OutboxItem> Broadcast<T> {
     /// An empty room.
     #[must_use]
     pub fn new() -> Self {
-        Self { members: Arc::new(Mutex::new(Members { outboxes: Vec::new(), sweep_at: 16 })) }
+        Self { members: Arc::new(Mutex::new(Members { outboxes: Vec::new(), closed: None, sweep_at: 16 })) }
     }
 
-    /// Adds a receiver: it gets what is sent from now on.
+    /// Adds a receiver: it gets what is sent from now on. After [`shutdown`](Self::shutdown) it is closed at once.
     pub fn join(&self, outbox: Outbox<T>) {
         let mut members = self.lock();
+        if let Some((code, reason)) = &members.closed {
+            outbox.close(*code, reason);
+        }
         // A room in which nothing is said does not grow with those who come and go.
         if members.outboxes.len() >= members.sweep_at {
             members.outboxes.retain(|member| !member.is_closed());
@@ -71,10 +81,51 @@ impl<T: OutboxItem> Broadcast<T> {
     }
 
     /// Closes all connections behind what is queued, such as with 1001 before the server goes.
-    pub fn close(&self, code: u16, reason: &str) {
+    pub fn close(&self, code: impl Into<CloseCode>, reason: &str) {
+        let code = code.into();
         let members = core::mem::take(&mut self.lock().outboxes);
         for member in members {
             member.close(code, reason);
+        }
+    }
+
+    /// Closes all connections as [`close`](Self::close) does, those who still join as well, and waits until they are gone,
+    /// for this time at most. How many are left then.
+    ///
+    /// With a room that all connections of a server join, this is how the server goes gracefully: clients are told 1001,
+    /// what is queued for them goes first, and each has its close timeout to answer. Event streams just end.
+    ///
+    /// ```
+    /// use pushline::adapter::tokio::Broadcast;
+    /// use pushline::ws::CloseCode;
+    /// use std::time::Duration;
+    ///
+    /// /// All connections of the server have joined `everybody`. First stop to accept.
+    /// async fn stop(everybody: &Broadcast) {
+    ///     let left = everybody.shutdown(CloseCode::GOING_AWAY, "", Duration::from_secs(10)).await;
+    ///     println!("{left} connections did not end in time");
+    /// }
+    /// # let _ = stop;
+    /// ```
+    pub async fn shutdown(&self, code: impl Into<CloseCode>, reason: &str, timeout: Duration) -> usize {
+        let code = code.into();
+        self.lock().closed = Some((code, reason.into()));
+        let deadline = Instant::now().saturating_add(timeout);
+        let mut left = 0;
+        loop {
+            let members = core::mem::take(&mut self.lock().outboxes);
+            if members.is_empty() {
+                return left;
+            }
+            for member in &members {
+                member.close(code, reason);
+            }
+            for member in &members {
+                left += usize::from(timeout_at(deadline, member.gone()).await.is_err());
+            }
+            if Instant::now() >= deadline {
+                return left;
+            }
         }
     }
 

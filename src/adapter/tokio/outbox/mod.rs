@@ -25,5 +25,6 @@ mod queue;
 mod socket;
 
 pub use broadcast::Broadcast;
+pub(super) use queue::Shared;
 pub use queue::{Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions, OutboxStream};
 pub use socket::{Post, QueuedSocket};

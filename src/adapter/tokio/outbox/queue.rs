@@ -4,12 +4,14 @@ use crate::adapter::trace;
 use crate::sse;
 use crate::ws::{CloseCode, Message};
 use core::fmt;
+use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use futures_core::Stream;
 use std::collections::VecDeque;
 use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
 
 use super::socket::Post;
 
@@ -172,7 +174,7 @@ pub struct Outbox<T = Post> {
 }
 
 /// What the handles and the receiver share.
-pub(super) struct Shared<T> {
+pub(in crate::adapter::tokio) struct Shared<T> {
     queue: Mutex<Queue<T>>,
     options: OutboxOptions,
 }
@@ -187,6 +189,10 @@ struct Queue<T> {
     is_writing: bool,
     handles: usize,
     ending: Ending,
+    /// The receiver is gone.
+    is_gone: bool,
+    /// Who waits for that.
+    waiting: Vec<Waker>,
 }
 
 /// How far the end has come.
@@ -220,7 +226,7 @@ impl<T> Queue<T> {
 }
 
 impl<T: OutboxItem> Shared<T> {
-    pub(super) fn new(options: OutboxOptions) -> Arc<Self> {
+    pub(in crate::adapter::tokio) fn new(options: OutboxOptions) -> Arc<Self> {
         let queue = Queue {
             items: VecDeque::new(),
             bytes: 0,
@@ -229,6 +235,8 @@ impl<T: OutboxItem> Shared<T> {
             is_writing: false,
             handles: 0,
             ending: Ending::None,
+            is_gone: false,
+            waiting: Vec::new(),
         };
         Arc::new(Self { queue: Mutex::new(queue), options })
     }
@@ -269,20 +277,45 @@ impl<T: OutboxItem> Shared<T> {
         matches!(queue.ending, Ending::Lagged)
     }
 
+    /// Ready once nothing more is taken; until then, the task is woken when that is so, and not by messages.
+    pub(in crate::adapter::tokio) fn poll_ending(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.lock();
+        if matches!(queue.ending, Ending::None) {
+            queue.wait(cx, true);
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether nothing more is taken.
+    pub(in crate::adapter::tokio) fn is_ending(&self) -> bool {
+        !matches!(self.lock().ending, Ending::None)
+    }
+
+    /// Puts what was taken and not written back to the front; also past the bounds.
+    pub(super) fn put_back(&self, items: impl DoubleEndedIterator<Item = T>) {
+        let mut queue = self.lock();
+        for item in items.rev() {
+            queue.bytes += item.payload_len();
+            queue.items.push_front(item);
+        }
+    }
+
+    /// Takes all that is queued.
+    pub(in crate::adapter::tokio) fn take_all(&self) -> Vec<T> {
+        let mut queue = self.lock();
+        queue.bytes = 0;
+        core::mem::take(&mut queue.items).into()
+    }
+
     /// Whether no handle is left that could send.
     fn is_orphaned(&self) -> bool {
         self.lock().handles == 0
     }
 
     /// The receiver is gone.
-    pub(super) fn end(&self) {
-        let mut queue = self.lock();
-        queue.ending = Ending::Done;
-        let dropped = core::mem::take(&mut queue.items);
-        queue.bytes = 0;
-        drop(queue);
-        // Payloads are freed without the lock.
-        drop(dropped);
+    pub(in crate::adapter::tokio) fn end(&self) {
+        leave(self.lock());
     }
 
     /// The lock is held for the time of a push or a pop, and nothing that runs under it panics.
@@ -292,7 +325,7 @@ impl<T: OutboxItem> Shared<T> {
 }
 
 impl<T: OutboxItem> Outbox<T> {
-    pub(super) fn of(shared: &Arc<Shared<T>>) -> Self {
+    pub(in crate::adapter::tokio) fn of(shared: &Arc<Shared<T>>) -> Self {
         shared.lock().handles += 1;
         Self { shared: Arc::clone(shared) }
     }
@@ -370,6 +403,21 @@ impl<T: OutboxItem> Outbox<T> {
         }
     }
 
+    /// Waits until the receiver is gone: the connection has ended, or was dropped. Cancel-safe.
+    pub async fn gone(&self) {
+        poll_fn(|cx| {
+            let mut queue = self.shared.lock();
+            if queue.is_gone {
+                return Poll::Ready(());
+            }
+            if !queue.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                queue.waiting.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// How many messages wait.
     #[must_use]
     pub fn queued(&self) -> usize {
@@ -387,6 +435,16 @@ impl<T: OutboxItem> Outbox<T> {
     pub fn is_closed(&self) -> bool {
         !matches!(self.shared.lock().ending, Ending::None)
     }
+}
+
+/// The receiver leaves. Payloads are freed, and tasks woken, without the lock.
+fn leave<T>(mut queue: MutexGuard<'_, Queue<T>>) {
+    queue.ending = Ending::Done;
+    queue.is_gone = true;
+    queue.bytes = 0;
+    let left = (core::mem::take(&mut queue.items), core::mem::take(&mut queue.waiting));
+    drop(queue);
+    left.1.into_iter().for_each(Waker::wake);
 }
 
 /// Wakes the receiver if it waits; without the lock, so that it does not run into it.
@@ -462,12 +520,7 @@ impl<T: OutboxItem> Stream for OutboxStream<T> {
 
 impl<T> Drop for OutboxStream<T> {
     fn drop(&mut self) {
-        let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.ending = Ending::Done;
-        queue.bytes = 0;
-        let dropped = core::mem::take(&mut queue.items);
-        drop(queue);
-        drop(dropped);
+        leave(self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -13,6 +13,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use std::string::String;
 use std::sync::Arc;
+use std::vec::Vec;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// After this many messages received in a row, what is queued is sent before the next one is taken: 32. Without it a
@@ -37,12 +38,20 @@ enum Kind {
     Message(Message),
 }
 
+impl Post {
+    /// The payload; of a close frame, its reason.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        match &self.0 {
+            Kind::Prepared(prepared) => prepared.payload(),
+            Kind::Message(message) => message.payload(),
+        }
+    }
+}
+
 impl OutboxItem for Post {
     fn payload_len(&self) -> usize {
-        match &self.0 {
-            Kind::Prepared(prepared) => prepared.payload().len(),
-            Kind::Message(message) => message.payload().len(),
-        }
+        self.payload().len()
     }
 }
 
@@ -108,6 +117,11 @@ pub struct QueuedSocket<S> {
     item: Option<Post>,
     /// A close frame that was asked for.
     close: Option<Message>,
+    /// What was handed to the connection last, and how often that had written all before, if it is to be put back
+    /// unless it is written.
+    in_flight: Option<(Post, u32)>,
+    /// The queue outlives the connection.
+    keeps: bool,
     /// Messages received in a row.
     burst: u8,
     /// Nothing more is to be sent.
@@ -117,7 +131,31 @@ pub struct QueuedSocket<S> {
 impl<S> QueuedSocket<S> {
     /// A queue in front of this socket.
     pub fn new(socket: WebSocket<S>, options: OutboxOptions) -> Self {
-        Self { socket, shared: Shared::new(options), item: None, close: None, burst: 0, done: false }
+        let mut queued = Self::over(socket, &Shared::new(options));
+        queued.keeps = false;
+        queued
+    }
+
+    /// This queue, which outlives the socket.
+    pub(in crate::adapter::tokio) fn over(socket: WebSocket<S>, shared: &Arc<Shared<Post>>) -> Self {
+        Self {
+            socket,
+            shared: Arc::clone(shared),
+            item: None,
+            close: None,
+            in_flight: None,
+            keeps: true,
+            burst: 0,
+            done: false,
+        }
+    }
+
+    /// Puts what the connection has not written back into the queue, which outlives it.
+    pub(in crate::adapter::tokio) fn give_back(mut self) {
+        let written = self.socket.0.outlet.completed();
+        let in_flight = self.in_flight.take().filter(|(_, before)| *before == written);
+        let items = in_flight.map(|(item, _)| item).into_iter().chain(self.item.take());
+        self.shared.put_back(items.collect::<Vec<_>>().into_iter());
     }
 
     /// A handle that sends to this socket.
@@ -173,6 +211,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> QueuedSocket<S> {
         {
             // The connection has ended, or is ending: how, `next` tells.
             self.end();
+        } else if sent.is_err() {
+            // That message cannot be sent, now or later.
+            self.in_flight = None;
         }
         Poll::Ready(true)
     }
@@ -188,6 +229,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> QueuedSocket<S> {
         if let Some(close) = self.close.take() {
             return Poll::Ready(Pin::new(&mut self.socket).start_send(close));
         }
+        if self.keeps {
+            let completed = self.socket.0.outlet.completed();
+            self.in_flight = self.item.clone().map(|item| (item, completed));
+        }
         match self.item.take() {
             None => Poll::Ready(Ok(())),
             Some(Post(Kind::Message(message))) => Poll::Ready(Pin::new(&mut self.socket).start_send(message)),
@@ -197,6 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> QueuedSocket<S> {
                     Poll::Ready(sent) => Poll::Ready(sent),
                     // Not taken: it is tried again when the task is woken.
                     Poll::Pending => {
+                        self.in_flight = None;
                         self.item = Some(prepared.into());
                         Poll::Pending
                     }
@@ -209,8 +255,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> QueuedSocket<S> {
 impl<S> QueuedSocket<S> {
     fn end(&mut self) {
         self.done = true;
-        self.item = None;
-        self.shared.end();
+        if !self.keeps {
+            self.item = None;
+            self.shared.end();
+        }
     }
 }
 
@@ -243,7 +291,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for QueuedSocket<S> {
 
 impl<S> Drop for QueuedSocket<S> {
     fn drop(&mut self) {
-        self.shared.end();
+        if !self.keeps {
+            self.shared.end();
+        }
     }
 }
 

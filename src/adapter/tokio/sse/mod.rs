@@ -26,6 +26,7 @@ pub use connect::Connecting;
 pub use options::SourceOptions;
 pub use queue::{EventQueue, EventSender};
 pub use reader::EventReader;
+pub(super) use source::since_1970;
 pub use source::{EventSource, Update};
 pub use stream::{EventStream, EventStreamError, EventStreamExt};
 use timer::poll_timer;

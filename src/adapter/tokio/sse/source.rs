@@ -411,7 +411,7 @@ impl<S> fmt::Debug for EventSource<S> {
 }
 
 /// The wall time, for the dates of servers.
-fn since_1970() -> Duration {
+pub(in crate::adapter::tokio) fn since_1970() -> Duration {
     let now = std::time::SystemTime::now();
     now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -120,12 +120,12 @@ fn no_more_of_a_body_is_read_than_asked_for() {
 fn served(
     bytes: &[u8],
     server: &ServerOptions,
-    options: Options,
+    options: &Options,
     hold: bool,
 ) -> [(Result<(), Error>, Vec<u8>, Duration); 2] {
     [false, true].map(|over_tokio| {
         let (mut near, far) = sockets();
-        let (server, bytes) = (server.clone(), bytes.to_vec());
+        let (server, options, bytes) = (server.clone(), options.clone(), bytes.to_vec());
         let began = Instant::now();
         let serving = thread::spawn(move || {
             let outcome = if over_tokio {
@@ -156,7 +156,7 @@ fn served(
 #[test]
 fn a_refusal_says_why() {
     let request = format!("{REQUEST}Origin: https://evil.example\r\n\r\n");
-    for (outcome, written, _) in served(request.as_bytes(), &ServerOptions::new(), Options::new(), false) {
+    for (outcome, written, _) in served(request.as_bytes(), &ServerOptions::new(), &Options::new(), false) {
         let Err(Error::Rejected(rejection)) = outcome else { panic!("{outcome:?}") };
         assert_eq!(rejection.refusal(), Refusal::OriginNotAllowed);
         let expected = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 26\r\n\
@@ -168,7 +168,7 @@ fn a_refusal_says_why() {
 #[test]
 fn a_head_request_is_answered_without_a_body() {
     for (_, written, _) in
-        served(b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", &ServerOptions::new(), Options::new(), false)
+        served(b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", &ServerOptions::new(), &Options::new(), false)
     {
         assert!(written.starts_with(b"HTTP/1.1 405 ") && written.ends_with(b"\r\n\r\n"));
     }
@@ -186,7 +186,7 @@ fn clients_of_other_protocols_are_answered_at_once_in_their_own() {
             b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0d",
         ),
     ] {
-        for (outcome, written, took) in served(bytes, &ServerOptions::new(), Options::new(), false) {
+        for (outcome, written, took) in served(bytes, &ServerOptions::new(), &Options::new(), false) {
             let Err(Error::Rejected(rejection)) = outcome else { panic!("{outcome:?}") };
             assert_eq!(rejection.refusal(), Refusal::Head(error));
             assert_eq!(written, answer);
@@ -208,7 +208,7 @@ fn the_number_of_fields_can_be_raised() {
         |fields| ServerOptions::new().limits(Limits { fields, head: 64 * 1024, ..Limits::default() });
     for (limit, most) in [(64, 64), (100, 100), (256, 256), (300, 300), (1024, 1024), (usize::MAX, 1024)] {
         for fields in [most - 1, most, most + 1] {
-            for (outcome, ..) in served(request(fields).as_bytes(), &options(limit), Options::new(), false) {
+            for (outcome, ..) in served(request(fields).as_bytes(), &options(limit), &Options::new(), false) {
                 match outcome {
                     Ok(()) => assert!(fields <= most, "{fields} of {most}"),
                     Err(Error::Rejected(rejection)) => {
@@ -227,7 +227,7 @@ fn a_silent_client_is_told_and_let_go_in_time() {
     let options = Options::new()
         .handshake_timeout(Duration::from_millis(100))
         .close_timeout(Duration::from_millis(100));
-    for (outcome, written, took) in served(b"GET / HT", &ServerOptions::new(), options, true) {
+    for (outcome, written, took) in served(b"GET / HT", &ServerOptions::new(), &options, true) {
         assert!(matches!(outcome, Err(Error::TimedOut(TimedOut::Handshake))), "{outcome:?}");
         assert!(written.starts_with(b"HTTP/1.1 408 Request Timeout\r\n"));
         assert!(took < Duration::from_secs(2));
@@ -288,10 +288,10 @@ async fn a_request_that_came_in_time_is_read_late() {
 #[test]
 fn no_timeout_is_too_long() {
     let never = Options::new().handshake_timeout(Duration::MAX).close_timeout(Duration::MAX);
-    for (outcome, ..) in served(format!("{REQUEST}\r\n").as_bytes(), &ServerOptions::new(), never, false) {
+    for (outcome, ..) in served(format!("{REQUEST}\r\n").as_bytes(), &ServerOptions::new(), &never, false) {
         assert!(outcome.is_ok());
     }
-    for (outcome, ..) in served(b"\r\n\r\n", &ServerOptions::new(), never, false) {
+    for (outcome, ..) in served(b"\r\n\r\n", &ServerOptions::new(), &never, false) {
         assert!(matches!(outcome, Err(Error::Rejected(_))));
     }
 }

@@ -1,4 +1,5 @@
 //! The counts of connections, and of all that share a handle, over both adapters.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a test, not the protocol
 
 use pushline::adapter::hyper::upgrade;
 use pushline::adapter::tokio::{WebSocket, accept, accept_with, client};

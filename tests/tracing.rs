@@ -1,4 +1,5 @@
 //! What the feature `tracing` tells: who was refused and why, who closed with which code; nothing of what was said.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a test, not the protocol
 
 use pushline::adapter::hyper::{Http2, upgrade};
 use pushline::adapter::tokio::{

@@ -86,6 +86,18 @@ fn callback_injection() {
         "new.target",
         "super.f",
         "eval",
+        // Chains of plain names that lead to other windows and to elements.
+        "opener.document.activeElement.click",
+        "window.opener.f",
+        "parent.f",
+        "top.f",
+        "frames.a.f",
+        "a.contentWindow.f",
+        "document.forms.pay.submit",
+        "location.reload",
+        "history.back",
+        "f.constructor",
+        "a.__proto__.f",
     ] {
         assert_eq!(Callback::parse(name), Err(InvalidCallback), "{name:?}");
     }

@@ -1,10 +1,10 @@
 //! A request that an HTTP server has read, and the response that it is to write: what the frameworks' routes take and
 //! give.
 
-#[cfg(any(feature = "sockjs", feature = "atmosphere"))]
+#[cfg(any(feature = "sockjs", feature = "atmosphere", feature = "pushlet"))]
 use crate::http1::authority::Authority;
 use crate::http1::syntax::is_field_value;
-#[cfg(any(feature = "sockjs", feature = "atmosphere"))]
+#[cfg(any(feature = "sockjs", feature = "atmosphere", feature = "pushlet"))]
 use crate::ws::handshake::OriginPolicy;
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -116,7 +116,7 @@ impl Response {
 }
 
 /// Whether a page of the request's origin may use the service.
-#[cfg(any(feature = "sockjs", feature = "atmosphere"))]
+#[cfg(any(feature = "sockjs", feature = "atmosphere", feature = "pushlet"))]
 pub(super) fn may(origins: &OriginPolicy, request: &Request<'_>) -> bool {
     let find = |name: &str| {
         let mut values = request.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));

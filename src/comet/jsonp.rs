@@ -1,7 +1,7 @@
 //! JSONP: a poll's answer as a script that calls a function of the page, for clients that can only load scripts.
 //!
 //! The page names the function in the URL (`?callback=app.news`), so the name goes into a script and is checked
-//! by grammar and length. Whatever it names is called with one argument, an object: functions that would run a string
+//! by grammar, length and where it leads. Whatever it names is called with one argument, an object: functions that would run a string
 //! as code (`setTimeout`) get `[object Object]` to run. A script has no status that the page could see, so every
 //! answer is 200 and has a body, an empty one too. Any origin can load a script: put nothing private behind it
 //! without a secret in the URL.
@@ -43,8 +43,11 @@ impl<'c> Callback<'c> {
     /// # Errors
     ///
     /// [`InvalidCallback`] if it is longer than [`MAX_CALLBACK`] or not `identifier *("." identifier)`, where an
-    /// identifier is of ASCII letters, digits, `_` and `$`, does not start with a digit, and the first is not a
-    /// reserved word (ECMA-262 12.7.2): `import({})` is no call of a function.
+    /// identifier is of ASCII letters, digits, `_` and `$`, does not start with a digit, the first is not a
+    /// reserved word (ECMA-262 12.7.2): `import({})` is no call of a function; and none leads to another window, to
+    /// the document or out of an object into its class (`opener`, `parent`, `top`, `document`, `constructor`, …).
+    /// `opener.document.activeElement.click` is a chain of plain names, too, and presses a button of the page that the
+    /// attacker has opener show by then.
     pub fn parse(name: &'c str) -> Result<Self, InvalidCallback> {
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');
         let is_identifier = |part: &str| {
@@ -52,7 +55,8 @@ impl<'c> Callback<'c> {
         };
         let mut parts = name.split('.');
         let first_is_free = parts.clone().next().is_some_and(|first| !RESERVED.contains(&first));
-        if name.len() <= MAX_CALLBACK && first_is_free && parts.all(is_identifier) {
+        let stays = |part: &str| is_identifier(part) && !WAYS_OUT.contains(&part);
+        if name.len() <= MAX_CALLBACK && first_is_free && parts.all(stays) {
             Ok(Self(name))
         } else {
             Err(InvalidCallback)
@@ -65,6 +69,26 @@ impl<'c> Callback<'c> {
         self.0
     }
 }
+
+/// Properties that lead from a page's functions to other windows, to elements, and to code.
+const WAYS_OUT: [&str; 16] = [
+    "__proto__",
+    "activeElement",
+    "constructor",
+    "contentDocument",
+    "contentWindow",
+    "defaultView",
+    "document",
+    "frames",
+    "history",
+    "location",
+    "navigation",
+    "opener",
+    "ownerDocument",
+    "parent",
+    "prototype",
+    "top",
+];
 
 /// ECMA-262 12.7.2, and the two names that strict code reserves besides.
 const RESERVED: [&str; 47] = [

@@ -8,6 +8,8 @@ use super::jsonp::Callback;
 use super::long_poll::{Answer, Kind};
 use super::script::{write_literal, write_number};
 use super::{NO_STORE, NOSNIFF, cors};
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::BufMut;
 
@@ -88,6 +90,8 @@ impl Default for StreamConfig {
 #[derive(Clone, Debug)]
 pub struct Stream {
     frame: bool,
+    /// Whom the events are posted to, if that is a page of another origin.
+    origin: Option<Box<str>>,
     /// Around each event.
     before: Vec<u8>,
     after: Vec<u8>,
@@ -103,7 +107,7 @@ impl Stream {
     pub const XHR_FIELDS: [(&str, &str); 4] =
         [("Content-Type", "text/plain; charset=utf-8"), NO_STORE, NOSNIFF, UNBUFFERED];
 
-    /// The fields of a response that an iframe loads.
+    /// The fields of a response that an iframe loads, besides its [policy](Self::content_security_policy).
     pub const FRAME_FIELDS: [(&str, &str); 4] =
         [("Content-Type", "text/html; charset=utf-8"), NO_STORE, NOSNIFF, UNBUFFERED];
 
@@ -135,11 +139,37 @@ impl Stream {
         let mut after = b",".to_vec();
         write_literal(origin, &mut after);
         after.extend_from_slice(b")</script>\n");
-        Ok(Self::new(true, b"<script>parent.postMessage(".to_vec(), after, config))
+        let stream = Self::new(true, b"<script>parent.postMessage(".to_vec(), after, config);
+        Ok(Self { origin: Some(origin.into()), ..stream })
+    }
+
+    /// The value of the field `Content-Security-Policy` that a document needs besides
+    /// [`FRAME_FIELDS`](Self::FRAME_FIELDS); `None` if the response is none.
+    ///
+    /// Only the page that the events are for may frame it (CSP 3, 6.4.2). Without that a foreign page frames both it and
+    /// the application's, and has the events call functions there. A document of [`frame_to`](Self::frame_to) has no
+    /// origin of its own: it needs none to post.
+    ///
+    /// ```
+    /// use pushline::comet::{Stream, StreamConfig};
+    ///
+    /// let stream = Stream::frame_to("https://app.example", StreamConfig::new())?;
+    /// let policy = stream.content_security_policy().unwrap();
+    /// assert!(policy.ends_with("sandbox allow-scripts; frame-ancestors https://app.example"));
+    /// # Ok::<(), pushline::comet::cors::InvalidOrigin>(())
+    /// ```
+    #[must_use]
+    pub fn content_security_policy(&self) -> Option<String> {
+        // The scripts come one by one: no hash or nonce can name them.
+        let policy = "default-src 'none'; script-src 'unsafe-inline'; ";
+        self.frame.then(|| match &self.origin {
+            Some(origin) => [policy, "sandbox allow-scripts; frame-ancestors ", origin].concat(),
+            None => [policy, "frame-ancestors 'self'"].concat(),
+        })
     }
 
     fn new(frame: bool, before: Vec<u8>, after: Vec<u8>, config: StreamConfig) -> Self {
-        Self { frame, before, after, padding: config.padding, left: config.budget, over: false }
+        Self { frame, origin: None, before, after, padding: config.padding, left: config.budget, over: false }
     }
 
     /// Appends what the response starts with to `out`: the padding, and for an iframe the document's head.

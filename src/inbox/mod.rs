@@ -149,9 +149,9 @@ impl<S: Storage> Inbox<S> {
         if held <= little && self.start > 0 && self.room() < self.needed.max(least) {
             self.compact();
         }
-        // What is waited for, but no more than was received so far: a claim is not a reason to take
-        // memory.
-        let worth = self.needed.min(held.max(self.read_size)).max(least);
+        // A little of what is waited for: a claim is not a reason to take memory. Growing sooner, by what is then
+        // short of a read, would have every read of a byte move all that is held.
+        let worth = self.needed.min(little).max(least);
         if self.room() < worth {
             self.make_room(worth);
         }

@@ -9,12 +9,14 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
     static HELD: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static ASKED: Cell<u64> = const { Cell::new(0) };
 }
 
 struct Counting;
 
-fn count() {
+fn count(size: usize) {
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+    let _ = ASKED.try_with(|asked| asked.set(asked.get() + size as u64));
 }
 
 fn hold(more: usize, less: usize) {
@@ -27,7 +29,7 @@ fn hold(more: usize, less: usize) {
 // SAFETY: every call goes to the system's allocator with the caller's own arguments.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         hold(layout.size(), 0);
         // SAFETY: as above.
         unsafe { System.alloc(layout) }
@@ -40,7 +42,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size);
         hold(size, layout.size());
         // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
@@ -56,6 +58,14 @@ pub fn allocations(work: impl FnOnce()) -> u64 {
     let before = COUNT.get();
     work();
     COUNT.get() - before
+}
+
+/// How many bytes `work` asks for on this thread, all allocations together, given back or not.
+#[allow(dead_code)]
+pub fn asked(work: impl FnOnce()) -> u64 {
+    let before = ASKED.get();
+    work();
+    ASKED.get() - before
 }
 
 /// How many bytes more than now this thread holds at the height of `work`, and after it.

@@ -1,12 +1,13 @@
 //! Engine.IO sessions behind hyper: a lock a session, a map of them, their deadlines. What the sessions carry is a
 //! [`Layer`]'s business.
 
-use super::timer::Timer;
+use super::timer::{Key, Timer};
 use crate::adapter::Options;
 use crate::comet::cors::Policy;
 use crate::socketio::engine::{Answer, CloseReason, Config, Data, Session, SocketId, Ticket};
-use crate::ws::handshake::ServerOptions;
+use crate::ws::handshake::{OriginPolicy, ServerOptions};
 use core::fmt;
+use core::time::Duration;
 use std::boxed::Box;
 use std::collections::HashMap;
 use std::string::String;
@@ -47,6 +48,8 @@ pub(super) struct Setup {
     pub(super) config: Config,
     pub(super) cors: Option<Policy>,
     pub(super) handshake: ServerOptions,
+    pub(super) origins: OriginPolicy,
+    pub(super) body_timeout: Duration,
     pub(super) socket: Options,
     pub(super) max_sessions: usize,
 }
@@ -71,7 +74,7 @@ pub(super) struct Inner<L: Layer> {
     waiting: Vec<(Ticket, oneshot::Sender<Answer>)>,
     socket: Option<(SocketId, Arc<Notify>)>,
     /// When the timer will look at it.
-    armed: Option<Instant>,
+    armed: Option<Key>,
     gone: bool,
 }
 
@@ -160,15 +163,17 @@ impl<L: Layer> Link<L> {
         look(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Takes a packet in, and answers whether the session goes on.
     pub(super) fn receive<'a>(
         self: &Arc<Self>,
         take: impl FnOnce(&mut Session<Instant>, Instant) -> Option<Data<'a>>,
-    ) {
+    ) -> bool {
         self.act(|inner, now, jobs| {
             if let Some(data) = take(&mut inner.session, now) {
                 self.engine.layer.receive(&mut inner.state, &mut inner.session, data, jobs);
             }
-        });
+            inner.session.closed().is_none()
+        })
     }
 
     /// A request that waits for its answer.
@@ -220,16 +225,18 @@ impl<L: Layer> Link<L> {
         if let Some(reason) = inner.session.closed() {
             if !core::mem::replace(&mut inner.gone, true) {
                 self.engine.links().remove(&self.sid);
+                if let Some(armed) = inner.armed.take() {
+                    self.engine.timer.disarm(armed);
+                }
                 layer.closed(&mut inner.state, reason, jobs);
             }
             return;
         }
         let of_layer = layer.next_deadline(&inner.state).filter(|_| inner.session.is_open());
         if let Some(next) = inner.session.next_deadline().into_iter().chain(of_layer).min()
-            && inner.armed.is_none_or(|armed| next < armed)
+            && inner.armed.is_none_or(|(armed, _)| next < armed)
         {
-            inner.armed = Some(next);
-            self.engine.timer.arm(next, self);
+            inner.armed = Some(self.engine.timer.arm(next, self, inner.armed));
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::engine::{Engine, Layer, Link, Wake};
 use super::websocket;
 use crate::adapter::hyper::{refuse, upgrade};
+use crate::http1::authority::Authority;
 use crate::socketio::engine::{Answer, Refusal, Request, Ticket, TransportKind, records, session_id};
-use ::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN};
+use ::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN};
 use ::http::request::Parts;
 use ::http::{Method, Response, StatusCode};
 use bytes::{Buf, Bytes};
@@ -105,6 +106,9 @@ impl<L: Layer> Engine<L> {
     }
 
     async fn respond<B: http_body::Body>(self: &Arc<Self>, parts: &mut Parts, body: B) -> Response<Body> {
+        if !self.may(parts) {
+            return refused(Refusal::Forbidden);
+        }
         let query = String::from(parts.uri.query().unwrap_or_default());
         // Over HTTP/2 the opening handshake is a CONNECT.
         let connect = parts.method == Method::CONNECT;
@@ -130,6 +134,15 @@ impl<L: Layer> Engine<L> {
             (Ok(Request::Post(_)), Some(link)) => post(&link, parts, body).await,
             (Ok(_), None) => refused(Refusal::UnknownSession),
         }
+    }
+
+    /// Whether a page of the request's origin may connect; a WebSocket's handshake asks the same.
+    fn may(&self, parts: &Parts) -> bool {
+        let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+        let host = authority.or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes));
+        let mut origins = parts.headers.get_all(ORIGIN).iter();
+        let origin = origins.next().map(HeaderValue::as_bytes);
+        origins.next().is_none() && self.setup.origins.allows(origin, host.and_then(Authority::parse))
     }
 
     fn begin(self: &Arc<Self>, socket: bool) -> Result<(Arc<Link<L>>, Option<Wake>), StatusCode> {
@@ -198,12 +211,19 @@ async fn post<L: Layer, B: http_body::Body>(link: &Arc<Link<L>>, parts: &Parts, 
     let cut = Cut::new(link, ticket);
     // What is no text is a binary payload of older protocols.
     let octets = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/octet-stream");
-    let body = collect(body, link.engine.setup.config.max_payload).await;
+    let setup = &link.engine.setup;
+    let reading = collect(body, setup.config.max_payload);
+    let Ok(body) = tokio::time::timeout(setup.body_timeout, reading).await else {
+        drop(cut); // the session ends as if the connection had been cut
+        return status(StatusCode::REQUEST_TIMEOUT);
+    };
     match body {
         Ok(body) if !octets => match core::str::from_utf8(&body) {
             Ok(text) => {
                 for packet in records(text) {
-                    link.receive(|session, now| session.packet(ticket, packet, now));
+                    if !link.receive(|session, now| session.packet(ticket, packet, now)) {
+                        break; // a megabyte of records may follow
+                    }
                 }
                 link.act(|inner, _, _| inner.session.posted(ticket));
             }

@@ -5,6 +5,7 @@ use crate::comet::cors::{Policy, PolicyError};
 use crate::socketio::{self, RecoveryConfig, engine};
 use crate::ws;
 use crate::ws::handshake::{OriginPolicy, ServerOptions};
+use core::time::Duration;
 use std::string::String;
 use std::vec::Vec;
 
@@ -50,6 +51,7 @@ pub struct Options {
     origins: OriginPolicy,
     named: Vec<String>,
     max_sessions: usize,
+    body_timeout: Duration,
 }
 
 impl Options {
@@ -64,6 +66,7 @@ impl Options {
             origins: OriginPolicy::same_host(),
             named: Vec::new(),
             max_sessions: 100_000,
+            body_timeout: Duration::from_secs(15),
         }
     }
 
@@ -97,6 +100,13 @@ impl Options {
     /// the memory until each has run into its ping timeout.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
+        self
+    }
+
+    /// Time for the body of a POST. Default 15 s; one that takes longer is answered 408, and the session ends. Without
+    /// it a client that stops in the middle holds its request, and what it sent of it, for as long as it likes.
+    pub fn body_timeout(mut self, time: Duration) -> Self {
+        self.body_timeout = time;
         self
     }
 
@@ -149,6 +159,8 @@ impl From<&Options> for Setup {
             handshake: ServerOptions::new().origin(options.origins.clone()),
             // Engine.IO has its own heartbeat.
             socket: crate::adapter::Options::new().config(messages).ping_interval(None),
+            origins: options.origins.clone(),
+            body_timeout: options.body_timeout,
             max_sessions: options.max_sessions,
         }
     }

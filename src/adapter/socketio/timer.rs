@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 /// A deadline, and a number that tells those at the same instant apart.
-type Key = (Instant, u64);
+pub(super) type Key = (Instant, u64);
 
 /// Whom to look at when, and the last number given.
 type Due<L> = (BTreeMap<Key, Weak<Link<L>>>, u64);
@@ -29,8 +29,12 @@ impl<L: Layer> Timer<L> {
         }
     }
 
-    pub(super) fn arm(&self, at: Instant, link: &Arc<Link<L>>) {
+    /// Has a session looked at, then and not at the time that was set before.
+    pub(super) fn arm(&self, at: Instant, link: &Arc<Link<L>>, before: Option<Key>) -> Key {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = before {
+            due.0.remove(&before);
+        }
         due.1 += 1;
         let number = due.1;
         let first = due.0.first_key_value().is_none_or(|((first, _), _)| at < *first);
@@ -39,6 +43,12 @@ impl<L: Layer> Timer<L> {
         if first {
             self.earlier.notify_one();
         }
+        (at, number)
+    }
+
+    /// A session has ended: nothing is left of it, however many come and go.
+    pub(super) fn disarm(&self, key: Key) {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner).0.remove(&key);
     }
 
     /// The sessions whose deadline is over, and the next deadline.

@@ -31,7 +31,7 @@ pub(super) async fn run<L: Layer>(link: Arc<Link<L>>, (id, wake): Wake, mut sock
                 link.receive(|session, now| session.frame(id, Packet::parse(&text), now));
             }
             Some(Some(Ok(ws::Message::Binary(bytes)))) => {
-                link.receive(|session, now| session.frame(id, Ok(Packet::Message(Data::Binary(bytes))), now))
+                link.receive(|session, now| session.frame(id, Ok(Packet::Message(Data::Binary(bytes))), now));
             }
             Some(Some(Ok(_))) => {}
             Some(None | Some(Err(_))) => {

@@ -23,6 +23,7 @@ mod server;
 pub use event::Format;
 pub use server::{Fresh, Reply, Server, Ticket};
 
+use crate::ws::handshake::OriginPolicy;
 use alloc::borrow::Cow;
 use core::time::Duration;
 
@@ -45,6 +46,7 @@ pub struct Config {
     max_events: usize,
     max_fields: usize,
     max_bytes: usize,
+    origins: OriginPolicy,
 }
 
 impl Config {
@@ -60,12 +62,22 @@ impl Config {
             max_events: 256,
             max_fields: 32,
             max_bytes: 16 << 10,
+            origins: OriginPolicy::same_host(),
         }
     }
 
     /// The path that clients are told to come back to. Default `/pushlet.srv`.
     pub fn url(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.url = path.into();
+        self
+    }
+
+    /// Which pages may use the server. Default: those of its own host, and clients that are no browsers; others are
+    /// answered 403.
+    ///
+    /// Without it any page can have its visitors' browsers open sessions.
+    pub fn origins(mut self, origins: OriginPolicy) -> Self {
+        self.origins = origins;
         self
     }
 
@@ -97,7 +109,7 @@ impl Config {
         self
     }
 
-    /// Subscriptions of a session, default 32; more get a `nack`.
+    /// Subscriptions of a session, those to a list of subjects counted each; default 32. More get a `nack`.
     ///
     /// Without it one client makes each event as costly as it likes.
     pub const fn max_subscriptions(mut self, count: usize) -> Self {

@@ -1,6 +1,6 @@
 //! Sessions, subjects, and what is written to whom.
 
-use super::super::exchange::{Request, Response, form_pairs};
+use super::super::exchange::{Request, Response, form_pairs, may};
 use super::super::{NO_STORE, NOSNIFF};
 use super::Config;
 use super::event::{Event, Format, is_name};
@@ -134,6 +134,9 @@ impl<I: Instant> Server<I> {
 
     /// A request came: a `GET` with a query, or a `POST` with a form.
     pub fn request(&mut self, request: &Request<'_>, fresh: Fresh, now: I) -> Reply {
+        if !may(&self.config.origins, request) {
+            return refuse(403, "Origin not allowed.\n");
+        }
         let form = match request.method {
             "GET" => request.query.as_bytes(),
             "POST" if request.is_form() => request.body,
@@ -328,7 +331,10 @@ impl<I: Instant> Server<I> {
             return Err("subject is too long".into());
         }
         let session = self.sessions.get_mut(id).ok_or("no such session")?;
-        if session.subscriptions.len() >= self.config.max_subscriptions {
+        // Each event is compared with all of them.
+        let subjects = |list: &str| list.split(',').count();
+        let held: usize = session.subscriptions.iter().map(|one| subjects(&one.subject)).sum();
+        if held.saturating_add(subjects(subject)) > self.config.max_subscriptions {
             return Err("too many subscriptions".into());
         }
         session.sids += 1;

@@ -200,7 +200,10 @@ impl Service {
             _ => None,
         };
         if let Some(transport) = receiving {
-            let head = Response::new(200).with("Content-Type", transport.content_type());
+            let mut head = Response::new(200).with("Content-Type", transport.content_type());
+            if matches!(transport, Transport::HtmlFile(_)) {
+                head = self.framed(head);
+            }
             return Ok(Reply::Receive { session, transport, head: self.fields(request, head) });
         }
         let text = if transport == "jsonp_send" && request.is_form() {
@@ -264,7 +267,16 @@ impl Service {
             response = response.with("Content-Type", "text/html; charset=UTF-8");
             response.body = page.into_bytes();
         }
-        response.with(CACHE.0, CACHE.1).with(EXPIRES.0, EXPIRES.1).with("ETag", etag)
+        self.framed(response.with(CACHE.0, CACHE.1).with(EXPIRES.0, EXPIRES.1).with("ETag", etag))
+    }
+
+    /// A document that only pages which may use the service can frame: what it asks has this server's own origin, so a
+    /// foreign page that frames it would be let in.
+    fn framed(&self, response: Response) -> Response {
+        match self.origins.frame_ancestors() {
+            Some(directive) => response.with("Content-Security-Policy", directive),
+            None => response,
+        }
     }
 
     fn preflight(&self, request: &Request<'_>, methods: &'static str) -> Response {

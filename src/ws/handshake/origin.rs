@@ -78,6 +78,29 @@ impl OriginPolicy {
     }
 }
 
+#[cfg(feature = "sockjs")]
+impl OriginPolicy {
+    /// The directive that lets pages of these origins frame a document, and no others; `None` if all may (CSP 3,
+    /// 6.4.2). What is no origin, such as `null`, cannot be named there.
+    pub(crate) fn frame_ancestors(&self) -> Option<String> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/' | b'.' | b'-');
+        let mut directive = String::from("frame-ancestors 'self'");
+        match &self.accepted {
+            Accepted::Any => return None,
+            Accepted::SameHost => {}
+            Accepted::List(origins) => {
+                for origin in origins.iter().filter(|origin| origin.contains("://")) {
+                    if origin.bytes().all(is_plain) {
+                        directive.push(' ');
+                        directive.push_str(origin);
+                    }
+                }
+            }
+        }
+        Some(directive)
+    }
+}
+
 impl Default for OriginPolicy {
     fn default() -> Self {
         Self::same_host()

@@ -5,11 +5,11 @@
 //! from a program, or from an element such as `<script>` or `<iframe>`: those get nothing without the session, which
 //! is the page's secret, and nobody is known here by cookies or by address.
 
+use axum::http::request::Parts;
+use axum::http::{Method, header};
 use pushline::comet::cors::{Decision, Policy, PolicyError};
 use pushline::http1::authority::Authority;
 use pushline::ws::handshake::OriginPolicy;
-
-use crate::request::Request;
 
 /// How long a browser may remember a preflight's answer, in seconds.
 const MAX_AGE: u32 = 600;
@@ -41,27 +41,36 @@ impl Access {
     }
 
     /// For a request that does something.
-    pub fn check(&self, request: &Request) -> Granted<'_> {
-        let decision = self.others.check(request.field("origin"));
-        let is_own = request.field("origin").is_none_or(|origin| self.is_own(origin, request));
-        Granted::of(&decision, is_own)
+    pub fn check(&self, request: &Parts) -> Granted<'_> {
+        let mut origins = request.headers.get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
+        let origin = origins.next();
+        let is_own = origin.is_none_or(|origin| self.is_own(origin, request));
+        let mut granted = Granted::of(&self.others.check(origin), is_own);
+        // Of several, none is whose page it is.
+        granted.is_allowed &= origins.next().is_none();
+        granted
     }
 
-    /// For an `OPTIONS` request; `None` if it is no preflight.
-    pub fn preflight(&self, request: &Request) -> Option<Granted<'_>> {
-        let origin = request.field("origin")?;
-        let method = request.field("access-control-request-method")?;
-        let headers = request.field("access-control-request-headers");
+    /// `None` if the request is no preflight.
+    pub fn preflight(&self, request: &Parts) -> Option<Granted<'_>> {
+        let field = |name| request.headers.get(name).map(axum::http::HeaderValue::as_bytes);
+        let origin = field(header::ORIGIN).filter(|_| request.method == Method::OPTIONS)?;
+        let method = field(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+        let headers = field(header::ACCESS_CONTROL_REQUEST_HEADERS);
         Some(Granted::of(&self.others.preflight(origin, method, headers), false))
     }
 
     /// For an origin that a request names in its query: it is to be told things in there.
-    pub fn allows(&self, origin: &str, request: &Request) -> bool {
+    pub fn allows(&self, origin: &str, request: &Parts) -> bool {
         self.is_own(origin.as_bytes(), request) || self.others.check(Some(origin.as_bytes())).is_allowed()
     }
 
-    fn is_own(&self, origin: &[u8], request: &Request) -> bool {
-        self.own.allows(Some(origin), request.host().and_then(Authority::parse))
+    fn is_own(&self, origin: &[u8], request: &Parts) -> bool {
+        // HTTP/2 has it in the URI.
+        let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+        let host =
+            authority.or_else(|| request.headers.get(header::HOST).map(axum::http::HeaderValue::as_bytes));
+        self.own.allows(Some(origin), host.and_then(Authority::parse))
     }
 }
 
@@ -75,8 +84,12 @@ impl<'a> Granted<'a> {
 mod tests {
     use super::*;
 
-    fn request(fields: &str) -> Request {
-        Request::read(format!("GET /polling HTTP/1.1\r\nHost: h:1\r\n{fields}\r\n").as_bytes())
+    fn request(method: &str, fields: &str) -> Parts {
+        let mut request = axum::http::Request::builder().method(method).uri("/polling").header("Host", "h:1");
+        for (name, value) in fields.lines().filter_map(|line| line.split_once(": ")) {
+            request = request.header(name, value);
+        }
+        request.body(()).unwrap().into_parts().0
     }
 
     #[test]
@@ -90,23 +103,24 @@ mod tests {
             ("Origin: http://other\r\n", false, false),
             ("Origin: http://h\r\n", false, false),
             ("Origin: null\r\n", false, false),
+            ("Origin: http://h:1\r\nOrigin: http://h:1\r\n", false, false),
             ("Origin: http://other:2.evil\r\n", false, false),
         ] {
-            let granted = access.check(&request(origin));
+            let granted = access.check(&request("GET", origin));
             assert_eq!(granted.is_allowed, is_allowed, "{origin}");
             let mut fields = vec![vary];
             fields.extend(named.then_some(("Access-Control-Allow-Origin", "http://other:2")));
             assert_eq!(granted.fields, fields, "{origin}");
         }
         // Without others, nothing is said about origins at all.
-        assert_eq!(Access::new(&[]).unwrap().check(&request("")).fields, []);
+        assert_eq!(Access::new(&[]).unwrap().check(&request("GET", "")).fields, []);
         assert!(Access::new(&["http://other:2/".to_owned()]).is_err());
     }
 
     #[test]
     fn a_preflight_is_told_from_other_questions() {
         let access = Access::new(&["http://other:2".to_owned()]).unwrap();
-        assert!(access.preflight(&request("Origin: http://other:2\r\n")).is_none());
+        assert!(access.preflight(&request("OPTIONS", "Origin: http://other:2\r\n")).is_none());
         for (origin, method, headers, is_allowed) in [
             ("http://other:2", "POST", "last-event-id", true),
             ("http://other:2", "DELETE", "last-event-id", false),
@@ -116,7 +130,7 @@ mod tests {
             let fields = format!(
                 "Origin: {origin}\r\nAccess-Control-Request-Method: {method}\r\nAccess-Control-Request-Headers: {headers}\r\n"
             );
-            let request = request(&fields);
+            let request = request("OPTIONS", &fields);
             assert_eq!(
                 access.preflight(&request).map(|granted| granted.is_allowed),
                 Some(is_allowed),
@@ -128,7 +142,7 @@ mod tests {
     #[test]
     fn an_origin_in_the_query_is_checked_alike() {
         let access = Access::new(&["http://other:2".to_owned()]).unwrap();
-        let request = request("");
+        let request = request("GET", "");
         for (origin, allowed) in [
             ("http://h:1", true),
             ("http://other:2", true),

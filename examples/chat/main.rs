@@ -1,51 +1,53 @@
-//! A chat room in the browser, over every transport that a browser knows: `chat [--listen ADDR]`, by default on
-//! 127.0.0.1:8080; `--help` tells the rest. Ctrl-C ends it.
+//! A chat in the browser, over every transport that a browser knows: `chat [--listen ADDR]`, by default on
+//! 127.0.0.1:8080; `/?room=NAME` is a room of its own. `--help` tells the rest. Ctrl-C ends it. With `--redis URL` any
+//! number of such servers are one (`docs/cluster.md`).
 //!
 //! | file | |
 //! |---|---|
 //! | `page.html` | the page, in one file; `page.rs` has its Content-Security-Policy |
 //! | `protocol.rs` | what page and room say to each other |
-//! | `room.rs` | the room: members, messages. No I/O, no clock; with `rules.rs` (names, texts) and `history.rs` (the past) |
-//! | `hub.rs` | from the room to the connections |
-//! | `told.rs` | what the room says, in the form of each transport |
-//! | `ws.rs` | a connection: WebSocket |
+//! | `chat.rs` | what a member can do, whatever the transport. **Begin here** |
+//! | `ws.rs` `sse.rs` `xhr_streaming.rs` `polling.rs` `jsonp.rs` `iframe.rs` | the transports |
 //! | `visit.rs` | the clients that poll or stream, from request to request |
-//! | `held.rs` | a response that waits or goes on: polls, streams, Server-Sent Events |
-//! | `routes.rs` | which path gives what |
-//! | `access.rs` | whose pages may |
-//! | `request.rs` `reply.rs` | a request read, a response written |
-//! | `http.rs` | a connection: requests, responses, the upgrade |
-//! | `server.rs` `options.rs` | accepts connections, ends them; the command line |
+//! | `room.rs` | a room as this node sees it; with `told.rs` (each event in the form of each transport) and `id.rs` |
+//! | `engine.rs` | what holds the rooms: `local.rs`, this process; `redis.rs` and `redis.lua`, a Redis |
+//! | `rules.rs` `access.rs` `counts.rs` | what may be said, whose pages may, how many |
+//! | `server.rs` `tls.rs` `options.rs` | paths, connections; the command line |
 
 mod access;
-mod held;
-mod history;
-mod http;
-mod hub;
+mod chat;
+mod counts;
+mod engine;
+mod id;
+mod iframe;
+mod jsonp;
+mod local;
 mod options;
 mod page;
+mod polling;
 mod protocol;
-mod reply;
-mod request;
+mod redis;
 mod room;
-mod routes;
 mod rules;
 mod server;
+mod sse;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod told;
 mod visit;
 mod ws;
+mod xhr_streaming;
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::net::TcpListener;
 
+use crate::chat::Limits;
+use crate::engine::Engine;
 use crate::options::{Options, USAGE};
-use crate::protocol::Millis;
-use crate::room::Limits;
 use crate::server::Server;
 
 #[tokio::main]
@@ -54,37 +56,39 @@ async fn main() -> ExitCode {
         eprint!("{USAGE}");
         return ExitCode::from(2);
     };
-    let limits = Limits::default();
-    let limits = Limits { interval: options.interval.unwrap_or(limits.interval), ..limits };
-    let address = options.listen.clone();
-    let server = match Server::new(options, limits, time_of_day()) {
-        Ok(server) => Arc::new(server),
+    match serve(options).await {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
-            return ExitCode::from(2);
+            ExitCode::FAILURE
         }
-    };
-    let listener = match TcpListener::bind(&address).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            eprintln!("cannot listen on {address}: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    if let Ok(address) = listener.local_addr() {
-        println!("chat on http://{address}/");
     }
+}
+
+async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+    let limits = Limits::default();
+    let limits = Arc::new(Limits {
+        interval: options.interval.unwrap_or(limits.interval),
+        members: options.members.unwrap_or(limits.members),
+        per_address: options.per_address.unwrap_or(limits.per_address),
+        ..limits
+    });
+    let engine = match &options.redis {
+        Some(url) => Engine::Redis(Box::new(redis::Redis::new(url, Arc::clone(&limits))?)),
+        None => Engine::Local(local::Local::new(Arc::clone(&limits))),
+    };
+    let tls = if options.tls { Some(tls::acceptor()?) } else { None };
+    let address = options.listen.clone();
+    let server = Arc::new(Server::new(options, engine, limits)?);
+    let listener =
+        TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    println!("chat on {scheme}://{}/", listener.local_addr()?);
     let interrupt = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
             eprintln!("cannot wait for Ctrl-C: {error}");
         }
     };
-    server::run(listener, server, interrupt).await;
-    ExitCode::SUCCESS
-}
-
-#[expect(clippy::disallowed_methods, reason = "the program, not the library, reads the clock")]
-fn time_of_day() -> Millis {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since.as_millis()).unwrap_or_default()
+    server::run(listener, server, tls, interrupt).await;
+    Ok(())
 }

@@ -10,6 +10,11 @@ usage: chat [OPTION]...
   --backend ORIGIN       the page served here may use the server of this other origin (/?server=ORIGIN); may be repeated
   --compress             accept permessage-deflate
   --interval MS          milliseconds for each message of a member (500)
+  --redis URL            share the rooms with all who use this Redis, such as redis://127.0.0.1/
+  --tls                  https and wss, HTTP/2 too, with a certificate made at the start, for localhost
+  --members N            members of a room at once (10000)
+  --per-address N        members from one address at once (256)
+  --behind-proxy         a client's address is the last in X-Forwarded-For
 ";
 
 /// The ways to take part, best first.
@@ -17,7 +22,7 @@ pub const TRANSPORTS: [&str; 7] =
     ["ws", "sse", "xhr-streaming", "long-polling", "polling", "jsonp", "iframe"];
 
 /// What was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     pub listen: String,
     /// Of [`TRANSPORTS`].
@@ -29,30 +34,27 @@ pub struct Options {
     /// Whether to accept permessage-deflate.
     pub compress: bool,
     pub interval: Option<Millis>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let listen = "127.0.0.1:8080".to_owned();
-        Self {
-            listen,
-            disabled: Vec::new(),
-            allowed: Vec::new(),
-            backends: Vec::new(),
-            compress: false,
-            interval: None,
-        }
-    }
+    pub redis: Option<String>,
+    pub tls: bool,
+    pub members: Option<usize>,
+    pub per_address: Option<usize>,
+    pub behind_proxy: bool,
 }
 
 impl Options {
     /// Reads arguments, as `--name value` or `--name=value`; `None` if they are wrong.
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Option<Self> {
-        let mut options = Self::default();
+        let mut options = Self { listen: "127.0.0.1:8080".to_owned(), ..Self::default() };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
-            if argument == "--compress" {
-                options.compress = true;
+            let flag = match argument.as_str() {
+                "--compress" => Some(&mut options.compress),
+                "--tls" => Some(&mut options.tls),
+                "--behind-proxy" => Some(&mut options.behind_proxy),
+                _ => None,
+            };
+            if let Some(flag) = flag {
+                *flag = true;
                 continue;
             }
             let (name, value) = match argument.split_once('=') {
@@ -64,6 +66,9 @@ impl Options {
                 "--disable" => options.disabled.extend(value.split(',').map(str::to_owned)),
                 "--allow-origin" => options.allowed.push(value),
                 "--backend" => options.backends.push(value),
+                "--redis" => options.redis = Some(value),
+                "--members" => options.members = Some(value.parse().ok()?),
+                "--per-address" => options.per_address = Some(value.parse().ok()?),
                 "--interval" => options.interval = Some(value.parse().ok()?),
                 _ => return None,
             }
@@ -87,9 +92,11 @@ mod tests {
 
     #[test]
     fn arguments_are_read_or_refused() {
-        assert_eq!(parse(""), Some(Options::default()));
+        let default = Options { listen: "127.0.0.1:8080".to_owned(), ..Options::default() };
+        assert_eq!(parse(""), Some(default));
         let options = parse(
-            "--listen=[::1]:80 --disable ws,sse --allow-origin http://a --allow-origin http://b --compress --interval 5",
+            "--listen=[::1]:80 --disable ws,sse --allow-origin http://a --allow-origin http://b --compress --interval 5 \
+             --redis redis://h/ --tls --members 7 --per-address=3 --behind-proxy",
         );
         assert_eq!(
             options,
@@ -100,10 +107,15 @@ mod tests {
                 backends: vec![],
                 compress: true,
                 interval: Some(5),
+                redis: Some("redis://h/".to_owned()),
+                tls: true,
+                members: Some(7),
+                per_address: Some(3),
+                behind_proxy: true,
             })
         );
         assert!(options.is_some_and(|options| !options.offers("ws") && options.offers("iframe")));
-        for wrong in ["--listen", "--disable pigeon", "--interval x", "x", "--help y"] {
+        for wrong in ["--listen", "--disable pigeon", "--members -1", "--interval x", "x", "--help y"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

@@ -14,7 +14,7 @@ pub const PAGE: &str = include_str!("page.html");
 ///
 /// Two of the old transports are elements that the page makes: a `<script>` for each JSONP answer and an `<iframe>` for
 /// each stream, so the servers that the page may use are named for those, if the transports are offered. All that they
-/// serve as scripts are JSONP answers, which call nothing but the page's own receivers (`routes.rs`). Without
+/// serve as scripts are JSONP answers, which call nothing but the page's own receivers (`jsonp.rs`). Without
 /// `jsonp` and `iframe` (`--disable jsonp,iframe`) nothing but the page's script runs.
 pub fn content_security_policy(page: &str, options: &Options) -> String {
     let [script, style] = ["script", "style"].map(|element| Sha256::digest(content(page, element)));

@@ -1,134 +1,383 @@
-//! The server: what all connections share, and the loop that accepts them and at last sees them off.
+//! The server: which path gives what, and the loop that accepts connections and at last sees them off. HTTP is axum's.
+//!
+//! | path | transport | |
+//! |---|---|---|
+//! | `GET /ws` | `ws` | both ways |
+//! | `GET /events` | `sse` | an event stream; ids are cursors |
+//! | `GET /xhr-streaming` `/long-polling` `/polling` `/jsonp` `/iframe` | as named | the messages of a visit |
+//! | `POST /send?session=` | all but `ws` and `jsonp` | one request of the page, as the body |
+//! | `GET /send?session=&text=&callback=` | `jsonp` | the same, in the query |
+//!
+//! Each may have the `room` in its query. The receiving requests have `session`, `nick` and `cursor` of the hello; those
+//! of a visit also `link`, its name, `since`, the last message that arrived, and `at`, the page's cursor now. `/jsonp` has
+//! the `callback` and `/iframe` the `origin` to post to.
 
+use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use pushline::adapter::tokio::OutboxOptions;
 use pushline::comet::cors::PolicyError;
 use pushline::ws::deflate::{Compression, DeflateOptions};
 use pushline::ws::handshake::{OriginPolicy, ServerOptions};
-use tokio::net::TcpListener;
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use crate::access::Access;
-use crate::http;
-use crate::hub::Hub;
+use crate::chat::{Chat, Limits, Received};
+use crate::counts::Counts;
+use crate::engine::Engine;
 use crate::options::Options;
 use crate::page::{self, PAGE};
-use crate::protocol::Millis;
-use crate::room::{Limits, Room};
+use crate::protocol::{Hello, MAX_REQUEST, Refusal};
 use crate::told::Told;
 use crate::visit::{MAX_VISITS, Visits};
+use crate::{iframe, jsonp, polling, sse, ws, xhr_streaming};
 
-/// Connections at once; more are closed as they come. Without it, they could use up all file descriptors.
-const MAX_CONNECTIONS: usize = 4096;
+/// Connections at once, 16,384; more are closed as they come. Without it, they could use up all file descriptors.
+const MAX_CONNECTIONS: usize = 16 * 1024;
 
-/// How often the room looks for members who did not come back.
+/// Time for a request's head or body, and how long a connection may be idle before it.
+const REQUEST_WITHIN: Duration = Duration::from_secs(15);
+
+/// Time for the peer to acknowledge what is written: behind it, the system ends the connection.
+const WRITE_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long one response goes on. The client then asks again; without this, one that vanished without a word would be
+/// held for as long as the system's buffers take what it is sent.
+pub const STREAM_FOR: Duration = Duration::from_secs(60);
+
+/// A JSONP message travels in the request line, each byte of it as `%XX` at worst.
+const MAX_HEAD: usize = 2 * MAX_REQUEST;
+
+/// How often the rooms look for members who did not come back.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Time for the connections to end when the server does: longer than one of them takes to close.
+/// Time for a connection to end when the server does, and for all of them.
+const END_WITHIN: Duration = Duration::from_secs(2);
 const GOODBYE_WITHIN: Duration = Duration::from_secs(7);
 
+/// What may wait for one connection: all that a room keeps, and what comes meanwhile.
+pub const OUTBOX: OutboxOptions = OutboxOptions::new().max_messages(1280).max_bytes(1 << 20);
+
+/// Tells that the server is about to end; who holds one is waited for.
+pub type Stop = watch::Receiver<bool>;
+
 /// What all connections share.
-#[derive(Debug)]
 pub struct Server {
-    pub hub: Hub<Told>,
+    pub chat: Arc<Chat>,
     /// The clients that poll or stream.
     pub visits: Visits,
     /// Whose pages may use all this.
     pub access: Access,
     /// What a WebSocket handshake accepts besides.
     pub handshake: ServerOptions,
-    pub options: Options,
+    pub stop: watch::Sender<bool>,
     /// The page's Content-Security-Policy.
-    pub policy: String,
-    began: (Instant, Millis),
+    policy: HeaderValue,
+    options: Options,
 }
 
 impl Server {
-    /// A server with an empty room. `now` is the time of day; from here on a clock that never jumps is counted on.
+    /// A server without rooms.
     ///
     /// # Errors
     /// One of the origins in `options` is none.
-    pub fn new(options: Options, limits: Limits, now: Millis) -> Result<Self, PolicyError> {
+    pub fn new(options: Options, engine: Engine, limits: Arc<Limits>) -> Result<Self, PolicyError> {
         // Of the page's servers, too, only what is an origin may stand in its policy.
         Access::new(&options.backends)?;
-        // Any earlier run began at another time.
-        let room = Room::new(limits, format!("{now:x}"), Told::new);
         // Whose page it is was decided before: see `access`.
         let mut handshake = ServerOptions::new().origin(OriginPolicy::any());
         if options.compress {
             // Nothing is held between messages: a room is mostly quiet.
             handshake = handshake.deflate(DeflateOptions::new(Compression::Shared));
         }
+        let policy = page::content_security_policy(PAGE, &options);
         Ok(Self {
-            hub: Hub::new(room),
+            chat: Chat::new(engine, limits),
             visits: Visits::new(MAX_VISITS),
             access: Access::new(&options.allowed)?,
             handshake,
-            policy: page::content_security_policy(PAGE, &options),
+            stop: watch::channel(false).0,
+            policy: HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'")),
             options,
-            began: (Instant::now(), now),
         })
     }
 
-    /// The time of day.
-    pub fn now(&self) -> Millis {
-        let (began, at) = self.began;
-        at + Millis::try_from(began.elapsed().as_millis()).unwrap_or(Millis::MAX / 2)
-    }
-}
-
-/// Tells a connection that the server is about to end.
-#[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<bool>);
-
-impl Stop {
-    /// One that has not come, and what it is told through.
-    pub fn new() -> (watch::Sender<bool>, Self) {
-        let (stop, stopped) = watch::channel(false);
-        (stop, Self(stopped))
-    }
-
-    /// Waits for it.
-    pub async fn wait(&mut self) {
-        // A server that is gone altogether has ended, too.
-        let _ = self.0.wait_for(|stopped| *stopped).await;
-    }
-}
-
-/// Serves until `end` is done; then closes every connection with 1001 and waits for that, but not for ever.
-pub async fn run(listener: TcpListener, server: Arc<Server>, end: impl Future<Output = ()>) {
-    let (stop, stopped) = Stop::new();
-    let mut connections = JoinSet::new();
-    let mut ticks = interval(TICK);
-    let mut end = std::pin::pin!(end);
-    loop {
-        tokio::select! {
-            () = &mut end => break,
-            _ = ticks.tick() => server.hub.tick(server.now()),
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
-                    let (server, stop) = (Arc::clone(&server), stopped.clone());
-                    connections.spawn(async move { http::serve(stream, &server, stop).await });
-                }
-                Ok(_) => {}
-                Err(error) => pause(&error).await,
-            },
+    /// Passes on what a page says by request.
+    pub async fn send(&self, params: &Params, text: &str) -> StatusCode {
+        match self.chat.receive(&params.room, &params.session, text).await {
+            Received::Done => StatusCode::NO_CONTENT,
+            // The page is not in the room (any more), so that it must say hello again.
+            Received::Gone => StatusCode::GONE,
+            Received::Away => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
-    drop(listener);
-    stop.send_replace(true);
-    let all = async { while connections.join_next().await.is_some() {} };
-    let _ = timeout(GOODBYE_WITHIN, all).await;
 }
 
-/// A connection that was gone before it was accepted is no reason to wait; having no file descriptors left is.
-async fn pause(error: &io::Error) {
-    if error.kind() != io::ErrorKind::ConnectionAborted {
-        sleep(Duration::from_millis(100)).await;
+/// The queries' fields, of all requests together.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Params {
+    pub room: String,
+    pub session: String,
+    nick: String,
+    cursor: Option<String>,
+    pub link: String,
+    pub since: String,
+    pub at: Option<String>,
+    pub callback: String,
+    pub origin: String,
+    pub text: String,
+}
+
+impl Params {
+    /// Who says so.
+    pub fn hello(&self) -> Hello {
+        let cursor = self.cursor.clone().filter(|cursor| !cursor.is_empty());
+        Hello { session: self.session.clone(), nick: self.nick.clone(), cursor }
     }
+}
+
+/// The client's address; `None` if it is not known.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or(Self(None)))
+    }
+}
+
+/// All paths.
+pub fn app(server: &Arc<Server>) -> Router {
+    let not_allowed = || async { (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]) };
+    let icon = || async { (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "max-age=86400")]) };
+    let mut send = post(said);
+    let offers = |name| server.options.offers(name);
+    let mut app =
+        Router::new().route("/", get(chat_page).fallback(not_allowed)).route("/favicon.ico", get(icon));
+    if offers("ws") {
+        app = app.route("/ws", any(ws::upgrade));
+    }
+    if offers("sse") {
+        app = app.route("/events", get(sse::events));
+    }
+    if offers("xhr-streaming") {
+        app = app.route("/xhr-streaming", get(xhr_streaming::stream));
+    }
+    for name in ["long-polling", "polling"].into_iter().filter(|name| offers(name)) {
+        app = app.route(&format!("/{name}"), get(polling::poll));
+    }
+    if offers("jsonp") {
+        app = app.route("/jsonp", get(jsonp::poll));
+        send = send.get(jsonp::send);
+    }
+    if offers("iframe") {
+        app = app.route("/iframe", get(iframe::stream));
+    }
+    app.route("/send", send)
+        .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. The chat is at /.\n") })
+        .layer(from_fn_with_state(Arc::clone(server), guard))
+        .with_state(Arc::clone(server))
+}
+
+/// Lets in only what comes from pages that may use this server, and says so to those of other origins.
+async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let preflight = server.access.preflight(&parts);
+    let is_preflight = preflight.is_some();
+    let granted = preflight.unwrap_or_else(|| server.access.check(&parts));
+    let mut response = match granted.is_allowed {
+        false => (StatusCode::FORBIDDEN, "Pages of that origin may not use this server.\n").into_response(),
+        true if is_preflight => StatusCode::NO_CONTENT.into_response(),
+        true => next.run(Request::from_parts(parts, body)).await,
+    };
+    set_fields(&mut response, &[("X-Content-Type-Options", "nosniff")]);
+    set_fields(&mut response, &granted.fields);
+    response
+}
+
+async fn chat_page(State(server): State<Arc<Server>>) -> impl IntoResponse {
+    let fields = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, server.policy.clone()),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (fields, PAGE)
+}
+
+async fn said(State(server): State<Arc<Server>>, Query(params): Query<Params>, body: Body) -> Response {
+    let status = match timeout(REQUEST_WITHIN, to_bytes(body, MAX_REQUEST)).await {
+        Ok(Ok(body)) => server.send(&params, str::from_utf8(&body).unwrap_or_default()).await,
+        Ok(Err(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+        Err(_) => StatusCode::REQUEST_TIMEOUT,
+    };
+    (status, [(header::CACHE_CONTROL, "no-store")]).into_response()
+}
+
+/// A response with these fields.
+pub fn respond(status: u16, fields: &[(&'static str, &str)], body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    set_fields(&mut response, fields);
+    response
+}
+
+fn set_fields(response: &mut Response, fields: &[(&'static str, &str)]) {
+    for (name, value) in fields {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(*value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+}
+
+/// What one hears who may not come in.
+pub fn turned_away(refusal: &Refusal) -> [Told; 2] {
+    [Told::answer(refusal.answer(None)), Told::bye(refusal.bye(), refusal.code)]
+}
+
+/// Serves until `end` is done; then closes every connection and waits for that, but not for ever.
+pub async fn run(
+    listener: TcpListener,
+    server: Arc<Server>,
+    tls: Option<TlsAcceptor>,
+    end: impl Future<Output = ()>,
+) {
+    let app = app(&server);
+    // Each client may take two: one that receives, one that sends.
+    let per_address = match server.options.behind_proxy {
+        true => MAX_CONNECTIONS,
+        false => server.chat.limits.per_address.saturating_mul(2).saturating_add(16),
+    };
+    let counts =
+        Counts::new(per_address, MAX_CONNECTIONS.max(server.options.members.unwrap_or(0).saturating_mul(2)));
+    let ticks = async {
+        let mut ticks = interval(TICK);
+        loop {
+            ticks.tick().await;
+            server.visits.sweep();
+            server.chat.tick().await;
+        }
+    };
+    let accept = async {
+        loop {
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                // One that was gone before it was accepted is no reason to wait; having no file descriptors left is.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(_) => {
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            if let Some(counted) = counts.enter(peer.ip()) {
+                let (app, tls, stop) = (app.clone(), tls.clone(), server.stop.subscribe());
+                let behind_proxy = server.options.behind_proxy;
+                tokio::spawn(async move {
+                    connection(stream, (!behind_proxy).then_some(peer.ip()), app, tls, stop).await;
+                    drop(counted);
+                });
+            }
+        }
+    };
+    tokio::select! {
+        () = end => {}
+        () = ticks => {}
+        () = accept => {}
+    }
+    drop(listener);
+    server.stop.send_replace(true);
+    server.chat.bye();
+    let _ = timeout(GOODBYE_WITHIN, server.stop.closed()).await;
+}
+
+/// Serves one connection until it ends. How it ends is nobody's concern here: the room has noticed.
+async fn connection(
+    stream: TcpStream,
+    peer: Option<IpAddr>,
+    app: Router,
+    tls: Option<TlsAcceptor>,
+    mut stop: Stop,
+) {
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_WITHIN));
+    let Some(tls) = tls else { return http1(stream, peer, app, &mut stop).await };
+    let Ok(Ok(stream)) = timeout(REQUEST_WITHIN, tls.accept(stream)).await else { return };
+    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return http1(stream, peer, app, &mut stop).await;
+    }
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).keep_alive_interval(WRITE_WITHIN).max_concurrent_streams(64);
+    builder.max_header_list_size(MAX_HEAD as u32);
+    // RFC 8441 3: without it, browsers open their WebSockets over HTTP/1.1.
+    builder.enable_connect_protocol();
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service(peer, app)));
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stopped(&mut stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = timeout(END_WITHIN, connection).await;
+}
+
+async fn http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Option<IpAddr>,
+    app: Router,
+    stop: &mut Stop,
+) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(REQUEST_WITHIN).max_buf_size(MAX_HEAD);
+    let connection = builder.serve_connection(TokioIo::new(stream), service(peer, app)).with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stopped(stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = timeout(END_WITHIN, connection).await;
+}
+
+/// Waits until the server is about to end.
+pub async fn stopped(stop: &mut Stop) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Of a proxy that is trusted, the last address that it names is the client's.
+fn service(
+    peer: Option<IpAddr>,
+    app: Router,
+) -> impl Service<hyper::Request<hyper::body::Incoming>, Response = Response, Error = Infallible, Future: Send>
+{
+    let app = TowerToHyperService::new(app);
+    service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        let named = || {
+            let field = request.headers().get_all("x-forwarded-for").iter().next_back()?;
+            field.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+        };
+        let peer = Peer(peer.or_else(named));
+        request.extensions_mut().insert(peer);
+        app.call(request)
+    })
 }

@@ -3,10 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use pushline::comet::Message;
-use pushline::sse::Block;
-use pushline::ws::Prepared;
+use pushline::sse::{self, Block};
+use pushline::ws;
 
-use crate::protocol::Cursor;
+use crate::id::Id;
+use crate::protocol::{self, Answer, Event, Fact, MemberId, What};
 
 /// An event or an answer. A clone is a reference.
 #[derive(Debug, Clone)]
@@ -15,27 +16,61 @@ pub struct Told(Arc<Forms>);
 #[derive(Debug)]
 struct Forms {
     json: String,
-    cursor: Option<String>,
-    frame: OnceLock<Prepared>,
+    id: Option<Id>,
+    only: Option<[MemberId; 2]>,
+    frame: OnceLock<ws::Prepared>,
     message: OnceLock<Message>,
-    block: OnceLock<Vec<u8>>,
+    block: OnceLock<Option<sse::Prepared>>,
 }
 
 impl Told {
-    /// Of this JSON; `cursor` says where it stands, if it is an event.
-    pub fn new(json: &str, cursor: Option<Cursor<'_>>) -> Self {
-        Self(Arc::new(Forms {
-            json: json.to_owned(),
-            cursor: cursor.map(|cursor| cursor.to_string()),
-            frame: OnceLock::new(),
-            message: OnceLock::new(),
-            block: OnceLock::new(),
-        }))
+    /// An event of the log.
+    pub fn event(id: Id, fact: &Fact) -> Self {
+        let only = match &fact.what {
+            What::Message { to: Some(to), .. } => Some([fact.member, *to]),
+            _ => None,
+        };
+        Self::new(protocol::write(&Event { fact, seq: id.seq(), at: id.ms }), Some(id), only)
+    }
+
+    /// An answer, as JSON.
+    pub fn answer(json: String) -> Self {
+        Self::new(json, None, None)
+    }
+
+    /// The last message on a transport that has no closing of its own.
+    pub fn bye(code: u16, text: &str) -> Self {
+        Self::answer(protocol::write(&Answer::Bye { code, text }))
+    }
+
+    fn new(json: String, id: Option<Id>, only: Option<[MemberId; 2]>) -> Self {
+        let (frame, message, block) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Forms { json, id, only, frame, message, block }))
+    }
+
+    /// The text itself.
+    pub fn json(&self) -> &str {
+        &self.0.json
+    }
+
+    /// Where it stands in the log, if it is an event.
+    pub fn id(&self) -> Option<Id> {
+        self.0.id
+    }
+
+    /// The only two that it is for, if it is not for all.
+    pub fn only(&self) -> Option<[MemberId; 2]> {
+        self.0.only
+    }
+
+    /// Whether this member may have it.
+    pub fn is_for(&self, member: MemberId) -> bool {
+        self.0.only.is_none_or(|both| both.contains(&member))
     }
 
     /// For WebSocket.
-    pub fn frame(&self) -> &Prepared {
-        self.0.frame.get_or_init(|| Prepared::text(&self.0.json))
+    pub fn frame(&self) -> &ws::Prepared {
+        self.0.frame.get_or_init(|| ws::Prepared::text(&self.0.json))
     }
 
     /// For polling and streaming.
@@ -43,16 +78,15 @@ impl Told {
         self.0.message.get_or_init(|| Message::text(&self.0.json)).clone()
     }
 
-    /// For Server-Sent Events. An event's id is its cursor: the browser shows it when it comes back.
-    pub fn block(&self) -> &[u8] {
-        self.0.block.get_or_init(|| {
+    /// For Server-Sent Events. An event's id is its cursor: the browser shows it when it comes back. `None` cannot be: ids
+    /// hold no line end.
+    pub fn block(&self) -> Option<sse::Prepared> {
+        let make = || {
+            let id = self.0.id.map(|id| id.to_string());
             let block = Block::new().data(&self.0.json);
-            let block = self.0.cursor.as_ref().map_or(block, |cursor| block.id(cursor));
-            let mut bytes = Vec::with_capacity(block.encoded_len());
-            // It fails for an id of more than one line, and for want of room.
-            let _ = block.encode(&mut bytes);
-            bytes
-        })
+            id.iter().fold(block, |block, id| block.id(id)).prepare().ok()
+        };
+        self.0.block.get_or_init(make).clone()
     }
 }
 
@@ -62,11 +96,21 @@ mod tests {
 
     #[test]
     fn each_form_is_made_once_and_says_the_same() {
-        let told = Told::new(r#"{"a":1}"#, Some(Cursor { epoch: "e", seq: 7 }));
+        let told = Told::new(r#"{"a":1}"#.to_owned(), Some(Id { ms: 7, n: 1 }), None);
         assert_eq!(told.frame().payload(), br#"{"a":1}"#);
         assert_eq!(told.message().literal(), br#""{\"a\":1}""#);
-        assert_eq!(told.block(), b"id: e.7\ndata: {\"a\":1}\n\n");
-        assert!(std::ptr::eq(told.block(), told.clone().block()));
-        assert_eq!(Told::new("{}", None).block(), b"data: {}\n\n");
+        assert_eq!(told.block().unwrap().bytes(), "id: 7-1\ndata: {\"a\":1}\n\n");
+        assert!(std::ptr::eq(told.frame(), told.clone().frame()));
+        assert_eq!(Told::answer("{}".to_owned()).block().unwrap().bytes(), "data: {}\n\n");
+    }
+
+    #[test]
+    fn a_message_to_one_is_for_the_two() {
+        let what = What::Message { id: "i".to_owned(), text: "t".to_owned(), to: Some(2) };
+        let told = Told::event(Id { ms: 1, n: 2 }, &Fact { what, member: 1, nick: "Ada".to_owned() });
+        assert_eq!([1, 2, 3].map(|member| told.is_for(member)), [true, true, false]);
+        let json =
+            r#"{"type":"message","id":"i","text":"t","to":2,"member":1,"nick":"Ada","seq":1026,"at":1}"#;
+        assert_eq!(told.json(), json);
     }
 }

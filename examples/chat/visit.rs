@@ -1,26 +1,29 @@
-//! The clients that poll or stream: one [`Visit`] each, with a `comet::Session` that holds what it is told until it
-//! has fetched it. Between the room and the requests; knows neither HTTP nor what is said.
+//! The clients that poll or stream: a [`Visit`] each, with a `comet::Session` that holds what it is told until it has
+//! fetched it, by reference. Between the room and the requests of `polling.rs`, `jsonp.rs`, `xhr_streaming.rs` and
+//! `iframe.rs`.
 //!
-//! A visit begins with its first request, which holds the hello, and ends when its client asks no more for a while,
-//! or when the room closes it: then the last message is a `bye`. A request that is cut loses nothing: the next one
-//! says how far the client got.
+//! A visit begins with its first request, which holds the hello, and ends when its client asks no more for a while, or
+//! when the room closes it: then the last message is a `bye`. A request that is cut loses nothing: the next one says how
+//! far the client got (`since`). If that comes to a node that knows no such visit, as behind a balancer, the visit goes on
+//! there from the client's cursor (`at`); the numbers of its messages go on rising, and no two nodes use the same.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pushline::comet::{Answer, Config, Session, Ticket};
-use tokio::sync::watch;
+use pushline::comet::{Answer, Config, Session, Ticket, parse_cursor};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::hub::Place;
-use crate::protocol::{self, Hello, is_token};
-use crate::room::{End, Refusal};
-use crate::server::{Server, Stop};
+use crate::chat::{Chat, Entry, Seat};
+use crate::protocol::{Hello, Refusal, is_token};
+use crate::room::Sink;
+use crate::server::{Params, turned_away};
 use crate::told::Told;
 
-/// Visits at once. Without it: memory, for each costs what one client misses.
-pub const MAX_VISITS: usize = 2000;
+/// Visits at once, 4000. Without it: memory, for each costs what one client misses.
+pub const MAX_VISITS: usize = 4000;
 
 /// How long a request without news is held, and a stream silent.
 pub const HOLD: Duration = Duration::from_secs(20);
@@ -31,120 +34,194 @@ const IDLE: Duration = Duration::from_secs(15);
 /// The same for one that polls by a timer, which browsers run once a minute for a page that nobody looks at.
 const POLLING_IDLE: Duration = Duration::from_secs(75);
 
-/// What a visit holds: the welcome, all of the room's history, and what may come meanwhile. The bytes are those of the
-/// room's history, by reference; escaped, they are at most six times as many.
+/// How old a visit is at least that makes room because its client never came again.
+const SPEAKS_WITHIN: Duration = Duration::from_secs(2);
+
+/// What a visit holds: the welcome, all of the room's past, and what may come meanwhile. The bytes are those of the
+/// room's past, by reference; escaped, they are at most six times as many.
 const LIMITS: Config = Config::new().max_messages(2048).max_bytes(6 << 20);
 
+/// Messages of one visit: its numbers begin at the visit's own number times this.
+const SPAN: u64 = 1 << 20;
+
 /// All visits.
-#[derive(Debug)]
 pub struct Visits {
-    table: Mutex<HashMap<String, Arc<Visit>>>,
+    table: Mutex<HashMap<String, Held>>,
     most: usize,
 }
 
+struct Held {
+    visit: Arc<Visit>,
+    /// Not in the visit, which the room holds: a seat that ends asks the room.
+    _seat: Seat,
+}
+
 /// What a request says of its visit.
-#[derive(Debug)]
 pub struct Asked {
+    pub room: String,
     pub hello: Hello,
     /// Chosen by the page for each visit.
     pub link: String,
     /// The last message of this visit that the page has.
     pub since: u64,
+    /// The page's cursor when it asked.
+    pub at: Option<String>,
     /// Held, or answered at once.
     pub hold: bool,
+    pub from: Option<IpAddr>,
 }
 
 /// One client.
-#[derive(Debug)]
 pub struct Visit {
     state: Mutex<State>,
-    news: watch::Sender<()>,
+    news: Notify,
 }
 
-#[derive(Debug)]
 struct State {
     session: Session<Instant>,
     current: Option<Ticket>,
+    /// The number that its first request came with.
+    before: u64,
+    base: u64,
+    began: Instant,
+    has_come_again: bool,
+    is_over: bool,
+    is_moved: bool,
 }
 
 /// A request that waits for what its visit is told. Dropping it ends its claim.
-#[derive(Debug)]
 pub struct Request {
     visit: Arc<Visit>,
     ticket: Ticket,
-    news: watch::Receiver<()>,
+}
+
+impl Asked {
+    /// What the query says; `None` if `since` is no number.
+    pub fn new(params: &Params, hold: bool, from: Option<IpAddr>) -> Option<Self> {
+        let Params { room, link, at, .. } = params.clone();
+        Some(Self { room, hello: params.hello(), link, since: parse_cursor(&params.since)?, at, hold, from })
+    }
 }
 
 impl Visits {
     /// No visits yet; `most` at once.
     pub fn new(most: usize) -> Self {
-        Self { table: Mutex::new(HashMap::new()), most }
+        Self { table: Mutex::default(), most }
     }
 
-    /// The visit of a request: the one that it is part of, or a new one if it is a first request. A request that comes
-    /// too late finds an empty visit, which answers that its messages are gone.
-    ///
-    /// `None` if there are too many.
-    pub fn enter(&self, asked: &Asked, server: &Arc<Server>, stop: &Stop) -> Option<Arc<Visit>> {
-        let key = format!("{}.{}", asked.hello.session, asked.link);
-        let mut table = self.lock();
-        if let Some(visit) = table.get(&key) {
-            return Some(Arc::clone(visit));
+    /// The request's claim on its visit: the one that it is part of, or a new one, if it is a first request or the first
+    /// on this node. A request that comes too late finds an empty visit, which answers that its messages are gone.
+    pub async fn enter(&self, asked: Asked, is_stream: bool, chat: &Arc<Chat>) -> Request {
+        let key = format!("{}/{}/{}", asked.room, asked.hello.session, asked.link);
+        let known = self.lock().get(&key).map(|held| Arc::clone(&held.visit));
+        if let Some(since) = known.as_ref().and_then(|visit| visit.place(asked.since))
+            && let Some(visit) = known
+        {
+            return visit.request(since, is_stream);
         }
-        let visit = Arc::new(Visit::new(asked.hold));
-        if asked.since > 0 || !is_token(&asked.link, 8) {
-            return Some(visit);
+        if asked.since > 0 && asked.at.is_none() || !is_token(&asked.link, 8) {
+            return Visit::new(&asked, 0).request(asked.since, is_stream);
         }
-        if table.len() >= self.most {
-            return None;
-        }
-        match server.hub.hello(&asked.hello, server.now()) {
-            Ok(mut place) => {
+        match self.join(&asked, chat).await {
+            Ok((entry, visit)) => {
+                let since = visit.lock().base;
+                let Entry { seat, welcome, missed, resumed } = entry;
                 // Before the request is answered: it would be told that there is nothing.
-                visit.push(std::iter::once(place.welcome.clone()).chain(place.missed.drain(..)));
-                table.insert(key.clone(), Arc::clone(&visit));
-                drop(table);
-                let (server, visit, stop) = (Arc::clone(server), Arc::clone(&visit), stop.clone());
-                tokio::spawn(async move {
-                    visit.run(place, &server, stop).await;
-                    server.visits.lock().remove(&key);
-                });
+                let is_news = asked.since == 0 || !resumed;
+                visit.push(is_news.then_some(welcome).iter().chain(&missed));
+                let request = visit.request(since, is_stream);
+                let sink = Box::new(Listening(Arc::clone(&visit)));
+                if !seat.attach(&asked.link, sink) {
+                    visit.bye(crate::protocol::TRY_AGAIN_LATER, "too slow");
+                }
+                let older = self.lock().insert(key, Held { visit, _seat: seat });
+                drop(older);
+                request
             }
             Err(refusal) => {
-                visit.push(turned_away(&refusal));
+                let visit = Visit::new(&asked, 0);
+                visit.push(&turned_away(&refusal));
+                visit.request(0, is_stream)
             }
         }
-        Some(visit)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Visit>>> {
+    /// If there are too many, one whose client never came again makes room: who floods is released first.
+    async fn join(&self, asked: &Asked, chat: &Arc<Chat>) -> Result<(Entry, Arc<Visit>), Refusal> {
+        let hello = Hello { cursor: asked.at.clone().or(asked.hello.cursor.clone()), ..asked.hello.clone() };
+        let join = || async {
+            let is_full = self.lock().len() >= self.most;
+            match is_full {
+                true => Err(Refusal::later("full", "There are too many here.", 5000)),
+                false => chat.join(&asked.room, &hello, asked.from, &asked.link).await,
+            }
+        };
+        let mut joined = join().await;
+        if matches!(&joined, Err(refusal) if refusal.code == "full") && self.make_room() {
+            joined = join().await;
+        }
+        joined.map(|entry| {
+            let visit = Visit::new(asked, entry.seat.visit() * SPAN);
+            (entry, visit)
+        })
+    }
+
+    fn make_room(&self) -> bool {
+        let mut table = self.lock();
+        let silent = |visit: &Visit| {
+            let state = visit.lock();
+            (!state.has_come_again && state.began.elapsed() > SPEAKS_WITHIN).then_some(state.began)
+        };
+        let oldest = table.iter().filter_map(|(key, held)| Some((silent(&held.visit)?, key))).min();
+        let oldest = oldest.map(|(_, key)| key.clone());
+        let released = oldest.and_then(|key| table.remove(&key));
+        drop(table);
+        released.is_some()
+    }
+
+    /// Ends the visits whose clients stay away, have got the `bye` or have gone to another node. To be called twice a second.
+    pub fn sweep(&self) {
+        let mut table = self.lock();
+        let over: Vec<_> = table.extract_if(|_, held| held.visit.is_done()).collect();
+        drop(table);
+        drop(over);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The last message on a transport that has no closing of its own.
-pub fn bye(code: u16, text: &str) -> Told {
-    Told::new(&protocol::write(&protocol::Answer::Bye { code, text }), None)
-}
-
-/// What one hears who may not come in.
-pub fn turned_away(refusal: &Refusal) -> [Told; 2] {
-    [Told::new(&refusal.answer(None), None), bye(refusal.bye(), refusal.code)]
-}
-
 impl Visit {
-    fn new(hold: bool) -> Self {
-        let config = match hold {
+    fn new(asked: &Asked, base: u64) -> Arc<Self> {
+        let config = match asked.hold {
             true => LIMITS.hold(HOLD).idle(IDLE),
             false => LIMITS.hold(Duration::ZERO).idle(POLLING_IDLE),
         };
-        let session = Session::new(config, Instant::now());
-        Self { state: Mutex::new(State { session, current: None }), news: watch::channel(()).0 }
+        let state = State {
+            session: Session::new(config, Instant::now()).starting_at(base),
+            current: None,
+            before: asked.since,
+            base,
+            began: Instant::now(),
+            has_come_again: asked.since > 0,
+            is_over: false,
+            is_moved: false,
+        };
+        Arc::new(Self { state: Mutex::new(state), news: Notify::new() })
+    }
+
+    /// Where this visit goes on for a client that has the messages up to `since`; `None` if it is not the one that gave it
+    /// those.
+    fn place(&self, since: u64) -> Option<u64> {
+        let mut state = self.lock();
+        state.has_come_again |= since > state.base;
+        let since = if since == state.before { state.base } else { since };
+        (!state.is_moved && state.session.log().after(since).is_some()).then_some(since)
     }
 
     /// A request came from a client that has the messages up to `since`. It takes the place of an older one.
-    pub fn request(self: &Arc<Self>, since: u64, is_stream: bool) -> Request {
-        let news = self.news.subscribe();
+    fn request(self: &Arc<Self>, since: u64, is_stream: bool) -> Request {
         let mut state = self.lock();
         let now = Instant::now();
         let opened = match is_stream {
@@ -153,51 +230,29 @@ impl Visit {
         };
         state.current = Some(opened.ticket);
         drop(state);
-        self.news.send_replace(());
-        Request { visit: Arc::clone(self), ticket: opened.ticket, news }
+        self.news.notify_waiters();
+        Request { visit: Arc::clone(self), ticket: opened.ticket }
     }
 
-    /// Holds what the room says from now on until the client has it; ends when the client stays away, or has got the `bye`.
-    async fn run(&self, place: Place<Told>, server: &Server, mut stop: Stop) {
-        let Place { seat, mut queue, mut farewell, .. } = place;
-        let mut is_over = false;
-        while !self.is_done(is_over) {
-            tokio::select! {
-                biased;
-                Ok(farewell) = &mut farewell, if !is_over => {
-                    let (code, text) = farewell.code_and_text();
-                    self.push([bye(code, text)]);
-                    is_over = true;
-                }
-                Some(told) = queue.recv(), if !is_over => {
-                    self.push(std::iter::once(told).chain(std::iter::from_fn(|| queue.try_recv().ok())));
-                }
-                () = sleep_until(self.next_look()) => {}
-                () = stop.wait() => break,
-            }
-        }
-        server.hub.release(seat, End::Cut, server.now());
-    }
-
-    fn push(&self, told: impl IntoIterator<Item = Told>) {
+    fn push<'t>(&self, told: impl IntoIterator<Item = &'t Told>) {
         let mut state = self.lock();
         for told in told {
             // One that is larger than everything a visit may hold cannot come from the room, which holds less.
             let _ = state.session.push(told.message());
         }
         drop(state);
-        self.news.send_replace(());
+        self.news.notify_waiters();
     }
 
-    fn is_done(&self, is_over: bool) -> bool {
-        let session = &self.lock().session;
-        session.is_expired(Instant::now()) || is_over && session.log().is_empty()
+    fn bye(&self, code: u16, text: &str) {
+        self.lock().is_over = true;
+        self.push(&[Told::bye(code, text)]);
     }
 
-    /// When the client may have stayed away for too long, or not before a while if it has not.
-    fn next_look(&self) -> Instant {
-        let soon = Instant::now() + Duration::from_secs(1);
-        self.lock().session.next_deadline().map_or(soon, |deadline| deadline.max(soon))
+    fn is_done(&self) -> bool {
+        let state = self.lock();
+        let session = &state.session;
+        state.is_moved || session.is_expired(Instant::now()) || state.is_over && session.log().is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -205,13 +260,35 @@ impl Visit {
     }
 }
 
+/// A visit as the room knows it.
+struct Listening(Arc<Visit>);
+
+impl Sink for Listening {
+    fn tell(&self, told: &Told) -> bool {
+        self.0.push([told]);
+        true
+    }
+
+    fn bye(&self, code: u16, text: &str) {
+        self.0.bye(code, text);
+    }
+
+    fn moved(&self) {
+        self.0.lock().is_moved = true;
+        self.0.news.notify_waiters();
+    }
+}
+
 impl Request {
     /// Waits until there is something to be answered, and writes it; `None` if a newer request has come.
     pub async fn next<T>(&mut self, write: impl FnOnce(Option<&Answer<'_>>) -> T) -> T {
+        let visit = Arc::clone(&self.visit);
         loop {
+            let mut news = std::pin::pin!(visit.news.notified());
+            news.as_mut().enable();
             let wait = {
-                let mut state = self.visit.lock();
-                if state.current != Some(self.ticket) {
+                let mut state = visit.lock();
+                if state.current != Some(self.ticket) || state.is_moved {
                     return write(None);
                 }
                 if let Some(answer) = state.session.next_answer(Instant::now()) {
@@ -226,7 +303,7 @@ impl Request {
                 }
             };
             tokio::select! {
-                _ = self.news.changed() => {}
+                () = news => {}
                 () = deadline => {}
             }
         }
@@ -236,97 +313,5 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         self.visit.lock().session.close(self.ticket, Instant::now());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::Options;
-    use crate::room::Limits;
-
-    fn asked(letter: char) -> Asked {
-        let hello = Hello { session: letter.to_string().repeat(16), nick: letter.to_string(), cursor: None };
-        Asked { hello, link: "link-of-all".to_owned(), since: 0, hold: true }
-    }
-
-    fn server(most: usize) -> Arc<Server> {
-        let mut server = Server::new(Options::default(), Limits::default(), 1).unwrap();
-        server.visits = Visits::new(most);
-        Arc::new(server)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn visits_are_bounded_and_released_when_nobody_asks() {
-        let server = server(2);
-        let (_stop, stop) = Stop::new();
-        let enter = |letter| server.visits.enter(&asked(letter), &server, &stop).is_some();
-        assert_eq!(['a', 'b', 'c', 'a'].map(enter), [true, true, false, true]);
-        tokio::time::sleep(IDLE + Duration::from_secs(2)).await;
-        assert_eq!(server.visits.lock().len(), 0);
-        assert!(enter('c'));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_who_polls_is_released_when_it_vanishes_and_not_between_two_polls() {
-        let server = server(2);
-        let (_stop, stop) = Stop::new();
-        let polling = Asked { hold: false, ..asked('p') };
-        let visit = server.visits.enter(&polling, &server, &stop).unwrap();
-        let held = || server.visits.lock().len();
-        let mut since = 0;
-        // A page that nobody looks at polls once a minute.
-        for _ in 0..5 {
-            since = visit.request(since, false).next(|answer| answer.unwrap().cursor).await;
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            assert_eq!(held(), 1);
-        }
-        // Its member stays for the grace of a line that was cut, and then the room is told.
-        let ada = server.hub.hello(&asked('a').hello, server.now()).unwrap();
-        let mut heard = ada.queue;
-        tokio::time::sleep(POLLING_IDLE - Duration::from_secs(60) - Duration::from_millis(1)).await;
-        assert_eq!(held(), 1);
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(held(), 0);
-        server.hub.tick(server.now() + Limits::default().grace_cut + 1);
-        let told = std::iter::from_fn(|| heard.try_recv().ok()).map(|told| told.block().to_vec());
-        let told: Vec<_> = told.map(|block| String::from_utf8(block).unwrap()).collect();
-        assert!(
-            matches!(&told[..], [left] if left.contains(r#""type":"leave""#) && left.contains(r#""nick":"p""#)),
-            "{told:?}"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_visit_lives_while_a_request_waits() {
-        let server = server(2);
-        let (_stop, stop) = Stop::new();
-        let visit = server.visits.enter(&asked('a'), &server, &stop).unwrap();
-        let mut since = 0;
-        for _ in 0..10 {
-            // The welcome and the own arrival first, then nothing for the time of a hold.
-            since = visit.request(since, false).next(|answer| answer.unwrap().cursor).await;
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert_eq!((since, server.visits.lock().len()), (2, 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_newer_request_takes_the_place_and_a_newer_connection_the_seat() {
-        let server = server(2);
-        let (_stop, stop) = Stop::new();
-        let visit = server.visits.enter(&asked('a'), &server, &stop).unwrap();
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        let mut older = visit.request(2, false);
-        let mut newer = visit.request(2, false);
-        assert!(older.next(|answer| answer.is_none()).await);
-        let place = server.hub.hello(&asked('a').hello, 1).unwrap();
-        let bye = newer.next(|answer| {
-            let mut body = Vec::new();
-            answer.unwrap().write_json(&mut body);
-            String::from_utf8(body).unwrap()
-        });
-        assert!(bye.await.contains(r#"\"type\":\"bye\",\"code\":4001"#));
-        drop(place);
     }
 }

@@ -1,60 +1,92 @@
-//! One WebSocket: joins the room with its first message, passes on what is said, says what it hears.
+//! WebSocket: `/ws`. Joins the room with its first message, passes on what is said, says what it hears.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pushline::adapter::tokio::{Reader, WebSocket, Writer};
+use axum::extract::{Query, State};
+use axum::response::Response;
+use pushline::adapter::axum::{Socket, WebSocketUpgrade};
+use pushline::adapter::tokio::{Outbox, QueuedSocket};
 use pushline::adapter::{Error, Options};
-use pushline::ws::{CloseCode, Config, Connection, Message, Negotiated};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use pushline::ws::{CloseCode, Config, Message};
 use tokio::time::timeout;
 
-use crate::hub::Place;
-use crate::protocol::{self, Hello, MAX_REQUEST, Request};
-use crate::room::{End, Seat};
-use crate::server::{Server, Stop};
+use crate::protocol::{self, Hello, MAX_REQUEST, Request, TRY_AGAIN_LATER};
+use crate::room::Sink;
+use crate::server::{OUTBOX, Params, Peer, Server, Stop, stopped};
 use crate::told::Told;
 
 /// Time for the hello. Without it, a connection that never says one would be held for ever.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
-/// Serves a WebSocket from behind its handshake to its end. `received` came behind the request.
-pub async fn serve(
-    stream: TcpStream,
-    received: &[u8],
-    negotiated: Negotiated,
-    server: &Server,
+/// The first reads of a connection; later ones take a buffer that is shared.
+const OPTIONS: Options = Options::new().config(Config::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST));
+
+/// Answers the handshake.
+pub async fn upgrade(
+    State(server): State<Arc<Server>>,
+    Query(params): Query<Params>,
+    peer: Peer,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let stop = server.stop.subscribe();
+    upgrade.server(server.handshake.clone()).options(OPTIONS).on_upgrade(move |socket| async move {
+        // Ends of connections are nobody's concern here: the room has noticed.
+        let _ = serve(socket, params.room, peer, server, stop).await;
+    })
+}
+
+async fn serve(
+    mut socket: Socket,
+    room: String,
+    Peer(from): Peer,
+    server: Arc<Server>,
     mut stop: Stop,
 ) -> Result<(), Error> {
-    let config = Config::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST);
-    let connection = Connection::server(negotiated, config);
-    let mut socket = WebSocket::new(stream, connection, received, &Options::new().config(config));
     let hello = tokio::select! {
         hello = timeout(HELLO_WITHIN, hello(&mut socket)) => hello,
-        () = stop.wait() => return socket.close(CloseCode::GOING_AWAY, "").await,
+        () = stopped(&mut stop) => return socket.close(CloseCode::GOING_AWAY, "").await,
     };
     let Ok(Some(hello)) = hello else {
         return socket.close(CloseCode::POLICY_VIOLATION, "the first message is to be a hello").await;
     };
-    match server.hub.hello(&hello, server.now()) {
+    let entry = match Box::pin(server.chat.join(&room, &hello, from, "")).await {
+        Ok(entry) => entry,
         Err(refusal) => {
-            socket.send(&refusal.answer(None)).await?;
-            socket.close(refusal.bye(), refusal.code).await
+            socket.send(&*refusal.answer(None)).await?;
+            return socket.close(refusal.bye(), refusal.code).await;
         }
-        Ok(place) => {
-            let seat = place.seat;
-            let (mut writer, mut reader) = socket.split();
-            let (end, done) =
-                tokio::join!(listen(&mut reader, seat, server), speak(&mut writer, place, &mut stop));
-            server.hub.release(seat, end, server.now());
-            done
+    };
+    drop((room, hello));
+    socket.feed(entry.welcome.frame()).await?;
+    for told in entry.missed {
+        socket.feed(told.frame()).await?;
+    }
+    socket.flush().await?;
+    let seat = entry.seat;
+    let mut socket = QueuedSocket::new(socket, OUTBOX);
+    if !seat.attach("", Box::new(Ws(socket.outbox()))) {
+        socket.outbox().close(TRY_AGAIN_LATER, "too slow");
+    }
+    while let Some(message) = socket.next().await {
+        match message? {
+            Message::Close(_) => {
+                seat.close();
+                while socket.next().await.is_some() {}
+                return Ok(());
+            }
+            // The room speaks text only: a binary message is none that it knows.
+            message if message.is_data() => {
+                Box::pin(seat.receive(message.as_text().unwrap_or_default())).await
+            }
+            _ => {}
         }
     }
+    Ok(())
 }
 
 /// The first message, if it is a hello.
-async fn hello(socket: &mut WebSocket<TcpStream>) -> Option<Hello> {
+async fn hello(socket: &mut Socket) -> Option<Hello> {
     loop {
         match socket.next().await? {
             Ok(Message::Ping(_) | Message::Pong(_)) => {}
@@ -67,62 +99,14 @@ async fn hello(socket: &mut WebSocket<TcpStream>) -> Option<Hello> {
     }
 }
 
-/// Passes on what the page says, until the connection ends.
-async fn listen(reader: &mut Reader<OwnedReadHalf, OwnedWriteHalf>, seat: Seat, server: &Server) -> End {
-    let mut end = End::Cut;
-    while let Some(message) = reader.next().await {
-        match message {
-            Ok(Message::Close(_)) => end = End::Closed,
-            // The room speaks text only: a binary message is none that it knows.
-            Ok(message) if message.is_data() => {
-                server.hub.receive(seat, message.as_text().unwrap_or_default(), server.now());
-                // A page that says much at once does not keep the others from their turn.
-                tokio::task::yield_now().await;
-            }
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    end
-}
+struct Ws(Outbox);
 
-/// Says what the room says, until the connection ends or is to be ended.
-async fn speak(
-    writer: &mut Writer<OwnedWriteHalf>,
-    place: Place<Told>,
-    stop: &mut Stop,
-) -> Result<(), Error> {
-    let Place { welcome, missed, queue, farewell, .. } = place;
-    let (code, reason) = tokio::select! {
-        biased;
-        Ok(farewell) = farewell => farewell.code_and_text(),
-        () = stop.wait() => (CloseCode::GOING_AWAY.0, ""),
-        done = tell(writer, welcome, missed, queue) => return done,
-    };
-    writer.close(code, reason).await
-}
-
-/// Sends the welcome, what was missed, and then each event. What waits together leaves in one write.
-async fn tell(
-    writer: &mut Writer<OwnedWriteHalf>,
-    welcome: Told,
-    missed: Vec<Told>,
-    mut queue: mpsc::Receiver<Told>,
-) -> Result<(), Error> {
-    for event in std::iter::once(welcome).chain(missed) {
-        writer.feed(event.frame()).await?;
+impl Sink for Ws {
+    fn tell(&self, told: &Told) -> bool {
+        self.0.send(told.frame()).is_ok()
     }
-    writer.flush().await?;
-    loop {
-        tokio::select! {
-            Some(event) = queue.recv() => {
-                writer.feed(event.frame()).await?;
-                while let Ok(event) = queue.try_recv() {
-                    writer.feed(event.frame()).await?;
-                }
-                writer.flush().await?;
-            }
-            done = writer.drive() => return done,
-        }
+
+    fn bye(&self, code: u16, text: &str) {
+        self.0.close(code, text);
     }
 }

@@ -40,6 +40,13 @@ impl Log {
         Self { messages: VecDeque::new(), newest: 0, bytes: 0, max_messages, max_bytes }
     }
 
+    /// The same, whose first message is numbered `cursor + 1`: a log that goes on where another ended.
+    #[must_use]
+    pub fn starting_at(mut self, cursor: u64) -> Self {
+        self.newest = cursor + self.messages.len() as u64;
+        self
+    }
+
     /// Appends a message, and answers its number. The oldest go as needed.
     ///
     /// # Errors

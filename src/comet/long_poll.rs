@@ -221,6 +221,23 @@ impl<I: Instant> Session<I> {
         }
     }
 
+    /// The same, whose first message is numbered `cursor + 1`: for a client that was served elsewhere before, by a node
+    /// that is no more, and that goes on with the numbers it knows.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use pushline::comet::{Config, Message, Session};
+    ///
+    /// let mut session = Session::new(Config::new(), Duration::ZERO).starting_at(41);
+    /// assert_eq!(session.push(Message::text("the answer"))?, 42);
+    /// # Ok::<(), pushline::comet::TooLarge>(())
+    /// ```
+    #[must_use]
+    pub fn starting_at(mut self, cursor: u64) -> Self {
+        self.log = self.log.starting_at(cursor);
+        self
+    }
+
     /// A message for the client. Answers its number.
     ///
     /// # Errors

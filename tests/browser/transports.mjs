@@ -172,7 +172,7 @@ export const transports = [
   ['who vanishes is released on every transport', async (world) => {
     const ada = await (await world.open()).join('Ada');
     // Who polls is held for longer than a test may take, as a browser runs the timers of a page that nobody looks at once
-    // a minute; examples/chat/visit.rs has a test of it on a clock of its own.
+    // a minute; examples/chat/tests.rs has a test of it on a clock of its own.
     const others = NAMES.filter((name) => name !== 'polling');
     for (const name of others) {
       const cable = await world.cable();

@@ -1,0 +1,195 @@
+//! The engine in this process: what a room holds is in memory, and gone with the process.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::chat::{Limits, random_token};
+use crate::engine::{Ask, Denied, Reply};
+use crate::id::{Id, now, number};
+use crate::protocol::{Fact, MemberId, Millis, NORMAL, Person, What};
+use crate::room::{Parting, Room};
+
+/// All rooms of this process.
+pub struct Local {
+    limits: Arc<Limits>,
+    rooms: Mutex<HashMap<String, Arc<Mutex<Register>>>>,
+}
+
+/// What one room holds.
+#[derive(Default)]
+struct Register {
+    people: BTreeMap<MemberId, Member>,
+    /// The names taken.
+    keys: HashSet<String>,
+    said: Said,
+    visits: u64,
+    last: Id,
+    empty_since: Option<Millis>,
+    /// Nobody enters any more: who comes makes a new one.
+    is_over: bool,
+}
+
+struct Member {
+    nick: String,
+    key: String,
+    visit: u64,
+    /// When to give the member up: set while no connection has the seat.
+    due: Option<Millis>,
+}
+
+/// The last ids of messages, each once.
+#[derive(Default)]
+struct Said {
+    order: VecDeque<String>,
+    set: HashSet<String>,
+}
+
+impl Said {
+    /// Remembers the id and forgets the oldest beyond the bound.
+    fn insert(&mut self, id: &str, most: usize) {
+        self.set.insert(id.to_owned());
+        self.order.push_back(id.to_owned());
+        if self.order.len() > most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.set.remove(&oldest);
+        }
+    }
+}
+
+impl Local {
+    pub fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, rooms: Mutex::default() }
+    }
+
+    pub fn open(&self, name: &str) -> Arc<Room> {
+        let born = Id::ZERO.next(now());
+        let register = Arc::new(Mutex::new(Register { last: born, ..Register::default() }));
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), register);
+        Arc::new(Room::new(name, random_token(), random_token(), born, Arc::clone(&self.limits)))
+    }
+
+    pub fn ask(&self, room: &Room, ask: Ask<'_>) -> Result<Reply, Denied> {
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let register = rooms.get(&room.name).cloned().ok_or(Denied::Gone)?;
+        drop(rooms);
+        let mut register = register.lock().unwrap_or_else(PoisonError::into_inner);
+        if register.is_over { Err(Denied::Gone) } else { register.ask(room, ask) }
+    }
+}
+
+impl Register {
+    fn ask(&mut self, room: &Room, ask: Ask<'_>) -> Result<Reply, Denied> {
+        let limits = &room.limits;
+        match ask {
+            Ask::Enter { member, nick, key, .. } => {
+                if !self.people.contains_key(&member) {
+                    if self.keys.contains(key) {
+                        return Err(Denied::Taken);
+                    }
+                    if self.people.len() >= limits.members {
+                        return Err(Denied::Full);
+                    }
+                    let (nick, key) = (nick.to_owned(), key.to_owned());
+                    self.keys.insert(key.clone());
+                    self.people.insert(member, Member { nick: nick.clone(), key, visit: 0, due: None });
+                    if self.people.len() <= limits.crowd {
+                        self.append(room, Fact { what: What::Join, member, nick });
+                    }
+                }
+                self.visits += 1;
+                let (visit, at) = (self.visits, self.last);
+                let member = self.people.get_mut(&member).ok_or(Denied::Gone)?;
+                (member.visit, member.due) = (visit, None);
+                let nick = member.nick.clone();
+                return Ok(Reply { visit, nick, at, ..self.list(None, limits) });
+            }
+            Ask::Say { member, id, text, to } => {
+                let nick = self.people.get(&member).ok_or(Denied::Gone)?.nick.clone();
+                if self.said.set.contains(id) {
+                    return Err(Denied::Known);
+                }
+                if to.is_some_and(|to| !self.people.contains_key(&to)) {
+                    return Err(Denied::Nobody);
+                }
+                self.said.insert(id, limits.seen_ids);
+                let what = What::Message { id: id.to_owned(), text: text.to_owned(), to };
+                self.append(room, Fact { what, member, nick });
+            }
+            Ask::Rename { member: id, nick, key } => {
+                let member = self.people.get_mut(&id).ok_or(Denied::Gone)?;
+                if member.key != key && self.keys.contains(key) {
+                    return Err(Denied::Taken);
+                }
+                self.keys.remove(&member.key);
+                self.keys.insert(key.to_owned());
+                member.key = key.to_owned();
+                let was = std::mem::replace(&mut member.nick, nick.to_owned());
+                self.append(room, Fact { what: What::Rename { was }, member: id, nick: nick.to_owned() });
+            }
+            Ask::Leave { member } => {
+                room.bye(member, u64::MAX, "", NORMAL, "");
+                self.remove(room, member).ok_or(Denied::Gone)?;
+            }
+            Ask::Who { after } => return Ok(self.list(number(after), limits)),
+            Ask::Has { member } if !self.people.contains_key(&member) => return Err(Denied::Gone),
+            // For one who listens here the room has done it, and nobody else could.
+            Ask::Has { .. } | Ask::Tell { .. } => {}
+            Ask::Bye { member, code, text } => room.bye(member, u64::MAX, "", code, text),
+            Ask::Tick { parting } => return self.tick(room, parting),
+        }
+        Ok(Reply::default())
+    }
+
+    fn tick(&mut self, room: &Room, parting: &[Parting]) -> Result<Reply, Denied> {
+        let now = now();
+        for Parting { member, visit, grace } in parting {
+            if let Some(member) = self.people.get_mut(member).filter(|member| member.visit == *visit) {
+                member.due = Some(now + grace);
+            }
+        }
+        let over = |member: &Member| member.due.is_some_and(|due| due <= now);
+        let gone: Vec<_> = self.people.iter().filter(|(_, member)| over(member)).map(|(id, _)| *id).collect();
+        for member in gone {
+            self.remove(room, member);
+        }
+        let since = *self.empty_since.get_or_insert(now);
+        self.is_over = self.people.is_empty() && now.saturating_sub(since) >= room.limits.room_stays;
+        if !self.people.is_empty() {
+            self.empty_since = None;
+        }
+        if self.is_over {
+            Err(Denied::Gone)
+        } else {
+            Ok(Reply { count: self.people.len(), ..Reply::default() })
+        }
+    }
+
+    /// Under the register's lock: so all hear it in the order of the ids.
+    fn append(&mut self, room: &Room, fact: Fact) {
+        self.last = self.last.next(now());
+        room.deliver(self.last, &fact);
+    }
+
+    fn remove(&mut self, room: &Room, member: MemberId) -> Option<()> {
+        let is_told = self.people.len() <= room.limits.crowd;
+        let Member { nick, key, .. } = self.people.remove(&member)?;
+        self.keys.remove(&key);
+        if is_told {
+            self.append(room, Fact { what: What::Leave, member, nick });
+        }
+        Some(())
+    }
+
+    fn list(&self, after: Option<MemberId>, limits: &Limits) -> Reply {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.people.range((from, Bound::Unbounded));
+        let page = rest.by_ref().take(limits.crowd);
+        let people: Vec<_> = page
+            .map(|(member, Member { nick, .. })| Person { member: *member, nick: nick.clone() })
+            .collect();
+        let next = people.last().filter(|_| rest.next().is_some()).map(|last| last.member.to_string());
+        Reply { people, next, count: self.people.len(), ..Reply::default() }
+    }
+}

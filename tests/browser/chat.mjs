@@ -367,6 +367,35 @@ const tests = [
     assert.deepEqual(await bob.said(), texts.map((text) => `Ada: ${text}`));
   }],
 
+  ['a message to one person is seen by the two', async (world) => {
+    const ada = await (await world.open()).join('Ada');
+    const bob = await (await world.open()).join('Bob B.');
+    const eve = await (await world.open()).join('Eve');
+    await ada.notices('Eve joined');
+    await ada.page.click('#people-list li:has-text("Bob B.")');
+    assert.equal(await ada.page.inputValue('#text'), '/to Bob B.: ');
+    await ada.page.keyboard.type('psst');
+    await ada.page.keyboard.press('Enter');
+    await bob.hears('Ada: psst');
+    assert.match(await bob.page.locator('#messages .said').innerText(), /Only you and Ada can see this/);
+    await ada.hears('You: psst');
+    assert.match(await ada.page.locator('#messages .said').innerText(), /Only Bob B. and you can see this/);
+    await shot(ada.page, 'to-one');
+    await bob.say('/to Nobody: what is not a name is said to all');
+    await eve.hears('Bob B.: /to Nobody: what is not a name is said to all');
+    assert.equal((await eve.said()).length, 1);
+  }],
+
+  ['a room has its own people and messages', async (world) => {
+    const ada = await (await world.open({ path: '?room=one' })).join('Ada');
+    const other = await (await world.open({ path: '?room=two' })).join('Ada');
+    const bob = await (await world.open({ path: '?room=two&transport=sse' })).join('Bob');
+    await other.notices('Bob joined');
+    await bob.say('in two');
+    await other.hears('Bob: in two');
+    assert.deepEqual([await ada.here(), await ada.said()], [['Ada'], []]);
+  }],
+
   ['a page that is not seen counts what comes', async (world) => {
     const ada = await (await world.open()).join('Ada');
     const bob = await (await world.open()).join('Bob');

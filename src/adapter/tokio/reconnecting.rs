@@ -3,7 +3,7 @@
 use super::ClientStream;
 use super::outbox::{Outbox, OutboxError, OutboxOptions, Post, QueuedSocket, Shared};
 use super::wait::Timer;
-use super::{WebSocket, connect};
+use super::{ClientStream, WebSocket, connect};
 use crate::adapter::random::random;
 use crate::adapter::{Error, Options, TimedOut};
 use crate::http1::RetryAfter;
@@ -530,6 +530,7 @@ fn react(policy: &RedialPolicy, loss: &Loss) -> (Reaction, Option<Duration>) {
         // The connection was closed before hello was said.
         Error::Usage(UsageError::Closed) => Reaction::Again,
         Error::Usage(_) => Reaction::GiveUp,
+        Error::Tls(error) if error.fault().is_final() => Reaction::GiveUp,
         // There is no way to such a URL.
         Error::Io(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => {
             Reaction::GiveUp

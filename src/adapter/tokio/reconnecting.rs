@@ -1,10 +1,9 @@
 //! A WebSocket client that comes back: the host of [`Redial`].
 
-use super::ClientStream;
 use super::outbox::{Outbox, OutboxError, OutboxOptions, Post, QueuedSocket, Shared};
 use super::wait::Timer;
 use super::{ClientStream, WebSocket, connect};
-use crate::adapter::random::random;
+use crate::adapter::random::{random, since_1970};
 use crate::adapter::{Error, Options, TimedOut};
 use crate::http1::RetryAfter;
 use crate::ws::handshake::{ClientError, ClientOptions, InvalidUri, Uri};
@@ -516,7 +515,7 @@ fn react(policy: &RedialPolicy, loss: &Loss) -> (Reaction, Option<Duration>) {
             let mut fields = refused.response.iter().flat_map(|response| response.fields.iter());
             let field = fields.find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
             let after = field.and_then(|(_, value)| RetryAfter::parse(value));
-            let asked = after.map(|after| after.delay(super::sse::since_1970()));
+            let asked = after.map(|after| after.delay(since_1970()));
             let reaction = match refused.error {
                 ClientError::UnexpectedStatus(status) => policy.of_status(status),
                 ClientError::UnexpectedEof => Reaction::Again,

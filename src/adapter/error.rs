@@ -45,6 +45,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// As an error of I/O, for those who know no other.
+    pub(crate) fn into_io(self) -> std::io::Error {
+        match self {
+            Self::Io(error) => error,
+            Self::Tls(error) => error.into_io(),
+            Self::TimedOut(_) => std::io::ErrorKind::TimedOut.into(),
+            other => std::io::Error::other(other),
+        }
+    }
+
     /// Whether this only says that there is no peer any more: it left, fell silent, or was closed before. Such errors are
     /// how connections end on real networks, and no fault of anybody's.
     ///

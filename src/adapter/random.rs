@@ -1,4 +1,7 @@
-//! The operating system's randomness.
+//! What only the operating system knows: randomness, and the date.
+#![allow(clippy::disallowed_methods)] // this is where it is read
+
+use core::time::Duration;
 
 /// Sixteen bytes that nobody can foresee, for the key of one opening handshake (RFC 6455 4.1, 10.3).
 ///
@@ -21,7 +24,12 @@ pub fn nonce() -> std::io::Result<[u8; 16]> {
 }
 
 /// 64 random bits for what merely ought to differ, such as jitter: 0 if there are none to be had.
-#[cfg(feature = "tokio")]
 pub(crate) fn random() -> u64 {
     getrandom::u64().unwrap_or_default()
+}
+
+/// The wall time, for the dates of servers.
+pub(crate) fn since_1970() -> Duration {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

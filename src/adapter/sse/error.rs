@@ -51,7 +51,6 @@ pub enum Error {
 impl Error {
     /// Whether no connection will ever come about: the URL is none for this client, or who answers there is not to be
     /// trusted.
-    #[cfg(feature = "tokio")]
     pub(in crate::adapter) fn is_hopeless(&self) -> bool {
         match self {
             Self::Io(error) => error.kind() == std::io::ErrorKind::Unsupported,

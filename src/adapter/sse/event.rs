@@ -201,7 +201,6 @@ impl Parser {
     }
 
     /// The reconnection time, if one was set and no event has told it.
-    #[cfg(feature = "tokio")]
     pub(in crate::adapter) fn take_retry(&mut self) -> Option<Duration> {
         self.retry.take()
     }

@@ -1,10 +1,9 @@
 //! A WebSocket client that comes back: the host of [`Redial`].
 
-use super::ClientStream;
 use super::outbox::{Outbox, OutboxError, OutboxOptions, Post, QueuedSocket, Shared};
 use super::wait::Timer;
-use super::{WebSocket, connect};
-use crate::adapter::random::random;
+use super::{ClientStream, WebSocket, connect};
+use crate::adapter::random::{random, since_1970};
 use crate::adapter::{Error, Options, TimedOut};
 use crate::http1::RetryAfter;
 use crate::ws::handshake::{ClientError, ClientOptions, InvalidUri, Uri};
@@ -516,7 +515,7 @@ fn react(policy: &RedialPolicy, loss: &Loss) -> (Reaction, Option<Duration>) {
             let mut fields = refused.response.iter().flat_map(|response| response.fields.iter());
             let field = fields.find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
             let after = field.and_then(|(_, value)| RetryAfter::parse(value));
-            let asked = after.map(|after| after.delay(super::sse::since_1970()));
+            let asked = after.map(|after| after.delay(since_1970()));
             let reaction = match refused.error {
                 ClientError::UnexpectedStatus(status) => policy.of_status(status),
                 ClientError::UnexpectedEof => Reaction::Again,
@@ -530,6 +529,7 @@ fn react(policy: &RedialPolicy, loss: &Loss) -> (Reaction, Option<Duration>) {
         // The connection was closed before hello was said.
         Error::Usage(UsageError::Closed) => Reaction::Again,
         Error::Usage(_) => Reaction::GiveUp,
+        Error::Tls(error) if error.fault().is_final() => Reaction::GiveUp,
         // There is no way to such a URL.
         Error::Io(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => {
             Reaction::GiveUp

@@ -1,8 +1,17 @@
-//! Event streams: written as a response to any `Write`, read from the body of a response from any `Read`.
+//! Event streams: written as a response to any `Write`, read from the body of a response from any `Read`, and a client that
+//! reconnects by itself.
+//!
+//! | to | there is |
+//! |---|---|
+//! | serve a stream | [`EventWriter`] |
+//! | read the body of a response | [`EventReader`] |
+//! | connect, reconnect and resume | [`EventSource`] |
 
 mod reader;
+mod source;
 mod writer;
 
-pub use super::super::sse::{Error, Event, Response};
+pub use super::super::sse::{Error, Event, InvalidUrl, Response, SourceOptions, Update, Url};
 pub use reader::EventReader;
+pub use source::{Closer, EventSource};
 pub use writer::EventWriter;

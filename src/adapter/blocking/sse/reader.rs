@@ -26,6 +26,8 @@ use std::io::{ErrorKind, Read};
 pub struct EventReader<R> {
     stream: R,
     incoming: Incoming,
+    /// Bytes read.
+    received: u64,
 }
 
 impl<R> EventReader<R> {
@@ -37,7 +39,7 @@ impl<R> EventReader<R> {
 
     /// As [`new`](Self::new); `received` was read already behind the head.
     pub fn with_received(stream: R, body: Body, received: &[u8]) -> Self {
-        Self { stream, incoming: Incoming::new(body, received) }
+        Self { stream, incoming: Incoming::new(body, received), received: 0 }
     }
 
     /// Uses this decoder, with its limits and its last event ID.
@@ -57,6 +59,46 @@ impl<R> EventReader<R> {
     pub const fn get_ref(&self) -> &R {
         &self.stream
     }
+
+    pub(super) const fn get_mut(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
+    pub(super) const fn incoming(&mut self) -> &mut Incoming {
+        &mut self.incoming
+    }
+
+    /// How many bytes were read.
+    pub(super) const fn received(&self) -> u64 {
+        self.received
+    }
+}
+
+impl<R: Read> EventReader<R> {
+    /// The next event, after one read at most: `None` if that has led to nothing.
+    pub(super) fn advance(&mut self) -> Option<Option<Result<Event, Error>>> {
+        if let Some(event) = self.incoming.next() {
+            return Some(Some(event));
+        }
+        if self.incoming.is_finished() {
+            return Some(None);
+        }
+        match self.stream.read(self.incoming.space()) {
+            Ok(0) => Some(self.incoming.receive_eof().err().map(Err)),
+            Ok(n) => {
+                self.received += n as u64;
+                self.incoming.filled(n);
+                None
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
+            Err(error) => {
+                if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+                    self.incoming.give_up();
+                }
+                Some(Some(Err(error.into())))
+            }
+        }
+    }
 }
 
 impl<R: Read> Iterator for EventReader<R> {
@@ -66,22 +108,8 @@ impl<R: Read> Iterator for EventReader<R> {
     /// limit; other errors end the stream.
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(event) = self.incoming.next() {
-                return Some(event);
-            }
-            if self.incoming.is_finished() {
-                return None;
-            }
-            match self.stream.read(self.incoming.space()) {
-                Ok(0) => return self.incoming.receive_eof().err().map(Err),
-                Ok(n) => self.incoming.filled(n),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
-                        self.incoming.give_up();
-                    }
-                    return Some(Err(error.into()));
-                }
+            if let Some(event) = self.advance() {
+                return event;
             }
         }
     }

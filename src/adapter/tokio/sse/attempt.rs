@@ -1,6 +1,7 @@
 //! One request for an event stream, up to the end of the response's head; the body of a refusal.
 
 use super::Error;
+use crate::adapter::sse::Failed;
 use crate::sse::{Answer, AnswerReader, Method, Refusal, RefusalReader};
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -18,14 +19,6 @@ pub(super) struct Response<S> {
     pub(super) answer: Answer,
     /// What was read behind the head.
     pub(super) received: Vec<u8>,
-}
-
-/// Why there is no response.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// There was no connection: not a byte was sent.
-    Connect(Error),
-    Request(Error),
 }
 
 /// An attempt under way. It lives in the client, not in the future of a call.

@@ -12,7 +12,6 @@
 mod attempt;
 mod body;
 mod connect;
-mod options;
 mod queue;
 mod reader;
 mod source;
@@ -20,14 +19,12 @@ mod stream;
 mod timer;
 mod writer;
 
-pub use super::super::sse::{Error, Event, InvalidUrl, Response, Url};
+pub use super::super::sse::{Error, Event, InvalidUrl, Response, SourceOptions, Update, Url};
 pub use body::EventBody;
 pub use connect::Connecting;
-pub use options::SourceOptions;
 pub use queue::{EventQueue, EventSender};
 pub use reader::EventReader;
-pub(super) use source::since_1970;
-pub use source::{EventSource, Update};
+pub use source::EventSource;
 pub use stream::{EventStream, EventStreamError, EventStreamExt};
 use timer::poll_timer;
 pub use writer::EventWriter;

@@ -11,7 +11,7 @@ use std::vec::Vec;
 /// What to ask for, and how patiently.
 ///
 /// ```
-/// use pushline::adapter::tokio::sse::SourceOptions;
+/// use pushline::adapter::sse::SourceOptions;
 /// use pushline::sse::ReconnectPolicy;
 ///
 /// let options = SourceOptions::new()
@@ -23,15 +23,15 @@ use std::vec::Vec;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SourceOptions {
-    pub(super) policy: ReconnectPolicy,
-    pub(super) limits: Limits,
-    pub(super) fields: FieldLines,
-    pub(super) content: Option<(String, Vec<u8>)>,
-    pub(super) connect_timeout: Duration,
-    pub(super) response_timeout: Duration,
-    pub(super) idle_timeout: Option<Duration>,
-    pub(super) max_refusal: usize,
-    pub(super) route: Route,
+    pub(in crate::adapter) policy: ReconnectPolicy,
+    pub(in crate::adapter) limits: Limits,
+    pub(in crate::adapter) fields: FieldLines,
+    pub(in crate::adapter) content: Option<(String, Vec<u8>)>,
+    pub(in crate::adapter) connect_timeout: Duration,
+    pub(in crate::adapter) response_timeout: Duration,
+    pub(in crate::adapter) idle_timeout: Option<Duration>,
+    pub(in crate::adapter) max_refusal: usize,
+    pub(in crate::adapter) route: Route,
 }
 
 impl SourceOptions {
@@ -115,7 +115,7 @@ impl SourceOptions {
         self
     }
 
-    /// How many bytes of the body of a [refusal](super::EventSource::refusal) are kept, default 16 KiB; 0 reads none.
+    /// How many bytes of the body of a refusal (`EventSource::refusal`) are kept, default 16 KiB; 0 reads none.
     ///
     /// Without it a server fills the client's memory with an error message.
     pub const fn max_refusal(mut self, bytes: usize) -> Self {

@@ -1,0 +1,448 @@
+//! A client that connects, reconnects and resumes by itself (HTML 9.2.2, 9.2.3).
+
+use super::super::dial::dial;
+use super::super::{ClientStream, Transport};
+use super::{Error, EventReader, SourceOptions, Update, Url};
+use crate::adapter::random::{random, since_1970};
+use crate::adapter::sse::{Client, Failed, Judged, Lost};
+use crate::heartbeat::Instant as _;
+use crate::sse::{Answer, AnswerReader, CloseReason, DecodeError, Decoder, Refusal, RefusalReader};
+use core::fmt;
+use core::time::Duration;
+use std::boxed::Box;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// How long a read waits before it is looked whether the client was closed from another thread: 250 ms.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long an answer is waited for after the request could not be written: 1 s.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// A client that connects, reconnects and resumes by itself, as the browsers' `EventSource` does: with the server's
+/// reconnection time, a wait that grows while attempts fail, `Last-Event-ID`, redirections. After a loss it asks again where it
+/// was redirected to.
+///
+/// It is an iterator, whose [`next`](Iterator::next) waits: for a connection, for the next event, for the time to come back.
+/// `None` is the end: the server said 204, or it was closed. [`Error::Event`] stands in the place of an event over a limit:
+/// the stream goes on behind it. Any other error is the end: what went wrong in the last attempt, if
+/// [`closed`](Self::closed) says that there is no other; [`Error::Closed`] if the server said so; [`Error::Location`] for a
+/// redirection to where this client cannot go; [`Error::Tls`] for a server whose certificate is refused. Until then, a
+/// connection that is lost is no error but [`Update::Lost`]. [`closer`](Self::closer) ends it from another thread.
+///
+/// It connects to `http:` URLs over TCP, and with the feature `rustls` to `https:` URLs over TLS;
+/// [`with_connector`](Self::with_connector) takes care of all else, as of Unix sockets.
+///
+/// ```no_run
+/// use pushline::adapter::blocking::sse::{EventSource, SourceOptions, Update};
+///
+/// for update in EventSource::new("http://127.0.0.1:8080/events", SourceOptions::new())? {
+///     match update? {
+///         Update::Event(event) => println!("{}: {}", event.event, event.data),
+///         Update::Lost { wait, .. } => println!("again in {wait:?}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct EventSource<S = ClientStream> {
+    connector: Connector<S>,
+    client: Client<Instant>,
+    state: State<S>,
+    closer: Closer,
+}
+
+/// What gives an event source a connection to a URL, in this time.
+type Connector<S> = Box<dyn FnMut(&Url, Duration) -> io::Result<S> + Send>;
+
+#[expect(clippy::large_enum_variant, reason = "open is what it is nearly all the time")]
+enum State<S> {
+    /// To connect when it is time.
+    Waiting,
+    Open {
+        reader: EventReader<S>,
+        /// When something was read last.
+        heard: Instant,
+    },
+    Closed,
+}
+
+impl EventSource {
+    /// A client for an `http:` or `https:` URL. It connects when [`next`](Iterator::next) is called first.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`](super::InvalidUrl).
+    pub fn new(url: &str, options: SourceOptions) -> Result<Self, super::InvalidUrl> {
+        Ok(Self::with_url(Url::parse(url)?, options))
+    }
+
+    /// As [`new`](Self::new), for a URL that was read already.
+    pub fn with_url(url: Url, options: SourceOptions) -> Self {
+        let route = options.route.clone();
+        let connector = move |url: &Url, timeout| {
+            let deadline = Instant::now().saturating_add(timeout);
+            dial(&route, url.is_secure(), url.address(), deadline).map_err(crate::adapter::Error::into_io)
+        };
+        Self::with_connector(url, options, connector)
+    }
+}
+
+impl<S> EventSource<S> {
+    /// A client that connects as `connector` does it: it is given the URL, whose scheme, host and port are to be connected
+    /// to, and the [time](SourceOptions::connect_timeout) for it. An error of [`Unsupported`](ErrorKind::Unsupported) says
+    /// that there is no way to such a URL, and is the end.
+    ///
+    /// ```no_run
+    /// use pushline::adapter::blocking::sse::{EventSource, SourceOptions, Url};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let url: Url = "http://feed/".parse()?;
+    /// let connector = |_: &Url, _| UnixStream::connect("/run/feed.sock");
+    /// let source = EventSource::with_connector(url, SourceOptions::new(), connector);
+    /// # Ok::<(), pushline::adapter::blocking::sse::InvalidUrl>(())
+    /// ```
+    pub fn with_connector(
+        url: Url,
+        options: SourceOptions,
+        connector: impl FnMut(&Url, Duration) -> io::Result<S> + Send + 'static,
+    ) -> Self {
+        Self {
+            connector: Box::new(connector),
+            client: Client::new(url, options),
+            state: State::Waiting,
+            closer: Closer::default(),
+        }
+    }
+
+    /// Sets the last event ID, as if an earlier connection had left it: the stream is resumed from there.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::IdTooLong`] if it exceeds [`Limits::max_id`](crate::sse::Limits::max_id).
+    pub fn set_last_event_id(&mut self, id: &str) -> Result<(), DecodeError> {
+        self.decoder_mut().set_last_event_id(id)
+    }
+
+    /// The last event ID; empty if there is none.
+    #[must_use]
+    pub fn last_event_id(&self) -> &str {
+        match &self.state {
+            State::Open { reader, .. } => reader.last_event_id(),
+            _ => self.client.decoder.last_event_id(),
+        }
+    }
+
+    /// Where the stream is, after redirections.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.client.url
+    }
+
+    /// Why there will be no more events, if that is so.
+    #[must_use]
+    pub const fn closed(&self) -> Option<CloseReason> {
+        self.client.reconnect.closed()
+    }
+
+    /// What the server said last instead of an event stream, with the start of the body
+    /// ([`SourceOptions::max_refusal`]): it is there when [`Error::Closed`] is told, or [`Update::Lost`] for a server that
+    /// is asked [once more](crate::sse::ReconnectPolicy::retry_statuses), and until the stream opens.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.client.refusal.as_deref()
+    }
+
+    /// Drops the connection, and does not come back.
+    pub fn close(&mut self) {
+        self.client.reconnect.close();
+        self.set_state(State::Closed);
+    }
+
+    /// A handle that closes it from another thread.
+    #[must_use]
+    pub fn closer(&self) -> Closer {
+        self.closer.clone()
+    }
+
+    fn decoder_mut(&mut self) -> &mut Decoder {
+        match &mut self.state {
+            State::Open { reader, .. } => &mut reader.incoming().parser.decoder,
+            _ => &mut self.client.decoder,
+        }
+    }
+
+    /// Leaves a state; the decoder survives it.
+    fn set_state(&mut self, state: State<S>) {
+        if let State::Open { mut reader, .. } = core::mem::replace(&mut self.state, state) {
+            self.client.left(reader.incoming());
+        }
+    }
+
+    fn lost(&mut self, lost: Lost<Instant>) -> Option<Result<Update, Error>> {
+        match lost {
+            Lost::Again(at, error) => {
+                self.set_state(State::Waiting);
+                Some(Ok(Update::Lost { error, wait: at.saturating_duration_since(Instant::now()) }))
+            }
+            Lost::Over(error) => {
+                self.set_state(State::Closed);
+                error.map(Err)
+            }
+        }
+    }
+}
+
+impl<S: Transport> EventSource<S> {
+    /// Asks, and acts on the answer. `None` if there is nothing to tell yet.
+    fn ask(&mut self) -> Option<Option<Result<Update, Error>>> {
+        let request = match self.client.request() {
+            Ok(request) => request,
+            Err(error) => {
+                self.close();
+                return Some(Some(Err(error)));
+            }
+        };
+        let (mut stream, answer, reader) = match self.attempt(&request) {
+            Ok(response) => response,
+            Err(failed) => {
+                let lost = self.client.failed(failed, Instant::now(), random());
+                return Some(self.lost(lost));
+            }
+        };
+        match self.client.judge(&answer, Instant::now(), random(), since_1970()) {
+            Judged::Open => {
+                let decoder = self.client.opened();
+                let reader =
+                    EventReader::with_received(stream, answer.body, reader.received()).decoder(decoder);
+                self.set_state(State::Open { reader, heard: Instant::now() });
+                Some(Some(Ok(Update::Open)))
+            }
+            Judged::Ask => None,
+            Judged::Refused(refused) => {
+                let SourceOptions { max_refusal, response_timeout, .. } = self.client.options;
+                let mut body = RefusalReader::new(&answer, max_refusal);
+                body.receive(reader.received());
+                let deadline = Instant::now().saturating_add(response_timeout);
+                let mut bytes = [0; 2048];
+                // How it failed is of no account: the refusal is what is told.
+                while !body.is_finished() {
+                    match self.closer.read(&mut stream, &mut bytes, deadline) {
+                        Ok(0) => body.receive_eof(),
+                        Ok(n) => body.receive(bytes.get(..n).unwrap_or_default()),
+                        Err(_) => break,
+                    }
+                }
+                let lost = self.client.refused(refused, body.finish());
+                Some(self.lost(lost))
+            }
+            Judged::Over(error) => Some(self.lost(Lost::Over(error))),
+        }
+    }
+
+    /// Connects, sends the request and reads the head of the response.
+    fn attempt(&mut self, request: &[u8]) -> Result<(S, Answer, AnswerReader), Failed> {
+        let SourceOptions { connect_timeout, response_timeout, .. } = self.client.options;
+        let connected = (self.connector)(&self.client.url, connect_timeout);
+        let mut stream = connected.map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => Failed::Connect(Error::TimedOut),
+            _ => Failed::Connect(error.into()),
+        })?;
+        let mut deadline = Instant::now().saturating_add(response_timeout);
+        let broken = self.closer.write(&mut stream, request, deadline).err();
+        if broken.is_some() {
+            // RFC 9112 9.5: a server may answer before it has read all, and not read any more.
+            deadline = deadline.max(Instant::now().saturating_add(LAST_WORD));
+        }
+        let mut reader = AnswerReader::new(self.client.reconnect.method());
+        let mut bytes = [0; 2048];
+        loop {
+            if let Some(answer) = reader.next().map_err(|error| Failed::Request(error.into()))? {
+                return Ok((stream, answer, reader));
+            }
+            match self.closer.read(&mut stream, &mut bytes, deadline) {
+                Ok(0) => return Err(Failed::Request(broken.unwrap_or(Error::Aborted))),
+                Ok(n) => reader.receive(bytes.get(..n).unwrap_or_default()),
+                Err(error) => return Err(Failed::Request(broken.unwrap_or(error))),
+            }
+        }
+    }
+
+    /// The next update of an open stream. `None` if there is none yet.
+    fn read(&mut self) -> Option<Option<Result<Update, Error>>> {
+        let State::Open { reader, heard } = &mut self.state else { return None };
+        let timeout = self.client.options.idle_timeout;
+        let left = timeout.map_or(LOOK, |timeout| timeout.saturating_sub(heard.elapsed()));
+        let before = reader.received();
+        let event = match reader.get_mut().set_read_timeout(Some(left.clamp(SHORTEST, LOOK))) {
+            Ok(()) => reader.advance(),
+            Err(error) => Some(Some(Err(error.into()))),
+        };
+        if reader.received() != before {
+            *heard = Instant::now();
+        }
+        let Some(event) = event else {
+            self.client.see(reader.incoming(), None);
+            return None;
+        };
+        let is_late = timeout.is_some_and(|timeout| heard.elapsed() >= timeout);
+        let seen = if let Some(Ok(event)) = &event { Some(event) } else { None };
+        self.client.see(reader.incoming(), seen);
+        let error = match event {
+            Some(Ok(event)) => return Some(Some(Ok(Update::Event(event)))),
+            Some(Err(error @ Error::Event(_))) => return Some(Some(Err(error))),
+            Some(Err(Error::Io(error))) if is_timeout(&error) && !is_late => return None,
+            Some(Err(Error::Io(error))) if is_timeout(&error) => Some(Error::TimedOut),
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        let lost = self.client.disconnected(error, Instant::now(), random());
+        Some(self.lost(lost))
+    }
+}
+
+/// The updates; see [`EventSource`].
+impl<S: Transport> Iterator for EventSource<S> {
+    type Item = Result<Update, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.closer.is_closed() {
+                self.close();
+            }
+            let told = match &self.state {
+                State::Closed => return None,
+                State::Open { .. } => self.read(),
+                State::Waiting => self.ask_in_time(),
+            };
+            // What a wait was cut short for is no news.
+            if let Some(told) = told
+                && (!self.closer.is_closed() || matches!(told, Some(Ok(Update::Event(_)))))
+            {
+                return told;
+            }
+        }
+    }
+}
+
+impl<S: Transport> EventSource<S> {
+    fn ask_in_time(&mut self) -> Option<Option<Result<Update, Error>>> {
+        if !self.client.reconnect.should_connect(Instant::now()) {
+            match self.client.reconnect.next_deadline() {
+                Some(at) => self.closer.wait(at),
+                None => self.set_state(State::Closed),
+            }
+            return None;
+        }
+        loop {
+            // Redirections are followed at once: the policy counts them.
+            let told = self.ask();
+            if told.is_some() || self.closer.is_closed() {
+                return told;
+            }
+        }
+    }
+}
+
+/// Ends an [`EventSource`] from another thread, within a quarter of a second; an attempt to connect, when that is over.
+///
+/// ```
+/// use pushline::adapter::blocking::sse::{EventSource, SourceOptions};
+///
+/// let mut source = EventSource::new("http://127.0.0.1:9/", SourceOptions::new())?;
+/// let closer = source.closer();
+/// std::thread::spawn(move || closer.close());
+/// while let Some(update) = source.next() {
+///     println!("{update:?}");
+/// }
+/// # Ok::<(), pushline::adapter::blocking::sse::InvalidUrl>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Closer(Arc<(Mutex<bool>, Condvar)>);
+
+impl Closer {
+    /// Closes it, for good.
+    pub fn close(&self) {
+        *self.lock() = true;
+        self.0.1.notify_all();
+    }
+
+    fn is_closed(&self) -> bool {
+        *self.lock()
+    }
+
+    /// Waits until then, unless it is closed before.
+    fn wait(&self, until: Instant) {
+        let left = until.saturating_duration_since(Instant::now());
+        // What is longer overflows on some platforms; who waits looks again.
+        let left = left.min(Duration::from_secs(3600));
+        drop(self.0.1.wait_timeout_while(self.lock(), left, |closed| !*closed));
+    }
+
+    /// Reads once, by the deadline; looks now and then whether it is closed.
+    fn read<S: Transport>(
+        &self,
+        stream: &mut S,
+        bytes: &mut [u8],
+        deadline: Instant,
+    ) -> Result<usize, Error> {
+        self.within(deadline, |wait| {
+            stream.set_read_timeout(Some(wait))?;
+            stream.read(bytes)
+        })
+    }
+
+    /// Writes all, by the deadline.
+    fn write<S: Transport>(&self, stream: &mut S, mut bytes: &[u8], deadline: Instant) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            let n = self.within(deadline, |wait| {
+                stream.set_write_timeout(Some(wait))?;
+                stream.write(bytes)
+            })?;
+            if n == 0 {
+                return Err(io::Error::from(ErrorKind::WriteZero).into());
+            }
+            bytes = bytes.get(n..).unwrap_or_default();
+        }
+        self.within(deadline, |_| stream.flush())
+    }
+
+    fn within<T>(
+        &self,
+        deadline: Instant,
+        mut call: impl FnMut(Duration) -> io::Result<T>,
+    ) -> Result<T, Error> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_closed() {
+                return Err(Error::TimedOut);
+            }
+            match call(left.clamp(SHORTEST, LOOK)) {
+                Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The shortest wait that is asked of a stream: none at all would mean "for ever" to a socket.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+impl<S> fmt::Debug for EventSource<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventSource")
+            .field("url", &self.client.url)
+            .field("reconnect", &self.client.reconnect)
+            .field("last_event_id", &self.last_event_id())
+            .finish_non_exhaustive()
+    }
+}

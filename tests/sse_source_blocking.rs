@@ -1,0 +1,211 @@
+//! The event source over the blocking adapter: it comes back, resumes, follows, gives up, and can be ended.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a test, not the protocol
+
+use pushline::adapter::blocking::sse::{Error, EventSource, SourceOptions, Update};
+use pushline::sse::{CloseReason, ReconnectPolicy};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+
+fn fast() -> ReconnectPolicy {
+    let millisecond = Duration::from_millis(1);
+    ReconnectPolicy::new().retry(millisecond).min_retry(millisecond).max_backoff(8 * millisecond)
+}
+
+/// Reads a request, up to the end of its head.
+fn request(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    // Bytes left unread would reset the connection.
+    let content = length.map_or(0, |length| length.parse::<u64>().unwrap());
+    std::io::copy(&mut stream.take(content), &mut std::io::sink()).unwrap();
+    head
+}
+
+/// Answers one connection after the other with these bytes; the requests' heads.
+fn serve(answers: Vec<String>) -> (String, thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let requests = answers.into_iter().map(|answer| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let head = request(&mut stream);
+            stream.write_all(answer.as_bytes()).unwrap();
+            head
+        });
+        requests.collect()
+    });
+    (url, server)
+}
+
+fn text(update: Result<Update, Error>) -> String {
+    match update {
+        Ok(Update::Open) => "open".into(),
+        Ok(Update::Event(event)) => event.data,
+        Ok(Update::Lost { error, .. }) => {
+            format!("lost: {}", error.map(|e| e.to_string()).unwrap_or_default())
+        }
+        Ok(_) => unreachable!(),
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+#[test]
+fn it_resumes_and_follows() {
+    let (url, server) = serve(vec![
+        format!("{STREAM}id: 1\nretry: 2\ndata: a\n\ndata: cut"),
+        "HTTP/1.1 307 x\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n".into(),
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: b\n\n\r\n".into(),
+        String::new(),
+        "HTTP/1.1 503 x\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy".into(),
+        "HTTP/1.1 204 No Content\r\n\r\n".into(),
+    ]);
+    let options = SourceOptions::new().policy(fast().retry_statuses(true)).field("x-a", "b").unwrap();
+    let mut source = EventSource::new(&format!("{url}/a"), options).unwrap();
+    let mut told = Vec::new();
+    while let Some(update) = source.next() {
+        told.push(text(update));
+        if told.last().is_some_and(|told| told.contains("503")) {
+            assert_eq!(source.refusal().unwrap().text(), "busy");
+        }
+    }
+    assert_eq!(told[..5], ["open", "a", "lost: ", "open", "b"]);
+    assert!(told[5].starts_with("lost: ") && told[5] != "lost: ", "the last chunk is missing: {told:?}");
+    assert_eq!(
+        told[6..],
+        ["lost: the transport ended inside the response", "lost: the server answered with status 503"]
+    );
+    assert_eq!(source.closed(), Some(CloseReason::NoContent));
+    assert_eq!((source.last_event_id(), source.url().target()), ("1", "/b"));
+    let requests = server.join().unwrap();
+    let has_id = |head: &String| head.contains("\r\nlast-event-id: 1\r\n");
+    assert_eq!(requests.iter().map(has_id).collect::<Vec<_>>(), [false, true, true, true, true, true]);
+    let line = |head: &String| head.lines().next().unwrap().to_owned();
+    let lines: Vec<_> = requests.iter().map(line).collect();
+    let path = |path| format!("GET {path} HTTP/1.1");
+    assert_eq!(lines, [path("/a"), path("/a"), path("/b"), path("/b"), path("/b"), path("/b")]);
+    assert!(requests.iter().all(|head| head.contains("\r\nx-a: b\r\n")));
+}
+
+#[test]
+fn what_ends_it() {
+    for (answer, error) in [
+        ("HTTP/1.1 404 x\r\nContent-Length: 2\r\n\r\nno", "error: the server answered with status 404"),
+        ("HTTP/1.1 200 x\r\nContent-Type: text/html\r\n\r\n", "error: the response is not an event stream"),
+        (
+            "HTTP/1.1 302 x\r\nLocation: ftp://h/\r\n\r\n",
+            "error: a redirection leads to where this client cannot follow",
+        ),
+    ] {
+        let (url, server) = serve(vec![answer.into()]);
+        let mut source = EventSource::new(&url, SourceOptions::new().policy(fast())).unwrap();
+        assert_eq!(text(source.next().unwrap()), error);
+        assert!(source.next().is_none());
+        assert!(source.closed().is_some());
+        server.join().unwrap();
+    }
+    // Nobody there; a POST is sent once.
+    let url = format!("http://{}/", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let policy = fast().max_attempts(Some(3));
+    let told: Vec<_> =
+        EventSource::new(&url, SourceOptions::new().policy(policy)).unwrap().map(text).collect();
+    assert_eq!((told.len(), told[2].starts_with("error: ")), (3, true), "{told:?}");
+    let (url, server) = serve(vec![format!("{STREAM}data: token\n\n")]);
+    let options = SourceOptions::new().policy(fast()).post("text/plain", "question");
+    let told: Vec<_> = EventSource::new(&url, options).unwrap().map(text).collect();
+    assert_eq!(told, ["open", "token"]);
+    assert!(server.join().unwrap()[0].starts_with("POST / HTTP/1.1\r\n"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::net::UnixStream;
+        let no_way = |_: &_, _| Err::<UnixStream, _>(std::io::ErrorKind::Unsupported.into());
+        let url = "http://h/".parse().unwrap();
+        let mut source = EventSource::with_connector(url, SourceOptions::new().policy(fast()), no_way);
+        assert!(matches!(source.next(), Some(Err(Error::Io(_)))) && source.next().is_none());
+    }
+}
+
+/// A server that falls silent, one that never answers, one that never reads.
+#[test]
+fn times() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let mut kept = Vec::new();
+        let (mut stream, _) = listener.accept().unwrap();
+        request(&mut stream);
+        stream.write_all(STREAM.as_bytes()).unwrap();
+        // Comments are signs of life.
+        for _ in 0..8 {
+            thread::sleep(Duration::from_millis(100));
+            stream.write_all(b":\n").unwrap();
+        }
+        stream.write_all(b"data: alive\n\n").unwrap();
+        kept.push(stream);
+        for _ in 0..2 {
+            kept.push(listener.accept().unwrap().0);
+        }
+        kept
+    });
+    let time = Duration::from_millis(400);
+    let options = SourceOptions::new().policy(fast()).idle_timeout(Some(time)).response_timeout(time);
+    let mut source = EventSource::new(&url, options.clone()).unwrap();
+    assert_eq!(text(source.next().unwrap()), "open");
+    assert_eq!(text(source.next().unwrap()), "alive");
+    for _ in 0..2 {
+        let began = Instant::now();
+        assert_eq!(text(source.next().unwrap()), "lost: the peer took too long");
+        assert!(began.elapsed() >= time && began.elapsed() < 5 * time, "{:?}", began.elapsed());
+    }
+    // More than the kernel takes: the request cannot be written.
+    let options = options.post("text/plain", vec![b'x'; 32 << 20]).policy(fast().replay_post(true));
+    let mut source = EventSource::new(&url, options).unwrap();
+    assert_eq!(text(source.next().unwrap()), "lost: the peer took too long");
+    drop(server.join().unwrap());
+}
+
+#[test]
+fn closed_from_another_thread() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    // While it waits for an event, for an answer, to come back; while comments pour in.
+    for stage in 0..4 {
+        let policy = fast().retry(Duration::from_secs(1000));
+        let mut source = EventSource::new(&url, SourceOptions::new().policy(policy)).unwrap();
+        let closer = source.closer();
+        let reading = thread::spawn(move || {
+            let told: Vec<_> = source.by_ref().map(text).collect();
+            (told, source.closed())
+        });
+        let (mut stream, _) = listener.accept().unwrap();
+        request(&mut stream);
+        if stage != 1 {
+            stream.write_all(STREAM.as_bytes()).unwrap();
+        }
+        let writing = stream.try_clone().unwrap();
+        if stage == 2 {
+            drop(stream);
+        }
+        drop((stage == 3).then(|| {
+            let mut stream = writing;
+            thread::spawn(
+                move || while stream.write_all(&[b':'; 1000]).and(stream.write_all(b"\n")).is_ok() {},
+            )
+        }));
+        thread::sleep(Duration::from_millis(100));
+        let began = Instant::now();
+        closer.close();
+        let (told, closed) = reading.join().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(2), "{stage}: {:?}", began.elapsed());
+        assert_eq!(closed, Some(CloseReason::Caller), "{stage} {told:?}");
+        assert_eq!(told.len(), [1, 0, 2, 1][stage], "{told:?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What both adapters can be told.
 
-use super::Stats;
 use super::Proxy;
+use super::Stats;
 use super::route::Route;
 use crate::heartbeat::HANDSHAKE_TIMEOUT;
 use crate::inbox::READ_SIZE;

@@ -167,6 +167,14 @@ pub enum TunnelError {
     Ended,
 }
 
+impl TunnelError {
+    /// Whether it is no use to ask again: the credentials are wrong, or what was asked for is nothing.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::InvalidTarget | Self::Unauthorized)
+    }
+}
+
 impl fmt::Display for TunnelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -58,7 +58,7 @@ impl Error {
         match self {
             Self::Io(error) => error.kind() == std::io::ErrorKind::Unsupported,
             Self::Tls(error) => error.fault().is_final(),
-            Self::Proxy(error) => matches!(error, TunnelError::InvalidTarget | TunnelError::Unauthorized),
+            Self::Proxy(error) => error.is_final(),
             _ => false,
         }
     }

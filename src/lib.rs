@@ -87,7 +87,7 @@
 //! |---|---|---|
 //! | [`ws`] | WebSocket: handshake, frames, messages, close, compression | RFC 6455, 7692 |
 //! | [`sse`] | Server-Sent Events | WHATWG HTML 9.2 |
-//! | [`http1`] | message heads, the chunked coding, URLs | RFC 9112 |
+//! | [`http1`] | message heads, the chunked coding, URLs, tunnels through proxies | RFC 9112 |
 //! | [`heartbeat`] | instants, keep-alives and deadlines as data | |
 //! | [`backoff`] | how long a client waits before it comes back | |
 //! | `comet` | long polling, JSONP, XHR and iframe streaming, CORS; SockJS, Atmosphere, Pushlet | |
@@ -107,6 +107,7 @@
 //! | `http` | | the handshake over the types of the `http` crate, event streams as its responses |
 //! | `hyper` | | WebSockets over what hyper has upgraded, HTTP/1.1 and HTTP/2, and event streams as bodies |
 //! | `axum` | | the same as an extractor and a response |
+//! | `rustls` | | TLS for clients, `wss:` and `https:`, over tokio and blocking; TLS streams for blocking servers |
 //! | `tracing` | | events and spans: handshakes, closes, timeouts; never payloads |
 //! | `comet` | | the older push transports |
 //! | `socketio` | | Socket.IO and Engine.IO; with `hyper`, `adapter::socketio` |

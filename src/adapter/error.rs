@@ -1,6 +1,7 @@
 //! How a connection over an adapter fails. A normal end is not an error.
 
 use super::TlsError;
+use crate::http1::TunnelError;
 use crate::ws::handshake::{Failure, HandshakeError, InvalidUri, Rejection};
 use crate::ws::{ProtocolError, TimedOut, UsageError};
 use core::fmt;
@@ -42,6 +43,8 @@ pub enum Error {
     TimedOut(TimedOut),
     /// TLS failed: there is no such connection, or the peer broke it.
     Tls(TlsError),
+    /// The proxy on the way gave no tunnel.
+    Proxy(TunnelError),
 }
 
 impl Error {
@@ -105,6 +108,7 @@ impl fmt::Display for Error {
             Self::Aborted => f.write_str("the transport ended without a close frame"),
             Self::TimedOut(what) => what.fmt(f),
             Self::Tls(error) => error.fmt(f),
+            Self::Proxy(error) => error.fmt(f),
         }
     }
 }
@@ -120,6 +124,7 @@ impl std::error::Error for Error {
             Self::InvalidUri(error) => error.source(),
             Self::Usage(error) => error.source(),
             Self::Tls(error) => error.source(),
+            Self::Proxy(error) => error.source(),
             Self::Aborted | Self::TimedOut(_) => None,
         }
     }
@@ -138,7 +143,10 @@ impl From<Failure> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        TlsError::within(error).map_or_else(Self::Io, Self::Tls)
+        match TlsError::within(error) {
+            Ok(error) => Self::Tls(error),
+            Err(error) => error.downcast().map_or_else(Self::Io, Self::Proxy),
+        }
     }
 }
 

@@ -11,6 +11,8 @@
 //! | `bayeux` | the same, for CometD's and Faye's clients | `hyper` and `bayeux` |
 //! | `frameworks` | the same, for SockJS's, Atmosphere's and Pushlet's clients | `hyper` and `sockjs`, `atmosphere`, `pushlet` |
 //!
+//! Their clients go over TLS (feature `rustls`) and through a [`Proxy`] where the URL and the `Options` say so.
+//!
 //! The first two have `accept`, `connect`, a `WebSocket` that splits into a `Reader` and a `Writer`, and event streams and their client under `sse`;
 //! they take the same `Options` and give the same `Error`.
 #![cfg_attr(feature = "deflate", doc = "")]
@@ -39,6 +41,8 @@ mod options;
 #[cfg(feature = "std")]
 mod owed;
 #[cfg(feature = "std")]
+mod proxy;
+#[cfg(feature = "std")]
 mod random;
 #[cfg(feature = "std")]
 mod route;
@@ -62,6 +66,8 @@ pub use crate::ws::handshake::HandshakeError;
 pub use error::Error;
 #[cfg(feature = "std")]
 pub use options::Options;
+#[cfg(feature = "std")]
+pub use proxy::Proxy;
 #[cfg(feature = "std")]
 pub use random::nonce;
 pub use stats::{ConnectionStats, Stats, StatsSnapshot};

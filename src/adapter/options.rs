@@ -1,5 +1,6 @@
 //! What both adapters can be told.
 
+use super::Proxy;
 use super::Stats;
 use super::route::Route;
 use crate::heartbeat::HANDSHAKE_TIMEOUT;
@@ -98,6 +99,13 @@ impl Options {
     /// The buffer is the thread's, not the connection's, while nothing partial is held.
     pub const fn read_size(mut self, bytes: usize) -> Self {
         self.read_size = bytes;
+        self
+    }
+
+    /// The proxy that the client goes through to a server, if any; default none. [`Proxy::from_env`] is what the
+    /// environment says. A server takes no notice of it.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.route.set_proxy(proxy);
         self
     }
 

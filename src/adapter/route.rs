@@ -1,8 +1,11 @@
 //! How a client gets to its server: what all clients have in common.
 
+use super::Proxy;
+use super::proxy::into_io;
 #[cfg(feature = "rustls")]
 use super::tls;
-#[cfg(feature = "rustls")]
+use crate::http1::{ProxyUrl, Tunnel};
+use std::io;
 use std::sync::Arc;
 
 /// How a client gets to its server.
@@ -11,6 +14,7 @@ pub(super) struct Route {
     /// `None`: the default, made when it is needed.
     #[cfg(feature = "rustls")]
     tls: Option<Arc<rustls::ClientConfig>>,
+    proxy: Option<Arc<Proxy>>,
 }
 
 impl Route {
@@ -18,7 +22,24 @@ impl Route {
         Self {
             #[cfg(feature = "rustls")]
             tls: None,
+            proxy: None,
         }
+    }
+
+    pub(super) fn set_proxy(&mut self, proxy: Proxy) {
+        self.proxy = Some(Arc::new(proxy));
+    }
+
+    /// The proxy to ask first, and what to ask it for.
+    pub(super) fn tunnel(
+        &self,
+        secure: bool,
+        (host, port): (&str, u16),
+    ) -> io::Result<Option<(&ProxyUrl, Tunnel)>> {
+        let proxy = self.proxy.as_ref().and_then(|proxy| proxy.select(secure, host, port));
+        let Some(proxy) = proxy else { return Ok(None) };
+        let tunnel = Tunnel::new(host, port, proxy.authorization()).map_err(into_io)?;
+        Ok(Some((proxy, tunnel)))
     }
 
     #[cfg(feature = "rustls")]
@@ -27,7 +48,7 @@ impl Route {
     }
 
     #[cfg(feature = "rustls")]
-    pub(super) fn tls(&self) -> std::io::Result<Arc<rustls::ClientConfig>> {
+    pub(super) fn tls(&self) -> io::Result<Arc<rustls::ClientConfig>> {
         match &self.tls {
             Some(config) => Ok(Arc::clone(config)),
             None => tls::config().map_err(tls::TlsError::into_io),

@@ -17,4 +17,5 @@ pub mod json;
 #[cfg(feature = "socketio")]
 pub mod socketio;
 pub mod sse;
+pub mod tunnel;
 pub mod ws;

@@ -53,6 +53,10 @@ pub use self::write::{FieldLines, InvalidField, InvalidHead, write_request, writ
 /// cost many times its size in work and memory.
 pub const MAX_FIELDS: usize = 64;
 
+/// How many responses of class 1xx are passed over before the one that counts (RFC 9110 15.2): 16. Without it, a server could
+/// send them for ever.
+pub(crate) const MAX_INTERIM: usize = 16;
+
 /// How large a head may be.
 ///
 /// ```
@@ -237,7 +241,18 @@ impl Reader {
         slots: &'f mut Slots<'b, N>,
     ) -> Result<Option<ResponseHead<'f, 'b>>, HeadError> {
         let slots = slots.first(self.limits.fields);
-        self.read(received, StartLine::Response, N, |bytes| ResponseHead::parse(bytes, slots))
+        self.read(received, StartLine::Response, N, |bytes| ResponseHead::parse(bytes, slots, true))
+    }
+
+    /// Reads the head of a response to CONNECT: no body follows, whatever its fields say (RFC 9110 9.3.6), and none of a
+    /// refusal is read.
+    pub(crate) fn read_connect_response<'f, 'b, const N: usize>(
+        &mut self,
+        received: &'b [u8],
+        slots: &'f mut Slots<'b, N>,
+    ) -> Result<Option<ResponseHead<'f, 'b>>, HeadError> {
+        let slots = slots.first(self.limits.fields);
+        self.read(received, StartLine::Response, N, |bytes| ResponseHead::parse(bytes, slots, false))
     }
 
     /// Has the head parsed once it is complete; remembers what went wrong.

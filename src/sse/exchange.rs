@@ -2,14 +2,13 @@
 
 use super::reconnect::Method;
 use super::request::request_fields;
-use crate::http1::head::{Body, FieldLines, HeadError, InvalidField, Limits, Reader, Slots, write_request};
+use crate::http1::head::{
+    Body, FieldLines, HeadError, InvalidField, Limits, MAX_INTERIM, Reader, Slots, write_request,
+};
 use crate::http1::syntax::{elements, is_field_value};
 use crate::http1::{RetryAfter, Url};
 use alloc::format;
 use alloc::vec::Vec;
-
-/// How many responses of class 1xx are borne before the one that counts (RFC 9110 15.2).
-const INTERIM: usize = 16;
 
 /// A request for an event stream.
 ///
@@ -154,7 +153,7 @@ impl AnswerReader {
             let mut slots = Slots::new();
             let Some(head) = self.reader.read_response(&self.received, &mut slots)? else { return Ok(None) };
             let length = head.len();
-            if head.status() / 100 == 1 && self.interim < INTERIM {
+            if head.status() / 100 == 1 && self.interim < MAX_INTERIM {
                 self.interim += 1;
                 self.received.drain(..length);
                 continue;

@@ -1,17 +1,19 @@
-//! From a URL's address to a stream, by a deadline: TCP to the first of a host's addresses that answers (RFC 8305), then
-//! TLS.
+//! From a URL's address to a stream, by a deadline: TCP to the first of a host's addresses that answers (RFC 8305), a
+//! tunnel through a proxy if there is one, TLS.
 
 use super::super::connect::{ATTEMPT_DELAY, in_turn};
+use super::super::proxy::into_io;
 use super::super::route::Route;
 use super::super::{Error, TimedOut};
 use super::ClientStream;
+use crate::http1::Tunnel;
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::string::String;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A stream to the server at this address, as far as the first byte of its own.
 pub(super) fn dial(
@@ -20,10 +22,11 @@ pub(super) fn dial(
     address: (&str, u16),
     deadline: Instant,
 ) -> Result<ClientStream, Error> {
-    if !secure {
-        return Ok(tcp(address, deadline)?.into());
+    if secure {
+        dial_tls(route, address, deadline)
+    } else {
+        Ok(through(route, false, address, deadline)?.into())
     }
-    dial_tls(route, address, deadline)
 }
 
 #[cfg(feature = "rustls")]
@@ -31,19 +34,61 @@ fn dial_tls(route: &Route, address: (&str, u16), deadline: Instant) -> Result<Cl
     use super::super::tls::name;
     // What is wrong with these needs no connection.
     let (name, config) = (name(address.0)?, route.tls()?);
-    let tcp = tcp(address, deadline)?;
-    super::tls::client_by(tcp, config, name, deadline).map(ClientStream::from).map_err(|error| {
-        match error.kind() {
-            io::ErrorKind::TimedOut if Instant::now() >= deadline => Error::TimedOut(TimedOut::Handshake),
-            _ => error.into(),
-        }
-    })
+    let tcp = through(route, true, address, deadline)?;
+    super::tls::client_by(tcp, config, name, deadline)
+        .map(ClientStream::from)
+        .map_err(|error| late(error, deadline))
 }
 
 #[cfg(not(feature = "rustls"))]
 fn dial_tls(_: &Route, _: (&str, u16), _: Instant) -> Result<ClientStream, Error> {
     use super::super::tls::{TlsError, TlsFault};
     Err(Error::Tls(TlsError::from(TlsFault::Unsupported)))
+}
+
+/// TCP to the server, or to the proxy and through it.
+fn through(route: &Route, secure: bool, address: (&str, u16), deadline: Instant) -> Result<TcpStream, Error> {
+    let Some((proxy, mut tunnel)) = route.tunnel(secure, address)? else { return tcp(address, deadline) };
+    let mut stream = tcp(proxy.address(), deadline)?;
+    ask(&mut stream, &mut tunnel, deadline).map_err(|error| late(error, deadline))?;
+    Ok(stream)
+}
+
+/// Asks a proxy for a tunnel.
+fn ask(stream: &mut TcpStream, tunnel: &mut Tunnel, deadline: Instant) -> io::Result<()> {
+    let left = || match deadline.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        left => Ok(Some(left)),
+    };
+    stream.set_write_timeout(left()?)?;
+    stream.write_all(tunnel.request())?;
+    let mut bytes = [0; 2048];
+    loop {
+        stream.set_read_timeout(left()?)?;
+        // Looked at first, so that what is the tunnel's stays in the stream.
+        let seen = match stream.peek(&mut bytes) {
+            Ok(0) => return Err(into_io(tunnel.receive_eof())),
+            Ok(n) => &mut bytes[..n],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let open = tunnel.receive(seen).map_err(into_io)?;
+        let taken = open.unwrap_or(seen.len()).min(seen.len());
+        stream.read_exact(&mut seen[..taken])?;
+        if open.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+/// A socket's time was up because ours was: nobody else has told it one.
+fn late(error: io::Error, deadline: Instant) -> Error {
+    let is_ours = error.raw_os_error().is_none() || Instant::now() >= deadline;
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Error::TimedOut(TimedOut::Handshake),
+        io::ErrorKind::TimedOut if is_ours => Error::TimedOut(TimedOut::Handshake),
+        _ => error.into(),
+    }
 }
 
 /// A connection to a host, by the deadline.
@@ -126,7 +171,6 @@ fn next<T>(news: &Receiver<T>, until: Instant) -> Result<Option<T>, Error> {
 #[cfg(all(test, feature = "tokio"))]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use std::vec::Vec;
 
     #[test]

@@ -1,8 +1,8 @@
 //! How an event stream over an adapter fails. A normal end is not an error.
 
 use crate::adapter::TlsError;
-use crate::http1::chunked;
 use crate::http1::head::HeadError;
+use crate::http1::{TunnelError, chunked};
 use crate::sse::{CloseReason, DecodeError, EncodeError};
 use core::fmt;
 
@@ -46,6 +46,8 @@ pub enum Error {
     TimedOut,
     /// TLS failed: there is no such connection, or the peer broke it.
     Tls(TlsError),
+    /// The proxy on the way gave no tunnel.
+    Proxy(TunnelError),
 }
 
 impl Error {
@@ -55,6 +57,7 @@ impl Error {
         match self {
             Self::Io(error) => error.kind() == std::io::ErrorKind::Unsupported,
             Self::Tls(error) => error.fault().is_final(),
+            Self::Proxy(error) => error.is_final(),
             _ => false,
         }
     }
@@ -75,6 +78,7 @@ impl fmt::Display for Error {
             Self::Left => f.write_str("the client left"),
             Self::TimedOut => f.write_str("the peer took too long"),
             Self::Tls(error) => error.fmt(f),
+            Self::Proxy(error) => error.fmt(f),
         }
     }
 }
@@ -90,6 +94,7 @@ impl std::error::Error for Error {
             Self::Closed(reason) => reason.source(),
             Self::Encode(error) => error.source(),
             Self::Tls(error) => error.source(),
+            Self::Proxy(error) => error.source(),
             Self::Aborted | Self::Location | Self::Finished | Self::Left | Self::TimedOut => None,
         }
     }
@@ -112,7 +117,10 @@ from!(
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        TlsError::within(error).map_or_else(Self::Io, Self::Tls)
+        match TlsError::within(error) {
+            Ok(error) => Self::Tls(error),
+            Err(error) => error.downcast().map_or_else(Self::Io, Self::Proxy),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an event source asks for, and how patiently.
 
+use crate::adapter::Proxy;
 use crate::adapter::route::Route;
 use crate::heartbeat::HANDSHAKE_TIMEOUT;
 use crate::http1::head::{FieldLines, InvalidField};
@@ -120,6 +121,13 @@ impl SourceOptions {
     /// Without it a server fills the client's memory with an error message.
     pub const fn max_refusal(mut self, bytes: usize) -> Self {
         self.max_refusal = bytes;
+        self
+    }
+
+    /// The proxy that the client goes through to a server, if any; default none. [`Proxy::from_env`] is what the
+    /// environment says.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.route.set_proxy(proxy);
         self
     }
 

@@ -1,8 +1,10 @@
-//! From a URL's address to a stream: TCP to the first of a host's addresses that answers (RFC 8305), then TLS.
+//! From a URL's address to a stream: TCP to the first of a host's addresses that answers (RFC 8305), a tunnel through a proxy
+//! if there is one, TLS.
 //!
 //! The caller keeps the time: dropped, it is over.
 
 use super::super::connect::{ATTEMPT_DELAY, in_turn};
+use super::super::proxy::into_io;
 use super::super::route::Route;
 use super::ClientStream;
 use core::future::{Future, poll_fn};
@@ -13,16 +15,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::vec::Vec;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Sleep, sleep};
 
-/// A stream to the server at this address, as far as the first byte of its own. What went wrong with TLS is in the
-/// error: [`TlsError`](super::super::TlsError).
+/// A stream to the server at this address, as far as the first byte of its own. What went wrong with TLS or the proxy is in the
+/// error: [`TlsError`](super::super::TlsError), [`TunnelError`](crate::http1::TunnelError).
 pub(super) async fn dial(route: &Route, secure: bool, address: (&str, u16)) -> io::Result<ClientStream> {
-    if !secure {
-        return Ok(tcp(address).await?.into());
-    }
-    dial_tls(route, address).await
+    if secure { dial_tls(route, address).await } else { Ok(through(route, false, address).await?.into()) }
 }
 
 #[cfg(feature = "rustls")]
@@ -30,7 +30,7 @@ async fn dial_tls(route: &Route, address: (&str, u16)) -> io::Result<ClientStrea
     use super::super::tls::{TlsError, name};
     // What is wrong with these needs no connection.
     let (name, config) = (name(address.0)?, route.tls()?);
-    let tcp = tcp(address).await?;
+    let tcp = through(route, true, address).await?;
     let connector = tokio_rustls::TlsConnector::from(config);
     Ok(connector.connect(name, tcp).await.map_err(TlsError::of_handshake)?.into())
 }
@@ -39,6 +39,27 @@ async fn dial_tls(route: &Route, address: (&str, u16)) -> io::Result<ClientStrea
 async fn dial_tls(_: &Route, _: (&str, u16)) -> io::Result<ClientStream> {
     use super::super::tls::{TlsError, TlsFault};
     Err(TlsError::from(TlsFault::Unsupported).into_io())
+}
+
+/// TCP to the server, or to the proxy and through it.
+async fn through(route: &Route, secure: bool, address: (&str, u16)) -> io::Result<TcpStream> {
+    let Some((proxy, mut tunnel)) = route.tunnel(secure, address)? else { return tcp(address).await };
+    let mut stream = tcp(proxy.address()).await?;
+    stream.write_all(tunnel.request()).await?;
+    let mut bytes = [0; 2048];
+    loop {
+        // Looked at first, so that what is the tunnel's stays in the stream.
+        let seen = match stream.peek(&mut bytes).await? {
+            0 => return Err(into_io(tunnel.receive_eof())),
+            n => &mut bytes[..n],
+        };
+        let open = tunnel.receive(seen).map_err(into_io)?;
+        let taken = open.unwrap_or(seen.len()).min(seen.len());
+        stream.read_exact(&mut seen[..taken]).await?;
+        if open.is_some() {
+            return Ok(stream);
+        }
+    }
 }
 
 /// A connection to a host.

@@ -534,6 +534,9 @@ fn react(policy: &RedialPolicy, loss: &Loss) -> (Reaction, Option<Duration>) {
         Error::Io(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => {
             Reaction::GiveUp
         }
+        // Who answers there is not to be trusted, or the proxy does not let us through.
+        Error::Tls(error) if error.fault().is_final() => Reaction::GiveUp,
+        Error::Proxy(error) if error.is_final() => Reaction::GiveUp,
         _ => Reaction::Again,
     };
     (reaction, None)

@@ -31,10 +31,11 @@ pub struct ResponseHead<'f, 'b> {
 }
 
 impl<'f, 'b> ResponseHead<'f, 'b> {
-    /// Parses a head; an error is one only if the head is complete.
+    /// Parses a head; an error is one only if the head is complete. Whether a body may follow.
     pub(super) fn parse(
         bytes: &'b [u8],
         slots: &'f mut [MaybeUninit<Header<'b>>],
+        has_body: bool,
     ) -> Result<Parsed<Self>, HeadError> {
         let mut response = httparse::Response::new(&mut []);
         let parsed =
@@ -49,7 +50,8 @@ impl<'f, 'b> ResponseHead<'f, 'b> {
         // RFC 9110 15: the first digit is a class, from 1 on.
         let status = response.code.filter(|&status| status >= 100).ok_or(HeadError::BadStatusLine)?;
         // RFC 9112 6.3: no body, whatever the fields say.
-        let framing = if has_no_body(status) { Framing::default() } else { Framing::read(fields, version)? };
+        let is_framed = has_body && !has_no_body(status);
+        let framing = if is_framed { Framing::read(fields, version)? } else { Framing::default() };
         let reason = response.reason.unwrap_or_default();
         let head = Self { status, reason, version, fields, framing, length };
         Ok(Parsed { head, length, crlf: ends_in_crlf(&bytes[..length], fields) })

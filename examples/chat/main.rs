@@ -8,6 +8,7 @@
 //! | `protocol.rs` | what page and room say to each other |
 //! | `chat.rs` | what a member can do, whatever the transport. **Begin here** |
 //! | `ws.rs` `sse.rs` `xhr_streaming.rs` `polling.rs` `jsonp.rs` `iframe.rs` | the transports |
+//! | `sockjs.rs` `socketio.rs` `cometd.rs` `atmosphere.rs` `pushlet.rs` | the frameworks' clients, all by `talk.rs` |
 //! | `visit.rs` | the clients that poll or stream, from request to request |
 //! | `room.rs` | a room as this node sees it; with `told.rs` (each event in the form of each transport) and `id.rs` |
 //! | `engine.rs` | what holds the rooms: `local.rs`, this process; `redis.rs` and `redis.lua`, a Redis |
@@ -15,7 +16,9 @@
 //! | `server.rs` `tls.rs` `options.rs` | paths, connections; the command line |
 
 mod access;
+mod atmosphere;
 mod chat;
+mod cometd;
 mod counts;
 mod engine;
 mod id;
@@ -26,11 +29,15 @@ mod options;
 mod page;
 mod polling;
 mod protocol;
+mod pushlet;
 mod redis;
 mod room;
 mod rules;
 mod server;
+mod socketio;
+mod sockjs;
 mod sse;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod tls;

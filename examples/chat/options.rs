@@ -5,7 +5,8 @@ use crate::protocol::Millis;
 pub const USAGE: &str = "\
 usage: chat [OPTION]...
   --listen ADDR          where to listen (127.0.0.1:8080)
-  --disable NAME,...     leave out transports: ws sse xhr-streaming long-polling polling jsonp iframe
+  --disable NAME,...     leave out transports: ws sse xhr-streaming long-polling polling jsonp iframe,
+                         and frameworks: the servers of SockJS, Socket.IO, CometD, Atmosphere and Pushlet
   --allow-origin ORIGIN  pages of this other origin may use this server, such as http://127.0.0.1:8081; may be repeated
   --backend ORIGIN       the page served here may use the server of this other origin (/?server=ORIGIN); may be repeated
   --compress             accept permessage-deflate
@@ -25,7 +26,7 @@ pub const TRANSPORTS: [&str; 7] =
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     pub listen: String,
-    /// Of [`TRANSPORTS`].
+    /// Of [`TRANSPORTS`], or `frameworks`.
     pub disabled: Vec<String>,
     /// Other origins whose pages may use this server.
     pub allowed: Vec<String>,
@@ -73,7 +74,8 @@ impl Options {
                 _ => return None,
             }
         }
-        options.disabled.iter().all(|name| TRANSPORTS.contains(&name.as_str())).then_some(options)
+        let is_known = |name: &String| name == "frameworks" || TRANSPORTS.contains(&name.as_str());
+        options.disabled.iter().all(is_known).then_some(options)
     }
 
     /// Whether a transport is offered.

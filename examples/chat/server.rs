@@ -7,8 +7,9 @@
 //! | `GET /xhr-streaming` `/long-polling` `/polling` `/jsonp` `/iframe` | as named | the messages of a visit |
 //! | `POST /send?session=` | all but `ws` and `jsonp` | one request of the page, as the body |
 //! | `GET /send?session=&text=&callback=` | `jsonp` | the same, in the query |
+//! | `/sockjs` `/socket.io/` `/cometd` `/atmosphere/chat` `/pushlet.srv` | the frameworks' | as their files say |
 //!
-//! Each may have the `room` in its query. The receiving requests have `session`, `nick` and `cursor` of the hello; those
+//! Each but the last may have the `room` in its query. The receiving requests have `session`, `nick` and `cursor` of the hello; those
 //! of a visit also `link`, its name, `since`, the last message that arrived, and `at`, the page's cursor now. `/jsonp` has
 //! the `callback` and `/iframe` the `origin` to post to.
 
@@ -50,7 +51,7 @@ use crate::page::{self, PAGE};
 use crate::protocol::{Hello, MAX_REQUEST, Refusal};
 use crate::told::Told;
 use crate::visit::{MAX_VISITS, Visits};
-use crate::{iframe, jsonp, polling, sse, ws, xhr_streaming};
+use crate::{atmosphere, cometd, iframe, jsonp, polling, pushlet, socketio, sockjs, sse, ws, xhr_streaming};
 
 /// Connections at once, 16,384; more are closed as they come. Without it, they could use up all file descriptors.
 const MAX_CONNECTIONS: usize = 16 * 1024;
@@ -196,10 +197,39 @@ pub fn app(server: &Arc<Server>) -> Router {
     if offers("iframe") {
         app = app.route("/iframe", get(iframe::stream));
     }
+    if offers("frameworks") {
+        app = app.merge(frameworks(server));
+    }
     app.route("/send", send)
         .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. The chat is at /.\n") })
         .layer(from_fn_with_state(Arc::clone(server), guard))
         .with_state(Arc::clone(server))
+}
+
+/// The paths of the frameworks' servers, which answer requests by themselves.
+fn frameworks(server: &Arc<Server>) -> Router<Arc<Server>> {
+    let sockjs = sockjs::service(server);
+    let socketio = socketio::service(server);
+    let cometd = cometd::service(server);
+    let atmosphere = atmosphere::service(server);
+    let pushlet = pushlet::service(server);
+    let sockjs = any(async move |request: Request| sockjs.serve(request).await.map(Body::new));
+    let cometd = any(async move |request: Request| cometd.serve(request).await.map(Body::from));
+    Router::new()
+        .route("/sockjs", sockjs.clone())
+        .route("/sockjs/{*rest}", sockjs)
+        .route(
+            "/socket.io/",
+            any(async move |request: Request| socketio.handle(request).await.map(Body::new)),
+        )
+        .route("/cometd", cometd.clone())
+        // CometD's client appends the name of the meta channel.
+        .route("/cometd/{*rest}", cometd)
+        .route(
+            "/atmosphere/chat",
+            any(async move |request: Request| atmosphere.serve(request).await.map(Body::new)),
+        )
+        .route("/pushlet.srv", any(async move |request: Request| pushlet.serve(request).await.map(Body::new)))
 }
 
 /// Lets in only what comes from pages that may use this server, and says so to those of other origins.

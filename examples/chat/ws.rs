@@ -20,7 +20,8 @@ use crate::told::Told;
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// The first reads of a connection; later ones take a buffer that is shared.
-const OPTIONS: Options = Options::new().config(Config::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST));
+pub const OPTIONS: Options =
+    Options::new().config(Config::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST));
 
 /// Answers the handshake.
 pub async fn upgrade(

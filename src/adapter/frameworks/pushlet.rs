@@ -5,7 +5,7 @@ use super::body::{Feed, lock};
 use super::http::{read, respond, respond_with, with_request};
 use crate::adapter::nonce;
 use crate::comet::Response;
-use crate::comet::pushlet::{Config, Fresh, Reply, Server, Ticket};
+use crate::comet::pushlet::{Config, Fresh, Publication, Reply, Server, Ticket};
 use bytes::Bytes;
 use core::fmt;
 use core::pin::Pin;
@@ -36,8 +36,11 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 pub struct Pushlet {
     path: Arc<str>,
     max_body: usize,
+    decide: Option<Arc<Decide>>,
     shared: Arc<Mutex<Shared>>,
 }
+
+type Decide = dyn Fn(&Publication) -> bool + Send + Sync;
 
 struct Shared {
     server: Server<Instant>,
@@ -49,9 +52,24 @@ impl Pushlet {
     /// A server at this path, which clients are told to come back to.
     #[must_use]
     pub fn new(path: &str, config: Config) -> Self {
+        Self::over(path, config.moderated(false))
+    }
+
+    /// As [`new`](Self::new), but `decide` is shown all that clients publish: only what it answers with `true` goes to
+    /// the subscribers. The rest is the program's, which may answer by [`send`](Self::send).
+    #[must_use]
+    pub fn moderated(
+        path: &str,
+        config: Config,
+        decide: impl Fn(&Publication) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { decide: Some(Arc::new(decide)), ..Self::over(path, config.moderated(true)) }
+    }
+
+    fn over(path: &str, config: Config) -> Self {
         let server = Server::new(config.url(path.to_string()));
         let shared = Shared { server, wakers: HashMap::new(), is_swept: false };
-        Self { path: path.into(), max_body: 64 << 10, shared: Arc::new(Mutex::new(shared)) }
+        Self { path: path.into(), max_body: 64 << 10, decide: None, shared: Arc::new(Mutex::new(shared)) }
     }
 
     /// Bytes of a request's body, default 64 KiB; more are answered 413.
@@ -66,6 +84,18 @@ impl Pushlet {
     /// Publishes an event of the server's own.
     pub fn publish(&self, subject: &str, fields: &[(&str, &str)]) {
         self.tell(|shared| shared.server.publish(subject, fields, seconds()));
+    }
+
+    /// Sends an event of the server's own to one session (its `p_id`), whatever it has subscribed to. `false` if there is
+    /// no such session, or it does not listen.
+    pub fn send(&self, session: &str, subject: &str, fields: &[(&str, &str)]) -> bool {
+        self.tell(|shared| shared.server.send(session, subject, fields, seconds()))
+    }
+
+    /// Whether there is such a session.
+    #[must_use]
+    pub fn is_open(&self, session: &str) -> bool {
+        lock(&self.shared).server.is_open(session)
     }
 
     /// How many sessions there are.
@@ -85,7 +115,16 @@ impl Pushlet {
         let Ok(id) = nonce() else { return respond(Response::text(503, "No randomness.\n")) };
         let fresh = Fresh { id, time: seconds() };
         let reply = with_request(&parts, &self.path, &body, |request| {
-            self.tell(|shared| shared.server.request(request, fresh, Instant::now()))
+            let (reply, publication) = self.tell(|shared| {
+                let reply = shared.server.request(request, fresh, Instant::now());
+                (reply, shared.server.take_publication())
+            });
+            if let Some(publication) = publication
+                && self.decide.as_ref().is_some_and(|decide| decide(&publication))
+            {
+                self.tell(|shared| shared.server.forward(publication));
+            }
+            reply
         });
         match reply {
             None => respond(Response::text(404, "Not found.\n")),

@@ -21,7 +21,7 @@ mod event;
 mod server;
 
 pub use event::Format;
-pub use server::{Fresh, Reply, Server, Ticket};
+pub use server::{Fresh, Publication, Reply, Server, Ticket};
 
 use crate::ws::handshake::OriginPolicy;
 use alloc::borrow::Cow;
@@ -46,6 +46,7 @@ pub struct Config {
     max_events: usize,
     max_fields: usize,
     max_bytes: usize,
+    moderated: bool,
     origins: OriginPolicy,
 }
 
@@ -62,6 +63,7 @@ impl Config {
             max_events: 256,
             max_fields: 32,
             max_bytes: 16 << 10,
+            moderated: false,
             origins: OriginPolicy::same_host(),
         }
     }
@@ -78,6 +80,15 @@ impl Config {
     /// Without it any page can have its visitors' browsers open sessions.
     pub fn origins(mut self, origins: OriginPolicy) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// Whether what clients publish is handed to the program ([`Server::take_publication`]) in place of the subscribers.
+    /// Default `false`.
+    ///
+    /// Without it every client may publish anything on every subject.
+    pub const fn moderated(mut self, moderated: bool) -> Self {
+        self.moderated = moderated;
         self
     }
 

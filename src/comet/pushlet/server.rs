@@ -87,6 +87,54 @@ pub struct Server<I> {
     /// Responses that something may have to be written to.
     ready: Vec<Ticket>,
     tickets: u64,
+    /// What the last request has published, if the program is to see it first.
+    publication: Option<Publication>,
+}
+
+/// What a client has published, to be looked at by the program ([`Config::moderated`]).
+///
+/// ```
+/// use pushline::comet::Request;
+/// use pushline::comet::pushlet::{Config, Fresh, Server};
+/// use std::time::Duration;
+///
+/// let mut server = Server::new(Config::new().moderated(true));
+/// let mut ask = |server: &mut Server<Duration>, target: &str| {
+///     server.request(&Request::new("GET", target, &[], b""), Fresh { id: [1; 16], time: 0 }, Duration::ZERO)
+/// };
+/// ask(&mut server, "/?p_event=join");
+/// let id = "01".repeat(16);
+/// ask(&mut server, &format!("/?p_event=publish&p_id={id}&p_subject=/chat&text=hello"));
+/// let publication = server.take_publication().expect("it was published");
+/// assert_eq!((publication.session(), publication.subject()), (&*id, "/chat"));
+/// assert_eq!(publication.get("text"), Some("hello"));
+/// server.forward(publication); // to the subscribers, after all
+/// ```
+#[derive(Clone, Debug)]
+pub struct Publication {
+    session: Arc<str>,
+    to: Option<Arc<str>>,
+    event: Event,
+}
+
+impl Publication {
+    /// The session (`p_id`) that has published it. It is that client's secret.
+    #[must_use]
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// Its subject.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.event.get("p_subject").unwrap_or_default()
+    }
+
+    /// The value of a field.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.event.get(name)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -129,7 +177,14 @@ impl<I: Instant> Server<I> {
     /// A server without sessions.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, sessions: BTreeMap::new(), names: BTreeMap::new(), ready: Vec::new(), tickets: 0 }
+        Self {
+            config,
+            sessions: BTreeMap::new(),
+            names: BTreeMap::new(),
+            ready: Vec::new(),
+            tickets: 0,
+            publication: None,
+        }
     }
 
     /// A request came: a `GET` with a query, or a `POST` with a form.
@@ -163,6 +218,32 @@ impl<I: Instant> Server<I> {
     pub fn publish(&mut self, subject: &str, fields: &[(&str, &str)], time: u64) {
         let fields = fields.iter().map(|(name, value)| (Cow::from(*name), Cow::from(*value)));
         self.deliver(data(subject, "", time, fields), None);
+    }
+
+    /// What the last request has published, with [`Config::moderated`]: to be asked for after each.
+    pub fn take_publication(&mut self) -> Option<Publication> {
+        self.publication.take()
+    }
+
+    /// Delivers what a client has published as if it had not been looked at.
+    pub fn forward(&mut self, publication: Publication) {
+        self.deliver(publication.event, publication.to.as_ref());
+    }
+
+    /// Sends an event of the server's own to one session, whatever it has subscribed to. `false` if there is no such
+    /// session, or it does not listen. Names that are no XML names are left out.
+    pub fn send(&mut self, session: &str, subject: &str, fields: &[(&str, &str)], time: u64) -> bool {
+        let listens = |(id, session): (&Arc<str>, &Session<I>)| session.listening.then(|| id.clone());
+        let Some(id) = self.sessions.get_key_value(session).and_then(listens) else { return false };
+        let fields = fields.iter().map(|(name, value)| (Cow::from(*name), Cow::from(*value)));
+        self.deliver(data(subject, "", time, fields), Some(&id));
+        true
+    }
+
+    /// Whether there is such a session.
+    #[must_use]
+    pub fn is_open(&self, session: &str) -> bool {
+        self.sessions.contains_key(session)
     }
 
     /// Appends what is to be written to this response now, if anything, and answers whether the response ends there.
@@ -312,7 +393,7 @@ impl<I: Instant> Server<I> {
             },
             "publish" => {
                 let name = session.name.clone();
-                self.published(&name, find, parameters, time).map(|()| Event::new("publish-ack"))
+                self.published(&id, &name, find, parameters, time).map(|()| Event::new("publish-ack"))
             }
             _ => Err("unknown p_event".into()),
         };
@@ -345,6 +426,7 @@ impl<I: Instant> Server<I> {
 
     fn published<'p>(
         &mut self,
+        id: &Arc<str>,
         name: &Arc<str>,
         find: &dyn Fn(&str) -> Option<&'p str>,
         parameters: &[(Cow<'p, str>, Cow<'p, str>)],
@@ -360,12 +442,12 @@ impl<I: Instant> Server<I> {
         }
         let own = parameters.iter().filter(|(field, _)| field != "p_id").cloned();
         let event = data(subject, name, time, own);
-        match find("p_to") {
-            None => self.deliver(event, None),
-            Some(to) => {
-                let to = self.names.get(to).cloned().ok_or("nobody of this name")?;
-                self.deliver(event, Some(&to));
-            }
+        let known = |to| self.names.get(to).cloned().ok_or("nobody of this name");
+        let to = find("p_to").map(known).transpose()?;
+        if self.config.moderated {
+            self.publication = Some(Publication { session: id.clone(), to, event });
+        } else {
+            self.deliver(event, to.as_ref());
         }
         Ok(())
     }

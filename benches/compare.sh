@@ -37,6 +37,13 @@ over tokio that knows frames only, and the bytes sent back as they are.
 EOF
 peers echo --rounds "$echo_rounds"
 
+section 'Echo over TLS and over HTTP/2' "benches/peers && cargo run --release --bin secure -- --rounds $echo_rounds" <<EOF
+As above, 32 sockets over the same rustls 0.23 (ring, TLS 1.3), and over the same hyper 1 as streams of four connections of
+HTTP/2 without TLS (RFC 8441); each crate with a flush a message. The opening is not counted.
+
+EOF
+peers secure --rounds "$echo_rounds"
+
 section 'Idle connections' 'benches/peers && cargo run --release --bin idle' <<EOF
 A server in a process of its own, a spawned task a connection: accept, then next and send. What its resident set grew by.
 

@@ -1,17 +1,21 @@
 //! Sends messages of many lengths to an echo server and compares what comes back:
-//! `echo_client URL [--window-bits N] [--no-context-takeover]`. The options are what is offered of permessage-deflate,
-//! for both directions.
+//! `echo_client URL [--window-bits N] [--no-context-takeover] [--ca FILE]`. The first two are what is offered of
+//! permessage-deflate, for both directions; FILE holds the certificate (DER) that is trusted instead of the public authorities.
 
 use pushline::adapter::Options;
 use pushline::adapter::blocking::connect;
 use pushline::ws::Message;
 use pushline::ws::deflate::{Compression, DeflateOptions, Terms, WindowBits};
 use pushline::ws::handshake::ClientOptions;
+use rustls::{ClientConfig, RootCertStore};
+use std::sync::Arc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let url = arguments.next().ok_or("usage: echo_client URL [--window-bits N] [--no-context-takeover]")?;
-    let (mut window_bits, mut no_takeover) = (WindowBits::MAX, false);
+    let url = arguments
+        .next()
+        .ok_or("usage: echo_client URL [--window-bits N] [--no-context-takeover] [--ca FILE]")?;
+    let (mut window_bits, mut no_takeover, mut options) = (WindowBits::MAX, false, Options::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--window-bits" => {
@@ -19,6 +23,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 window_bits = bits.and_then(WindowBits::new).ok_or("--window-bits 8 to 15")?;
             }
             "--no-context-takeover" => no_takeover = true,
+            "--ca" => {
+                let mut roots = RootCertStore::empty();
+                roots.add(std::fs::read(arguments.next().ok_or("--ca FILE")?)?.into())?;
+                let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+                options = options.tls(Arc::new(config));
+            }
             _ => return Err(format!("unknown argument {argument}").into()),
         }
     }
@@ -30,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let policy = Compression::Dedicated { window_bits, memory_level: 8 };
     let deflate = DeflateOptions::new(policy).terms(terms).threshold(0);
-    let mut socket = connect(&url, ClientOptions::new().deflate(deflate), &Options::new())?;
+    let mut socket = connect(&url, ClientOptions::new().deflate(deflate), &options)?;
     // Twice, so that the second time may refer to the first.
     for len in [0, 1, 125, 126, 4096, 70 * 1024].repeat(2) {
         let text: String = "a\u{e9}\u{20ac}\u{1f600} and so on; ".chars().cycle().take(len).collect();

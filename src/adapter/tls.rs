@@ -113,7 +113,6 @@ impl TlsError {
     }
 
     /// As a stream would have told it.
-    #[cfg(any(feature = "rustls", feature = "tokio"))]
     pub(super) fn into_io(self) -> io::Error {
         let kind = match self.fault {
             TlsFault::Unsupported => io::ErrorKind::Unsupported,

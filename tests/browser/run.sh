@@ -25,10 +25,11 @@ program=$(cd "$(dirname "$program")" && pwd)/chat
 cd "$here"
 npm ci --no-audit --no-fund
 cd ../..
-cargo build --all-features --example sse_server --example llm_proxy --example hyper_echo
+cargo build --all-features --example sse_server --example llm_proxy --example hyper_echo --example wss
 # Here there is an engine to read the escaped texts.
 NODE=node cargo test --quiet --all-features --test comet_script
 cd "$here"
 node sse.mjs "$(dirname "$program")"
 node h2.mjs "$(dirname "$program")/hyper_echo"
+node wss.mjs "$(dirname "$program")/wss"
 node chat.mjs "$program"

@@ -1,8 +1,11 @@
 // Node's ws and Chromium as peers: `peer.mjs client|chromium URL VARIANT EXPECTED` or `peer.mjs server VARIANT EXPECTED`.
 // VARIANT is what ws offers or wishes (Chromium has no choice); EXPECTED is what must have been agreed. A server prints its
-// port, echoes one connection and ends.
+// port, echoes one connection and ends. Over TLS a client trusts the certificate in the file (DER) that CA names, and a server
+// has that of CERT and KEY (PEM).
 
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createSecure } from 'node:https';
 import { WebSocket, WebSocketServer } from 'ws';
 
 const LENGTHS = [0, 1, 125, 126, 4096, 70 * 1024];
@@ -21,6 +24,7 @@ function check(value, expected) {
   const bits = ['server', 'client'].map((side) => Number(parameters.get(`${side}_max_window_bits`) ?? 15));
   const all = (n) => bits.every((value) => value === n);
   const agreed = { default: !flags.includes(true) && all(15), nct: !flags.includes(false), 9: all(9), 15: all(15) };
+  if (expected === 'none' && !value) return;
   if (!parameters.has('permessage-deflate') || !agreed[expected]) throw new Error(`agreed on ${value}`);
 }
 
@@ -53,7 +57,9 @@ function talk(socket, lengths) {
 
 const modes = {
   async client(url, variant, expected) {
-    const socket = new WebSocket(url, { perMessageDeflate: { threshold: 0, clientMaxWindowBits: true, ...WISHES[variant] } });
+    const pem = (der) => `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`;
+    const ca = process.env.CA && pem(readFileSync(process.env.CA));
+    const socket = new WebSocket(url, { ca, perMessageDeflate: { threshold: 0, clientMaxWindowBits: true, ...WISHES[variant] } });
     let value;
     socket.on('upgrade', (response) => (value = response.headers['sec-websocket-extensions']));
     await talk(socket, LENGTHS);
@@ -82,7 +88,10 @@ const modes = {
 
   async server(variant, expected) {
     const perMessageDeflate = { threshold: 0, ...WISHES[variant] };
-    const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate });
+    const { CERT, KEY } = process.env;
+    const secure = CERT && createSecure({ cert: readFileSync(CERT), key: readFileSync(KEY) }).listen(0, '127.0.0.1');
+    const where = secure ? { server: secure } : { host: '127.0.0.1', port: 0 };
+    const server = new WebSocketServer({ ...where, perMessageDeflate });
     let value;
     server.on('headers', (headers) => {
       value = headers.find((line) => line.startsWith('Sec-WebSocket-Extensions: '))?.split(': ')[1];
@@ -92,6 +101,7 @@ const modes = {
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
     const code = await new Promise((done) => socket.on('close', done));
     server.close();
+    secure?.close();
     check(value, expected);
     if (code !== 1000) throw new Error(`closed with ${code}`);
   },

@@ -1,10 +1,13 @@
 """Python websockets as a peer: `peer.py client URL VARIANT EXPECTED` or `peer.py server VARIANT EXPECTED`.
 
 VARIANT is what it offers or wishes; EXPECTED is what must have been agreed: see agreed(). A server prints its port, echoes
-one connection and ends.
+one connection and ends. Over TLS a client trusts the certificate in the file (DER) that CA names, and a server has that of
+CERT and KEY (PEM).
 """
 
 import asyncio
+import os
+import ssl
 import sys
 
 from websockets.asyncio.client import connect
@@ -27,8 +30,8 @@ WISHES = {
 def agreed(value, expected):
     """Whether the Sec-WebSocket-Extensions value of the answer is what is expected."""
     parameters = dict((part.strip().split("=") + [""])[:2] for part in value.split(";"))
-    if "permessage-deflate" not in parameters:
-        return False
+    if expected == "none" or "permessage-deflate" not in parameters:
+        return expected == "none" and value == ""
     flags = [f"{side}_no_context_takeover" in parameters for side in ("server", "client")]
     bits = [int(parameters.get(f"{side}_max_window_bits") or 15) for side in ("server", "client")]
     return {
@@ -47,7 +50,11 @@ def check(connection, expected):
 
 async def client(url, variant, expected):
     factory = ClientPerMessageDeflateFactory(**{"client_max_window_bits": True, **WISHES[variant]})
-    async with connect(url, extensions=[factory], max_size=None) as connection:
+    tls = None
+    if url.startswith("wss:"):
+        with open(os.environ["CA"], "rb") as file:
+            tls = ssl.create_default_context(cadata=file.read())
+    async with connect(url, extensions=[factory], max_size=None, ssl=tls) as connection:
         check(connection, expected)
         for length in LENGTHS * 2:
             text = ("a\u00e9\u20ac\U0001f600 and so on; " * (length // 8 + 1))[:length]
@@ -72,7 +79,11 @@ async def server(variant, expected):
             done.set_exception(RuntimeError(str(error)))
 
     factory = ServerPerMessageDeflateFactory(**WISHES[variant])
-    async with serve(echo, "127.0.0.1", 0, extensions=[factory], max_size=None) as listener:
+    tls = None
+    if "CERT" in os.environ:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(os.environ["CERT"], os.environ["KEY"])
+    async with serve(echo, "127.0.0.1", 0, extensions=[factory], max_size=None, ssl=tls) as listener:
         print(listener.sockets[0].getsockname()[1], flush=True)
         await asyncio.wait_for(done, 60)
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Echoes messages over loopback between this crate and others, compressed: node's ws and Python's websockets in both
 # roles, Chromium as a client; with what each agrees to by default, without context takeover, with windows of 9 bits and
-# of 15. Either end asks for it in turn. Installs the peers here (npm, pip into venv/); Chromium must be there.
+# of 15. Either end asks for it in turn. Over TLS as well, in both roles. Installs the peers here (npm, pip into venv/); Chromium must be there.
 # The last line is 'N passed, N failed'.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
-cargo build --quiet --all-features --example echo_tokio --example echo_client
+cargo build --quiet --all-features --example echo_tokio --example echo_client --example wss
 programs=$(cd "${CARGO_TARGET_DIR:-target}/debug/examples" && pwd)
 
 cd "$here"
@@ -93,6 +93,29 @@ for variant in default nct 9 15; do
         server default "$variant" "$variant" "$node client" "$python client"
         client default "$variant" "$variant"
     fi
+done
+# Over TLS: our server makes its certificate itself, theirs get one.
+: > "$log/server"
+"$programs/wss" --listen 127.0.0.1:0 --cert "$log/ours.der" > "$log/server" 2> "$log/errors" &
+pid=$!
+at=$(port "$log/server")
+for peer in "$node client" "$python client"; do
+    CA="$log/ours.der" try "TLS server, $peer" timeout 90 $peer "wss://127.0.0.1:$at/ws" default none
+done
+kill $pid
+wait $pid 2> /dev/null || true
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=peer \
+    -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' -addext 'basicConstraints=critical,CA:FALSE' \
+    -keyout "$log/key.pem" -out "$log/cert.pem" 2> "$log/errors"
+openssl x509 -in "$log/cert.pem" -outform der -out "$log/theirs.der"
+for peer in "$node" "$python"; do
+    : > "$log/peer"
+    CERT="$log/cert.pem" KEY="$log/key.pem" timeout 90 $peer server default default > "$log/peer" 2> "$log/peer-errors" &
+    pid=$!
+    at=$(port "$log/peer")
+    try "TLS client, $peer server" timeout 90 "$programs/echo_client" "wss://localhost:$at/" --ca "$log/theirs.der"
+    try "what $peer server saw of our TLS client" wait_for $pid
 done
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [[ $failed == 0 ]]

@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })
 }
 
-fn serve(stream: TcpStream, server: &ServerOptions) -> Result<(), Error> {
+pub fn serve(stream: TcpStream, server: &ServerOptions) -> Result<(), Error> {
     stream.set_nodelay(true)?;
     let mut socket = accept(stream, server, &Options::new())?;
     while let Some(message) = socket.next()? {

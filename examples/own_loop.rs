@@ -6,7 +6,7 @@
 
 use bytes::Buf;
 use pushline::Inbox;
-use pushline::ws::handshake::{Decide, Opening, ServerOptions, Step as Opens};
+use pushline::ws::handshake::{Decide, Opening, OpeningStep, ServerOptions};
 use pushline::ws::{Config, Connection, Event, Life, Side, Step, Times, UsageError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -25,14 +25,14 @@ impl Client<'_> {
     fn turn(&mut self, now: Instant) -> io::Result<Option<Instant>> {
         while let Some(opening) = &mut self.opening {
             let done = match opening.step(&mut self.inbox, now) {
-                Opens::Read => self.socket.read(self.inbox.space()).map(|n| match n {
+                OpeningStep::Read => self.socket.read(self.inbox.space()).map(|n| match n {
                     0 => opening.receive_eof(),
                     n => self.inbox.filled(n),
                 }),
-                Opens::Write => self.socket.write(opening.outgoing()).map(|n| opening.written(n)),
-                Opens::Flush => self.socket.flush().map(|()| opening.flushed()),
-                Opens::Shutdown => self.socket.shutdown(Shutdown::Write).map(|()| opening.shut_down()),
-                Opens::Done => {
+                OpeningStep::Write => self.socket.write(opening.outgoing()).map(|n| opening.written(n)),
+                OpeningStep::Flush => self.socket.flush().map(|()| opening.flushed()),
+                OpeningStep::Shutdown => self.socket.shutdown(Shutdown::Write).map(|()| opening.shut_down()),
+                OpeningStep::Done => {
                     let opened = self.opening.take().and_then(|opening| opening.finish().ok());
                     self.open = opened.map(|opened| {
                         let connection = Connection::server(opened.negotiated, Config::new());
@@ -116,8 +116,13 @@ fn echo(connection: &mut Connection, inbox: &mut Inbox, life: &mut Life<Instant>
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
     let listener = TcpListener::bind(&address)?;
-    listener.set_nonblocking(true)?;
     println!("echo on ws://{}", listener.local_addr()?);
+    serve(&listener)
+}
+
+/// Serves all who connect, for ever.
+pub fn serve(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
     let options = ServerOptions::new();
     let mut clients: Vec<Client<'_>> = Vec::new();
     loop {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use pushline::Inbox;
 use pushline::heartbeat::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PING_INTERVAL, PING_TIMEOUT};
 use pushline::ws::handshake::{
-    Client, ClientOptions, Decide, Failure, Opening, ServerOptions, Step as Opens, Uri,
+    Client, ClientOptions, Decide, Failure, Opening, OpeningStep, ServerOptions, Uri,
 };
 use pushline::ws::{
     CLOSE_LIMIT, CloseCode, Config, Connection, End, Event, Life, Message, Side, State, Step, TimedOut, Times,
@@ -185,7 +185,7 @@ impl Peer {
             let step = opening.step(&mut self.inbox, wire.now);
             self.until = opening.deadline();
             match step {
-                Opens::Read => match wire.read() {
+                OpeningStep::Read => match wire.read() {
                     Some(Some(bytes)) => {
                         self.last_read = wire.now;
                         assert_eq!(self.inbox.extend(&bytes), bytes.len());
@@ -195,7 +195,7 @@ impl Peer {
                     None if opening.deadline().is_some_and(|at| at <= wire.now) => {}
                     None => return None,
                 },
-                Opens::Write => match wire.piece(opening.outgoing().len()) {
+                OpeningStep::Write => match wire.piece(opening.outgoing().len()) {
                     0 if opening.deadline().is_some_and(|at| at <= wire.now) => {}
                     0 => return None,
                     n => {
@@ -203,12 +203,12 @@ impl Peer {
                         opening.written(n);
                     }
                 },
-                Opens::Flush => opening.flushed(),
-                Opens::Shutdown => {
+                OpeningStep::Flush => opening.flushed(),
+                OpeningStep::Shutdown => {
                     wire.write(None);
                     opening.shut_down();
                 }
-                Opens::Done => break,
+                OpeningStep::Done => break,
             }
         }
         let done = Phase::Gone(Gone::NotOpened, wire.now);

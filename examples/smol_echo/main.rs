@@ -6,7 +6,7 @@
 
 use bytes::{Buf, BytesMut};
 use pushline::Inbox;
-use pushline::ws::handshake::{Client, ClientOptions, Decide, Opening, ServerOptions, Step as Opens, Uri};
+use pushline::ws::handshake::{Client, ClientOptions, Decide, Opening, OpeningStep, ServerOptions, Uri};
 use pushline::ws::{Config, Connection, End, Life, Message, Outbound, Side, Step, Times, UsageError};
 use pushline::ws::{Negotiated, mask::OsKeys};
 use smol::Timer;
@@ -61,23 +61,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             let until = opening.deadline();
             let done = async {
                 match step {
-                    Opens::Read => match stream.read(inbox.space()).await? {
+                    OpeningStep::Read => match stream.read(inbox.space()).await? {
                         0 => opening.receive_eof(),
                         n => inbox.filled(n),
                     },
-                    Opens::Write => {
+                    OpeningStep::Write => {
                         let n = stream.write(opening.outgoing()).await?;
                         opening.written(n);
                     }
-                    Opens::Flush => {
+                    OpeningStep::Flush => {
                         stream.flush().await?;
                         opening.flushed();
                     }
-                    Opens::Shutdown => {
+                    OpeningStep::Shutdown => {
                         stream.close().await?;
                         opening.shut_down();
                     }
-                    Opens::Done => return Ok(true),
+                    OpeningStep::Done => return Ok(true),
                 }
                 io::Result::Ok(false)
             };

@@ -51,6 +51,8 @@ const TRAFFIC: usize = 6;
 /// A handle to the counts of many connections, such as all of a server: given to [`Options::stats`], read with
 /// [`snapshot`](Self::snapshot). A clone is another handle to the same counts.
 ///
+/// Behind axum, a request that is no WebSocket's at all is refused by the extractor, before it has options, and not counted.
+///
 /// Connections add what they have carried whenever they wait, and when they end: a busy connection touches the shared
 /// numbers once for each batch of messages.
 ///

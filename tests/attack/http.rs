@@ -4,7 +4,7 @@ use crate::cost::{KIB, MIB, linear_bytes, scale};
 use pushline::Inbox;
 use pushline::http1::chunked::{self, Decoder, Piece};
 use pushline::http1::head::{HeadError, Limits, Reader, RequestHead, Slots};
-use pushline::ws::handshake::{Accepted, Opening, ServerOptions, Step};
+use pushline::ws::handshake::{Accepted, Opening, OpeningStep, ServerOptions};
 use std::time::Duration;
 
 /// What a server's handshake writes when these bytes come `read` at a time, and how many it had taken by then.
@@ -15,7 +15,7 @@ fn answer(bytes: &[u8], read: usize) -> (String, usize) {
     let (mut taken, mut out) = (0, Vec::new());
     loop {
         match opening.step(&mut inbox, Duration::ZERO) {
-            Step::Read => {
+            OpeningStep::Read => {
                 let space = inbox.space();
                 let length = space.len().min(read).min(bytes.len() - taken);
                 if length == 0 {
@@ -26,13 +26,13 @@ fn answer(bytes: &[u8], read: usize) -> (String, usize) {
                 inbox.filled(length);
                 taken += length;
             }
-            Step::Write => {
+            OpeningStep::Write => {
                 let length = opening.outgoing().len();
                 out.extend_from_slice(opening.outgoing());
                 opening.written(length);
             }
-            Step::Flush => opening.flushed(),
-            Step::Shutdown | Step::Done => return (String::from_utf8(out).unwrap(), taken),
+            OpeningStep::Flush => opening.flushed(),
+            OpeningStep::Shutdown | OpeningStep::Done => return (String::from_utf8(out).unwrap(), taken),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::http1::head::RequestHead;
 use crate::inbox::Inbox;
 use crate::ws::Connection;
 use crate::ws::handshake::{
-    Accepted, Client, ClientOptions, Opening, Rejection, Response, ServerOptions, Step, Uri,
+    Accepted, Client, ClientOptions, Opening, OpeningStep, Rejection, Response, ServerOptions, Uri,
 };
 use crate::ws::mask::OsKeys;
 use bytes::BytesMut;
@@ -160,8 +160,8 @@ where
         let step = opening.step(inbox, now);
         let deadline = opening.deadline().unwrap_or(now);
         let done = match step {
-            Step::Done => return Ok(()),
-            Step::Read => {
+            OpeningStep::Done => return Ok(()),
+            OpeningStep::Read => {
                 let wait = deadline.saturating_duration_since(now);
                 stream.read(inbox, Some(wait)).map(|n| {
                     if n == Some(0) {
@@ -170,16 +170,16 @@ where
                 })
             }
             // And flushes.
-            Step::Write => stream.write_all(opening.outgoing(), deadline).map(|all| {
+            OpeningStep::Write => stream.write_all(opening.outgoing(), deadline).map(|all| {
                 if all {
                     opening.written(opening.outgoing().len());
                 }
             }),
-            Step::Flush => {
+            OpeningStep::Flush => {
                 opening.flushed();
                 Ok(())
             }
-            Step::Shutdown => stream.get_mut().shutdown(Shutdown::Write).map(|()| opening.shut_down()),
+            OpeningStep::Shutdown => stream.get_mut().shutdown(Shutdown::Write).map(|()| opening.shut_down()),
         };
         match done {
             Err(error) if !opening.receive_error() => return Err(error),

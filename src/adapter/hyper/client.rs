@@ -116,6 +116,9 @@ impl Http2 {
         let opened = opened.await.unwrap_or(Err(Error::TimedOut(TimedOut::Handshake)));
         if let Err(error) = &opened {
             trace::not_opened(uri.host(), error);
+            if let Some(stats) = &options.stats {
+                stats.count_failure();
+            }
         }
         opened
     }

@@ -7,8 +7,8 @@ use crate::http1::head::RequestHead;
 use crate::inbox::Inbox;
 use crate::ws::Connection;
 use crate::ws::handshake::{
-    Accepted, Client, ClientOptions, Decide, Established, Opening, Rejection, Response, ServerOptions, Step,
-    Uri,
+    Accepted, Client, ClientOptions, Decide, Established, Opening, OpeningStep, Rejection, Response,
+    ServerOptions, Uri,
 };
 use crate::ws::mask::OsKeys;
 use bytes::BytesMut;
@@ -389,21 +389,21 @@ where
     loop {
         let mut pinned = Pin::new(&mut *stream);
         let done = match opening.step(inbox, Instant::now()) {
-            Step::Done => return Poll::Ready(Ok(())),
-            Step::Read => poll_read(stream, inbox, cx).map_ok(|n| {
+            OpeningStep::Done => return Poll::Ready(Ok(())),
+            OpeningStep::Read => poll_read(stream, inbox, cx).map_ok(|n| {
                 if n == 0 {
                     opening.receive_eof()
                 }
             }),
-            Step::Write => pinned.poll_write(cx, opening.outgoing()).map(|written| match written? {
+            OpeningStep::Write => pinned.poll_write(cx, opening.outgoing()).map(|written| match written? {
                 0 => Err(ErrorKind::WriteZero.into()),
                 n => {
                     opening.written(n);
                     Ok(())
                 }
             }),
-            Step::Flush => pinned.as_mut().poll_flush(cx).map_ok(|()| opening.flushed()),
-            Step::Shutdown => pinned.as_mut().poll_shutdown(cx).map_ok(|()| opening.shut_down()),
+            OpeningStep::Flush => pinned.as_mut().poll_flush(cx).map_ok(|()| opening.flushed()),
+            OpeningStep::Shutdown => pinned.as_mut().poll_shutdown(cx).map_ok(|()| opening.shut_down()),
         };
         match done {
             Poll::Ready(Err(error)) if !opening.receive_error() => return Poll::Ready(Err(error)),

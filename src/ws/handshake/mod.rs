@@ -78,7 +78,7 @@ pub(crate) use self::http::accept_parts;
 #[cfg(feature = "http")]
 pub use self::http::{accept_http, accept_http_connect, verify_http, verify_http_connect};
 pub use self::key::{AcceptKey, Key};
-pub use self::opening::{Decide, Established, Failure, Opening, Step};
+pub use self::opening::{Decide, Established, Failure, Opening, OpeningStep};
 pub use self::origin::OriginPolicy;
 pub use self::refused::{HandshakeError, MAX_REFUSED_BODY};
 pub use self::rejection::{Refusal, Rejection};

@@ -30,13 +30,13 @@ pub type Decide = fn(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Reje
 
 /// The opening handshake of one connection, in either role, fed from an [`Inbox`].
 ///
-/// Call [`step`](Self::step), do what it says, and call it again, until it says [`Step::Done`]; then
+/// Call [`step`](Self::step), do what it says, and call it again, until it says [`OpeningStep::Done`]; then
 /// [`finish`](Self::finish) has the outcome, and what follows the handshake is unread in the inbox. Between two steps
 /// wait no longer than until [`deadline`](Self::deadline).
 ///
 /// ```
 /// use pushline::Inbox;
-/// use pushline::ws::handshake::{Failure, Opening, ServerOptions, Step};
+/// use pushline::ws::handshake::{Failure, Opening, ServerOptions, OpeningStep};
 /// use pushline::ws::{Config, Connection};
 /// use std::io::{Read, Write};
 /// use std::net::{Shutdown, TcpStream};
@@ -51,23 +51,23 @@ pub type Decide = fn(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Reje
 ///     let mut opening = Opening::server(options, |_, _| Ok(()));
 ///     loop {
 ///         match opening.step(inbox, Instant::now()) {
-///             Step::Read => match stream.read(inbox.space())? {
+///             OpeningStep::Read => match stream.read(inbox.space())? {
 ///                 0 => opening.receive_eof(),
 ///                 n => inbox.filled(n),
 ///             },
-///             Step::Write => {
+///             OpeningStep::Write => {
 ///                 let n = stream.write(opening.outgoing())?;
 ///                 opening.written(n);
 ///             }
-///             Step::Flush => {
+///             OpeningStep::Flush => {
 ///                 stream.flush()?;
 ///                 opening.flushed();
 ///             }
-///             Step::Shutdown => {
+///             OpeningStep::Shutdown => {
 ///                 stream.shutdown(Shutdown::Write)?;
 ///                 opening.shut_down();
 ///             }
-///             Step::Done => break,
+///             OpeningStep::Done => break,
 ///         }
 ///     }
 ///     Ok(opening.finish().map(|opened| Connection::server(opened.negotiated, Config::new())))
@@ -124,16 +124,16 @@ impl Phase {
 ///
 /// ```
 /// use pushline::Inbox;
-/// use pushline::ws::handshake::{Opening, ServerOptions, Step};
+/// use pushline::ws::handshake::{Opening, ServerOptions, OpeningStep};
 /// use std::time::Duration;
 ///
 /// let options = ServerOptions::new();
 /// let mut opening = Opening::server(&options, |_, _| Ok(()));
 /// // A server begins by reading.
-/// assert_eq!(opening.step(&mut Inbox::new(), Duration::ZERO), Step::Read);
+/// assert_eq!(opening.step(&mut Inbox::new(), Duration::ZERO), OpeningStep::Read);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum OpeningStep {
     /// Read into the inbox, once; at the end of the stream, call [`Opening::receive_eof`].
     Read,
     /// Write of [`Opening::outgoing`], once, and tell [`Opening::written`].
@@ -222,13 +222,13 @@ impl<I: Instant> Opening<'static, I> {
     ///
     /// ```
     /// use pushline::Inbox;
-    /// use pushline::ws::handshake::{Client, ClientOptions, Opening, Step, Uri};
+    /// use pushline::ws::handshake::{Client, ClientOptions, Opening, OpeningStep, Uri};
     /// use std::time::Duration;
     ///
     /// let client = Client::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]);
     /// let mut opening = Opening::client(client);
     /// let (mut inbox, now) = (Inbox::new(), Duration::ZERO);
-    /// assert_eq!(opening.step(&mut inbox, now), Step::Write);
+    /// assert_eq!(opening.step(&mut inbox, now), OpeningStep::Write);
     /// assert!(opening.outgoing().starts_with(b"GET / HTTP/1.1\r\nHost: h\r\n"));
     /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
     /// ```
@@ -281,7 +281,7 @@ where
     }
 
     /// Looks at what was received and at the time, and says what is to be done.
-    pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, now: I) -> Step {
+    pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, now: I) -> OpeningStep {
         let timeout = self.handshake_timeout;
         let deadline = *self.deadline.get_or_insert_with(|| now.saturating_add(timeout));
         if now >= deadline && !self.is_held() {
@@ -294,10 +294,10 @@ where
         }
         loop {
             match &mut self.phase {
-                Phase::Write if self.written < self.outgoing.len() => return Step::Write,
+                Phase::Write if self.written < self.outgoing.len() => return OpeningStep::Write,
                 Phase::Write => self.phase = Phase::Flush,
-                Phase::Flush => return Step::Flush,
-                Phase::Read if inbox.unread().len() == self.seen => return Step::Read,
+                Phase::Flush => return OpeningStep::Flush,
+                Phase::Read if inbox.unread().len() == self.seen => return OpeningStep::Read,
                 Phase::Read => {
                     self.seen = inbox.unread().len();
                     self.read(inbox, now);
@@ -306,35 +306,35 @@ where
                     let taken = body.take(inbox.unread());
                     inbox.consume(taken);
                     if !body.is_complete() {
-                        return Step::Read;
+                        return OpeningStep::Read;
                     }
                     let body = core::mem::replace(&mut self.phase, Phase::Done).into_body();
                     if let Some(Err(Failure::Handshake(error))) = &mut self.outcome {
                         error.body = body;
                     }
                 }
-                Phase::Shutdown => return Step::Shutdown,
+                Phase::Shutdown => return OpeningStep::Shutdown,
                 Phase::Drain(left) => {
                     let unread = inbox.unread().len();
                     inbox.consume(unread);
                     *left = left.saturating_sub(unread);
                     if *left > 0 {
-                        return Step::Read;
+                        return OpeningStep::Read;
                     }
                     self.phase = Phase::Done;
                 }
-                Phase::Held | Phase::Done => return Step::Done,
+                Phase::Held | Phase::Done => return OpeningStep::Done,
             }
         }
     }
 
     /// Stops before the decision, for one that takes time: once the request is complete and the rules would accept it,
-    /// [`step`](Self::step) says [`Step::Done`] and [`is_held`](Self::is_held) is true. Look at the request with
+    /// [`step`](Self::step) says [`OpeningStep::Done`] and [`is_held`](Self::is_held) is true. Look at the request with
     /// [`request`](Self::request), call [`decide`](Self::decide) when you know, and go on with the steps.
     ///
     /// ```
     /// use pushline::Inbox;
-    /// use pushline::ws::handshake::{Failure, Opening, Rejection, ServerOptions, Step};
+    /// use pushline::ws::handshake::{Failure, Opening, Rejection, ServerOptions, OpeningStep};
     /// use std::time::Duration;
     ///
     /// let options = ServerOptions::new();
@@ -342,13 +342,13 @@ where
     /// let (mut inbox, now) = (Inbox::new(), Duration::ZERO);
     /// let _ = inbox.extend(b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
     /// let _ = inbox.extend(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
-    /// assert_eq!(opening.step(&mut inbox, now), Step::Done);
+    /// assert_eq!(opening.step(&mut inbox, now), OpeningStep::Done);
     /// assert!(opening.is_held());
     /// let path = opening.request(&inbox, |request, _| request.path().to_owned());
     /// assert_eq!(path.as_deref(), Some("/chat"));
     /// // ... ask a database ...
     /// opening.decide(&mut inbox, now, |_, _| Err(Rejection::new(403)));
-    /// assert_eq!(opening.step(&mut inbox, now), Step::Write);
+    /// assert_eq!(opening.step(&mut inbox, now), OpeningStep::Write);
     /// assert!(opening.outgoing().starts_with(b"HTTP/1.1 403 "));
     /// ```
     #[must_use]
@@ -473,7 +473,7 @@ where
         }
     }
 
-    /// The outcome, after [`Step::Done`].
+    /// The outcome, after [`OpeningStep::Done`].
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ pub const MAX_REFUSED_BODY: usize = 16 * 1024;
 ///
 /// ```
 /// use pushline::Inbox;
-/// use pushline::ws::handshake::{Client, ClientError, ClientOptions, Failure, Opening, Step, Uri};
+/// use pushline::ws::handshake::{Client, ClientError, ClientOptions, Failure, Opening, OpeningStep, Uri};
 /// use std::time::Duration;
 ///
 /// let mut opening = Opening::client(Client::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]));
@@ -24,9 +24,9 @@ pub const MAX_REFUSED_BODY: usize = 16 * 1024;
 /// let mut server: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\nno such room";
 /// loop {
 ///     match opening.step(&mut inbox, now) {
-///         Step::Write => opening.written(opening.outgoing().len()),
-///         Step::Flush => opening.flushed(),
-///         Step::Read => {
+///         OpeningStep::Write => opening.written(opening.outgoing().len()),
+///         OpeningStep::Flush => opening.flushed(),
+///         OpeningStep::Read => {
 ///             let n = std::io::Read::read(&mut server, inbox.space())?;
 ///             inbox.filled(n);
 ///         }

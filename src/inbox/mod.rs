@@ -8,6 +8,15 @@
 //!
 //! A message that lies whole in the inbox stays where it was received. The payloads of later
 //! fragments are moved down over the headers between them.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "differences of these; what is held is in memory, and twice that is less than the address space"
+)]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "start <= assembled <= read <= end <= the storage's length: only this module moves them"
+)]
 
 mod assembly;
 mod owned;

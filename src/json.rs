@@ -18,6 +18,7 @@
 //! assert_eq!(json::check("[1,]"), Err(Error::Syntax { at: 3 }));
 //! # Ok::<(), Error>(())
 //! ```
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod scan;
 mod string;

@@ -128,6 +128,8 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub, unsafe_code)]
 #![deny(clippy::expect_used, clippy::unwrap_used)]
+// Each file that indexes says why it cannot fail; what reads a peer's bytes says so of its arithmetic, too.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 extern crate alloc;
 

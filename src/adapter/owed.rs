@@ -1,4 +1,8 @@
 //! What the reading half of a connection finds to be owed, until the writing half queues it.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "up to the length of a control payload, 125 at most, in an array of that"
+)]
 
 use super::end;
 use crate::ws::{CloseCode, MAX_CONTROL_LEN, Reply, Sender};

@@ -1,5 +1,10 @@
 //! A request that an HTTP server has read, and the response that it is to write: what the frameworks' routes take and
 //! give.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "places in a form that is in memory; two hexadecimal digits"
+)]
+#![allow(clippy::indexing_slicing, reason = "up to a place that was found in the same bytes")]
 
 #[cfg(any(feature = "sockjs", feature = "atmosphere", feature = "pushlet"))]
 use crate::http1::authority::Authority;

@@ -1,5 +1,7 @@
 //! What Flash's XMLSocket spoke: messages ended by a NUL, and the policy file that it asked for first. Flash is gone
 //! since 2020; this is for the record, and for the odd device that still talks so.
+#![allow(clippy::arithmetic_side_effects, reason = "`held` never grows past `max_message`")]
+#![allow(clippy::indexing_slicing, reason = "up to a place that was found in the same bytes")]
 
 use alloc::vec::Vec;
 use bytes::BufMut;

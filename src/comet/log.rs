@@ -1,4 +1,8 @@
 //! A session's messages: numbered, bounded, kept until they are acknowledged. Knows no requests and no time.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up; cursors are checked against `newest` first"
+)]
 
 use super::script::Message;
 use alloc::collections::VecDeque;

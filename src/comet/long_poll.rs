@@ -1,4 +1,8 @@
 //! Requests held until there is news, one at a time for each client: the state of one client's session.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "cursors that the log has checked; numbers of 64 bits are not used up"
+)]
 
 use super::log::{Log, Messages, TooLarge};
 use super::script::{Message, write_number};

@@ -47,6 +47,7 @@
 //!
 //! Who may ask is the caller's business: a session's name in a URL is a secret, so make it of 128 random bits.
 //!
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 #![doc = include_str!("../../docs/transports.md")]
 
 #[cfg(feature = "atmosphere")]

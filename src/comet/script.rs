@@ -1,5 +1,13 @@
 //! Text as a string literal that JavaScript and JSON read alike and that HTML does not see (ECMA-262 12.9.4,
 //! RFC 8259 7, HTML 4.12.1.3).
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "capacities: a little more than what is in memory; twenty digits of a number of 64 bits"
+)]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "tables of 256 entries, asked by a byte; the rest up to a place that was found in it"
+)]
 
 use alloc::vec::Vec;
 use bytes::{BufMut, Bytes};

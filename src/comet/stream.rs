@@ -3,6 +3,7 @@
 //!
 //! Neither is needed by a browser of today, which has `fetch` streams and EventSource; they are here for clients
 //! that have nothing better.
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
 
 use super::jsonp::Callback;
 use super::long_poll::{Answer, Kind};

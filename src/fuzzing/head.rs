@@ -4,9 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::http1::authority::Authority;
 use crate::http1::head::{Body, HeadError, Limits, Reader, Slots};
-use crate::http1::syntax::{is_field_value, is_token, is_token_byte};
 
 /// What was said of some bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,7 +173,7 @@ fn request_line(line: &[u8]) -> Result<(&str, &str, bool), HeadError> {
     let (method, target, version) = (&line[..method_end], &behind[..target_end], &behind[target_end..]);
     let version = version.strip_prefix(b" ").ok_or(bad)?;
     let target = str::from_utf8(target).map_err(|_| bad)?;
-    if !is_token(method) || target.is_empty() {
+    if method.is_empty() || !method.iter().all(|&byte| is_tchar(byte)) || target.is_empty() {
         return Err(bad);
     }
     let method = str::from_utf8(method).unwrap();
@@ -209,13 +207,101 @@ fn status_line(line: &[u8]) -> Result<(u16, bool), HeadError> {
         }
     };
     let (status, reason) = line[9..].split_at_checked(3).ok_or(bad)?;
-    if !status.iter().all(u8::is_ascii_digit)
-        || !(reason.is_empty() || reason[0] == b' ')
-        || !is_field_value(reason)
+    if !status.iter().all(u8::is_ascii_digit) || !(reason.is_empty() || reason[0] == b' ') || !is_text(reason)
     {
         return Err(bad);
     }
     Ok((str::from_utf8(status).unwrap().parse().unwrap(), old))
+}
+
+/// RFC 9110 5.6.2.
+fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(char::from(byte))
+}
+
+/// RFC 9110 5.5: VCHAR, obs-text, SP, HTAB.
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..=0xff))
+}
+
+/// RFC 9110 4.2.3, RFC 3986 3.2: whether a host is there, and (inside) a port.
+fn authority(text: &[u8]) -> Option<bool> {
+    let text = str::from_utf8(text).ok()?;
+    let (host, behind) = match text.strip_prefix('[') {
+        Some(inside) => {
+            let (address, behind) = inside.split_once(']')?;
+            (is_ipv6(address), behind)
+        }
+        None => {
+            let end = text.find(':').unwrap_or(text.len());
+            (is_reg_name(&text[..end]), &text[end..])
+        }
+    };
+    let port = match behind.strip_prefix(':') {
+        None if behind.is_empty() => "",
+        None => return None,
+        Some(port) => port,
+    };
+    let digits = port.trim_start_matches('0');
+    let fits = port.chars().all(|digit| digit.is_ascii_digit())
+        && (digits.len() < 5 || digits.len() == 5 && digits <= "65535");
+    (host && fits).then_some(!port.is_empty())
+}
+
+/// RFC 3986 3.2.2: `*( unreserved / pct-encoded / sub-delims )`, and something.
+fn is_reg_name(host: &str) -> bool {
+    let mut rest = host;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '%' => {
+                let digits = rest.get(1..3).unwrap_or_default();
+                if digits.len() < 2 || !digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
+                    return false;
+                }
+                3
+            }
+            'a'..='z' | 'A'..='Z' | '0'..='9' => 1,
+            other if "-._~!$&'()*+,;=".contains(other) => 1,
+            _ => return false,
+        };
+        rest = &rest[length..];
+    }
+    !host.is_empty()
+}
+
+/// RFC 3986 3.2.2: eight groups of one to four hexadecimal digits, one run of zeros left out, the last two as IPv4.
+fn is_ipv6(address: &str) -> bool {
+    let groups = |part: &str, last: bool| -> Option<usize> {
+        if part.is_empty() {
+            return Some(0);
+        }
+        let groups: Vec<&str> = part.split(':').collect();
+        groups.iter().enumerate().try_fold(0, |count, (at, group)| {
+            let is_hex =
+                (1..=4).contains(&group.len()) && group.chars().all(|digit| digit.is_ascii_hexdigit());
+            match is_hex {
+                true => Some(count + 1),
+                false => (last && at + 1 == groups.len() && is_ipv4(group)).then_some(count + 2),
+            }
+        })
+    };
+    match address.split_once("::") {
+        None => groups(address, true) == Some(8),
+        Some((left, right)) => {
+            groups(left, false).zip(groups(right, true)).is_some_and(|(left, right)| left + right < 8)
+        }
+    }
+}
+
+fn is_ipv4(address: &str) -> bool {
+    let octets: Vec<&str> = address.split('.').collect();
+    octets.len() == 4
+        && octets.iter().all(|octet| {
+            (1..=3).contains(&octet.len())
+                && octet.chars().all(|digit| digit.is_ascii_digit())
+                && (octet.len() == 1 || !octet.starts_with('0'))
+                && octet.parse::<u16>().is_ok_and(|number| number < 256)
+        })
 }
 
 fn is_version(text: &[u8]) -> bool {
@@ -230,12 +316,12 @@ fn field(line: &[u8]) -> Result<(&str, &[u8]), HeadError> {
     if line.starts_with(b"\r") {
         return Err(HeadError::BadLineEnd);
     }
-    let end = line.iter().position(|&byte| !is_token_byte(byte)).ok_or(HeadError::BadFieldName)?;
+    let end = line.iter().position(|&byte| !is_tchar(byte)).ok_or(HeadError::BadFieldName)?;
     if end == 0 || line[end] != b':' {
         return Err(HeadError::BadFieldName);
     }
     let value = &line[end + 1..];
-    if !is_field_value(value) {
+    if !is_text(value) {
         return Err(HeadError::BadFieldValue);
     }
     let inside = |byte: &u8| *byte != b' ' && *byte != b'\t';
@@ -272,7 +358,7 @@ fn finish(lines: &[&[u8]], request: bool, length: usize) -> Result<Head, HeadErr
                 if hosts > 1 {
                     return Err(HeadError::DuplicateHost);
                 }
-                Authority::parse(value).ok_or(HeadError::BadHost)?;
+                authority(value).ok_or(HeadError::BadHost)?;
             }
             "content-length" => {
                 for number in items(value) {
@@ -340,7 +426,7 @@ fn is_target(method: &str, target: &str) -> bool {
         return false;
     }
     match method {
-        "CONNECT" => Authority::parse(target.as_bytes()).is_some_and(|authority| authority.port().is_some()),
+        "CONNECT" => authority(target.as_bytes()) == Some(true),
         "OPTIONS" if target == "*" => true,
         _ if target.starts_with('/') => true,
         _ => {
@@ -348,7 +434,7 @@ fn is_target(method: &str, target: &str) -> bool {
             ["http://", "https://", "ws://", "wss://"].iter().any(|scheme| {
                 lower.strip_prefix(scheme).is_some_and(|behind| {
                     let authority = behind.split(['/', '?']).next().unwrap();
-                    Authority::parse(authority.as_bytes()).is_some()
+                    self::authority(authority.as_bytes()).is_some()
                 })
             })
         }

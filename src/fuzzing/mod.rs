@@ -1,5 +1,11 @@
 //! Bodies of the fuzz targets: each compares the real thing with a small naive model.
-#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    unreachable_pub
+)]
 
 #[cfg(feature = "bayeux")]
 pub mod bayeux;

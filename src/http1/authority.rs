@@ -1,4 +1,9 @@
 //! `host [ ":" port ]`, as it stands in Host, in an Origin and in a URL (RFC 3986 3.2, RFC 9110 7.2).
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "sums and differences of lengths of what is in memory; digits that were matched"
+)]
+#![allow(clippy::indexing_slicing, reason = "tables of 256 entries, asked by a byte; the host's own length")]
 
 use core::net::Ipv6Addr;
 

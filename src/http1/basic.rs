@@ -1,4 +1,5 @@
 //! The credentials of the Basic scheme, made of a URL's user information (RFC 7617, RFC 3986 3.2.1).
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
 
 use alloc::string::String;
 use alloc::vec;

@@ -277,7 +277,7 @@ impl Reader {
             end = scan.end(received, kind, limits, most_fields).map_err(&mut remember)?;
         }
         let Some(end) = end else { return Ok(None) };
-        let parsed = parse(&received[..end]);
+        let parsed = parse(received.get(..end).unwrap_or(received));
         let settled = parsed.as_ref().is_ok_and(|parsed| parsed.crlf && parsed.length <= limits.line);
         if first
             && !settled

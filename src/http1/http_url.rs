@@ -1,4 +1,6 @@
 //! `http:` and `https:` URLs, and what a `Location` makes of them (RFC 3986 5, RFC 9110 4.2, 10.2.2).
+#![allow(clippy::arithmetic_side_effects, reason = "places in a URL that is in memory")]
+#![allow(clippy::indexing_slicing, reason = "up to a place that was found in the same bytes")]
 
 use super::url::{Fault, Location, is_plain};
 use alloc::format;

@@ -11,6 +11,7 @@
 //! | 5, RFC 9110 5.6 tokens, lists, field values | [`syntax`] |
 //!
 //! It is what WebSocket and event streams need of HTTP/1.1, checked strictly; it is no HTTP server.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 pub mod authority;
 pub(crate) mod basic;

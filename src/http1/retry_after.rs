@@ -1,4 +1,8 @@
 //! `Retry-After` and the dates of HTTP (RFC 9110 5.6.7, 10.2.3). Reads no clock.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "a date of four digits for the year, checked; seconds of 64 bits"
+)]
 
 use super::syntax::trim;
 use core::time::Duration;

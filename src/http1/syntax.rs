@@ -1,4 +1,5 @@
 //! The character classes that every HTTP field shares: tokens, field values, optional whitespace (RFC 9110 5.5, 5.6).
+#![allow(clippy::indexing_slicing, reason = "tables of 256 entries, asked by a byte")]
 
 /// RFC 9110 5.6.2: the bytes a token is made of.
 const TOKEN: [bool; 256] = {

@@ -1,4 +1,8 @@
 //! CONNECT: the request for a tunnel through a proxy, and its answer (RFC 9110 9.3.6, 11.7; RFC 9112 3.2.3).
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "lengths of heads that are in memory; interim responses up to their limit"
+)]
 
 use super::basic;
 use super::head::{FieldLines, HeadError, Limits, MAX_INTERIM, Reader, Slots, write_request};

@@ -1,4 +1,8 @@
 //! The grammar (RFC 8259 2 to 7), a byte at a time; strings eight at a time.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "a place in a text that is in memory, depth up to its limit, a word of eight bytes"
+)]
 
 use super::{Error, MAX_DEPTH};
 

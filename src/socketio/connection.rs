@@ -1,4 +1,8 @@
 //! A client's namespaces, the packets that belong together, and the answers that are awaited (Socket.IO 5).
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::config::Config;
 use super::encode::Encoded;

@@ -1,4 +1,8 @@
 //! Packets to be sent: encoded once, attachments by reference, placeholders written as they come.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::payload::Payload;
 use super::placeholder::all_resolve;

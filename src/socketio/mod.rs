@@ -41,6 +41,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 #![doc = include_str!("../../docs/socketio.md")]
 
 mod config;

@@ -1,4 +1,5 @@
 //! Placeholders (Socket.IO 5, "Packet encoding"): where in the JSON an attachment belongs.
+#![allow(clippy::arithmetic_side_effects, reason = "a place in a text that is in memory")]
 
 use crate::json::{self, Value};
 use alloc::vec::Vec;

@@ -1,4 +1,8 @@
 //! Connection state recovery: a client that was cut comes back as the same one, and gets what it missed.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up; offsets are checked against the log's ends first"
+)]
 
 use super::engine::Message;
 use crate::heartbeat::{Deadline, Instant};

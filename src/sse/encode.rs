@@ -1,4 +1,6 @@
 //! Events to bytes (HTML 9.2.5), and the response they go into. Knows no connection.
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
+#![allow(clippy::indexing_slicing, reason = "fields of a block that was put together here")]
 
 use super::lines::{has_any, lines_len, may_have_ends, put_all_but_last_line, put_decimal, put_line};
 use bytes::{BufMut, Bytes};

@@ -1,4 +1,5 @@
 //! A request for an event stream as bytes, and the head of its response out of bytes (HTML 9.2.2, RFC 9110 15.2, 15.4).
+#![allow(clippy::arithmetic_side_effects, reason = "counts interim responses up to their limit")]
 
 use super::reconnect::Method;
 use super::request::request_fields;

@@ -1,4 +1,5 @@
 //! One line of an event stream: which field it is, and its value (HTML 9.2.6). Knows no blocks.
+#![allow(clippy::arithmetic_side_effects, reason = "a digit that was matched")]
 
 /// A line that is not empty, by what it says. Every value is a suffix of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,5 @@
 //! Where the body of a response ends, whichever way that is told (RFC 9112 6.3).
+#![allow(clippy::arithmetic_side_effects, reason = "no more than was asked for")]
 
 use crate::http1::chunked;
 use crate::http1::head::Body;

@@ -1,4 +1,6 @@
 //! One read of an event stream: its lines, lent as text. Knows no fields but the commonest block.
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
+#![allow(clippy::indexing_slicing, reason = "up to a place that was found in the same bytes")]
 
 use memchr::{memchr2, memchr2_iter};
 use simdutf8::compat::from_utf8;

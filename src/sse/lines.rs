@@ -1,4 +1,9 @@
 //! Text to the lines of a block, and what must not stand in one (HTML 9.2.5). Knows no fields.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "places in text that is in memory; digits of a number of 64 bits"
+)]
+#![allow(clippy::indexing_slicing, reason = "up to a place that was found in the same bytes")]
 
 use bytes::BufMut;
 use core::array;

@@ -36,6 +36,7 @@
 //! | 9.2.5 the format, written | [`Block`], [`Prepared`] in `encode.rs`, text as lines in `lines.rs` |
 //! | 9.2.5, 9.2.6 the format, read | [`Decoder`], with its [`Limits`]; lines in `input.rs`, fields in `field.rs`, blocks and the dispatch in `decode/block.rs` |
 //! | 9.2.7 keep-alive | [`KEEP_ALIVE`], with a [`Heartbeat`](crate::heartbeat::Heartbeat) |
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod decode;
 mod encode;

@@ -1,5 +1,6 @@
 //! The client's side of a connection that comes back (HTML 9.2.2 and 9.2.3): what to ask for, what to make
 //! of the answer, when to try again. Knows no bytes of the stream, no URLs, no sockets.
+#![allow(clippy::arithmetic_side_effects, reason = "counts redirections up to their limit")]
 
 use super::exchange::Answer;
 use super::policy::ReconnectPolicy;

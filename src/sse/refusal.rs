@@ -1,4 +1,6 @@
 //! What a server says in the body of a response that is no event stream.
+#![allow(clippy::arithmetic_side_effects, reason = "the body never grows past `max`")]
+#![allow(clippy::indexing_slicing, reason = "up to what is left of the body and of the room for it")]
 
 use super::exchange::Answer;
 use super::framing::Framing;

@@ -1,4 +1,8 @@
 //! Recent events of a server, kept so that a client that comes back gets what it missed (HTML 9.2.4).
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::encode::Prepared;
 use alloc::collections::VecDeque;

@@ -1,4 +1,6 @@
 //! Where a decoder keeps what did not come whole in one read: on the heap, or in the caller's buffer.
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
+#![allow(clippy::indexing_slicing, reason = "up to what was stored, within the buffer")]
 
 use super::input::SHORT;
 use alloc::vec::Vec;

@@ -1,4 +1,6 @@
 //! Bytes to text as HTML 9.2.6 wants it: UTF-8 decode, what is not UTF-8 becoming U+FFFD (Encoding 4.1).
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
+#![allow(clippy::indexing_slicing, reason = "what was made room for: three bytes for each that is bad")]
 
 use super::storage::{Full, sealed::Storage};
 

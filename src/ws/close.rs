@@ -1,4 +1,6 @@
 //! Close codes and the payload of a close frame (RFC 6455 5.5.1, 7.4).
+#![allow(clippy::arithmetic_side_effects, reason = "at most 125")]
+#![allow(clippy::indexing_slicing, reason = "an array as long as code and reason")]
 
 use super::error::{ProtocolError, UsageError};
 use super::header::MAX_CONTROL_LEN;

@@ -1,5 +1,7 @@
 //! The frame header (RFC 6455 5.2): parse and encode. Pure functions of the header's own bytes;
 //! what depends on role, extensions or the message in progress is checked in `receiver/header.rs`.
+#![allow(clippy::arithmetic_side_effects, reason = "a header of at most 14 bytes")]
+#![allow(clippy::indexing_slicing, reason = "a header of at most 14 bytes in an array of 14")]
 
 use core::fmt;
 

@@ -10,6 +10,7 @@
 //! | 7.1.1: who closes the transport first, half-closing | `wants_shutdown` |
 //! | what is read and dropped behind a close or a fault | [`Step::Drain`], [`MAX_DRAIN`] |
 //! | 7.1.4, 7.1.5, 7.1.7: how it ended, and which error wins | `verdict` |
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
 
 use super::error::ProtocolError;
 #[cfg(feature = "std")]

@@ -3,6 +3,8 @@
 //!
 //! One of two files with `unsafe` in it (the other is `inbox/text.rs`): the loop is compiled once more for AVX2 and for
 //! AVX-512, and the call into a version chosen at run time is what Rust calls unsafe.
+#![allow(clippy::arithmetic_side_effects, reason = "rotations by less than 32 bits, blocks of a fixed size")]
+#![allow(clippy::indexing_slicing, reason = "up to the next aligned byte, which is in the payload")]
 
 use alloc::vec::Vec;
 #[cfg(feature = "std")]

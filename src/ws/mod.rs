@@ -18,6 +18,7 @@
 //! | 8.1 UTF-8 | `utf8.rs` |
 //! | 10.3 masking keys | [`mask::MaskSource`] |
 //! | 10.4 limits | [`Config`] in `config.rs` |
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 #[cfg(feature = "deflate")]
 pub mod deflate;

@@ -1,4 +1,6 @@
 //! A message encoded once for many connections.
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
+#![allow(clippy::indexing_slicing, reason = "behind the header, whose length is kept")]
 
 #[cfg(feature = "deflate")]
 use super::deflate::Compressor;

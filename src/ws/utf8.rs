@@ -1,5 +1,7 @@
 //! Text that arrives in pieces (RFC 6455 8.1): fails at the offending byte, keeps a character that
 //! a piece cuts. Knows no frames.
+#![allow(clippy::arithmetic_side_effects, reason = "the last three bytes at most")]
+#![allow(clippy::indexing_slicing, reason = "the last three bytes at most")]
 
 /// Bytes that are not UTF-8 and cannot become UTF-8 by what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

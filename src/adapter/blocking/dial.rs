@@ -1,5 +1,6 @@
 //! From a URL's address to a stream, by a deadline: TCP to the first of a host's addresses that answers (RFC 8305), a
 //! tunnel through a proxy if there is one, TLS.
+#![allow(clippy::indexing_slicing, reason = "up to what a peek has said, and what the tunnel took of that")]
 
 use super::super::connect::{ATTEMPT_DELAY, in_turn};
 use super::super::proxy::into_io;

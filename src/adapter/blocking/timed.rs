@@ -1,4 +1,5 @@
 //! Moving bytes within a time: a stream to an inbox, a queue to a stream.
+#![allow(clippy::indexing_slicing, reason = "up to what a read or a write has said, which is checked")]
 
 use super::transport::Transport;
 use crate::inbox::{Inbox, Storage};

@@ -128,7 +128,7 @@ impl<T: Transport> TlsStream<T> {
     fn receive(&mut self, wanted: usize) -> io::Result<Option<usize>> {
         let mut buffer = [0; READ_SIZE];
         let n = if self.incoming.is_empty() { Some(self.transport.read(&mut buffer)?) } else { None };
-        let mut bytes = n.map_or(&self.incoming[..], |n| &buffer[..n]);
+        let mut bytes = n.map_or(&self.incoming[..], |n| buffer.get(..n).unwrap_or(&buffer));
         let taken = take(&mut lock(&self.shared.tls), &mut bytes, wanted.clamp(1, READ_SIZE));
         match n {
             None => drop(self.incoming.drain(..self.incoming.len() - bytes.len())),

@@ -152,7 +152,9 @@ impl From<&Options> for Setup {
         let messages = ws::Config::new()
             .max_message(options.engine.max_payload)
             .max_frame(options.engine.max_payload)
-            .max_outgoing(options.engine.max_queued_bytes.max(options.engine.max_payload) + 1024);
+            .max_outgoing(
+                options.engine.max_queued_bytes.max(options.engine.max_payload).saturating_add(1024),
+            );
         Self {
             config: options.engine,
             cors: options.cors.clone(),

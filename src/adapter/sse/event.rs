@@ -1,4 +1,5 @@
 //! Events of their own memory, out of pieces of a stream.
+#![allow(clippy::indexing_slicing, reason = "ranges of the buffer that this file has put together")]
 
 use crate::sse::{DecodeError, Decoder, Input, Item};
 use core::time::Duration;

@@ -1,4 +1,5 @@
 //! The receiving side: a response's body, whichever way its end is told (RFC 9112 6.3), to events.
+#![allow(clippy::indexing_slicing, reason = "up to what was read and consumed of a buffer of our own")]
 
 use super::{Error, Event, event::Parser};
 use crate::http1::head::Body;

@@ -2,6 +2,7 @@
 //! if there is one, TLS.
 //!
 //! The caller keeps the time: dropped, it is over.
+#![allow(clippy::indexing_slicing, reason = "up to what a peek has said, and what the tunnel took of that")]
 
 use super::super::connect::{ATTEMPT_DELAY, in_turn};
 use super::super::proxy::into_io;

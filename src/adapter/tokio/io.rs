@@ -1,4 +1,5 @@
 //! Moving bytes: a queue to a stream, a stream to an inbox.
+#![allow(clippy::indexing_slicing, reason = "up to what a read has filled, which `ReadBuf` checks")]
 
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;

@@ -1,4 +1,8 @@
 //! One client's session: what it missed, and the response or WebSocket that it is written to.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::super::script::write_number;
 use super::{Config, Listen};

@@ -1,4 +1,8 @@
 //! All sessions of a server: requests, frames and time in; answers by link out.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::channel::Channel;
 use super::config::Config;

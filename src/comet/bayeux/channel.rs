@@ -1,4 +1,5 @@
 //! Names of channels, and the patterns that subscriptions are to (Bayeux 1.0, 2.2 Channels).
+#![allow(clippy::arithmetic_side_effects, reason = "no longer than the pattern that it ends")]
 
 use core::fmt;
 

@@ -1,4 +1,5 @@
 //! The life of a `/meta/connect`: held, answered, superseded; and the end of a session (Bayeux 1.0, 4.2).
+#![allow(clippy::arithmetic_side_effects, reason = "as many up as down: one for each request that is held")]
 
 use super::broker::{Broker, Link};
 use super::channel::Pattern;

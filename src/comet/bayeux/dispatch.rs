@@ -1,4 +1,5 @@
 //! What each message does, and its reply (Bayeux 1.0, 4 Meta message definitions, 5 Event message definitions).
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
 
 use super::broker::{Broker, Link};
 use super::channel::{Channel, Pattern};

@@ -1,4 +1,5 @@
 //! Queries and forms, which carry envelopes too (Bayeux 1.0, 6 Transport), and the answer as a script.
+#![allow(clippy::arithmetic_side_effects, reason = "capacities: a little more than what is in memory")]
 
 use crate::comet::jsonp::Callback;
 use std::borrow::Cow;

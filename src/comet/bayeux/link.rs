@@ -1,4 +1,8 @@
 //! Where clients wait: requests and WebSockets, and which of them are to be asked for output.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::host::ClientId;
 use super::message::Refusal;

@@ -1,4 +1,5 @@
 //! Envelopes: what a request carries, taken apart without a copy (Bayeux 1.0, 3 Message field definitions).
+#![allow(clippy::arithmetic_side_effects, reason = "counts fields of a message that is in memory")]
 
 use super::config::Config;
 use super::host::ClientId;

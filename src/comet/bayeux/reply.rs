@@ -1,4 +1,5 @@
 //! What the broker writes: replies, advice, extensions, messages for subscribers.
+#![allow(clippy::arithmetic_side_effects, reason = "a date from the server's own clock, and capacities")]
 
 use super::config::Config;
 use super::host::ClientId;

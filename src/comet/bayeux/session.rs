@@ -1,4 +1,8 @@
 //! One client's session: what waits for it, what it has acknowledged, and its `/meta/connect` that is held.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::broker::Link;
 use super::config::Config;

@@ -1,6 +1,11 @@
 //! Bytes in JSON, as the extension binary sends them: Z85 (ZeroMQ RFC 32), with a shorter last group.
 //!
 //! Four bytes are five characters. One, two or three bytes at the end are as many characters and one more.
+#![allow(clippy::arithmetic_side_effects, reason = "groups of at most five digits")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "tables of 256 entries, asked by a byte, or by a remainder of 85"
+)]
 
 use std::string::String;
 use std::vec::Vec;

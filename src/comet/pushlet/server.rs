@@ -1,4 +1,9 @@
 //! Sessions, subjects, and what is written to whom.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
+#![allow(clippy::indexing_slicing, reason = "ten bytes of a hash of twenty")]
 
 use super::super::exchange::{Request, Response, form_pairs, may};
 use super::super::{NO_STORE, NOSNIFF};

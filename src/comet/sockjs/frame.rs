@@ -1,4 +1,8 @@
 //! Frames, messages, and how each transport writes a frame.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "sums and differences of lengths of what is in memory, and capacities"
+)]
 
 use super::super::jsonp::Callback;
 use super::super::script::write_literal;

@@ -1,4 +1,8 @@
 //! One client's session: what waits to be sent, the one response that it is sent on, and when it ends.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::frame::{Message, Transport, close_frame};
 use crate::heartbeat::{Deadline, Instant};

@@ -2,7 +2,10 @@
 //! and sharing nothing with the real one. Included by the tests as well.
 #![allow(dead_code, reason = "a test that includes this file may need less of it")]
 
-use zlib_rs::{Inflate, InflateFlush, Status};
+#[path = "../inflate.rs"]
+mod inflate;
+
+use inflate::Plain;
 
 /// What the receiver enforces.
 #[derive(Clone, Copy, Debug)]
@@ -89,41 +92,16 @@ struct Message {
 }
 
 /// RFC 7692 7.2.2: the stream, fed byte by byte, and all that came out of it before.
-struct Context {
-    engine: Inflate,
-    history: Vec<u8>,
-}
+struct Context(Plain);
 
 impl Context {
     fn new() -> Self {
-        Self { engine: Inflate::new(false, 15), history: Vec::new() }
+        Self(Plain::new())
     }
 
     /// What one more byte stands for, and whether there is a fault behind that.
     fn byte(&mut self, byte: u8) -> (Vec<u8>, bool) {
-        let (mut input, mut output) = (&[byte][..], Vec::new());
-        loop {
-            let mut chunk = [0; 512];
-            let (taken, given) = (self.engine.total_in(), self.engine.total_out());
-            let status = self.engine.decompress(input, &mut chunk, InflateFlush::SyncFlush);
-            input = &input[(self.engine.total_in() - taken) as usize..];
-            let given = &chunk[..(self.engine.total_out() - given) as usize];
-            let full = given.len() == chunk.len();
-            output.extend_from_slice(given);
-            self.history.extend_from_slice(given);
-            match status {
-                Err(_) => return (output, true),
-                // After a final block another stream begins, with the same window.
-                Ok(Status::StreamEnd) => self.restart(),
-                Ok(_) if full || !input.is_empty() => {}
-                Ok(_) => return (output, false),
-            }
-        }
-    }
-
-    fn restart(&mut self) {
-        self.engine = Inflate::new(false, 15);
-        let _ = self.engine.set_dictionary(&self.history[self.history.len().saturating_sub(32_768)..]);
+        self.0.byte(byte)
     }
 
     /// Whether a message may end here: behind the tail a block with an `x` in it can be read as such.
@@ -131,8 +109,8 @@ impl Context {
         let block = [0, 0, 0xff, 0xff, 1, 1, 0, 0xfe, 0xff];
         let ends = block.into_iter().all(|byte| self.byte(byte) == (Vec::new(), false));
         let ends = ends && self.byte(b'x') == (b"x".to_vec(), false);
-        self.history.pop();
-        self.restart();
+        self.0.history.pop();
+        self.0.restart();
         ends
     }
 }

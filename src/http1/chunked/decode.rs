@@ -1,4 +1,12 @@
 //! Chunked body to data: a state for each place in the grammar (RFC 9112 7.1).
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counters that are compared with their limit before; digits that were matched, of as many as the grammar allows"
+)]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "never past `input`: `at` goes up to its length, and what is left of a chunk is cut to it"
+)]
 
 use super::error::Error;
 use super::limits::{Limits, OVERHEAD_PER_DATA_BYTE};

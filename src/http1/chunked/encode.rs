@@ -1,4 +1,9 @@
 //! Data to chunked body: a head and a tail around a payload that nobody copies (RFC 9112 7.1).
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "eight digits of a length in a word; sums and differences of lengths of what is in memory"
+)]
+#![allow(clippy::indexing_slicing, reason = "up to what `advance` allows, which is checked")]
 
 use super::error::EncodeError;
 use super::trailers::is_forbidden;

@@ -1,4 +1,12 @@
 //! The trailer section (RFC 9112 7.1.2): its bytes, which fields may stand in it, and how they are lent.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "lines that the decoder has stored: each has its colon and its line end"
+)]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "lines that the decoder has stored: each has its colon and its line end"
+)]
 
 use alloc::vec::Vec;
 

@@ -1,5 +1,6 @@
 //! How long the message's body is and whether the connection outlives it: the fields that decide framing (RFC 9112 6,
 //! 9.3) and Host, read in one pass.
+#![allow(clippy::arithmetic_side_effects, reason = "a digit that was matched")]
 
 use super::{Body, HeadError, Version};
 use crate::http1::authority::Authority;

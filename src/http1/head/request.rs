@@ -1,4 +1,5 @@
 //! A request's head: method, target in its four forms, fields (RFC 9112 3).
+#![allow(clippy::indexing_slicing, reason = "no longer than what httparse has parsed of it")]
 
 use core::fmt;
 use core::mem::MaybeUninit;

@@ -1,4 +1,5 @@
 //! A response's head: status, fields (RFC 9112 4).
+#![allow(clippy::indexing_slicing, reason = "no longer than what httparse has parsed of it")]
 
 use core::fmt;
 use core::mem::MaybeUninit;

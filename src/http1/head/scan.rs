@@ -1,5 +1,10 @@
 //! Finding the end of a head in bytes that arrive in pieces: every byte is looked at once, every limit is enforced as
 //! soon as it is passed, and each line is checked when it is complete, so that no cut of the bytes changes the verdict.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "places in the bytes that were received, and limits that they have passed by then"
+)]
+#![allow(clippy::indexing_slicing, reason = "up to a place that was found in the same bytes")]
 
 use httparse::Status;
 use memchr::memchr;

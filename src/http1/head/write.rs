@@ -1,4 +1,5 @@
 //! Writing heads: field lines that cannot be made to say more than they should, status lines, request lines.
+#![allow(clippy::arithmetic_side_effects, reason = "three digits of a status")]
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -1,4 +1,8 @@
 //! What a session has to say: answers to requests, messages to sockets.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::packet::{Message, SEPARATOR};
 use super::session::{Session, State};

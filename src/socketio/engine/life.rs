@@ -1,5 +1,6 @@
 //! A session's times and its end: heartbeat, the deadlines of an upgrade and of closing, who is told what when it is over
 //! (Engine.IO 4, "Heartbeat", "Upgrade").
+#![allow(clippy::arithmetic_side_effects, reason = "half of a time")]
 
 use super::answer::Said;
 #[cfg(doc)]

@@ -1,4 +1,8 @@
 //! Packets and payloads (Engine.IO 4, "Packet encoding"): a digit and what belongs to it.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "sums and differences of lengths of what is in memory: base64 is a third longer"
+)]
 
 use crate::ws::Prepared;
 use alloc::string::String;

@@ -1,4 +1,5 @@
 //! Requests (Engine.IO 4, "HTTP long-polling", "WebSocket"): what one asks for, or why it is refused.
+#![allow(clippy::arithmetic_side_effects, reason = "codes are 0 to 5")]
 
 use alloc::string::String;
 use bytes::BufMut;

@@ -1,4 +1,8 @@
 //! A session as a state machine over requests, frames and time (Engine.IO 4, "Transports", "Upgrade", "Heartbeat").
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::config::Config;
 use super::packet::{Data, InvalidPacket, Message, Packet};

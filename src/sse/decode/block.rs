@@ -1,4 +1,6 @@
 //! The lines of a block (HTML 9.2.6): what they say, what is held of them between reads, the dispatch.
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
+#![allow(clippy::indexing_slicing, reason = "what is held, from where its last line began")]
 
 use super::super::field::Field;
 use super::super::input::{Input, Line};

@@ -1,4 +1,6 @@
 //! The event stream parser (HTML 9.2.6): reads in, items out. Knows blocks, not connections.
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
+#![allow(clippy::indexing_slicing, reason = "the end of what is held, as long as was held last")]
 
 mod block;
 

@@ -1,4 +1,6 @@
 //! RFC 7692 7.2.1: messages into the payloads of compressed frames.
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
+#![allow(clippy::indexing_slicing, reason = "up to what the engine has taken and given")]
 
 use super::options::{Context, DeflateOptions};
 use super::params::Direction;

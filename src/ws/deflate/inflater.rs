@@ -1,4 +1,12 @@
 //! RFC 7692 7.2.2: the payloads of compressed frames into messages, in bounded steps.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "inflated never passes `max_message`, compressed counts in 64 bits; sums and differences of lengths of what is in memory"
+)]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "up to what the engine has taken and given, which is less than it was lent"
+)]
 
 use super::options::{Context, DeflateOptions};
 use super::params::Direction;

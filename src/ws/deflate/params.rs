@@ -1,4 +1,5 @@
 //! RFC 7692 7.1.1, 7.1.2: the parameters of permessage-deflate, read and written.
+#![allow(clippy::arithmetic_side_effects, reason = "digits that were matched: 8 to 15")]
 
 use super::offer::AnswerError;
 use crate::ws::handshake::fields::Extension;

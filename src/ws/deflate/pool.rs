@@ -1,4 +1,8 @@
 //! Codec states that no message is using, shared by the connections that compress now and then.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
 
 use super::params::WindowBits;
 use super::window::Window;

@@ -1,4 +1,6 @@
 //! The last bytes that went through one direction: what a match of a later block may refer to.
+#![allow(clippy::arithmetic_side_effects, reason = "at most two windows of 32 KiB")]
+#![allow(clippy::indexing_slicing, reason = "the last bytes, at most a window of them")]
 
 use alloc::collections::VecDeque;
 

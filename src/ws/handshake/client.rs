@@ -1,4 +1,5 @@
 //! The client's side: a URL becomes a request, and what comes back is read (RFC 6455 4.1).
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
 
 use alloc::string::String;
 use alloc::vec::Vec;

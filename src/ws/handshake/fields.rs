@@ -1,5 +1,7 @@
 //! What stands in `Sec-WebSocket-Extensions` and `Sec-WebSocket-Protocol`, for both roles: lists of extensions with
 //! parameters, lists of subprotocols (RFC 6455 4.3, 9.1, 11.3.2, 11.3.4).
+#![allow(clippy::arithmetic_side_effects, reason = "places in a field that is in memory")]
+#![allow(clippy::indexing_slicing, reason = "up to a place that was found in the same bytes")]
 
 use alloc::borrow::Cow;
 use alloc::string::String;

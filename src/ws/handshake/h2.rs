@@ -1,4 +1,5 @@
 //! The opening handshake over an HTTP/2 or HTTP/3 stream: extended CONNECT (RFC 8441, RFC 9220), the server's side.
+#![allow(clippy::arithmetic_side_effects, reason = "three digits that were matched")]
 
 use core::fmt;
 

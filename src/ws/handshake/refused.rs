@@ -1,4 +1,6 @@
 //! A client that was refused: why, and what the server said to it, the body within limits (RFC 6455 4.1, RFC 9112 6.3).
+#![allow(clippy::arithmetic_side_effects, reason = "no more than is left of the body and of the room for it")]
+#![allow(clippy::indexing_slicing, reason = "up to what is left of the body")]
 
 use alloc::vec::Vec;
 use core::fmt;

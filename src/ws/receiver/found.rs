@@ -1,4 +1,5 @@
 //! What was found in the inbox, and how it is cut out: as an event that is lent, or as a message.
+#![allow(clippy::indexing_slicing, reason = "what the inbox was told to hold until it is lent")]
 
 use super::{End, Kind, Receiver};
 use crate::inbox::{Inbox, Storage, Text};

@@ -1,5 +1,10 @@
 //! What a frame header may say to this role, in this place, within these limits (RFC 6455 5.1, 5.2, 5.4, 10.4). What no
 //! header may say is refused by [`Header::parse`].
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "sizes and counts that were compared with their limit before"
+)]
+#![allow(clippy::indexing_slicing, reason = "behind the header, which is complete by then")]
 
 use super::found::FoundKind;
 use super::{Frame, Kind, Receiver};

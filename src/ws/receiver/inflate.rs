@@ -1,4 +1,6 @@
 //! Compressed payload as it arrives (RFC 7692 6, 7.2.2).
+#![allow(clippy::arithmetic_side_effects, reason = "no more than was taken of what is left")]
+#![allow(clippy::indexing_slicing, reason = "what was just inflated")]
 
 use super::Receiver;
 use super::found::Found;

@@ -1,4 +1,6 @@
 //! A message in fragments of the caller's choice (RFC 6455 5.4).
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
+#![allow(clippy::indexing_slicing, reason = "pieces of at most `fragment_size` of a payload that is longer")]
 
 use super::Sender;
 #[cfg(feature = "deflate")]

@@ -1,4 +1,6 @@
 //! Messages to frames in the queue: the header, masking, fragmentation (RFC 6455 5.2, 5.3, 5.4).
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
+#![allow(clippy::indexing_slicing, reason = "a header of at most 14 bytes in an array of 14")]
 
 use super::Sender;
 use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode};

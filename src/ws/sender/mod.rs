@@ -6,6 +6,7 @@
 //! | fragments of the caller's own | `fragment.rs` |
 //! | compression | `compress.rs` |
 //! | whether a message may be queued | `room.rs` |
+#![allow(clippy::indexing_slicing, reason = "a control payload of at most 125 bytes")]
 
 mod compress;
 mod fragment;

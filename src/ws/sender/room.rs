@@ -1,4 +1,5 @@
 //! Whether a message may be queued now: the state of the connection, and the room there is.
+#![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
 
 use super::Sender;
 use crate::ws::error::UsageError;

@@ -1,4 +1,5 @@
 //! An event stream as a response.
+#![allow(clippy::indexing_slicing, reason = "a head and an event, up to what was written of them")]
 
 use super::{Error, Response};
 use crate::adapter::sse::Outlet;

@@ -5,7 +5,8 @@ use super::timer::{Key, Timer};
 use crate::adapter::Options;
 use crate::comet::cors::Policy;
 use crate::socketio::engine::{
-    Answer, CloseReason, Config, Data, InvalidPacket, Outgoing, Packet, Session, SocketId, Ticket, TransportKind,
+    Answer, CloseReason, Config, Data, InvalidPacket, Outgoing, Packet, Session, SocketId, Ticket,
+    TransportKind,
 };
 use crate::ws::handshake::{OriginPolicy, ServerOptions};
 use core::fmt;
@@ -96,7 +97,11 @@ impl<L: Layer> Engine<L> {
     }
 
     /// A new session; with the socket that it begins on, if it does. `None`: there are too many.
-    pub(super) fn open(self: &Arc<Self>, sid: String, socket: bool) -> Option<(Arc<Link<L>>, Option<SocketId>)> {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        sid: String,
+        socket: bool,
+    ) -> Option<(Arc<Link<L>>, Option<SocketId>)> {
         let now = Instant::now();
         let (session, socket) = if socket {
             let (session, socket) = Session::websocket(&sid, self.setup.config, now);

@@ -4,7 +4,9 @@ use super::engine::{Engine, Layer, Link};
 use super::websocket;
 use crate::adapter::hyper::{refuse, upgrade};
 use crate::http1::authority::Authority;
-use crate::socketio::engine::{Answer, Refusal, Request, SocketId, Ticket, TransportKind, records, session_id};
+use crate::socketio::engine::{
+    Answer, Refusal, Request, SocketId, Ticket, TransportKind, records, session_id,
+};
 use ::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN};
 use ::http::request::Parts;
 use ::http::{Method, Response, StatusCode};
@@ -131,8 +133,9 @@ impl<L: Layer> Engine<L> {
                 Ok((link, _)) => poll(&link).await,
                 Err(status) => self::status(status),
             },
-            (Ok(Request::Open(TransportKind::WebSocket)), _) => self
-                .accept(parts, |engine| engine.begin(true).ok().and_then(|(link, id)| Some((link, id?)))),
+            (Ok(Request::Open(TransportKind::WebSocket)), _) => {
+                self.accept(parts, |engine| engine.begin(true).ok().and_then(|(link, id)| Some((link, id?))))
+            }
             (Ok(Request::Upgrade(_)), Some(link)) => {
                 self.accept(parts, move |_| link.socket().map(|id| (link, id)))
             }

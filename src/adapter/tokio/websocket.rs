@@ -290,7 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Poll<Result<(), Error>> {
         let Some(next) = &*message else { return Poll::Ready(Ok(())) };
         ready!(self.0.poll_until(|outlet| outlet.is_ready(next, false), cx))?;
-        Poll::Ready(self.0.outlet.send(|sender| sender.send_from(message, true), true, Who::Writer, cx))
+        Poll::Ready(self.0.outlet.send_message(message, true, true, Who::Writer, cx))
     }
 
     /// Whether more messages of the same read are at hand.

@@ -7,10 +7,12 @@
 //! | `session.rs` | a session over requests, frames and time: [`Session`] |
 //! | `life.rs` | its times and its end |
 //! | `answer.rs` | what it has to say to requests and sockets |
+//! | `client.rs` | the client's side of a session: [`Client`] |
 //! | `words.rs` | names, reasons: [`Ticket`], [`SocketId`], [`CloseReason`], [`SendError`] |
 //! | `config.rs` | its limits and times: [`Config`] |
 
 mod answer;
+mod client;
 mod config;
 mod life;
 mod packet;
@@ -19,6 +21,7 @@ mod session;
 mod words;
 
 pub use answer::{Answer, Outgoing};
+pub use client::{Client, ClientConfig, Task};
 pub use config::Config;
 pub use packet::{Data, Frame, InvalidPacket, Message, Packet, SEPARATOR, records};
 pub use request::{Refusal, Request, TransportKind, session_id};

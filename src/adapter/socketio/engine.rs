@@ -215,7 +215,9 @@ impl<L: Layer> Link<L> {
         jobs: &mut Vec<L::Job>,
     ) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.waker = None; // its task is at it
+        if inner.session.has_socket(socket) {
+            inner.waker = None; // its task is at it
+        }
         let Inner { session, state, .. } = &mut *inner;
         if let Some(data) = session.frame(socket, packet, now) {
             self.engine.layer.receive(state, session, data, jobs);
@@ -237,10 +239,13 @@ impl<L: Layer> Link<L> {
     }
 
     /// A WebSocket takes nothing more. Whether to wait for it: until its session is over.
-    pub(super) fn is_patient(&self, cx: &Context<'_>) -> bool {
+    pub(super) fn is_patient(&self, socket: SocketId, cx: &Context<'_>) -> bool {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.waker = Some(cx.waker().clone());
-        inner.session.closed().is_none()
+        let goes_on = inner.session.has_socket(socket) && inner.session.closed().is_none();
+        if goes_on {
+            inner.waker = Some(cx.waker().clone());
+        }
+        goes_on
     }
 
     /// What follows from the packets that came.

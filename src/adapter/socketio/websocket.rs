@@ -94,7 +94,7 @@ impl<L: Layer> Task<L> {
             match written {
                 Poll::Ready(Ok(())) => self.sending = None,
                 Poll::Ready(Err(_)) => return Poll::Ready(Some(false)),
-                Poll::Pending if self.link.is_patient(cx) => return Poll::Pending,
+                Poll::Pending if self.link.is_patient(self.id, cx) => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Some(false)),
             }
         }

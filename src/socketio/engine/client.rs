@@ -1,6 +1,7 @@
 //! The client's side of a session (Engine.IO 4): handshake over either transport, polls and POSTs one at a time, the
 //! upgrade with its probe, the heartbeat that it waits for.
 
+use super::client_config::{ClientConfig, Task};
 use super::packet::{Data, InvalidPacket, Message, Packet, SEPARATOR};
 use super::request::TransportKind;
 use super::words::{CloseReason, SendError};
@@ -10,100 +11,6 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
-
-/// Where a client begins, and what it allows.
-///
-/// ```
-/// use pushline::socketio::engine::{ClientConfig, TransportKind};
-///
-/// let config = ClientConfig::new().transport(TransportKind::WebSocket);
-/// assert!(config.upgrade && config.max_queued == 10_000);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub struct ClientConfig {
-    /// The transport that the session begins on. Default polling, which gets through everywhere.
-    pub transport: TransportKind,
-    /// Whether a session on polling goes on on a WebSocket if the server offers that. Default true.
-    pub upgrade: bool,
-    /// Time that an upgrade may take; then its WebSocket is given up, and the session stays on polling. Default 10 s.
-    pub upgrade_timeout: Duration,
-    /// Time that the handshake may take. Default 20 s.
-    pub open_timeout: Duration,
-    /// Bytes queued from which on no further message is taken. Default 4 MiB.
-    pub max_queued_bytes: usize,
-    /// Messages queued at most. Default 10,000.
-    pub max_queued: usize,
-}
-
-impl ClientConfig {
-    /// The defaults.
-    pub const fn new() -> Self {
-        Self {
-            transport: TransportKind::Polling,
-            upgrade: true,
-            upgrade_timeout: Duration::from_secs(10),
-            open_timeout: Duration::from_secs(20),
-            max_queued_bytes: 4 << 20,
-            max_queued: 10_000,
-        }
-    }
-
-    /// The transport that the session begins on.
-    pub const fn transport(mut self, transport: TransportKind) -> Self {
-        self.transport = transport;
-        self
-    }
-
-    /// Whether a session on polling goes on on a WebSocket.
-    pub const fn upgrade(mut self, upgrade: bool) -> Self {
-        self.upgrade = upgrade;
-        self
-    }
-
-    /// Time that an upgrade may take.
-    pub const fn upgrade_timeout(mut self, timeout: Duration) -> Self {
-        self.upgrade_timeout = timeout;
-        self
-    }
-
-    /// Time that the handshake may take.
-    pub const fn open_timeout(mut self, timeout: Duration) -> Self {
-        self.open_timeout = timeout;
-        self
-    }
-}
-
-impl Default for ClientConfig {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// What a [`Client`] wants done.
-///
-/// ```
-/// use pushline::socketio::engine::{Client, ClientConfig, Task};
-/// use std::time::Duration;
-///
-/// let mut client = Client::new(ClientConfig::new(), Duration::ZERO);
-/// assert!(matches!(client.next_task(), Some(Task::Poll)));
-/// assert!(client.next_task().is_none()); // until that is answered
-/// ```
-#[derive(Clone, Debug)]
-pub enum Task {
-    /// Send a GET for polling: [`Client::polled`], or [`Client::request_failed`].
-    Poll,
-    /// Send this as a POST: [`Client::posted`], or [`Client::request_failed`].
-    Post(Vec<u8>),
-    /// Open a WebSocket: [`Client::socket_opened`], or [`Client::socket_closed`].
-    Open,
-    /// Send this on the WebSocket.
-    Frame(Message),
-    /// Close the WebSocket; another may be opened later.
-    CloseSocket,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Upgrade<I> {
@@ -238,10 +145,12 @@ impl<I: Instant> Client<I> {
         self.finish(CloseReason::TransportError);
     }
 
-    /// The WebSocket is open.
+    /// The WebSocket is open. One that came too late is to be closed, which is the next task.
     pub fn socket_opened(&mut self) {
-        if let Upgrade::Probing(_) = self.upgrade {
-            self.tasks.push_back(Task::Frame(Message::fixed("2probe")));
+        match (self.transport, self.upgrade) {
+            (TransportKind::WebSocket, _) => {}
+            (_, Upgrade::Probing(_)) => self.tasks.push_back(Task::Frame(Message::fixed("2probe"))),
+            _ => self.tasks.push_back(Task::CloseSocket),
         }
     }
 
@@ -249,8 +158,7 @@ impl<I: Instant> Client<I> {
     pub fn socket_closed(&mut self) {
         match self.transport {
             TransportKind::WebSocket => self.finish(CloseReason::TransportClose),
-            // The session stays where it is.
-            TransportKind::Polling => self.upgrade = Upgrade::No,
+            TransportKind::Polling => self.upgrade = Upgrade::No, // the session stays where it is
         }
     }
 
@@ -282,8 +190,7 @@ impl<I: Instant> Client<I> {
                     self.finish(CloseReason::ParseError);
                 }
             }
-            // Before the handshake there is nothing else.
-            _ if self.state == State::Opening => self.finish(CloseReason::ParseError),
+            _ if self.state == State::Opening => self.finish(CloseReason::ParseError), // nothing else comes before
             Ok(Packet::Message(data)) => return (self.state == State::Open).then_some(data),
             Ok(Packet::Ping(_)) => {
                 self.deadline = Deadline::new(now, self.patience);
@@ -300,8 +207,7 @@ impl<I: Instant> Client<I> {
     fn open(&mut self, handshake: &str, now: I) -> Option<()> {
         let fields = json::check(handshake).ok()?.object()?;
         let number = |name: &str| fields.get(name)?.as_u64();
-        let sid = fields.get("sid")?.string()?.plain()?;
-        // It becomes a part of URLs.
+        let sid = fields.get("sid")?.string()?.plain()?; // it becomes a part of URLs
         let safe =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'=');
         if sid.is_empty() || sid.len() > 256 || !sid.bytes().all(safe) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs all comparisons with other crates but the chunked bodies' and writes what they say into COMPARE.md,
+# Runs all comparisons with other crates but the chunked bodies' and the frameworks' and writes what they say into COMPARE.md,
 # between its two markers. Takes half an hour on an idle machine, after the builds; QUICK=1 a tenth of that, with
 # figures to match.
 set -eu

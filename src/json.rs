@@ -197,6 +197,20 @@ pub struct Array<'a> {
 }
 
 impl<'a> Array<'a> {
+    /// How far it has come.
+    #[cfg(feature = "socketio")]
+    pub(crate) const fn position(&self) -> usize {
+        self.scanner.at
+    }
+
+    /// What is left of a checked array behind what another iterator has gone through.
+    #[cfg(feature = "socketio")]
+    pub(crate) const fn from_position(text: &'a str, at: usize) -> Self {
+        let mut scanner = Scanner::inside(text);
+        scanner.at = at;
+        Self { scanner, text }
+    }
+
     /// The text that is left, from the next element on; the closing bracket is part of it.
     #[must_use]
     pub fn rest(&self) -> &'a str {

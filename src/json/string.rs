@@ -48,10 +48,10 @@ impl<'a> Str<'a> {
     /// Whether the text is `text`, after unescaping.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
-        match self.plain() {
-            Some(plain) => plain == text,
-            None => self.chars().eq(text.chars()),
+        if !text.contains('\\') && self.inside == text {
+            return true;
         }
+        self.inside.len() > text.len() && self.plain().is_none() && self.chars().eq(text.chars())
     }
 
     /// The characters, after unescaping.

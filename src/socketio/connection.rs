@@ -176,16 +176,36 @@ impl<I: Instant> Connection<I> {
         }
     }
 
+    /// A client's own, in no namespace.
+    pub(super) fn client(config: Config) -> Self {
+        let (joined, acks, due) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        Self { config, joined, pending: None, acks, due, lonely: Deadline::default() }
+    }
+
+    /// A client asks for a namespace: what it missed may come before it is let in.
+    pub(super) fn ask(&mut self, namespace: &Arc<str>) {
+        self.remove(namespace);
+        self.joined.push(Joined { name: Arc::clone(namespace), accepted: true, next_ack: 0 });
+    }
+
     /// The text of a message came.
     ///
     /// # Errors
     ///
     /// [`Fault`]: close the connection.
     pub fn receive_text(&mut self, text: &str) -> Result<Option<Incoming>, Fault> {
+        let packet = self.parse(text)?;
+        self.receive_packet(packet)
+    }
+
+    pub(super) fn parse<'a>(&self, text: &'a str) -> Result<Packet<'a>, Fault> {
         if self.pending.is_some() {
             return Err(Fault::AttachmentExpected);
         }
-        let packet = Packet::parse(text, &self.config.packets).map_err(Fault::Packet)?;
+        Packet::parse(text, &self.config.packets).map_err(Fault::Packet)
+    }
+
+    pub(super) fn receive_packet(&mut self, packet: Packet<'_>) -> Result<Option<Incoming>, Fault> {
         let at = self.joined.iter().position(|joined| &*joined.name == packet.namespace);
         let joined = at.and_then(|at| self.joined.get(at));
         let (named, ack) = match packet.kind {

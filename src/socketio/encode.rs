@@ -263,6 +263,17 @@ impl Encoded {
         Self { text, attachments: Vec::new() }
     }
 
+    /// A client asks for a namespace: the fields of what it sends along, without the braces.
+    pub(super) fn connect_request(namespace: &str, fields: Option<&str>) -> Self {
+        let mut text = head('0', 0, namespace, None);
+        if let Some(fields) = fields {
+            text.push('{');
+            text.push_str(fields);
+            text.push('}');
+        }
+        Self { text, attachments: Vec::new() }
+    }
+
     /// A client is not let in, and why; `data` is for its `error.data`.
     #[must_use]
     pub fn connect_error(namespace: &str, message: &str, data: Option<Value<'_>>) -> Self {

@@ -11,7 +11,9 @@
 //! | `placeholder.rs` | where in the JSON an attachment belongs: [`placeholder`] |
 //! | `encode.rs` | packets to be sent, to one or to many: [`Encoded`], [`Arguments`] |
 //! | `connection.rs` | a client's namespaces, packets and awaited answers: [`Connection`] |
+//! | `client.rs` | a client and the namespaces that it wants to be in: [`Client`] |
 //! | `recovery.rs` | clients that come back, and what they missed: [`Recovery`] |
+//! | `typed.rs` | arguments from and into types of one's own: `Json`, `Payload::parse` (feature `serde`) |
 //! | `config.rs` | its limits and times: [`Config`] |
 //! | `engine/` | Engine.IO: [`engine`] |
 //!
@@ -44,6 +46,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 #![doc = include_str!("../../docs/socketio.md")]
 
+mod client;
 mod config;
 mod connection;
 mod encode;
@@ -52,7 +55,10 @@ mod packet;
 mod payload;
 mod placeholder;
 mod recovery;
+#[cfg(feature = "serde")]
+mod typed;
 
+pub use client::{Client, FromServer};
 pub use config::Config;
 pub use connection::{Connection, Fault, Incoming};
 pub use encode::{Arguments, Encoded, Writer};
@@ -60,3 +66,5 @@ pub use packet::{InvalidPacket, Limits, Packet, PacketKind};
 pub use payload::Payload;
 pub use placeholder::placeholder;
 pub use recovery::{Audience, Recovered, Recovery, RecoveryConfig};
+#[cfg(feature = "serde")]
+pub use typed::Json;

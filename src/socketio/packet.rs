@@ -215,7 +215,7 @@ impl<'a> Packet<'a> {
             (PacketKind::Event | PacketKind::BinaryEvent, data) => {
                 let name = data.and_then(|data| data.array()?.next());
                 if let Some(name) = name.and_then(|name| name.string()) {
-                    if RESERVED.iter().any(|reserved| name.is(reserved)) {
+                    if RESERVED.contains(&&*name.to_cow()) {
                         return Err(InvalidPacket::ReservedName);
                     }
                     true

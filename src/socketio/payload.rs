@@ -25,12 +25,18 @@ pub struct Payload {
     /// A checked array.
     text: String,
     attachments: Vec<Bytes>,
+    /// Where the arguments begin: behind an event's name.
+    rest: usize,
     named: bool,
 }
 
 impl Payload {
     pub(super) fn new(array: Value<'_>, named: bool) -> Self {
-        Self { text: String::from(array.as_str()), attachments: Vec::new(), named }
+        let mut items = array.items();
+        if named {
+            items.next();
+        }
+        Self { text: String::from(array.as_str()), attachments: Vec::new(), rest: items.position(), named }
     }
 
     /// An event's, from its JSON: an array of the name and the arguments. For tests of handlers.
@@ -48,28 +54,16 @@ impl Payload {
         self.attachments.push(bytes);
     }
 
-    pub(super) fn value(&self) -> Value<'_> {
-        Value::checked(&self.text)
-    }
-
-    fn items(&self) -> json::Array<'_> {
-        self.value().items()
-    }
-
     /// The event's name; `None` for an answer, and for an event whose name is a number.
     #[must_use]
     pub fn name(&self) -> Option<Str<'_>> {
-        self.items().next().filter(|_| self.named)?.string()
+        Value::checked(self.text.get(1..self.rest).filter(|_| self.named)?.trim()).string()
     }
 
     /// The arguments: an iterator.
     #[must_use]
     pub fn arguments(&self) -> json::Array<'_> {
-        let mut items = self.items();
-        if self.named {
-            items.next();
-        }
-        items
+        json::Array::from_position(&self.text, self.rest)
     }
 
     /// The text of the arguments, with the commas between them.

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# The official Socket.IO and Engine.IO clients against the example: socket.io-client 4.8 and 3.1 and engine.io-client in
-# node, python-socketio; and what is on the wire, request by request. Installs the clients here (npm, pip into venv/).
+# The official Socket.IO and Engine.IO clients against the example: socket.io-client 4.8, 4.0 and 3.1 and engine.io-client in
+# node, 4.8 in Chromium, python-socketio; what is on the wire, request by request; many clients at once; and our client
+# against npm's socket.io. Installs what it needs here (npm, pip into venv/). LONG=1: with as many clients as are claimed.
 # The last line is 'N passed, N failed'.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 cargo build --quiet --all-features --example socketio
+cargo test --quiet --all-features --test socketio_client --no-run
 program=$(cd "${CARGO_TARGET_DIR:-target}/debug/examples" && pwd)/socketio
 
 cd "$here"
@@ -13,8 +15,8 @@ cd "$here"
 [[ -d venv ]] || python3 -m venv venv
 venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
 
-passed=0 failed=0 log=$(mktemp -d) pid=
-trap '[[ -z $pid ]] || kill "$pid"; rm -rf "$log"' EXIT
+passed=0 failed=0 log=$(mktemp -d) pid= official=
+trap 'kill $pid $official 2> /dev/null || true; rm -rf "$log"' EXIT
 
 # OPTION...: the example, and where it is ($url).
 serve() {
@@ -37,7 +39,7 @@ serve() {
 try() {
     local name=$1
     shift
-    if timeout 240 "$@" > "$log/out" 2>&1; then
+    if timeout 400 "$@" > "$log/out" 2>&1; then
         passed=$((passed + 1))
         printf 'passed: %s\n' "$name"
     else
@@ -52,9 +54,35 @@ try "the wire" node wire.mjs "$url"
 serve
 try "socket.io-client 4.8" node clients.mjs "$url" 4
 try "python-socketio" venv/bin/python client.py "$url"
+try "clients upgrade at once" node load.mjs upgrade "$url"
 serve --max-attachments 20 --max-payload 20000000
-try "socket.io-client 3.1, 20 attachments, 9 MB" node clients.mjs "$url" 3 20 large
+try "socket.io-client 4.0, 20 attachments, 10 MB" node clients.mjs "$url" 4.0 20 large
+try "socket.io-client 3.1, 20 attachments, 10 MB" node clients.mjs "$url" 3 20 large
 serve --recovery 60000
 try "recovery" node recovery.mjs "$url"
+try "cuts of random length" node load.mjs jitter "$url"
+try "all come back at once" node load.mjs avalanche "$url"
+port=$(node -e 's=require("net").createServer().listen(0,()=>{console.log(s.address().port);s.close()})')
+serve --allow-origin "http://127.0.0.1:$port"
+try "socket.io-client 4.8 in Chromium" node browser.mjs "$url" "$port"
+
+# OPTION...: npm's socket.io, and where it is ($url).
+reference() {
+    : > "$log/reference"
+    node server.mjs "$@" > "$log/reference" &
+    official="$official $!"
+    for _ in {1..100}; do
+        url=$(head -n 1 "$log/reference")
+        [[ -z $url ]] || return 0
+        sleep 0.05
+    done
+    return 1
+}
+reference
+export SOCKETIO_URL=$url/
+reference 60000
+export SOCKETIO_RECOVERY_URL=$url/
+try "our client against npm's socket.io" bash -c 'cd ../.. && cargo test --quiet --all-features --test socketio_client -- --ignored'
+
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [[ $failed == 0 ]]

@@ -4,16 +4,20 @@
 use super::timer::{Key, Timer};
 use crate::adapter::Options;
 use crate::comet::cors::Policy;
-use crate::socketio::engine::{Answer, CloseReason, Config, Data, Session, SocketId, Ticket};
+use crate::socketio::engine::{
+    Answer, CloseReason, Config, Data, InvalidPacket, Outgoing, Packet, Session, SocketId, Ticket,
+    TransportKind,
+};
 use crate::ws::handshake::{OriginPolicy, ServerOptions};
 use core::fmt;
+use core::task::{Context, Waker};
 use core::time::Duration;
 use std::boxed::Box;
 use std::collections::HashMap;
 use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// What stands on a session. All but [`run`](Self::run) is called under the session's lock.
@@ -72,7 +76,8 @@ pub(super) struct Inner<L: Layer> {
     pub(super) session: Session<Instant>,
     pub(super) state: L::State,
     waiting: Vec<(Ticket, oneshot::Sender<Answer>)>,
-    socket: Option<(SocketId, Arc<Notify>)>,
+    /// The task of the last WebSocket, if it waits for something to send.
+    waker: Option<Waker>,
     /// When the timer will look at it.
     armed: Option<Key>,
     gone: bool,
@@ -92,11 +97,15 @@ impl<L: Layer> Engine<L> {
     }
 
     /// A new session; with the socket that it begins on, if it does. `None`: there are too many.
-    pub(super) fn open(self: &Arc<Self>, sid: String, socket: bool) -> Option<(Arc<Link<L>>, Option<Wake>)> {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        sid: String,
+        socket: bool,
+    ) -> Option<(Arc<Link<L>>, Option<SocketId>)> {
         let now = Instant::now();
-        let (session, wake) = if socket {
-            let (session, id) = Session::websocket(&sid, self.setup.config, now);
-            (session, Some((id, Arc::new(Notify::new()))))
+        let (session, socket) = if socket {
+            let (session, socket) = Session::websocket(&sid, self.setup.config, now);
+            (session, Some(socket))
         } else {
             (Session::polling(&sid, self.setup.config, now), None)
         };
@@ -107,7 +116,7 @@ impl<L: Layer> Engine<L> {
                 session,
                 state: self.layer.open(now),
                 waiting: Vec::new(),
-                socket: wake.clone(),
+                waker: None,
                 armed: None,
                 gone: false,
             }),
@@ -120,12 +129,17 @@ impl<L: Layer> Engine<L> {
         drop(links);
         self.timer.start(self);
         link.act(|_, _, _| {});
-        Some((link, wake))
+        Some((link, socket))
     }
 }
 
-/// A socket's name, and what wakes it.
-pub(super) type Wake = (SocketId, Arc<Notify>);
+impl<L: Layer> Inner<L> {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
 
 impl<L: Layer> Link<L> {
     /// Does something with the session, and what follows from it.
@@ -176,6 +190,73 @@ impl<L: Layer> Link<L> {
         })
     }
 
+    /// Queues something for the client. On a WebSocket nothing else follows from it, and no clock is read.
+    pub(super) fn queue<R>(
+        self: &Arc<Self>,
+        queue: impl FnOnce(&mut Inner<L>) -> R,
+        jobs: &mut Vec<L::Job>,
+    ) -> R {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = queue(&mut inner);
+        if inner.session.is_open() && inner.session.transport() == TransportKind::WebSocket {
+            inner.wake();
+        } else {
+            self.follow(&mut inner, Instant::now(), jobs);
+        }
+        result
+    }
+
+    /// A packet came on a WebSocket. [`settle`](Self::settle) behind the last one that is at hand.
+    pub(super) fn frame(
+        self: &Arc<Self>,
+        socket: SocketId,
+        packet: Result<Packet<'_>, InvalidPacket>,
+        now: Instant,
+        jobs: &mut Vec<L::Job>,
+    ) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.session.has_socket(socket) {
+            inner.waker = None; // its task is at it
+        }
+        let Inner { session, state, .. } = &mut *inner;
+        if let Some(data) = session.frame(socket, packet, now) {
+            self.engine.layer.receive(state, session, data, jobs);
+        }
+        drop(inner);
+        for job in jobs.drain(..) {
+            self.engine.layer.run(self, job);
+        }
+    }
+
+    /// What a WebSocket is to send, if anything; else its task is woken once there is something.
+    pub(super) fn next_frame(&self, socket: SocketId, cx: &Context<'_>) -> Option<Outgoing> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let out = inner.session.next_frame(socket);
+        if out.is_none() {
+            inner.waker = Some(cx.waker().clone());
+        }
+        out
+    }
+
+    /// A WebSocket takes nothing more. Whether to wait for it: until its session is over.
+    pub(super) fn is_patient(&self, socket: SocketId, cx: &Context<'_>) -> bool {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes_on = inner.session.has_socket(socket) && inner.session.closed().is_none();
+        if goes_on {
+            inner.waker = Some(cx.waker().clone());
+        }
+        goes_on
+    }
+
+    /// What follows from the packets that came.
+    pub(super) fn settle(self: &Arc<Self>, now: Instant) {
+        let mut jobs = Vec::new();
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        self.follow(&mut inner, now, &mut jobs);
+        drop(inner);
+        self.run(jobs);
+    }
+
     /// A request that waits for its answer.
     pub(super) fn request(
         self: &Arc<Self>,
@@ -191,11 +272,10 @@ impl<L: Layer> Link<L> {
     }
 
     /// A WebSocket was opened for the session; `None` if it is not to have it.
-    pub(super) fn socket(self: &Arc<Self>) -> Option<Wake> {
+    pub(super) fn socket(self: &Arc<Self>) -> Option<SocketId> {
         self.act(|inner, now, _| {
-            let wake = (inner.session.socket(now)?, Arc::new(Notify::new()));
-            inner.socket = Some(wake.clone());
-            Some(wake)
+            inner.wake(); // the one before may have just lost its chance
+            inner.session.socket(now)
         })
     }
 
@@ -219,9 +299,7 @@ impl<L: Layer> Link<L> {
                 }
             }
         }
-        if let Some((_, wake)) = &inner.socket {
-            wake.notify_one();
-        }
+        inner.wake();
         if let Some(reason) = inner.session.closed() {
             if !core::mem::replace(&mut inner.gone, true) {
                 self.engine.links().remove(&self.sid);

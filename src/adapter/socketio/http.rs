@@ -1,10 +1,12 @@
 //! Requests and responses: what a request asks of a session, and what the session says to it.
 
-use super::engine::{Engine, Layer, Link, Wake};
+use super::engine::{Engine, Layer, Link};
 use super::websocket;
 use crate::adapter::hyper::{refuse, upgrade};
 use crate::http1::authority::Authority;
-use crate::socketio::engine::{Answer, Refusal, Request, Ticket, TransportKind, records, session_id};
+use crate::socketio::engine::{
+    Answer, Refusal, Request, SocketId, Ticket, TransportKind, records, session_id,
+};
 use ::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN};
 use ::http::request::Parts;
 use ::http::{Method, Response, StatusCode};
@@ -58,6 +60,12 @@ impl Cut {
 impl From<String> for Body {
     fn from(text: String) -> Self {
         Self { bytes: text.into(), cut: None }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into(), cut: None }
     }
 }
 
@@ -125,10 +133,11 @@ impl<L: Layer> Engine<L> {
                 Ok((link, _)) => poll(&link).await,
                 Err(status) => self::status(status),
             },
-            (Ok(Request::Open(TransportKind::WebSocket)), _) => self
-                .accept(parts, |engine| engine.begin(true).ok().and_then(|(link, wake)| Some((link, wake?)))),
+            (Ok(Request::Open(TransportKind::WebSocket)), _) => {
+                self.accept(parts, |engine| engine.begin(true).ok().and_then(|(link, id)| Some((link, id?))))
+            }
             (Ok(Request::Upgrade(_)), Some(link)) => {
-                self.accept(parts, move |_| link.socket().map(|wake| (link, wake)))
+                self.accept(parts, move |_| link.socket().map(|id| (link, id)))
             }
             (Ok(Request::Poll(_)), Some(link)) => poll(&link).await,
             (Ok(Request::Post(_)), Some(link)) => post(&link, parts, body).await,
@@ -145,7 +154,7 @@ impl<L: Layer> Engine<L> {
         origins.next().is_none() && self.setup.origins.allows(origin, host.and_then(Authority::parse))
     }
 
-    fn begin(self: &Arc<Self>, socket: bool) -> Result<(Arc<Link<L>>, Option<Wake>), StatusCode> {
+    fn begin(self: &Arc<Self>, socket: bool) -> Result<(Arc<Link<L>>, Option<SocketId>), StatusCode> {
         let mut random = [0; 15];
         getrandom::fill(&mut random).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
         self.open(session_id(random), socket).ok_or(StatusCode::SERVICE_UNAVAILABLE)
@@ -154,7 +163,7 @@ impl<L: Layer> Engine<L> {
     /// Accepts a WebSocket, and asks once it is there what it is for. One that is for nothing is closed.
     fn accept<F>(self: &Arc<Self>, parts: &mut Parts, find: F) -> Response<Body>
     where
-        F: FnOnce(&Arc<Self>) -> Option<(Arc<Link<L>>, Wake)> + Send + 'static,
+        F: FnOnce(&Arc<Self>) -> Option<(Arc<Link<L>>, SocketId)> + Send + 'static,
     {
         let mut request = ::http::Request::from_parts(parts.clone(), ());
         core::mem::swap(request.extensions_mut(), &mut parts.extensions);
@@ -167,7 +176,8 @@ impl<L: Layer> Engine<L> {
         tokio::spawn(async move {
             let Ok(mut socket) = upgrade.await else { return };
             match find(&engine) {
-                Some((link, wake)) => websocket::run(link, wake, socket).await,
+                // On a task of its own, which holds nothing of this one's.
+                Some((link, id)) => drop(tokio::spawn(websocket::run(link, id, socket))),
                 None => drop(socket.close(1000, "").await),
             }
         });
@@ -238,13 +248,13 @@ async fn post<L: Layer, B: http_body::Body>(link: &Arc<Link<L>>, parts: &Parts, 
     response
 }
 
-enum Failed {
+pub(super) enum Failed {
     TooLarge,
     Cut,
 }
 
 /// The whole body; not more than `max` bytes of it.
-async fn collect<B: http_body::Body>(body: B, max: usize) -> Result<Vec<u8>, Failed> {
+pub(super) async fn collect<B: http_body::Body>(body: B, max: usize) -> Result<Vec<u8>, Failed> {
     if body.size_hint().lower() > max as u64 {
         return Err(Failed::TooLarge);
     }

@@ -105,17 +105,19 @@ impl Shared {
         let is_in = |sid: &str, room: &String| {
             sid == room || members.rooms.get(room.as_str()).is_some_and(|room| room.contains(sid))
         };
-        let mut sids: HashSet<&Arc<str>> = HashSet::new();
+        let wanted = |sid: &Arc<str>| !audience.except.iter().any(|room| is_in(sid, room));
         if audience.to.is_empty() {
-            sids.extend(members.sockets.keys());
+            let sockets = members.sockets.iter().filter(|(sid, _)| wanted(sid));
+            return sockets.map(|(_, socket)| socket.clone()).collect();
         }
+        let mut sids: HashSet<&Arc<str>> = HashSet::new();
         for room in &audience.to {
             sids.extend(members.rooms.get(room.as_str()).into_iter().flatten());
             // Each socket is in a room of its own.
             sids.extend(members.sockets.get_key_value(room.as_str()).map(|(sid, _)| sid));
         }
-        let wanted = sids.into_iter().filter(|sid| !audience.except.iter().any(|room| is_in(sid, room)));
-        wanted.filter_map(|sid| members.sockets.get(sid)).cloned().collect()
+        let sockets = sids.into_iter().filter(|sid| wanted(sid)).filter_map(|sid| members.sockets.get(sid));
+        sockets.cloned().collect()
     }
 
     /// Sends an event, encoded once, and what became of it for each.

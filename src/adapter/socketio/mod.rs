@@ -20,6 +20,7 @@
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 mod broadcast;
+mod client;
 mod connect;
 mod engine;
 mod engineio;
@@ -34,6 +35,7 @@ mod timer;
 mod websocket;
 
 pub use broadcast::Broadcast;
+pub use client::{Client, ClientAck, ClientEvent, ClientOptions, Emitter};
 pub use engineio::{EngineIo, EngineSession};
 pub use http::Body;
 pub use namespace::{Auth, Namespace};

@@ -9,7 +9,7 @@ use crate::json;
 use crate::socketio::Arguments;
 use core::fmt;
 use std::boxed::Box;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::string::String;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::vec::Vec;
@@ -50,7 +50,7 @@ struct Table {
     authorize: Option<OnAuthorize>,
     connected: Option<OnConnect>,
     disconnected: Option<OnDisconnect>,
-    events: HashMap<String, OnEvent>,
+    events: BTreeMap<String, OnEvent>,
     any: Option<OnEvent>,
 }
 
@@ -153,6 +153,33 @@ impl Namespace {
         self.set(|table| {
             table.events.insert(event.into(), Arc::new(move |socket, event| start(handler(socket, event))));
         })
+    }
+
+    /// An event of this name came, whose arguments are such a tuple (feature `serde`). One with others is dropped: it is not
+    /// answered.
+    ///
+    /// ```
+    /// use pushline::adapter::socketio::{Options, SocketIo};
+    /// use pushline::socketio::Json;
+    ///
+    /// SocketIo::new(Options::new()).of("/").on_args("move", |socket, (piece, steps): (String, u32), event| async move {
+    ///     let _ = socket.broadcast().emit("moved", &(piece, Json([steps])));
+    ///     let _ = event.ack("moved");
+    /// });
+    /// ```
+    #[cfg(feature = "serde")]
+    pub fn on_args<A, F, T>(&self, event: &str, handler: F) -> &Self
+    where
+        A: serde::de::DeserializeOwned,
+        F: Fn(Socket, A, Event) -> T + Send + Sync + 'static,
+        T: core::future::Future<Output = ()> + Send + 'static,
+    {
+        let handler = move |socket, event: Event| {
+            if let Ok(arguments) = event.payload.parse() {
+                start(handler(socket, arguments, event));
+            }
+        };
+        self.set(|table| drop(table.events.insert(event.into(), Arc::new(handler))))
     }
 
     /// An event came for which there is no other handler.

@@ -184,7 +184,7 @@ impl Layer for Server {
             }
             Some(Incoming::Event { namespace, id, payload }) => {
                 if let Some(socket) = state.sockets.iter().find(|socket| socket.namespace() == &*namespace) {
-                    jobs.push(Job::Event(socket.clone(), Event::new(socket.clone(), id, payload)));
+                    jobs.push(Job::Event(socket.clone(), Event::new(socket, id, payload)));
                 }
             }
         }

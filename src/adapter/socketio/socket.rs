@@ -242,7 +242,7 @@ impl Socket {
         jobs: &mut Vec<Job>,
     ) -> Result<(), SendError> {
         let link = &self.inner.link;
-        let send = |inner: &mut Inside<Server>, _, _: &mut Vec<Job>| {
+        let send = |inner: &mut Inside<Server>| {
             if !inner.state.is_in(self) {
                 return Err(SendError::Closed);
             }
@@ -255,7 +255,7 @@ impl Socket {
             }
             sent
         };
-        link.act_and_tell(send, jobs)
+        link.queue(send, jobs)
     }
 }
 
@@ -285,8 +285,8 @@ pub struct Event {
 }
 
 impl Event {
-    pub(super) fn new(socket: Socket, id: Option<u64>, payload: Payload) -> Self {
-        Self { payload, ack: id.map(|id| (socket, id)), answered: AtomicBool::new(false) }
+    pub(super) fn new(socket: &Socket, id: Option<u64>, payload: Payload) -> Self {
+        Self { payload, ack: id.map(|id| (socket.clone(), id)), answered: AtomicBool::new(false) }
     }
 
     /// Whether the client waits for an answer.

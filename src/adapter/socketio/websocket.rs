@@ -1,83 +1,102 @@
-//! A WebSocket of a session: one task that reads, writes, and waits for either.
+//! A WebSocket of a session: one task that reads and writes.
 
-use super::engine::{Layer, Link, Wake};
-use crate::adapter::Error;
+use super::engine::{Layer, Link};
 use crate::adapter::hyper::Socket;
-use crate::socketio::engine::{Data, Frame, Message, Outgoing, Packet};
-use crate::ws;
+use crate::socketio::engine::{Data, Frame, Message, Outgoing, Packet, SocketId};
+use crate::ws::{self, Outbound};
 use core::future::poll_fn;
-use core::pin::{Pin, pin};
-use core::task::Poll;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 use futures_core::Stream;
+use futures_sink::Sink;
 use std::sync::Arc;
-use tokio::sync::Notify;
+use std::vec::Vec;
+use tokio::time::Instant;
+
+/// Messages that are taken in before what they are answered with is written, if they came together.
+const BATCH: usize = 32;
+
+/// Bytes that are gathered for one write.
+const WRITE: usize = 16 * 1024;
 
 /// Serves the socket until it, or its session, has ended.
-pub(super) async fn run<L: Layer>(link: Arc<Link<L>>, (id, wake): Wake, mut socket: Socket) {
-    loop {
-        while let Some(out) = link.peek(|inner| inner.session.next_frame(id)) {
-            let Outgoing::Message(message) = out else {
-                // What the session has to say about its end, once it is over.
-                link.act(|inner, now, _| inner.session.socket_closed(id, now));
-                return drop(socket.close(1000, "").await);
-            };
-            if !send(&link, &wake, &mut socket, &message).await {
-                return link.act(|inner, now, _| inner.session.socket_closed(id, now));
-            }
-        }
-        match either(&mut socket, &wake).await {
-            None => {}
-            Some(Some(Ok(ws::Message::Text(text)))) => {
-                link.receive(|session, now| session.frame(id, Packet::parse(&text), now));
-            }
-            Some(Some(Ok(ws::Message::Binary(bytes)))) => {
-                link.receive(|session, now| session.frame(id, Ok(Packet::Message(Data::Binary(bytes))), now));
-            }
-            Some(Some(Ok(_))) => {}
-            Some(None | Some(Err(_))) => {
-                return link.act(|inner, now, _| inner.session.socket_closed(id, now));
-            }
-        }
-        // A socket whose probe has failed has no session.
-        if link.peek(|inner| !inner.session.has_socket(id)) {
-            return drop(socket.close(1000, "").await);
-        }
+pub(super) async fn run<L: Layer>(link: Arc<Link<L>>, id: SocketId, socket: Socket) {
+    let mut task = Task { link, id, socket, sending: None, jobs: Vec::new() };
+    let close = poll_fn(|cx| task.poll(cx)).await;
+    let Task { link, id, mut socket, .. } = task;
+    // What the session has to say about its end, once it is over.
+    link.act(|inner, now, _| inner.session.socket_closed(id, now));
+    if close {
+        let _ = socket.close(1000, "").await; // it has failed: it is closed
     }
 }
 
-/// A message, or (`None`) something to send.
-async fn either(socket: &mut Socket, wake: &Notify) -> Option<Option<Result<ws::Message, Error>>> {
-    let mut woken = pin!(wake.notified());
-    poll_fn(|cx| {
-        if let Poll::Ready(message) = Pin::new(&mut *socket).poll_next(cx) {
-            return Poll::Ready(Some(message));
-        }
-        woken.as_mut().poll(cx).map(|()| None)
-    })
-    .await
+struct Task<L: Layer> {
+    link: Arc<Link<L>>,
+    id: SocketId,
+    socket: Socket,
+    /// What the socket has not taken yet.
+    sending: Option<Message>,
+    jobs: Vec<L::Job>,
 }
 
-/// Whether it was sent. A client that does not read is waited for until its session is closed.
-async fn send<L: Layer>(link: &Link<L>, wake: &Notify, socket: &mut Socket, message: &Message) -> bool {
-    let mut sending = pin!(async {
-        match message.frame() {
-            Frame::Text(text) => socket.send(text).await,
-            Frame::Binary(bytes) => socket.send(ws::Message::Binary(bytes.clone())).await,
-            Frame::Shared(prepared) => socket.send(prepared).await,
-        }
-    });
-    loop {
-        let mut woken = pin!(wake.notified());
-        let sent = poll_fn(|cx| {
-            if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
-                return Poll::Ready(Some(sent.is_ok()));
+impl<L: Layer> Task<L> {
+    /// Ready at the end: whether the socket is to be closed, or is closed already.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            if let Some(close) = ready!(self.poll_write(cx)) {
+                return Poll::Ready(close);
             }
-            woken.as_mut().poll(cx).map(|()| None)
-        });
-        match sent.await {
-            Some(sent) => return sent,
-            None if link.peek(|inner| inner.session.closed().is_some()) => return false,
-            None => {}
+            let mut now = None;
+            for _ in 0..BATCH {
+                let Poll::Ready(message) = Pin::new(&mut self.socket).poll_next(cx) else { break };
+                let now = *now.get_or_insert_with(Instant::now);
+                let packet = match &message {
+                    Some(Ok(ws::Message::Text(text))) => Packet::parse(text),
+                    Some(Ok(ws::Message::Binary(bytes))) => Ok(Packet::Message(Data::Binary(bytes.clone()))),
+                    Some(Ok(_)) => continue,
+                    None | Some(Err(_)) => return Poll::Ready(false),
+                };
+                self.link.frame(self.id, packet, now, &mut self.jobs);
+                if !self.socket.is_corked() {
+                    break;
+                }
+            }
+            match now {
+                Some(now) => self.link.settle(now),
+                None => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Writes all that there is to be sent. `Some` at the end.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Option<bool>> {
+        loop {
+            if self.sending.is_none() && self.socket.queued() < WRITE {
+                match self.link.next_frame(self.id, cx) {
+                    Some(Outgoing::Message(message)) => self.sending = Some(message),
+                    None if self.socket.queued() == 0 => return Poll::Ready(None),
+                    None => {}
+                    Some(Outgoing::Close) => return Poll::Ready(Some(true)),
+                }
+            }
+            let written = match &self.sending {
+                None => Pin::new(&mut self.socket).poll_flush(cx),
+                Some(message) => {
+                    let mut outbound = Some(match message.frame() {
+                        Frame::Text(text) => Outbound::from(text),
+                        Frame::Binary(bytes) => Outbound::from(ws::Message::Binary(bytes.clone())),
+                        Frame::Shared(prepared) => Outbound::from(prepared),
+                    });
+                    self.socket.poll_cork(&mut outbound, cx)
+                }
+            };
+            match written {
+                Poll::Ready(Ok(())) => self.sending = None,
+                Poll::Ready(Err(_)) => return Poll::Ready(Some(false)),
+                Poll::Pending if self.link.is_patient(self.id, cx) => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Some(false)),
+            }
         }
     }
 }

@@ -22,7 +22,11 @@ use tokio::time::{Sleep, sleep};
 
 /// A stream to the server at this address, as far as the first byte of its own. What went wrong with TLS or the proxy is in the
 /// error: [`TlsError`](super::super::TlsError), [`TunnelError`](crate::http1::TunnelError).
-pub(super) async fn dial(route: &Route, secure: bool, address: (&str, u16)) -> io::Result<ClientStream> {
+pub(in crate::adapter) async fn dial(
+    route: &Route,
+    secure: bool,
+    address: (&str, u16),
+) -> io::Result<ClientStream> {
     if secure { dial_tls(route, address).await } else { Ok(through(route, false, address).await?.into()) }
 }
 

@@ -37,6 +37,8 @@ mod websocket;
 
 pub use client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf};
 pub use connect::{connect, connect_with_response};
+#[cfg(all(feature = "socketio", feature = "hyper"))]
+pub(in crate::adapter) use dial::dial;
 pub use handshake::{PendingSocket, accept, accept_with, client, receive};
 pub use outbox::{
     Broadcast, Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions, OutboxStream, Post, QueuedSocket,

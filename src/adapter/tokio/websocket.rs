@@ -281,6 +281,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         .await
     }
 
+    /// As [`send`](Self::send), without writing: it does not wait as long as what was sent before leaves at once.
+    #[cfg(all(feature = "socketio", feature = "hyper"))]
+    pub(crate) fn poll_cork(
+        &mut self,
+        message: &mut Option<Outbound<'_>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let Some(next) = &*message else { return Poll::Ready(Ok(())) };
+        ready!(self.0.poll_until(|outlet| outlet.is_ready(next, false), cx))?;
+        Poll::Ready(self.0.outlet.send_message(message, true, true, Who::Writer, cx))
+    }
+
+    /// Whether more messages of the same read are at hand.
+    #[cfg(all(feature = "socketio", feature = "hyper"))]
+    pub(crate) fn is_corked(&self) -> bool {
+        self.0.inlet.is_corked()
+    }
+
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         let Whole { inlet, outlet, .. } = &mut *self.0;
         inlet.poll_message(outlet, cx)

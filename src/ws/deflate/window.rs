@@ -44,7 +44,7 @@ mod tests {
         for limit in [1, 2, 256, 512] {
             for step in 1..600 {
                 let mut window = Window::default();
-                let mut all = Vec::new();
+                let mut all: Vec<u8> = Vec::new();
                 for n in 0..20_u8 {
                     let bytes: Vec<u8> = (0..step).map(|i| (i as u8) ^ n).collect();
                     window.push(&bytes, limit);

@@ -1,0 +1,373 @@
+//! The task of a client: the state machines of both layers, requests and a socket on tasks of their own, one session after
+//! another.
+
+use super::exchange::{Line, Reply};
+use super::{AckError, Answer, ClientAck, ClientEvent, ClientOptions, Command, Emitter};
+use crate::adapter::Options;
+use crate::adapter::tokio::{ClientWriteHalf, Writer, connect};
+use crate::http1::Url;
+use crate::json;
+use crate::socketio::engine::{self, CloseReason, Data, Frame, InvalidPacket, Packet, Task, records};
+use crate::socketio::{Client, FromServer};
+use crate::ws::handshake::ClientOptions as Handshake;
+use crate::ws::{self, Outbound};
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::Poll;
+use core::time::Duration;
+use std::collections::HashMap;
+use std::format;
+use std::string::String;
+use std::sync::Arc;
+use std::vec::Vec;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Bytes that may be queued for a server before commands wait.
+const AHEAD: usize = 256 * 1024;
+
+/// Time that closing a socket may take.
+const CLOSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Driver {
+    url: Url,
+    options: ClientOptions,
+    client: Client<Instant>,
+    acks: HashMap<(Arc<str>, u64), Answer>,
+    emitter: mpsc::WeakSender<Command>,
+    commands: mpsc::Receiver<Command>,
+    events: mpsc::Sender<ClientEvent>,
+    /// Namespaces that have not answered yet.
+    asked: usize,
+}
+
+/// What the tasks of a session report.
+enum Report {
+    Polled(Reply),
+    Posted(Reply),
+    Opened(Option<Writer<ClientWriteHalf>>),
+    Came(ws::Message),
+    Gone,
+}
+
+enum Input {
+    Report(Report),
+    Command(Command),
+    /// The application has dropped the client.
+    Dropped,
+    Time,
+}
+
+/// A session, and what is under way for it.
+struct Session {
+    engine: engine::Client<Instant>,
+    poll: Line,
+    post: Line,
+    socket: Option<Writer<ClientWriteHalf>>,
+    /// The task that opens and reads the socket.
+    reader: Option<AbortHandle>,
+    tasks: JoinSet<()>,
+    reports: mpsc::Sender<Report>,
+}
+
+impl Driver {
+    pub(super) fn new(
+        url: Url,
+        options: ClientOptions,
+        emitter: mpsc::WeakSender<Command>,
+        commands: mpsc::Receiver<Command>,
+        events: mpsc::Sender<ClientEvent>,
+    ) -> Self {
+        let mut client = Client::new(options.config);
+        for (name, auth) in &options.namespaces {
+            let auth = auth.as_ref().and_then(|auth| json::check(auth).ok());
+            let _ = client.join(name, auth); // sent once a session is open
+        }
+        Self { url, options, client, acks: HashMap::new(), emitter, commands, events, asked: 0 }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut failures = 0;
+        while self.client.wants_any() && !self.events.is_closed() {
+            let (opened, reason) = self.session().await;
+            self.client.lost();
+            self.acks.clear();
+            if !self.client.wants_any() {
+                return;
+            }
+            failures = if opened { 0 } else { failures + 1 };
+            let reason = ClientEvent::Lost { reason: reason.as_str() };
+            if self.events.send(reason).await.is_err() {
+                return;
+            }
+            let random = getrandom::u64().unwrap_or_default();
+            let wait = self.options.backoff.wait(self.options.first_wait, failures, random);
+            let _ = timeout(wait, self.events.closed()).await;
+        }
+    }
+
+    /// One session, from the handshake to its end: whether it was open, and why it ended.
+    async fn session(&mut self) -> (bool, CloseReason) {
+        let (reports, mut received) = mpsc::channel(16);
+        let mut session = Session {
+            engine: engine::Client::new(self.options.engine, Instant::now()),
+            poll: Line::default(),
+            post: Line::default(),
+            socket: None,
+            reader: None,
+            tasks: JoinSet::new(),
+            reports,
+        };
+        let (mut opened, mut dropped) = (false, false);
+        loop {
+            let now = Instant::now();
+            session.engine.tick(now);
+            while let Some(key) = self.client.next_expired(now) {
+                if let Some(answer) = self.acks.remove(&key) {
+                    let _ = answer.send(Err(AckError::TimedOut));
+                }
+            }
+            if !opened && session.engine.is_open() {
+                opened = true;
+                let packets: Vec<_> = self.client.opened().collect();
+                self.asked = packets.len();
+                for packet in packets {
+                    let _ = session.engine.send_all(packet.into_messages());
+                }
+            }
+            while let Some(task) = session.engine.next_task() {
+                self.start(&mut session, task).await;
+            }
+            if let Some(reason) = session.engine.closed() {
+                session.close_socket().await;
+                return (opened, reason);
+            }
+            let takes = opened && self.asked == 0 && session.engine.queued_bytes() < AHEAD;
+            match self.input(&session, &mut received, takes, dropped).await {
+                Input::Time => {}
+                Input::Command(command) => self.command(&mut session.engine, command),
+                Input::Dropped => {
+                    dropped = true;
+                    session.engine.close();
+                }
+                Input::Report(report) => self.report(&mut session, report).await,
+            }
+            if opened && !self.client.wants_any() {
+                session.engine.close();
+            }
+        }
+    }
+
+    async fn input(
+        &mut self,
+        session: &Session,
+        received: &mut mpsc::Receiver<Report>,
+        takes: bool,
+        dropped: bool,
+    ) -> Input {
+        let deadline = session.engine.next_deadline().into_iter().chain(self.client.next_deadline()).min();
+        let mut time = pin!(sleep_until(deadline.unwrap_or_else(Instant::now)));
+        let Self { commands, events, .. } = self;
+        let mut closed = pin!(events.closed());
+        poll_fn(|cx| {
+            if let Poll::Ready(Some(report)) = received.poll_recv(cx) {
+                return Poll::Ready(Input::Report(report));
+            }
+            if takes && let Poll::Ready(Some(command)) = commands.poll_recv(cx) {
+                return Poll::Ready(Input::Command(command));
+            }
+            if !dropped && closed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Input::Dropped);
+            }
+            match deadline {
+                Some(_) => time.as_mut().poll(cx).map(|()| Input::Time),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn command(&mut self, engine: &mut engine::Client<Instant>, command: Command) {
+        match command {
+            // It may have left the namespace since.
+            Command::Send { namespace, messages } if self.client.wants(&namespace) => {
+                let _ = engine.send_all(messages); // there is room, and the session is open
+            }
+            Command::Send { .. } => {}
+            Command::Ask { namespace, encode, timeout, answer } => {
+                if !self.client.wants(&namespace) {
+                    return drop(answer.send(Err(AckError::Disconnected)));
+                }
+                let Some(id) = self.client.expect_ack(&namespace, timeout, Instant::now()) else {
+                    return drop(answer.send(Err(AckError::TooMany)));
+                };
+                match engine.send_all(encode(id).into_messages()) {
+                    Ok(()) => drop(self.acks.insert((namespace, id), answer)),
+                    Err(error) => drop(answer.send(Err(AckError::Send(error)))),
+                }
+            }
+        }
+    }
+
+    fn target(&self, session: &Session, transport: &str) -> String {
+        let target = if self.url.target() == "/" { "/socket.io/" } else { self.url.target() };
+        let mark = if target.contains('?') { '&' } else { '?' };
+        let sid = session.engine.sid().map(|sid| format!("&sid={sid}")).unwrap_or_default();
+        format!("{target}{mark}EIO=4&transport={transport}{sid}")
+    }
+
+    async fn start(&self, session: &mut Session, task: Task) {
+        let reports = session.reports.clone();
+        match task {
+            Task::Poll | Task::Post(_) => {
+                let (url, target) = (self.url.clone(), self.target(session, "polling"));
+                let (body, line) = match task {
+                    Task::Post(body) => (Some(body), core::mem::take(&mut session.post)),
+                    _ => (None, core::mem::take(&mut session.poll)),
+                };
+                let (options, max) = (self.options.connection.clone(), self.options.max_payload);
+                session.tasks.spawn(async move {
+                    let posts = body.is_some();
+                    let reply = line.exchange(url, options, target, body, max).await;
+                    let report = if posts { Report::Posted(reply) } else { Report::Polled(reply) };
+                    let _ = reports.send(report).await;
+                });
+            }
+            Task::Open => {
+                let scheme = if self.url.is_secure() { "wss" } else { "ws" };
+                let url =
+                    format!("{scheme}://{}{}", self.url.host_field(), self.target(session, "websocket"));
+                let max = self.options.max_payload;
+                let config = ws::Config::new().max_message(max).max_frame(max);
+                // Engine.IO has its own heartbeat.
+                let options = self.options.connection.clone().config(config).ping_interval(None);
+                session.reader = Some(session.tasks.spawn(read(url, options, reports)));
+            }
+            Task::Frame(message) => {
+                let Some(socket) = &mut session.socket else { return session.engine.socket_closed() };
+                let outbound = match message.frame() {
+                    Frame::Text(text) => Outbound::from(text),
+                    Frame::Binary(bytes) => Outbound::from(ws::Message::Binary(bytes.clone())),
+                    Frame::Shared(prepared) => Outbound::from(prepared),
+                };
+                if socket.send(outbound).await.is_err() {
+                    session.engine.socket_closed();
+                }
+            }
+            Task::CloseSocket => session.close_socket().await,
+        }
+    }
+
+    async fn report(&mut self, session: &mut Session, report: Report) {
+        let now = Instant::now();
+        match report {
+            Report::Polled(Some((line, status, body))) => {
+                session.poll = line;
+                session.engine.polled(status);
+                let text = core::str::from_utf8(&body);
+                let Ok(text) = text else { return drop(session.engine.packet(Err(InvalidPacket), now)) };
+                for packet in records(text) {
+                    let data = session.engine.packet(packet, now);
+                    self.receive(session, data).await;
+                }
+            }
+            Report::Posted(Some((line, status, _))) => {
+                session.post = line;
+                session.engine.posted(status);
+            }
+            Report::Polled(None) | Report::Posted(None) => session.engine.request_failed(),
+            Report::Opened(Some(socket)) => {
+                session.socket = Some(socket);
+                session.engine.socket_opened();
+            }
+            Report::Opened(None) | Report::Gone => {
+                session.socket = None;
+                session.engine.socket_closed();
+            }
+            Report::Came(message) => {
+                let packet = match &message {
+                    ws::Message::Text(text) => Packet::parse(text),
+                    ws::Message::Binary(bytes) => Ok(Packet::Message(Data::Binary(bytes.clone()))),
+                    _ => return,
+                };
+                let data = session.engine.frame(packet, now);
+                self.receive(session, data).await;
+            }
+        }
+    }
+
+    async fn receive(&mut self, session: &mut Session, data: Option<Data<'_>>) {
+        let said = match data {
+            None => return,
+            Some(Data::Text(text)) => self.client.receive_text(text),
+            Some(Data::Binary(bytes)) => self.client.receive_binary(bytes),
+        };
+        match said {
+            Ok(None) => {}
+            Ok(Some(said)) => self.tell(said).await,
+            Err(_) => session.engine.fail(),
+        }
+    }
+
+    async fn tell(&mut self, said: FromServer) {
+        let event = match said {
+            FromServer::Connected { namespace, sid, recovered } => {
+                self.asked = self.asked.saturating_sub(1);
+                ClientEvent::Connected { namespace, sid, recovered }
+            }
+            FromServer::Refused { namespace, message, .. } => {
+                self.asked = self.asked.saturating_sub(1);
+                ClientEvent::Refused { namespace, message }
+            }
+            FromServer::Disconnect { namespace } => {
+                self.acks.retain(|(name, _), _| *name != namespace);
+                ClientEvent::Disconnected { namespace }
+            }
+            FromServer::Event { namespace, id, payload } => {
+                let emitter = self.emitter.upgrade().map(|commands| Emitter { commands });
+                let ack = id.zip(emitter).map(|(id, emitter)| ClientAck {
+                    namespace: Arc::clone(&namespace),
+                    id,
+                    emitter,
+                });
+                ClientEvent::Event { namespace, payload, ack }
+            }
+            FromServer::Ack { namespace, id, payload } => {
+                if let Some(answer) = self.acks.remove(&(namespace, id)) {
+                    let _ = answer.send(Ok(payload));
+                }
+                return;
+            }
+        };
+        let _ = self.events.send(event).await; // it is gone: the session ends with the next input
+    }
+}
+
+impl Session {
+    async fn close_socket(&mut self) {
+        if let Some(mut socket) = self.socket.take() {
+            let _ = timeout(CLOSE, socket.close(1000, "")).await;
+        }
+        if let Some(reader) = self.reader.take() {
+            reader.abort();
+        }
+    }
+}
+
+/// Opens a WebSocket and reads it to its end.
+async fn read(url: String, options: Options, reports: mpsc::Sender<Report>) {
+    let Ok(socket) = connect(&url, Handshake::new(), &options).await else {
+        return drop(reports.send(Report::Opened(None)).await);
+    };
+    let (writer, mut reader) = socket.split();
+    if reports.send(Report::Opened(Some(writer))).await.is_err() {
+        return;
+    }
+    while let Some(Ok(message)) = reader.next().await {
+        if reports.send(Report::Came(message)).await.is_err() {
+            return;
+        }
+    }
+    let _ = reports.send(Report::Gone).await;
+}

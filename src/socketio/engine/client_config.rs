@@ -1,0 +1,102 @@
+//! What a client is told, and what it asks for.
+
+#[cfg(doc)]
+use super::client::Client;
+use super::packet::Message;
+use super::request::TransportKind;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// Where a client begins, and what it allows.
+///
+/// ```
+/// use pushline::socketio::engine::{ClientConfig, TransportKind};
+///
+/// let config = ClientConfig::new().transport(TransportKind::WebSocket);
+/// assert!(config.upgrade && config.max_queued == 10_000);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// The transport that the session begins on. Default polling, which gets through everywhere.
+    pub transport: TransportKind,
+    /// Whether a session on polling goes on on a WebSocket if the server offers that. Default true.
+    pub upgrade: bool,
+    /// Time that an upgrade may take; then its WebSocket is given up, and the session stays on polling. Default 10 s.
+    pub upgrade_timeout: Duration,
+    /// Time that the handshake may take. Default 20 s.
+    pub open_timeout: Duration,
+    /// Bytes queued from which on no further message is taken. Default 4 MiB.
+    pub max_queued_bytes: usize,
+    /// Messages queued at most. Default 10,000.
+    pub max_queued: usize,
+}
+
+impl ClientConfig {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            transport: TransportKind::Polling,
+            upgrade: true,
+            upgrade_timeout: Duration::from_secs(10),
+            open_timeout: Duration::from_secs(20),
+            max_queued_bytes: 4 << 20,
+            max_queued: 10_000,
+        }
+    }
+
+    /// The transport that the session begins on.
+    pub const fn transport(mut self, transport: TransportKind) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Whether a session on polling goes on on a WebSocket.
+    pub const fn upgrade(mut self, upgrade: bool) -> Self {
+        self.upgrade = upgrade;
+        self
+    }
+
+    /// Time that an upgrade may take.
+    pub const fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.upgrade_timeout = timeout;
+        self
+    }
+
+    /// Time that the handshake may take.
+    pub const fn open_timeout(mut self, timeout: Duration) -> Self {
+        self.open_timeout = timeout;
+        self
+    }
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a [`Client`] wants done.
+///
+/// ```
+/// use pushline::socketio::engine::{Client, ClientConfig, Task};
+/// use std::time::Duration;
+///
+/// let mut client = Client::new(ClientConfig::new(), Duration::ZERO);
+/// assert!(matches!(client.next_task(), Some(Task::Poll)));
+/// assert!(client.next_task().is_none()); // until that is answered
+/// ```
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Send a GET for polling: [`Client::polled`], or [`Client::request_failed`].
+    Poll,
+    /// Send this as a POST: [`Client::posted`], or [`Client::request_failed`].
+    Post(Vec<u8>),
+    /// Open a WebSocket: [`Client::socket_opened`], or [`Client::socket_closed`].
+    Open,
+    /// Send this on the WebSocket.
+    Frame(Message),
+    /// Close the WebSocket; another may be opened later.
+    CloseSocket,
+}

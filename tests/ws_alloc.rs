@@ -119,7 +119,7 @@ fn a_small_owned_message_takes_one_allocation() {
     for first in [0x81, 0x82] {
         let frame = frame_for(Role::Server, first, TEXT.as_bytes());
         let mut connection = connection(Role::Server, Config::new());
-        let mut inbox = Inbox::owning(READ_SIZE);
+        let mut inbox = Inbox::with_read_size(READ_SIZE);
         let mut run = |rounds: u64| {
             for _ in 0..rounds {
                 assert_eq!(inbox.extend(&frame), frame.len());

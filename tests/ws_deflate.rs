@@ -545,7 +545,7 @@ fn owned_and_queued_messages_hold_what_they_are() {
     let large = stream(false, &[(0xc2, &compressed(&[1; 60_000]))]);
     let small = stream(false, &[(0xc2, &compressed(&[2; 17_000]))]);
     let mut client = observe::connection(&rules, Config::new());
-    let mut inbox = Inbox::owning(1_024);
+    let mut inbox = Inbox::with_read_size(1_024);
     assert_eq!(inbox.extend(&large), large.len());
     assert!(client.next_owned(&mut inbox).unwrap().is_some());
     assert_eq!(client.next_owned(&mut inbox).unwrap(), None);

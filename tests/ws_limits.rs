@@ -430,7 +430,7 @@ fn parts_and_owned_messages_mix() {
                 for owned_at in 0..3 {
                     let config = Config::new().parts(true);
                     let mut connection = connection(Role::Server, config);
-                    let mut inbox = Inbox::owning(256);
+                    let mut inbox = Inbox::with_read_size(256);
                     let mut seen = Vec::new();
                     for (n, piece) in
                         [&wire[..first], &wire[first..second], &wire[second..]].into_iter().enumerate()

@@ -2,7 +2,7 @@
 
 use crate::text::{Options, hex, number, unhex};
 use crate::{Mode, deflate};
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use pushline::Inbox;
 use pushline::ws::header::Header;
 use pushline::ws::mask::apply_mask;
@@ -46,7 +46,7 @@ struct Run {
 
 enum Received {
     Lent(Inbox),
-    Owned(Inbox<BytesMut>),
+    Owned(Inbox),
 }
 
 impl Ws {
@@ -96,8 +96,11 @@ impl Run {
         } else {
             Connection::client(negotiated, config, move || mask)
         };
-        let inbox =
-            if owned { Received::Owned(Inbox::owning(16 * 1024)) } else { Received::Lent(Inbox::new()) };
+        let inbox = if owned {
+            Received::Owned(Inbox::with_read_size(16 * 1024))
+        } else {
+            Received::Lent(Inbox::new())
+        };
         Self { connection, inbox, ended: false, eof: false, finished: false }
     }
 

@@ -4,7 +4,7 @@
 //! `cargo run --example smol_echo -- 127.0.0.1:9001`
 #![allow(clippy::disallowed_methods)] // a program may read the clock
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use pushline::Inbox;
 use pushline::ws::handshake::{Client, ClientOptions, Decide, Opening, OpeningStep, ServerOptions, Uri};
 use pushline::ws::{Config, Connection, End, Life, Message, Outbound, Side, Step, Times, UsageError};
@@ -25,7 +25,7 @@ const MAX_WAITING: usize = 64;
 /// A WebSocket over any stream of smol's.
 pub struct Socket<S> {
     stream: S,
-    inbox: Inbox<BytesMut>,
+    inbox: Inbox,
     connection: Connection,
     life: Life<Instant>,
     timer: Timer,
@@ -55,7 +55,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         mut opening: Opening<'_, Instant>,
         make: impl FnOnce(Negotiated) -> Connection,
     ) -> io::Result<Self> {
-        let mut inbox = Inbox::owning(pushline::READ_SIZE);
+        let mut inbox = Inbox::with_read_size(pushline::READ_SIZE);
         loop {
             let step = opening.step(&mut inbox, Instant::now());
             let until = opening.deadline();

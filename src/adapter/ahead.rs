@@ -1,8 +1,7 @@
 //! Messages that were read while a send waited, for the next calls that receive.
 
 use crate::inbox::Inbox;
-use crate::ws::{Message, ProtocolError, Receiver};
-use bytes::BytesMut;
+use crate::ws::{Message, ProtocolError, Receiver, Wanted};
 use std::boxed::Box;
 use std::collections::VecDeque;
 
@@ -18,14 +17,11 @@ pub(super) const fn limit(receiver: &Receiver) -> usize {
 }
 
 /// The next message to be put aside.
-pub(super) fn next(
-    receiver: &mut Receiver,
-    inbox: &mut Inbox<BytesMut>,
-) -> Result<Option<Message>, ProtocolError> {
+pub(super) fn next(receiver: &mut Receiver, inbox: &mut Inbox) -> Result<Option<Message>, ProtocolError> {
     if receiver.takes_parts() || receiver.is_ended() {
         return Ok(None);
     }
-    match receiver.find(inbox, false)? {
+    match receiver.find(inbox, Wanted::Owned)? {
         Some(found) => receiver.owned(found, inbox).map(Some),
         None => Ok(None),
     }

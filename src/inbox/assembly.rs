@@ -2,8 +2,7 @@
 //! done with.
 
 use super::{Inbox, READ_SIZE, Storage};
-use crate::ws::mask::{apply_mask, unmask_is_ascii};
-#[cfg(feature = "deflate")]
+use crate::ws::mask::{apply_mask, extend_unmasked, unmask_is_ascii};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -28,8 +27,9 @@ impl<S: Storage> Inbox<S> {
     #[inline]
     pub(crate) fn release(&mut self, keep: usize) {
         self.text = 0..0;
-        if !self.inflated.is_empty() {
-            return self.release_inflated(keep);
+        self.to_come.rest = 0;
+        if !self.apart.is_empty() {
+            return self.release_apart(keep);
         }
         if keep == 0 {
             self.assembled = self.read;
@@ -37,10 +37,11 @@ impl<S: Storage> Inbox<S> {
         self.start = self.assembled - keep;
     }
 
-    fn release_inflated(&mut self, keep: usize) {
-        self.inflated.drain(..self.inflated.len() - keep);
-        if self.inflated.capacity() > LARGE {
-            self.inflated.shrink_to(READ_SIZE);
+    fn release_apart(&mut self, keep: usize) {
+        debug_assert_eq!(self.raw, 0, "as they were received");
+        self.apart.drain(..self.apart.len() - keep);
+        if self.apart.capacity() > LARGE {
+            self.apart.shrink_to(READ_SIZE);
         }
         self.assembled = self.read;
         self.start = self.read;
@@ -63,22 +64,32 @@ impl<S: Storage> Inbox<S> {
         inflate: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<usize, E>,
     ) -> Result<(), E> {
         let input = &self.storage.bytes()[self.read..self.read + n];
-        self.read += inflate(input, &mut self.inflated)?;
+        self.read += inflate(input, &mut self.apart)?;
         self.assembled = self.read;
         self.start = self.read;
         Ok(())
     }
 
-    /// What was inflated of the message under assembly.
+    /// The message under assembly, as far as it does not lie in the storage.
     #[inline]
-    pub(crate) fn inflated(&self) -> &[u8] {
-        &self.inflated
+    pub(crate) fn apart(&self) -> &[u8] {
+        &self.apart
     }
 
     /// Unmasks the next `n` unread bytes and appends them to the message; whether `text` is known to
-    /// be ASCII.
+    /// be ASCII. A large message that is to be `owned` is put together in memory of its own, unless it was begun otherwise.
     #[inline]
-    pub(crate) fn assemble(&mut self, n: usize, key: Option<[u8; 4]>, text: bool) -> bool {
+    pub(crate) fn assemble(
+        &mut self,
+        n: usize,
+        key: Option<[u8; 4]>,
+        text: bool,
+        owned: Option<Announced>,
+    ) -> bool {
+        let apart = owned.is_some_and(|Announced { rest, last }| rest >= DIRECT || !last);
+        if !self.apart.is_empty() || (apart && self.start == self.assembled) {
+            return self.assemble_apart(n, key, text, owned.unwrap_or_default());
+        }
         let bytes = self.storage.bytes_mut();
         if self.assembled != self.read {
             bytes.copy_within(self.read..self.read + n, self.assembled);
@@ -87,6 +98,58 @@ impl<S: Storage> Inbox<S> {
         self.assembled += n;
         self.read += n;
         ascii
+    }
+
+    fn assemble_apart(&mut self, n: usize, key: Option<[u8; 4]>, text: bool, announced: Announced) -> bool {
+        self.to_come = Announced { rest: announced.rest.saturating_sub(n), ..announced };
+        if self.raw > 0 {
+            let raw = self.apart.len() - core::mem::take(&mut self.raw);
+            return unmask(&mut self.apart[raw..], key, text);
+        }
+        if self.apart.is_empty() {
+            self.text = 0..0;
+        }
+        self.make_room_apart(n, self.apart.len() + n, announced);
+        let ascii = copy(&mut self.apart, &self.storage.bytes()[self.read..self.read + n], key, text);
+        self.read += n;
+        self.assembled = self.read;
+        self.start = self.read;
+        ascii
+    }
+
+    /// Makes room for `n` bytes of what is announced: for all of that, but for no more than twice what was `received` and
+    /// a read.
+    pub(super) fn make_room_apart(&mut self, n: usize, received: usize, Announced { rest, last }: Announced) {
+        let len = self.apart.len();
+        if self.apart.capacity() - len >= n {
+            return;
+        }
+        let all = len.saturating_add(rest).saturating_add(past(rest));
+        // Doubling keeps the moves linear in the bytes received, however many fragments there are.
+        let wanted = if last { all } else { all.max(2 * len) };
+        let room = wanted.min(2 * received + self.read_size).max(len + n);
+        if len == 0
+            && all >= LONG
+            && let Ok(mut taken) = core::mem::take(&mut self.taken).try_into_mut()
+            && (room..=all.saturating_mul(2)).contains(&taken.capacity())
+        {
+            taken.clear();
+            self.apart = taken.into();
+        } else {
+            self.apart.reserve_exact(room - len);
+        }
+    }
+
+    /// Whether there are bytes in the memory apart that are not unmasked yet.
+    #[inline]
+    pub(crate) const fn has_raw(&self) -> bool {
+        self.raw > 0
+    }
+
+    /// How many bytes are there that [`assemble`](Self::assemble) can take, at least.
+    #[inline]
+    pub(crate) fn waiting(&self) -> usize {
+        if self.raw > 0 { self.raw } else { self.end - self.read }
     }
 
     /// Unmasks the next `n` unread bytes where they are and takes them out of the stream; whether `text` is known to
@@ -109,6 +172,41 @@ impl<S: Storage> Inbox<S> {
     #[inline]
     pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
         &self.storage.bytes()[range]
+    }
+}
+
+/// How much is read of what follows a large frame, if that is read straight into its message: so the next header comes
+/// without a read of its own.
+pub(super) fn past(rest: usize) -> usize {
+    if rest < DIRECT { 0 } else { (rest / 16).min(MOST_PAST) }
+}
+
+/// From this length on the rest of a frame is read straight into the memory of its message: below, a read takes what
+/// follows, too.
+pub(crate) const DIRECT: usize = 4096;
+
+pub(super) const MOST_PAST: usize = 1024;
+
+/// From this length on the memory of a message is used again if it was dropped by then, up to what an inbox keeps.
+pub(super) const LONG: usize = 16 * 1024;
+
+/// What a header says of a message that is to be owned.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Announced {
+    /// Bytes of the frame that are not assembled yet.
+    pub(crate) rest: usize,
+    /// Whether nothing comes after them.
+    pub(crate) last: bool,
+}
+
+/// Appends bytes, unmasked; whether `text` is known to be ASCII.
+fn copy(buffer: &mut Vec<u8>, bytes: &[u8], key: Option<[u8; 4]>, text: bool) -> bool {
+    match key {
+        Some(key) => extend_unmasked(buffer, bytes, key) && text,
+        None => {
+            buffer.extend_from_slice(bytes);
+            false
+        }
     }
 }
 

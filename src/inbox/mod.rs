@@ -23,13 +23,15 @@ mod owned;
 mod storage;
 mod text;
 
+use assembly::MOST_PAST;
+pub(crate) use assembly::{Announced, DIRECT};
+#[cfg(feature = "tokio")]
+pub(crate) use owned::Memory;
 pub use storage::Storage;
 pub use text::Text;
 
 use alloc::vec::Vec;
-#[cfg(doc)]
 use bytes::Bytes;
-use bytes::BytesMut;
 use core::fmt;
 use core::ops::Range;
 
@@ -71,8 +73,17 @@ pub struct Inbox<S = Vec<u8>> {
     end: usize,
     needed: usize,
     read_size: usize,
-    /// What was inflated of a compressed message: then this is the message under assembly.
-    inflated: Vec<u8>,
+    /// The message under assembly if it does not lie in the storage: because it was inflated, or is to be owned.
+    apart: Vec<u8>,
+    /// The last long message that was taken out of it: once its owner has dropped it, its memory is used again.
+    taken: Bytes,
+    /// How many bytes at its end are as they were received.
+    raw: usize,
+    /// What is to follow in it of a frame, if that may be read straight into it.
+    to_come: Announced,
+    /// How long it was when it was offered to a read.
+    #[cfg(feature = "tokio")]
+    offered: Option<usize>,
     /// Where bytes lie that are known to be UTF-8: the front of the message under assembly, or a whole one.
     text: Range<usize>,
 }
@@ -91,16 +102,6 @@ impl Inbox {
     }
 }
 
-impl Inbox<BytesMut> {
-    /// An inbox from which messages can be taken as [`Bytes`] without a copy.
-    ///
-    /// Its memory is allocated by [`BytesMut`], which may reserve up to twice as much as is asked for.
-    #[must_use]
-    pub fn owning(read_size: usize) -> Self {
-        Self::with_storage(BytesMut::new(), read_size)
-    }
-}
-
 impl Default for Inbox {
     fn default() -> Self {
         Self::new()
@@ -108,8 +109,8 @@ impl Default for Inbox {
 }
 
 impl<S: Storage> Inbox<S> {
-    /// An inbox over fixed memory (`[u8; N]`, `&mut [u8]`). Only what is inflated is put
-    /// together on the heap.
+    /// An inbox over fixed memory (`[u8; N]`, `&mut [u8]`). Only what is inflated, or taken out as an owned message, is
+    /// put together on the heap.
     ///
     /// ```
     /// let mut inbox = pushline::Inbox::over([0; 512]);
@@ -129,7 +130,12 @@ impl<S: Storage> Inbox<S> {
             end: 0,
             needed: 0,
             read_size,
-            inflated: Vec::new(),
+            apart: Vec::new(),
+            taken: Bytes::new(),
+            raw: 0,
+            to_come: Announced { rest: 0, last: false },
+            #[cfg(feature = "tokio")]
+            offered: None,
             text: 0..0,
         }
     }
@@ -146,8 +152,9 @@ impl<S: Storage> Inbox<S> {
     }
 
     /// Makes room to read into: how many bytes are offered.
+    #[inline]
     fn offer(&mut self) -> usize {
-        if self.is_empty() {
+        if self.read == self.end && self.start == self.assembled {
             self.start_over();
         }
         let held = self.end - self.start;
@@ -164,6 +171,8 @@ impl<S: Storage> Inbox<S> {
         if self.room() < worth {
             self.make_room(worth);
         }
+        // Behind a message that lies apart little is read: so the next one can be read straight into memory of its own.
+        let most = if self.apart.is_empty() || self.needed == 0 { most } else { MOST_PAST };
         self.needed.saturating_add(little / 4).max(most).min(self.room())
     }
 
@@ -180,11 +189,12 @@ impl<S: Storage> Inbox<S> {
         if S::GROWS && self.is_empty() {
             self.start_over();
             self.storage.shrink(0, 0);
-            self.inflated = Vec::new();
+            (self.apart, self.taken) = (Vec::new(), Bytes::new());
         }
     }
 
     /// Goes over to less memory if there is much and little use for it.
+    #[inline]
     fn give_back(&mut self, held: usize) {
         let kept = LARGEST_KEPT.max(self.read_size);
         if S::GROWS && self.storage.capacity() > kept {
@@ -201,6 +211,7 @@ impl<S: Storage> Inbox<S> {
     /// # Panics
     ///
     /// If `n` is more than there was room for.
+    #[inline]
     pub fn filled(&mut self, n: usize) {
         assert!(n <= self.storage.bytes().len() - self.end, "more bytes than there was room for");
         self.end += n;
@@ -226,17 +237,20 @@ impl<S: Storage> Inbox<S> {
 
     /// Whether nothing is held: no unparsed byte and no part of a message.
     #[must_use]
+    #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.read == self.end && self.start == self.assembled && self.inflated.is_empty()
+        self.read == self.end && self.start == self.assembled && self.apart.is_empty()
     }
 
     /// How many bytes are held: of the message under assembly and unparsed.
     #[must_use]
+    #[inline]
     pub const fn held(&self) -> usize {
-        (self.assembled - self.start) + (self.end - self.read) + self.inflated.len()
+        (self.assembled - self.start) + (self.end - self.read) + self.apart.len()
     }
 
     /// The bytes that were received and not yet parsed.
+    #[inline]
     #[must_use]
     pub fn unread(&self) -> &[u8] {
         &self.storage.bytes()[self.read..self.end]
@@ -267,39 +281,48 @@ impl<S: Storage> Inbox<S> {
     /// How many bytes are still needed, at least, before there can be another event: 0 if that is
     /// not known (the parser has not looked at all that is here).
     #[must_use]
+    #[inline]
     pub const fn needed(&self) -> usize {
         self.needed
     }
 
-    /// How much memory the storage takes, in bytes.
+    /// How much memory there is for what is received next, in bytes.
     #[must_use]
+    #[inline]
     pub fn capacity(&self) -> usize {
-        self.storage.capacity()
+        self.storage.capacity() + self.taken.len()
     }
 
     /// Drops everything that was received.
     pub fn clear(&mut self) {
+        (self.apart, self.raw, self.to_come) = (Vec::new(), 0, Announced::default());
+        self.taken = Bytes::new();
         self.start_over();
         self.needed = 0;
-        self.inflated = Vec::new();
     }
 
     /// Whether nothing more can be received before something has been consumed: fixed and full.
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         !S::GROWS && (self.assembled - self.start) + (self.end - self.read) == self.storage.capacity()
     }
 
+    #[inline]
     fn start_over(&mut self) {
         (self.start, self.assembled, self.read, self.end) = (0, 0, 0, 0);
-        self.text = 0..0;
+        if self.apart.is_empty() {
+            self.text = 0..0;
+        }
     }
 
     /// Bytes of room behind what is held.
+    #[inline]
     fn room(&self) -> usize {
         self.storage.capacity() - self.end
     }
 
     /// Moves what is held to the front and grows until `worth` bytes fit behind it.
+    #[cold]
     fn make_room(&mut self, worth: usize) {
         self.compact();
         if self.room() < worth || self.end > self.storage.capacity() / 2 {
@@ -310,11 +333,12 @@ impl<S: Storage> Inbox<S> {
             } else {
                 2 * self.end
             };
-            self.storage.grow(self.end, twice.max(self.end + worth).max(self.read_size));
+            self.storage.grow(twice.max(self.end + worth).max(self.read_size));
         }
     }
 
     /// Moves what is held to the front.
+    #[cold]
     fn compact(&mut self) {
         let (start, message) = (self.start, self.assembled - self.start);
         let (read, unread) = (self.read, self.end - self.read);
@@ -326,7 +350,9 @@ impl<S: Storage> Inbox<S> {
         if read != message {
             bytes.copy_within(read..read + unread, message);
         }
-        self.text = if self.text.start == start { 0..self.text.end.saturating_sub(start) } else { 0..0 };
+        if self.apart.is_empty() {
+            self.text = if self.text.start == start { 0..self.text.end.saturating_sub(start) } else { 0..0 };
+        }
         (self.start, self.assembled, self.read, self.end) = (0, message, message, message + unread);
     }
 }
@@ -362,7 +388,7 @@ mod tests {
         assert_eq!(inbox.extend(b"head and frame"), 14);
         inbox.consume(9);
         assert_eq!((inbox.unread(), inbox.held()), (&b"frame"[..], 5));
-        inbox.assemble(5, None, false);
+        inbox.assemble(5, None, false, None);
         assert_eq!(inbox.bytes(inbox.message()), b"frame");
         inbox.consume(0);
         assert_eq!(inbox.bytes(inbox.message()), b"frame");
@@ -381,7 +407,7 @@ mod tests {
             assert!(n > 0);
             inbox.filled(n);
             received += n;
-            inbox.assemble(n, None, false);
+            inbox.assemble(n, None, false, None);
             inbox.need(usize::MAX);
             assert!(inbox.capacity() <= 2 * received + 512, "{} for {received}", inbox.capacity());
         }
@@ -435,37 +461,22 @@ mod tests {
                 assert_eq!(inbox.capacity(), expected, "{size} {read_size}");
             }
         }
-        for owning in [false, true] {
-            let message = alloc::vec![7; 16 << 20];
-            let (mut vec, mut bytes) = (Inbox::new(), Inbox::owning(READ_SIZE));
-            macro_rules! each {
-                ($inbox:ident => $do:expr) => {
-                    if owning {
-                        let $inbox = &mut bytes;
-                        $do
-                    } else {
-                        let $inbox = &mut vec;
-                        $do
-                    }
-                };
-            }
-            each!(inbox => {
-                for piece in message.chunks(1 << 16) {
-                    assert_eq!(inbox.extend(piece), piece.len());
-                }
-                inbox.assemble(16 << 20, None, false);
-                inbox.release(0);
-                // The next one is announced, and then is not so large.
-                inbox.need(8 << 20);
-                assert_eq!(inbox.extend(b"head"), 4);
-                let _ = inbox.space();
-                assert!(inbox.capacity() >= 16 << 20, "used again soon");
-                inbox.need(100);
-                let _ = inbox.space();
-                assert!(inbox.capacity() <= LARGEST_KEPT, "{}", inbox.capacity());
-                assert_eq!(inbox.unread(), b"head");
-            });
+        let message = alloc::vec![7; 16 << 20];
+        let mut inbox = Inbox::new();
+        for piece in message.chunks(1 << 16) {
+            assert_eq!(inbox.extend(piece), piece.len());
         }
+        inbox.assemble(16 << 20, None, false, None);
+        inbox.release(0);
+        // The next one is announced, and then is not so large.
+        inbox.need(8 << 20);
+        assert_eq!(inbox.extend(b"head"), 4);
+        let _ = inbox.space();
+        assert!(inbox.capacity() >= 16 << 20, "used again soon");
+        inbox.need(100);
+        let _ = inbox.space();
+        assert!(inbox.capacity() <= LARGEST_KEPT, "{}", inbox.capacity());
+        assert_eq!(inbox.unread(), b"head");
     }
 
     #[test]
@@ -477,25 +488,5 @@ mod tests {
         inbox.release(0);
         assert_eq!(inbox.space().len(), 6);
         assert_eq!(inbox.unread(), b"67");
-    }
-
-    #[test]
-    fn large_messages_are_split_off_and_small_ones_copied() {
-        for len in [5, 20_000] {
-            let mut inbox = Inbox::owning(1024);
-            inbox.release(0);
-            assert_eq!(inbox.extend(b"head"), 4);
-            inbox.consume(4);
-            inbox.release(0);
-            assert_eq!(inbox.extend(&alloc::vec![7; len]), len);
-            assert_eq!(inbox.extend(b"rest"), 4);
-            inbox.assemble(len, None, false);
-            let message = inbox.take(inbox.message());
-            assert_eq!(message, alloc::vec![7; len]);
-            inbox.release(0);
-            assert_eq!(inbox.unread(), b"rest");
-            assert_eq!(inbox.extend(b" and more"), 9);
-            assert_eq!(inbox.unread(), b"rest and more");
-        }
     }
 }

@@ -1,76 +1,222 @@
 //! Messages taken out of an inbox in memory of their own, and the inbox's memory lent by its thread.
 
-use super::Inbox;
+use super::assembly::LONG;
+#[cfg(feature = "tokio")]
+use super::assembly::{Announced, DIRECT, MOST_PAST};
+use super::{Inbox, LARGEST_KEPT, Storage};
 #[cfg(feature = "tokio")]
 use alloc::vec::Vec;
-use bytes::{Bytes, BytesMut};
-use core::ops::Range;
+use bytes::Bytes;
 
-/// From this length on a payload is split off: below, a copy costs less than sharing and never pins
-/// the block that it was received in.
-const SPLIT: usize = 16 * 1024;
-
-impl Inbox<BytesMut> {
-    /// The inflated message; without a copy if it is long and fills the most of its memory.
-    pub(crate) fn take_inflated(&mut self) -> Bytes {
-        if self.inflated.len() < SPLIT.max(self.inflated.capacity() / 2) {
-            return Bytes::copy_from_slice(&self.inflated);
+impl<S: Storage> Inbox<S> {
+    /// The message that was put together apart, in memory of its size.
+    pub(crate) fn take_apart(&mut self) -> Bytes {
+        self.to_come.rest = 0;
+        let (len, slack) = (self.apart.len(), self.apart.capacity() - self.apart.len());
+        if slack > len / 8 {
+            if len < LONG {
+                return Bytes::copy_from_slice(&self.apart);
+            }
+            if slack > len {
+                self.apart.shrink_to_fit();
+            }
         }
-        core::mem::take(&mut self.inflated).into()
-    }
-
-    /// The assembled bytes of `range`, split off; without a copy if they are many.
-    pub(crate) fn take(&mut self, range: Range<usize>) -> Bytes {
-        if range.len() < SPLIT {
-            return Bytes::copy_from_slice(&self.storage[range]);
+        let message = Bytes::from(core::mem::take(&mut self.apart));
+        if (LONG..=LARGEST_KEPT).contains(&len) {
+            self.taken = message.clone();
         }
-        let gone = range.end;
-        let mut head = self.storage.split_to(gone);
-        self.start = 0;
-        self.assembled = 0;
-        self.read -= gone;
-        self.end -= gone;
-        self.text = 0..0;
-        head.split_off(range.start).freeze()
+        message
     }
+}
 
-    /// Room to read into, without a value yet: appended to, and then [`appended`](Self::appended).
-    #[cfg(feature = "tokio")]
-    pub(crate) fn spare(&mut self) -> bytes::buf::Limit<&mut BytesMut> {
+#[cfg(feature = "tokio")]
+impl Inbox {
+    /// Room to read into, without a value yet: appended to, and then [`appended`](Self::appended). The rest of a large
+    /// frame that is to be owned goes straight into the memory of its message.
+    #[inline]
+    pub(crate) fn spare(&mut self) -> bytes::buf::Limit<&mut Vec<u8>> {
+        // Once there is something raw, what belongs behind it goes there, too.
+        if (self.raw > 0 || self.to_come.rest >= DIRECT) && self.read == self.end {
+            return self.spare_apart();
+        }
+        self.offered = None;
         let offer = self.offer();
         self.storage.truncate(self.end);
         bytes::BufMut::limit(&mut self.storage, offer)
     }
 
     /// What was appended to [`spare`](Self::spare) was received: how many bytes.
-    #[cfg(feature = "tokio")]
+    #[inline]
     pub(crate) fn appended(&mut self) -> usize {
+        if let Some(from) = self.offered.take() {
+            return self.appended_apart(from);
+        }
         let n = self.storage.len() - self.end;
         self.filled(n);
         n
     }
 
+    fn spare_apart(&mut self) -> bytes::buf::Limit<&mut Vec<u8>> {
+        let (len, rest) = (self.apart.len(), self.to_come.rest - self.raw);
+        self.make_room_apart(rest.min(self.read_size), len, Announced { rest, ..self.to_come });
+        self.offered = Some(len);
+        let room = (rest + MOST_PAST).min(self.apart.capacity() - len);
+        bytes::BufMut::limit(&mut self.apart, room)
+    }
+
+    fn appended_apart(&mut self, from: usize) -> usize {
+        let n = self.apart.len() - from;
+        let of_frame = n.min(self.to_come.rest - self.raw);
+        self.raw += of_frame;
+        self.needed = self.needed.saturating_sub(of_frame);
+        if of_frame < n {
+            let mut next = [0; MOST_PAST];
+            let next = &mut next[..n - of_frame];
+            next.copy_from_slice(&self.apart[from + of_frame..]);
+            self.apart.truncate(from + of_frame);
+            let taken = self.extend(next);
+            debug_assert_eq!(taken, next.len(), "this storage grows");
+        }
+        n
+    }
+
     /// Puts memory into an inbox that has none.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn set_memory(&mut self, (storage, inflated): (BytesMut, Vec<u8>)) {
+    pub(crate) fn set_memory(&mut self, Memory { storage, apart, taken }: Memory) {
         debug_assert_eq!(self.capacity(), 0, "only into an inbox without memory");
         self.storage = storage;
-        if self.inflated.capacity() == 0 {
-            self.inflated = inflated;
+        self.taken = taken;
+        if self.apart.capacity() == 0 {
+            self.apart = apart;
         }
     }
 
-    /// Takes the memory out, and leaves what is held in memory of its own size.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn take_memory(&mut self) -> (BytesMut, Vec<u8>) {
-        let mut held = BytesMut::new();
+    /// Takes the memory out, and leaves what is held in memory of its own size, unless it is so much that it had better
+    /// stay where it is.
+    pub(crate) fn take_memory(&mut self) -> Option<Memory> {
+        let message = self.message().len();
+        if message + self.unread().len() > self.storage.capacity() / 4 {
+            self.taken = Bytes::new();
+            return None;
+        }
+        let mut held = Vec::new();
         held.extend_from_slice(&self.storage[self.message()]);
         held.extend_from_slice(self.unread());
-        let message = self.message().len();
         (self.start, self.assembled, self.read, self.end) = (0, message, message, held.len());
-        self.text = 0..0;
-        let inflated =
-            if self.inflated.is_empty() { core::mem::take(&mut self.inflated) } else { Vec::new() };
-        (core::mem::replace(&mut self.storage, held), inflated)
+        let mut apart = Vec::new();
+        if self.apart.is_empty() {
+            self.text = 0..0;
+            core::mem::swap(&mut self.apart, &mut apart);
+        }
+        let storage = core::mem::replace(&mut self.storage, held);
+        Some(Memory { storage, apart, taken: core::mem::take(&mut self.taken) })
+    }
+}
+
+/// The memory of an inbox.
+#[cfg(feature = "tokio")]
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    storage: Vec<u8>,
+    apart: Vec<u8>,
+    taken: Bytes,
+}
+
+#[cfg(feature = "tokio")]
+impl Memory {
+    /// How much it is, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.storage.capacity() + self.apart.capacity() + self.taken.len()
+    }
+}
+
+#[cfg(all(test, feature = "tokio"))]
+mod tests {
+    use super::*;
+    use crate::ws::header::{Header, Opcode};
+    use crate::ws::mask::apply_mask;
+    use crate::ws::{Config, Connection, Message, Negotiated};
+    use bytes::BufMut;
+
+    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+    fn frame(stream: &mut Vec<u8>, fin: bool, opcode: Opcode, payload: &[u8], key: Option<[u8; 4]>) {
+        let header = Header { fin, rsv: 0, opcode, mask: key, payload_len: payload.len() as u64 };
+        let (head, len) = header.encode();
+        stream.extend_from_slice(&head[..len]);
+        let at = stream.len();
+        stream.extend_from_slice(payload);
+        apply_mask(&mut stream[at..], key.unwrap_or_default());
+    }
+
+    /// Read straight into its memory or copied there, of any length and however it is cut: the message is the same, and
+    /// the next one is found behind it.
+    #[test]
+    fn what_is_read_straight_into_a_message_is_what_was_sent() {
+        let lengths = [
+            0, 1, 125, 126, 4_095, 4_096, 4_097, 5_000, 8_192, 16_383, 16_384, 16_385, 20_000, 65_535,
+            65_536, 70_000,
+        ];
+        for (server, text) in [(true, true), (true, false), (false, true), (false, false)] {
+            let key = server.then_some(KEY);
+            let opcode = if text { Opcode::Text } else { Opcode::Binary };
+            let (mut stream, mut sent) = (Vec::new(), Vec::new());
+            for (n, len) in lengths.into_iter().enumerate() {
+                let mut payload = "n\u{ef}ve \u{1f600} \u{20ac}".repeat(len / 14).into_bytes();
+                payload.resize(len, b'.');
+                if n % 3 == 2 {
+                    let (a, b) = payload.split_at(payload.len() / 3);
+                    frame(&mut stream, false, opcode, a, key);
+                    frame(&mut stream, true, Opcode::Ping, b"?", key);
+                    frame(&mut stream, true, Opcode::Continuation, b, key);
+                } else {
+                    frame(&mut stream, true, opcode, &payload, key);
+                }
+                sent.push(payload);
+            }
+            for read in [1, 7, 600, 1_460, 4_096, 5_000, 16_384, 65_536] {
+                for kept in [false, true] {
+                    let mut connection = if server {
+                        Connection::server(Negotiated::default(), Config::new())
+                    } else {
+                        Connection::client(Negotiated::default(), Config::new(), || KEY)
+                    };
+                    let (mut inbox, mut rest, mut all) = (Inbox::new(), &stream[..], Vec::new());
+                    let (mut received, mut straight) = (0, 0);
+                    while received < sent.len() {
+                        while let Some(message) = connection.next_owned(&mut inbox).expect("valid") {
+                            if matches!(message, Message::Ping(_)) {
+                                continue;
+                            }
+                            assert_eq!(message.payload(), sent[received], "{read}");
+                            assert_eq!(message.as_text().is_some(), text);
+                            received += 1;
+                            if kept {
+                                all.push(message);
+                            }
+                        }
+                        let mut space = inbox.spare();
+                        let n = read.min(rest.len()).min(space.remaining_mut());
+                        assert!(n > 0 || received == sent.len(), "{received} {read}");
+                        space.put_slice(&rest[..n]);
+                        rest = &rest[n..];
+                        straight += usize::from(inbox.offered.is_some());
+                        assert_eq!(inbox.appended(), n);
+                        let received: usize = stream.len() - rest.len();
+                        assert!(inbox.apart.capacity() <= 2 * received + inbox.read_size);
+                        // As a connection does that waits, now and then.
+                        if n % 3 == 0
+                            && let Some(memory) = inbox.take_memory()
+                            && inbox.capacity() == 0
+                        {
+                            inbox.set_memory(memory);
+                        }
+                    }
+                    assert!(straight > 0, "{read}");
+                    for (message, sent) in all.iter().zip(&sent) {
+                        assert_eq!(message.payload(), sent, "what is held is not written to");
+                    }
+                }
+            }
+        }
     }
 }

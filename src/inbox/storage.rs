@@ -1,9 +1,8 @@
 //! The memory under an inbox: that grows, or is fixed.
 
 use alloc::vec::Vec;
-use bytes::BytesMut;
 
-/// The memory of an [`Inbox`](super::Inbox): grows (`Vec<u8>`, [`BytesMut`]) or is fixed (`[u8; N]`, `&mut [u8]`).
+/// The memory of an [`Inbox`](super::Inbox): grows (`Vec<u8>`) or is fixed (`[u8; N]`, `&mut [u8]`).
 ///
 /// The trait is sealed.
 ///
@@ -31,60 +30,49 @@ mod sealed {
         fn init(&mut self, len: usize);
         /// Writes at `at`, within its capacity. The bytes before have a value.
         fn write(&mut self, at: usize, bytes: &[u8]);
-        /// Makes room for `len` bytes, if it can grow; only the first `held` matter.
-        fn grow(&mut self, held: usize, len: usize);
+        /// Makes room for `len` bytes, if it can grow.
+        fn grow(&mut self, len: usize);
         /// Goes over to memory for `len` bytes; only the first `held` matter.
         fn shrink(&mut self, held: usize, len: usize);
     }
 }
 
-macro_rules! growing {
-    ($storage:ty, $grow:expr) => {
-        impl Storage for $storage {}
-        impl sealed::Storage for $storage {
-            const GROWS: bool = true;
-            #[inline]
-            fn bytes(&self) -> &[u8] {
-                self
-            }
-            #[inline]
-            fn bytes_mut(&mut self) -> &mut [u8] {
-                self
-            }
-            #[inline]
-            fn capacity(&self) -> usize {
-                self.capacity()
-            }
-            #[inline]
-            fn init(&mut self, len: usize) {
-                if self.len() < len {
-                    self.resize(len, 0);
-                }
-            }
-            fn write(&mut self, at: usize, bytes: &[u8]) {
-                let n = bytes.len().min(self.len() - at);
-                self[at..at + n].copy_from_slice(&bytes[..n]);
-                self.extend_from_slice(&bytes[n..]);
-            }
-            fn grow(&mut self, held: usize, len: usize) {
-                $grow(self, held, len);
-            }
-            fn shrink(&mut self, held: usize, len: usize) {
-                let mut less = Self::with_capacity(len);
-                less.extend_from_slice(&self[..held]);
-                *self = less;
-            }
+impl Storage for Vec<u8> {}
+impl sealed::Storage for Vec<u8> {
+    const GROWS: bool = true;
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+    #[inline]
+    fn capacity(&self) -> usize {
+        self.capacity()
+    }
+    #[inline]
+    fn init(&mut self, len: usize) {
+        if self.len() < len {
+            self.resize(len, 0);
         }
-    };
+    }
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let n = bytes.len().min(self.len() - at);
+        self[at..at + n].copy_from_slice(&bytes[..n]);
+        self.extend_from_slice(&bytes[n..]);
+    }
+    fn grow(&mut self, len: usize) {
+        // The inbox asks for twice what it holds: doubled once more, that would be four times.
+        self.reserve_exact(len.saturating_sub(self.len()));
+    }
+    fn shrink(&mut self, held: usize, len: usize) {
+        let mut less = Self::with_capacity(len);
+        less.extend_from_slice(&self[..held]);
+        *self = less;
+    }
 }
-
-// The inbox asks for twice what it holds: doubled once more, that would be four times.
-growing!(Vec<u8>, |vec: &mut Self, _, len: usize| vec.reserve_exact(len.saturating_sub(vec.len())));
-// Memory of messages that were taken out and are gone is used again: then what is held is moved.
-growing!(BytesMut, |bytes: &mut Self, held, len: usize| {
-    bytes.truncate(held);
-    bytes.reserve(len.saturating_sub(held));
-});
 
 macro_rules! fixed {
     ([$($parameter:tt)*] $storage:ty) => {
@@ -104,7 +92,7 @@ macro_rules! fixed {
             fn write(&mut self, at: usize, bytes: &[u8]) {
                 self[at..at + bytes.len()].copy_from_slice(bytes);
             }
-            fn grow(&mut self, _: usize, _: usize) {}
+            fn grow(&mut self, _: usize) {}
             fn shrink(&mut self, _: usize, _: usize) {}
         }
     };

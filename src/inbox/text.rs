@@ -5,15 +5,16 @@
 //!
 //! - Of a [`Text`]: the bytes were a `str`, or were checked, when it was made. `Bytes` never change.
 //! - Of an inbox's `text`: the bytes in that range were looked at, or seen to be ASCII when they were unmasked. The
-//!   range is the front of the message under assembly, or all of a message that was set aside. Received bytes are
-//!   written behind it only; whatever moves the message moves the range with it, and all else drops it.
+//!   range is the front of the message under assembly, or all of a message that was set aside: in the memory apart unless
+//!   that is empty, else in the storage. Received bytes are written behind it only; whatever moves the message moves the
+//!   range with it, and all else drops it.
 
 use super::{Inbox, Storage};
 use crate::ws::utf8::{self, InvalidUtf8};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use core::borrow::Borrow;
 use core::cmp::Ordering;
 use core::fmt;
@@ -72,16 +73,21 @@ impl<S: Storage> Inbox<S> {
     /// Checks what is new of the text under assembly, its last `new` bytes, `ascii` if they were seen to be that. If
     /// `more` is to come, an unfinished character may be at the end: how many bytes of it.
     pub(crate) fn check_text(&mut self, new: usize, ascii: bool, more: bool) -> Result<usize, InvalidUtf8> {
-        let from = if self.text.start == self.start { self.text.end.max(self.start) } else { self.start };
+        let (bytes, message) = match self.apart.len() {
+            0 => (self.storage.bytes(), self.message()),
+            len => (&self.apart[..], 0..len),
+        };
+        let from =
+            if self.text.start == message.start { self.text.end.max(message.start) } else { message.start };
         let mut unfinished = 0;
-        if !(ascii && from + new == self.assembled) {
-            let bytes = &self.storage.bytes()[from..self.assembled];
+        if !(ascii && from + new == message.end) {
+            let bytes = &bytes[from..message.end];
             if more {
                 unfinished = utf8::unfinished(bytes)?;
             }
             utf8::text(&bytes[..bytes.len() - unfinished])?;
         }
-        self.text = self.start..self.assembled - unfinished;
+        self.text = message.start..message.end - unfinished;
         Ok(unfinished)
     }
 
@@ -89,19 +95,29 @@ impl<S: Storage> Inbox<S> {
     #[allow(unsafe_code)]
     #[inline]
     pub(crate) fn text(&self) -> &str {
-        let bytes = self.storage.bytes().get(self.text.clone()).unwrap_or_default();
+        let bytes = if self.apart.is_empty() { self.storage.bytes() } else { &self.apart };
+        let bytes = bytes.get(self.text.clone()).unwrap_or_default();
         debug_assert!(core::str::from_utf8(bytes).is_ok(), "checked");
         // SAFETY: the range was checked and has not been written to since, see above.
         unsafe { core::str::from_utf8_unchecked(bytes) }
     }
-}
 
-impl Inbox<BytesMut> {
-    /// The text that was checked; without a copy if it is long.
+    /// The text that was checked, which is the message; without a copy if it was put together apart.
+    #[inline]
     pub(crate) fn take_text(&mut self) -> Text {
-        let range = core::mem::take(&mut self.text);
-        debug_assert!(core::str::from_utf8(&self.storage[range.clone()]).is_ok(), "checked");
-        Text(self.take(range))
+        if self.apart.is_empty() || self.text != (0..self.apart.len()) {
+            return Text::from(self.text());
+        }
+        self.text = 0..0;
+        let bytes = self.take_apart();
+        debug_assert!(core::str::from_utf8(&bytes).is_ok(), "checked");
+        Text(bytes)
+    }
+
+    /// The message that was put together apart, if it is text.
+    pub(crate) fn take_apart_text(&mut self) -> Result<Text, InvalidUtf8> {
+        utf8::text(&self.apart)?;
+        Ok(Text(self.take_apart()))
     }
 }
 
@@ -266,6 +282,7 @@ impl PartialEq<Text> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbox::assembly::Announced;
     use proptest::prelude::*;
 
     #[derive(Clone, Debug)]
@@ -305,6 +322,7 @@ mod tests {
             bad in proptest::option::of((0_usize..8_000, any::<u8>())),
             key in proptest::option::of(any::<[u8; 4]>()),
             read_size in 256_usize..2_000,
+            owned in any::<bool>(),
         ) {
             let mut source = source.into_bytes();
             if let Some((at, byte)) = bad
@@ -312,7 +330,7 @@ mod tests {
             {
                 *place = byte;
             }
-            let mut inbox = Inbox::owning(read_size);
+            let mut inbox = Inbox::with_read_size(read_size);
             // What is received and not assembled; the message; how much of that was found to be text.
             let (mut unread, mut message, mut checked) = (Vec::new(), Vec::new(), 0);
             let mut rest = &source[..];
@@ -332,7 +350,8 @@ mod tests {
                             let at = inbox.read;
                             crate::ws::mask::apply_mask(&mut inbox.storage[at..at + n], key);
                         }
-                        let ascii = inbox.assemble(n, key, true);
+                        let announced = Announced { rest: rest.len() + unread.len(), last: n % 2 == 0 };
+                        let ascii = inbox.assemble(n, key, true, owned.then_some(announced));
                         message.extend(unread.drain(..n));
                         let expected = core::str::from_utf8(&message);
                         match (inbox.check_text(n, ascii, more), expected) {

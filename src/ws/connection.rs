@@ -8,13 +8,12 @@ use super::mask::MaskSource;
 use super::message::{Event, Message, Reply};
 use super::negotiated::Negotiated;
 use super::outbound::Outbound;
-use super::receiver::{Found, Receiver};
+use super::receiver::{Found, Receiver, Wanted};
 use super::sender::Sender;
 use super::state::State;
 use crate::inbox::{Inbox, Storage};
 use crate::outgoing::Outgoing;
 use alloc::boxed::Box;
-use bytes::BytesMut;
 
 /// A WebSocket connection after its opening handshake: bytes in, events out; messages in, bytes out.
 ///
@@ -110,7 +109,7 @@ impl Connection {
         &mut self,
         inbox: &'b mut Inbox<S>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        match self.find(inbox, true)? {
+        match self.find(inbox, Wanted::Lent)? {
             Some(found) => self.event(found, inbox).map(Some),
             None => Ok(None),
         }
@@ -121,25 +120,26 @@ impl Connection {
     /// # Errors
     ///
     /// As [`next_event`](Self::next_event).
-    pub fn next_owned(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<Option<Message>, ProtocolError> {
-        match self.find(inbox, false)? {
+    #[inline]
+    pub fn next_owned<S: Storage>(&mut self, inbox: &mut Inbox<S>) -> Result<Option<Message>, ProtocolError> {
+        match self.find(inbox, Wanted::Owned)? {
             Some(found) => self.owned(found, inbox).map(Some),
             None => Ok(None),
         }
     }
 
     /// Finds the next event; for callers that go on between finding it and borrowing it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find<S: Storage>(
         &mut self,
         inbox: &mut Inbox<S>,
-        parts: bool,
+        wanted: Wanted,
     ) -> Result<Option<Found>, ProtocolError> {
-        self.receiver.find(inbox, parts).map_err(|error| self.fail(error))
+        self.receiver.find(inbox, wanted).map_err(|error| self.fail(error))
     }
 
     /// Cuts what was found out of the inbox, and does what is owed for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn event<'b, S: Storage>(
         &mut self,
         found: Found,
@@ -153,10 +153,11 @@ impl Connection {
     }
 
     /// As [`event`](Self::event), owned.
-    pub(crate) fn owned(
+    #[inline]
+    pub(crate) fn owned<S: Storage>(
         &mut self,
         found: Found,
-        inbox: &mut Inbox<BytesMut>,
+        inbox: &mut Inbox<S>,
     ) -> Result<Message, ProtocolError> {
         let message = self.receiver.owned(found, inbox).map_err(|error| self.fail(error))?;
         if let Some(reply) = message.reply() {

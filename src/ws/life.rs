@@ -314,6 +314,36 @@ impl<I: Instant> Life<I> {
         Step::Wait(self.deadline(side))
     }
 
+    /// Whether whoever reads has nothing to do but that, if nothing is queued: a short look that spares a long one with
+    /// each read.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn is_calm(&self) -> bool {
+        let ends = self.peer_closed | self.read_done | self.broken | self.unread;
+        !(ends | self.read_blocked)
+            && self.fault.is_none()
+            && self.condemned.is_none()
+            && self.ping != Ping::Due
+    }
+
+    /// How long to wait, without a look at the clock: if the peer was heard since the last tick, and nothing else is due.
+    /// As in [`deadline`](Self::deadline), `None` in it is for ever.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn pause(&self) -> Option<Option<Duration>> {
+        let busy = self.heard && self.queued == 0 && !self.is_ending();
+        busy.then(|| self.times.ping_interval.map(|interval| interval.max(SHORTEST_INTERVAL)))
+    }
+
+    /// What was heard since the last tick was heard by then, not when the next one is.
+    #[cfg(feature = "std")]
+    pub(crate) fn heard_by(&mut self, then: I) {
+        if core::mem::take(&mut self.heard) {
+            self.active = self.active.max(then);
+            self.ping = Ping::No;
+        }
+    }
+
     /// Bytes were written.
     #[inline]
     pub const fn written(&mut self) {

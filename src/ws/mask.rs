@@ -40,8 +40,14 @@ pub(crate) fn unmask_is_ascii(payload: &mut [u8], key: [u8; 4]) -> bool {
 /// Appends `payload` to `buffer`, masked on the way.
 #[inline]
 pub(crate) fn extend_masked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
-    buffer.reserve(payload.len());
-    if payload.len() < WIDE { narrow_copy(buffer, payload, key) } else { wide_copy(buffer, payload, key) }
+    copy::<false>(buffer, payload, key);
+}
+
+/// As [`extend_masked`], the other way, and says whether all that is appended is ASCII, which is relied upon by
+/// `inbox/text.rs`.
+#[inline]
+pub(crate) fn extend_unmasked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
+    copy::<true>(buffer, payload, key)
 }
 
 /// The key as it stands after `len` bytes: what the next byte meets comes first.
@@ -172,15 +178,39 @@ const ALIGNED: usize = 4096;
 /// XORs. If `ASCII`, says whether the outcome is.
 #[inline]
 fn mask<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
-    if payload.len() < WIDE { narrow::<ASCII>(payload, key) } else { wide::<ASCII>(payload, key) }
+    if payload.len() < WIDE { narrow(payload, key) } else { wide::<ASCII>(payload, key) }
 }
 
+/// XORs in words, which a short payload would not be seen to consist of; where the last one is not whole, it overlaps with
+/// the one before. Says whether the outcome is ASCII.
 #[inline]
-fn narrow<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
+fn narrow(payload: &mut [u8], key: [u8; 4]) -> bool {
+    macro_rules! words {
+        ($word:ty) => {{
+            const SIZE: usize = size_of::<$word>();
+            let pattern = |key: [u8; 4]| {
+                <$word>::MAX / <$word>::from(u32::MAX) * <$word>::from(u32::from_ne_bytes(key))
+            };
+            let turned = rotate(key, payload.len());
+            let last =
+                payload.last_chunk::<SIZE>().map(|last| <$word>::from_ne_bytes(*last) ^ pattern(turned));
+            let mut bits = 0;
+            for word in payload.as_chunks_mut::<SIZE>().0 {
+                let plain = <$word>::from_ne_bytes(*word) ^ pattern(key);
+                bits |= plain;
+                *word = plain.to_ne_bytes();
+            }
+            if let (Some(last), Some(place)) = (last, payload.last_chunk_mut()) {
+                bits |= last;
+                *place = last.to_ne_bytes();
+            }
+            bits & (<$word>::MAX / 0xff * 0x80) == 0
+        }};
+    }
     match payload.len() {
-        16.. => blocks::<16, ASCII>(payload, key),
-        8.. => blocks::<8, ASCII>(payload, key),
-        4.. => blocks::<4, ASCII>(payload, key),
+        16.. => words!(u128),
+        8.. => words!(u64),
+        4.. => words!(u32),
         _ => {
             let mut bits = 0;
             for (byte, key) in payload.iter_mut().zip(key) {
@@ -193,24 +223,33 @@ fn narrow<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
 }
 
 #[inline]
-fn narrow_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
-    match payload.len() {
-        16.. => copy_blocks::<16>(buffer, payload, key),
-        4.. => copy_blocks::<4>(buffer, payload, key),
-        _ => buffer.extend(payload.iter().zip(key).map(|(byte, key)| byte ^ key)),
+fn copy<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
+    buffer.reserve(payload.len());
+    if payload.len() < WIDE {
+        let at = buffer.len();
+        buffer.extend_from_slice(payload);
+        narrow(&mut buffer[at..], key)
+    } else {
+        wide_copy::<ASCII>(buffer, payload, key)
     }
 }
 
 /// As [`blocks`], to the end of `buffer`. There must be at least `N` bytes.
 #[inline(always)]
-fn copy_blocks<const N: usize>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
-    let xor = |block: &[u8; N], key: [u8; 4]| {
+fn copy_blocks<const N: usize, const ASCII: bool>(
+    buffer: &mut Vec<u8>,
+    payload: &[u8],
+    key: [u8; 4],
+) -> bool {
+    let mut bits = [0; N];
+    let mut xor = |block: &[u8; N], key: [u8; 4]| {
         let (mut block, mut pattern) = (*block, [0; N]);
         for word in pattern.as_chunks_mut().0 {
             *word = key;
         }
-        for (byte, pattern) in block.iter_mut().zip(pattern) {
+        for ((byte, pattern), bits) in block.iter_mut().zip(pattern).zip(&mut bits) {
             *byte ^= pattern;
+            *bits |= *byte;
         }
         block
     };
@@ -223,26 +262,45 @@ fn copy_blocks<const N: usize>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4
         buffer.truncate(buffer.len() - (N - rest.len()));
         buffer.extend_from_slice(&xor(end, rotate(key, payload.len())));
     }
+    ASCII && is_ascii(&bits)
+}
+
+/// Whether no bit of the highest is set: in words, since byte by byte it would cost a short payload more than the rest.
+#[inline(always)]
+fn is_ascii<const N: usize>(bits: &[u8; N]) -> bool {
+    let (words, _) = bits.as_chunks();
+    words.iter().fold(0, |all, word| all | u32::from_ne_bytes(*word)) & 0x8080_8080 == 0
 }
 
 #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
-fn wide_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
-    copy_blocks::<16>(buffer, payload, key);
+fn wide_copy<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
+    copy_blocks::<16, ASCII>(buffer, payload, key)
 }
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[allow(unsafe_code)]
-fn wide_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
-    #[target_feature(enable = "avx2")]
-    fn avx2(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
-        copy_blocks::<64>(buffer, payload, key);
+fn wide_copy<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
+    use std::arch::is_x86_feature_detected as detected;
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn avx512<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
+        copy_blocks::<64, ASCII>(buffer, payload, key)
     }
 
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has the feature that the function was compiled for: just asked.
-        return unsafe { avx2(buffer, payload, key) };
+    #[target_feature(enable = "avx2")]
+    fn avx2<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
+        copy_blocks::<64, ASCII>(buffer, payload, key)
     }
-    copy_blocks::<16>(buffer, payload, key);
+
+    if detected!("avx512f") && detected!("avx512bw") && detected!("avx512vl") {
+        // SAFETY: the processor has the features that the function was compiled for: just asked.
+        return unsafe { avx512::<ASCII>(buffer, payload, key) };
+    }
+    if detected!("avx2") {
+        // SAFETY: as above.
+        return unsafe { avx2::<ASCII>(buffer, payload, key) };
+    }
+    copy_blocks::<16, ASCII>(buffer, payload, key)
 }
 
 /// XORs blocks of `N` bytes, and the first and last `N` bytes for what is left over. There must be
@@ -274,9 +332,7 @@ fn blocks<const N: usize, const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -
     if let (Some(end), Some(place)) = (end, payload.last_chunk_mut()) {
         *place = end;
     }
-    // In words: byte by byte it would cost a short payload more than the rest.
-    let (words, _) = bits.as_chunks();
-    ASCII && words.iter().fold(0, |all, word| all | u32::from_ne_bytes(*word)) & 0x8080_8080 == 0
+    ASCII && is_ascii(&bits)
 }
 
 #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
@@ -339,7 +395,7 @@ mod tests {
         type Implementation = fn(&mut [u8], [u8; 4]) -> bool;
         let implementations: [(usize, Implementation); 6] = [
             (0, mask::<true>),
-            (0, narrow::<true>),
+            (0, narrow),
             (64, wide::<true>),
             (16, blocks::<16, true>),
             (32, blocks::<32, true>),
@@ -371,20 +427,37 @@ mod tests {
     }
 
     #[test]
-    fn a_masked_copy_equals_the_naive_loop() {
-        type Implementation = fn(&mut Vec<u8>, &[u8], [u8; 4]);
-        let implementations: [(usize, Implementation); 4] =
-            [(0, extend_masked), (64, wide_copy), (0, narrow_copy), (64, copy_blocks::<64>)];
+    fn a_masked_copy_equals_the_naive_loop_and_sees_ascii() {
+        type Implementation = fn(&mut Vec<u8>, &[u8], [u8; 4]) -> bool;
+        let implementations: [(usize, Implementation); 4] = [
+            (0, extend_unmasked),
+            (16, copy_blocks::<16, true>),
+            (64, wide_copy::<true>),
+            (64, copy_blocks::<64, true>),
+        ];
         let key = [0x37, 0xfa, 0x21, 0x3d];
         for len in (0..300).chain([1_023, 4_096, 70_001]) {
-            let payload: Vec<u8> = (0..len).map(|n: usize| (n * 7 + n / 256) as u8).collect();
-            for (_, copy) in implementations.iter().filter(|(least, _)| len >= *least) {
-                for ahead in [0, 1, 6] {
-                    let mut buffer = alloc::vec![9; ahead];
-                    copy(&mut buffer, &payload, key);
-                    assert_eq!(buffer[..ahead], [9; 6][..ahead]);
-                    assert_eq!(buffer[ahead..], naive(&payload, key, 0)[..], "{len}");
+            let ascii: Vec<u8> = (0..len).map(|n: usize| (n * 31 % 128) as u8).collect();
+            let not_ascii = [0, len / 2, len.wrapping_sub(1)].map(|at| {
+                let mut bytes = ascii.clone();
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte |= 0x80;
                 }
+                bytes
+            });
+            for bytes in not_ascii.iter().chain([&ascii]) {
+                let payload = naive(bytes, key, 0);
+                for (_, copy) in implementations.iter().filter(|(least, _)| len >= *least) {
+                    for ahead in [0, 1, 6] {
+                        let mut buffer = alloc::vec![0x99; ahead];
+                        assert_eq!(copy(&mut buffer, &payload, key), bytes.is_ascii(), "{len}");
+                        assert_eq!(buffer[..ahead], [0x99; 6][..ahead]);
+                        assert_eq!(buffer[ahead..], bytes[..], "{len}");
+                    }
+                }
+                let mut buffer = Vec::new();
+                extend_masked(&mut buffer, bytes, key);
+                assert_eq!(buffer, payload);
             }
         }
     }

@@ -53,9 +53,9 @@ pub use message::{Event, Message, Reply};
 pub use negotiated::Negotiated;
 pub use outbound::Outbound;
 pub use prepared::Prepared;
-#[cfg(feature = "std")]
-pub(crate) use receiver::Found;
 pub use receiver::Receiver;
+#[cfg(feature = "std")]
+pub(crate) use receiver::{Found, Wanted};
 pub use sender::Sender;
 pub use state::State;
 pub use times::{CLOSE_LIMIT, TimedOut, Times};

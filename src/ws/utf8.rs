@@ -44,8 +44,14 @@ pub(crate) fn unfinished(bytes: &[u8]) -> Result<usize, InvalidUtf8> {
         }
         // The lead byte restricts the second byte too (RFC 3629 4): e0 80, ed a0, f0 80 and f4 90
         // can come to nothing.
-        return match core::str::from_utf8(&bytes[bytes.len() - len..]) {
-            Err(error) if error.error_len().is_none() => Ok(len),
+        return match bytes[bytes.len() - len..] {
+            [_]
+            | [0xe1..=0xec | 0xee | 0xef, 0x80..=0xbf]
+            | [0xe0, 0xa0..=0xbf]
+            | [0xed, 0x80..=0x9f]
+            | [0xf0, 0x90..=0xbf, ..]
+            | [0xf1..=0xf3, 0x80..=0xbf, ..]
+            | [0xf4, 0x80..=0x8f, ..] => Ok(len),
             _ => Err(InvalidUtf8),
         };
     }

@@ -12,7 +12,6 @@ use crate::ws::handshake::{
     Accepted, Client, ClientOptions, Opening, OpeningStep, Rejection, Response, ServerOptions, Uri,
 };
 use crate::ws::mask::OsKeys;
-use bytes::BytesMut;
 use std::io;
 use std::net::Shutdown;
 use std::time::Instant;
@@ -86,7 +85,7 @@ pub fn accept_with<S: Transport>(
         Opening::server(server, decide).timeouts(options.handshake_timeout, options.times.close_timeout);
     let span = trace::handshake("server");
     let _entered = span.enter();
-    let (mut stream, mut inbox) = (Timed::new(stream), Inbox::owning(options.read_size));
+    let (mut stream, mut inbox) = (Timed::new(stream), Inbox::with_read_size(options.read_size));
     let done = take_steps(&mut stream, &mut opening, &mut inbox);
     let mut negotiated = trace::finish(opening, done, options)?.negotiated;
     let subprotocol = negotiated.take_subprotocol();
@@ -137,7 +136,7 @@ pub(super) fn shake_hands<S: Transport>(
     let mut opening = Opening::client(client).until(deadline);
     let span = trace::handshake("client");
     let _entered = span.enter();
-    let (mut stream, mut inbox) = (Timed::new(stream), Inbox::owning(options.read_size));
+    let (mut stream, mut inbox) = (Timed::new(stream), Inbox::with_read_size(options.read_size));
     let done = take_steps(&mut stream, &mut opening, &mut inbox);
     let mut opened = trace::finish(opening, done, options)?;
     let subprotocol = opened.negotiated.take_subprotocol();
@@ -150,7 +149,7 @@ pub(super) fn shake_hands<S: Transport>(
 fn take_steps<S: Transport, D>(
     stream: &mut Timed<S>,
     opening: &mut Opening<'_, Instant, D>,
-    inbox: &mut Inbox<BytesMut>,
+    inbox: &mut Inbox,
 ) -> io::Result<()>
 where
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,

@@ -20,9 +20,8 @@ use crate::adapter::ahead::Ahead;
 use crate::inbox::Inbox;
 use crate::ws::{
     CloseCode, End, Event, Found, Life, Message, Outbound, ProtocolError, Receiver, Reply, Sender, Side,
-    State, Step, UsageError,
+    State, Step, UsageError, Wanted,
 };
-use bytes::BytesMut;
 use core::fmt;
 use core::time::Duration;
 use std::io::{self, ErrorKind};
@@ -480,7 +479,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// ```
 pub struct Reader<S: Transport> {
     receiver: Receiver,
-    inbox: Inbox<BytesMut>,
+    inbox: Inbox,
     /// What was read while the whole socket's send waited.
     ahead: Ahead,
     reading: Reading<S>,
@@ -509,7 +508,7 @@ impl<S: Transport> Reader<S> {
             return Ok(Some(message));
         }
         loop {
-            let Some(found) = self.find(false)? else { return Ok(None) };
+            let Some(found) = self.find(Wanted::Owned)? else { return Ok(None) };
             match self.receiver.owned(found, &mut self.inbox) {
                 Ok(message) => {
                     self.reading.received.count(&message);
@@ -532,7 +531,7 @@ impl<S: Transport> Reader<S> {
             self.reading.answer_close(message);
             return Ok(Some(message.as_event()));
         }
-        let Some(found) = self.find(true)? else { return Ok(None) };
+        let Some(found) = self.find(Wanted::Lent)? else { return Ok(None) };
         let Self { receiver, inbox, reading, .. } = self;
         let error = match receiver.event(found, inbox) {
             Ok(event) => {
@@ -544,7 +543,7 @@ impl<S: Transport> Reader<S> {
         };
         reading.fault(error);
         // Nothing is kept of what still comes.
-        while reading.wait(&mut Inbox::owning(1))? {}
+        while reading.wait(&mut Inbox::with_read_size(1))? {}
         Ok(None)
     }
 
@@ -560,10 +559,10 @@ impl<S: Transport> Reader<S> {
         self.reading.shared.notes().tally.with(&self.reading.received)
     }
 
-    fn find(&mut self, parts: bool) -> Result<Option<Found>, Error> {
+    fn find(&mut self, wanted: Wanted) -> Result<Option<Found>, Error> {
         loop {
             if !self.receiver.is_ended() {
-                match self.receiver.find(&mut self.inbox, parts) {
+                match self.receiver.find(&mut self.inbox, wanted) {
                     Ok(Some(found)) => {
                         if found.is_ping() {
                             // The pong of the ping before, if nobody is writing just now.
@@ -584,7 +583,7 @@ impl<S: Transport> Reader<S> {
 
 impl<S: Transport> Reading<S> {
     /// Writes what is owed, waits, reads. Whether there is something to look at; if not, it is over.
-    fn wait(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<bool, Error> {
+    fn wait(&mut self, inbox: &mut Inbox) -> Result<bool, Error> {
         if self.over {
             return Ok(false);
         }
@@ -652,10 +651,12 @@ impl<S: Transport> Reading<S> {
 
     /// How long a read may wait: until something is due, or while something waits to be written by us, a little.
     fn patience(&self, idle: bool) -> Option<Duration> {
-        let now = Instant::now();
         let mut notes = self.shared.notes();
-        notes.life.tick(Side::Reading, now);
-        let left = notes.life.deadline(Side::Reading).map(|at| at.saturating_duration_since(now));
+        let left = notes.life.pause().unwrap_or_else(|| {
+            let now = Instant::now();
+            notes.life.tick(Side::Reading, now);
+            notes.life.deadline(Side::Reading).map(|at| at.saturating_duration_since(now))
+        });
         if idle { left } else { Some(left.map_or(AGAIN, |left| left.min(AGAIN))) }
     }
 
@@ -673,8 +674,10 @@ impl<S: Transport> Reading<S> {
             }
             // The wait is over, and all that had come was taken.
             Ok(None) => {
+                let now = Instant::now();
                 notes.life.read_blocked();
-                notes.life.tick(Side::Reading, Instant::now());
+                notes.life.heard_by(self.stream.read_began(now));
+                notes.life.tick(Side::Reading, now);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => notes.life.read_blocked(),
             Err(error) => {

@@ -10,9 +10,8 @@ use crate::inbox::Inbox;
 use crate::ws::mask::OsKeys;
 use crate::ws::{
     CloseCode, Connection, End, Event, Found, Life, Message, Negotiated, Outbound, ProtocolError, Receiver,
-    Reply, Sender, Side, State, Step, UsageError,
+    Reply, Sender, Side, State, Step, UsageError, Wanted,
 };
-use bytes::BytesMut;
 use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
@@ -67,7 +66,7 @@ use std::time::Instant;
 /// ```
 pub struct WebSocket<S> {
     pub(super) receiver: Receiver,
-    pub(super) inbox: Inbox<BytesMut>,
+    pub(super) inbox: Inbox,
     /// What was read while a send waited.
     pub(super) ahead: Ahead,
     pub(super) driver: Driver<S>,
@@ -106,7 +105,7 @@ impl<S> WebSocket<S> {
             Timed::new(stream),
             connection,
             subprotocol,
-            Inbox::owning(options.read_size),
+            Inbox::with_read_size(options.read_size),
             options,
         )
     }
@@ -120,7 +119,7 @@ impl<S> WebSocket<S> {
             Timed::new(stream),
             connection,
             subprotocol,
-            Inbox::owning(options.read_size),
+            Inbox::with_read_size(options.read_size),
             options,
         )
     }
@@ -131,7 +130,7 @@ impl<S> WebSocket<S> {
     /// The connection keeps the [`Config`](crate::ws::Config) that it was made with: of the options, only the times
     /// and the read size count.
     pub fn new(stream: S, connection: Connection, received: &[u8], options: &Options) -> Self {
-        let mut inbox = Inbox::owning(options.read_size);
+        let mut inbox = Inbox::with_read_size(options.read_size);
         let taken = inbox.extend(received);
         debug_assert_eq!(taken, received.len(), "this storage grows");
         Self::with_inbox(Timed::new(stream), connection, None, inbox, options)
@@ -141,7 +140,7 @@ impl<S> WebSocket<S> {
         stream: Timed<S>,
         connection: Connection,
         subprotocol: Option<Box<str>>,
-        inbox: Inbox<BytesMut>,
+        inbox: Inbox,
         options: &Options,
     ) -> Self {
         let (receiver, sender) = connection.split();
@@ -223,7 +222,7 @@ impl<S: Transport> WebSocket<S> {
             return Ok(Some(message));
         }
         loop {
-            let Some(found) = self.find(false)? else { return Ok(None) };
+            let Some(found) = self.find(Wanted::Owned)? else { return Ok(None) };
             match self.receiver.owned(found, &mut self.inbox) {
                 Ok(message) => {
                     self.driver.tally.count(&message);
@@ -247,7 +246,7 @@ impl<S: Transport> WebSocket<S> {
             self.driver.answer_close(message);
             return Ok(Some(message.as_event()));
         }
-        let Some(found) = self.find(true)? else { return Ok(None) };
+        let Some(found) = self.find(Wanted::Lent)? else { return Ok(None) };
         let Self { receiver, inbox, driver, .. } = self;
         let error = match receiver.event(found, inbox) {
             Ok(event) => {
@@ -259,7 +258,7 @@ impl<S: Transport> WebSocket<S> {
         };
         driver.fault(error);
         // Nothing is kept of what still comes.
-        while let Progress::Received = driver.wait(&mut Inbox::owning(1))? {}
+        while let Progress::Received = driver.wait(&mut Inbox::with_read_size(1))? {}
         Ok(None)
     }
 
@@ -329,10 +328,10 @@ impl<S: Transport> WebSocket<S> {
     }
 
     /// The next event: from what is at hand, or after writing, waiting and reading.
-    fn find(&mut self, parts: bool) -> Result<Option<Found>, Error> {
+    fn find(&mut self, wanted: Wanted) -> Result<Option<Found>, Error> {
         loop {
             if !self.receiver.is_ended() {
-                match self.receiver.find(&mut self.inbox, parts) {
+                match self.receiver.find(&mut self.inbox, wanted) {
                     Ok(Some(found)) => {
                         if core::mem::take(&mut self.driver.pong_first) && found.is_ping() {
                             self.driver.write();
@@ -444,7 +443,7 @@ impl<S: Transport> Driver<S> {
     }
 
     /// Writes what is queued, waits, reads.
-    fn wait(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<Progress, Error> {
+    fn wait(&mut self, inbox: &mut Inbox) -> Result<Progress, Error> {
         if self.over {
             return Ok(Progress::Over);
         }
@@ -494,7 +493,7 @@ impl<S: Transport> Driver<S> {
     }
 
     /// Reads once. Whether there was something.
-    fn read(&mut self, inbox: &mut Inbox<BytesMut>, wait: Option<Duration>) -> bool {
+    fn read(&mut self, inbox: &mut Inbox, wait: Option<Duration>) -> bool {
         self.tally.publish();
         let read = self.outlet.stream.read_or_release(inbox, wait);
         self.has_read(read)
@@ -523,8 +522,10 @@ impl<S: Transport> Driver<S> {
             }
             // The wait is over, and all that had come was taken.
             Ok(None) => {
+                let now = Instant::now();
                 self.life.read_blocked();
-                self.life.tick(Side::Reading, Instant::now());
+                self.life.heard_by(self.outlet.stream.read_began(now));
+                self.life.tick(Side::Reading, now);
                 if self.life.end().is_none() {
                     self.life.ready();
                 }
@@ -540,13 +541,16 @@ impl<S: Transport> Driver<S> {
 
     /// How long a read may wait: until something is due.
     fn patience(&mut self) -> Option<Duration> {
+        if let Some(pause) = self.life.pause() {
+            return pause;
+        }
         let now = Instant::now();
         self.life.tick(Side::Reading, now);
         self.life.deadline(Side::Reading).map(|deadline| deadline.saturating_duration_since(now))
     }
 
     /// Puts aside what was read while a send waits.
-    fn parse_ahead(&mut self, receiver: &mut Receiver, inbox: &mut Inbox<BytesMut>, ahead: &mut Ahead) {
+    fn parse_ahead(&mut self, receiver: &mut Receiver, inbox: &mut Inbox, ahead: &mut Ahead) {
         loop {
             match ahead::next(receiver, inbox) {
                 Ok(Some(message)) => {

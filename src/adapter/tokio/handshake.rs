@@ -11,7 +11,6 @@ use crate::ws::handshake::{
     ServerOptions, Uri,
 };
 use crate::ws::mask::OsKeys;
-use bytes::BytesMut;
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::mem::replace;
@@ -291,7 +290,7 @@ fn opening(
 fn client_side<S>(
     stream: S,
     mut opened: Established,
-    inbox: Inbox<BytesMut>,
+    inbox: Inbox,
     options: &Options,
 ) -> (WebSocket<S>, Response) {
     let subprotocol = opened.negotiated.take_subprotocol();
@@ -303,14 +302,14 @@ fn client_side<S>(
 }
 
 /// What becomes of a handshake that succeeded.
-type Make<S, T> = fn(S, Established, Inbox<BytesMut>, &Options) -> T;
+type Make<S, T> = fn(S, Established, Inbox, &Options) -> T;
 
 /// The handshake on its way. In a box, which goes when it is over: a task's future keeps the room of what it once awaited
 /// for as long as it lives, and that is the connection's life.
 struct Shake<'a, S, D, T> {
     stream: Option<S>,
     opening: std::io::Result<Opening<'a, Instant, D>>,
-    inbox: Inbox<BytesMut>,
+    inbox: Inbox,
     /// Made when there is something to wait for.
     timer: Option<Pin<Box<Sleep>>>,
     options: &'a Options,
@@ -329,7 +328,7 @@ impl<'a, S, D, T> Shake<'a, S, D, T> {
         role: &'static str,
         make: Make<S, T>,
     ) -> Box<Self> {
-        let inbox = Inbox::owning(options.read_size);
+        let inbox = Inbox::with_read_size(options.read_size);
         let span = trace::handshake(role);
         Box::new(Self { stream: Some(stream), opening, inbox, timer: None, options, make, span })
     }
@@ -367,7 +366,7 @@ where
         let opening = replace(&mut self.opening, Err(std::io::Error::other("the handshake is over")))?;
         let established = trace::finish(opening, done, self.options)?;
         let Some(stream) = self.stream.take() else { return Err(Error::Aborted) };
-        let mut inbox = replace(&mut self.inbox, Inbox::owning(0));
+        let mut inbox = replace(&mut self.inbox, Inbox::with_read_size(0));
         // Frames rarely come with the handshake: the thread's memory goes on to the next connection.
         scratch::take_from_inbox(&mut inbox);
         Ok((self.make)(stream, established, inbox, self.options))
@@ -378,7 +377,7 @@ where
 fn poll_steps<S, D>(
     stream: &mut S,
     opening: &mut Opening<'_, Instant, D>,
-    inbox: &mut Inbox<BytesMut>,
+    inbox: &mut Inbox,
     timer: &mut Option<Pin<Box<Sleep>>>,
     cx: &mut Context<'_>,
 ) -> Poll<std::io::Result<()>>
@@ -423,7 +422,7 @@ where
 /// Reads once, into the thread's memory; 0 at the end of the stream.
 fn poll_read<S: AsyncRead + Unpin>(
     stream: &mut S,
-    inbox: &mut Inbox<BytesMut>,
+    inbox: &mut Inbox,
     cx: &mut Context<'_>,
 ) -> Poll<std::io::Result<usize>> {
     scratch::lend_to_inbox(inbox);

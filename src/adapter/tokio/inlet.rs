@@ -7,8 +7,7 @@ use super::outlet::Outlet;
 use super::wait::{Timer, Who};
 use super::{io, scratch};
 use crate::inbox::Inbox;
-use crate::ws::{Event, Found, Message, Receiver, Reply, Side, Step};
-use bytes::BytesMut;
+use crate::ws::{Event, Found, Message, Receiver, Reply, Side, Step, Wanted};
 use core::future::poll_fn;
 use core::ops::DerefMut;
 use core::task::{Context, Poll, ready};
@@ -63,7 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ends for Outlet<S> {
 #[derive(Debug)]
 pub(super) struct Inlet {
     pub(super) receiver: Receiver,
-    pub(super) inbox: Inbox<BytesMut>,
+    pub(super) inbox: Inbox,
     /// What was read while a send waited.
     ahead: Ahead,
     reading: Reading,
@@ -88,7 +87,7 @@ enum Progress {
 }
 
 impl Inlet {
-    pub(super) fn new(receiver: Receiver, inbox: Inbox<BytesMut>) -> Self {
+    pub(super) fn new(receiver: Receiver, inbox: Inbox) -> Self {
         Self { receiver, inbox, ahead: Ahead::default(), reading: Reading::default() }
     }
 
@@ -111,7 +110,7 @@ impl Inlet {
             return Poll::Ready(Some(Ok(message)));
         }
         loop {
-            let found = match ready!(self.poll_found(ends, false, cx)) {
+            let found = match ready!(self.poll_found(ends, Wanted::Owned, cx)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Ok(found)) => found,
@@ -135,7 +134,7 @@ impl Inlet {
             answer_close(message, ends);
             return Some(Ok(message.as_event()));
         }
-        let found = match poll_fn(|cx| self.poll_found(ends, true, cx)).await? {
+        let found = match poll_fn(|cx| self.poll_found(ends, Wanted::Lent, cx)).await? {
             Ok(found) => found,
             Err(error) => return Some(Err(error)),
         };
@@ -152,7 +151,7 @@ impl Inlet {
         ends.outlet().fault(error);
         loop {
             // Nothing is kept of what still comes.
-            let progress = poll_fn(|cx| reading.poll(&mut Inbox::owning(1), ends, &mut 0, cx)).await;
+            let progress = poll_fn(|cx| reading.poll(&mut Inbox::with_read_size(1), ends, &mut 0, cx)).await;
             if let Progress::Over(error) = progress {
                 return error.map(Err);
             }
@@ -169,7 +168,7 @@ impl Inlet {
             answer_close(&message, ends);
         }
         loop {
-            let found = match ready!(self.poll_found(ends, true, cx)) {
+            let found = match ready!(self.poll_found(ends, Wanted::Lent, cx)) {
                 None => return Poll::Ready(Ok(())),
                 Some(Err(error)) => return Poll::Ready(Err(error)),
                 Some(Ok(found)) => found,
@@ -194,13 +193,13 @@ impl Inlet {
     fn poll_found<E: Ends>(
         &mut self,
         ends: &mut E,
-        parts: bool,
+        wanted: Wanted,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Found, Error>>> {
         let mut reads = 0;
         loop {
             if !self.receiver.is_ended() {
-                match self.receiver.find(&mut self.inbox, parts) {
+                match self.receiver.find(&mut self.inbox, wanted) {
                     Ok(Some(found)) => {
                         if self.reading.pong_first && found.is_ping() {
                             self.reading.pong_first = false;
@@ -283,7 +282,7 @@ impl Reading {
     /// Writes what is queued, waits, reads. `reads`: how often this poll has read.
     fn poll<E: Ends>(
         &mut self,
-        inbox: &mut Inbox<BytesMut>,
+        inbox: &mut Inbox,
         ends: &mut E,
         reads: &mut usize,
         cx: &mut Context<'_>,
@@ -299,7 +298,8 @@ impl Reading {
         }
         while *reads < READS {
             let mut outlet = ends.outlet();
-            match outlet.run(Side::Reading, Who::Reader, cx) {
+            let step = if outlet.is_calm() { Step::Read } else { outlet.run(Side::Reading, Who::Reader, cx) };
+            match step {
                 Step::Read => {
                     drop(outlet);
                     scratch::lend_to_inbox(inbox);

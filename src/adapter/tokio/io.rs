@@ -3,7 +3,7 @@
 
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use core::future::Future;
 use core::mem::MaybeUninit;
 use core::pin::{Pin, pin};
@@ -39,7 +39,7 @@ pub(super) fn poll_write<W: AsyncWrite + Unpin>(
 /// Reads once, into memory that need not have a value; 0 at the end of the stream.
 pub(super) fn poll_read<R: AsyncRead + Unpin>(
     stream: &mut R,
-    inbox: &mut Inbox<BytesMut>,
+    inbox: &mut Inbox,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let mut space = inbox.spare();

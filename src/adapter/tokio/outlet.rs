@@ -247,6 +247,13 @@ impl<W> Outlet<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Outlet<W> {
+    /// Whether there is nothing to do but to read.
+    #[inline]
+    pub(super) fn is_calm(&self) -> bool {
+        let idle = self.sender.queued() == 0 && !self.unflushed && !self.news;
+        idle && self.sender.state() == State::Open && self.life.is_calm()
+    }
+
     /// Does all that is to be done, but for reading and waiting: what then?
     pub(super) fn run(&mut self, side: Side, who: Who, cx: &mut Context<'_>) -> Step<Instant> {
         let (state, queued) = (self.sender.state(), self.sender.queued());

@@ -1,14 +1,12 @@
 //! Memory that belongs to the thread: a connection borrows it while it has something in it, so an
 //! idle one holds no buffer.
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Memory};
 use crate::outgoing::{Buffers, Outgoing};
-use bytes::BytesMut;
 use core::cell::{Cell, RefCell};
-use std::vec::Vec;
 
 std::thread_local! {
-    static RECEIVING: Cell<(BytesMut, Vec<u8>)> = Cell::new((BytesMut::new(), Vec::new()));
+    static RECEIVING: Cell<Memory> = Cell::default();
     static SENDING: RefCell<Buffers> = const { RefCell::new(Buffers::new()) };
 }
 
@@ -20,7 +18,7 @@ const LARGEST_KEPT_FOR_SENDING: usize = 2 * 1024 * 1024;
 
 /// Gives an inbox without memory that of the thread, if it is at hand.
 #[inline]
-pub(super) fn lend_to_inbox(inbox: &mut Inbox<BytesMut>) {
+pub(super) fn lend_to_inbox(inbox: &mut Inbox) {
     if inbox.capacity() == 0 {
         inbox.set_memory(RECEIVING.try_with(Cell::take).unwrap_or_default());
     }
@@ -29,12 +27,11 @@ pub(super) fn lend_to_inbox(inbox: &mut Inbox<BytesMut>) {
 /// Takes an inbox's memory back before its connection waits. What is held of a partial frame moves
 /// to memory of its own size, unless it is so much that the connection had better keep all.
 #[inline]
-pub(super) fn take_from_inbox(inbox: &mut Inbox<BytesMut>) {
-    if inbox.capacity() == 0 || inbox.held() > inbox.capacity() / 4 {
-        return;
-    }
-    let memory = inbox.take_memory();
-    if memory.0.len() + memory.1.capacity() <= LARGEST_KEPT {
+pub(super) fn take_from_inbox(inbox: &mut Inbox) {
+    if inbox.capacity() > 0
+        && let Some(memory) = inbox.take_memory()
+        && memory.size() <= LARGEST_KEPT
+    {
         let _ = RECEIVING.try_with(|kept| kept.set(memory));
     }
 }

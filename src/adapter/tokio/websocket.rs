@@ -8,7 +8,6 @@ use super::wait::{Timer, Who};
 use crate::inbox::Inbox;
 use crate::ws::mask::OsKeys;
 use crate::ws::{CloseCode, Connection, End, Event, Message, Negotiated, Outbound, Side, State, Step};
-use bytes::BytesMut;
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -88,7 +87,7 @@ impl<S> WebSocket<S> {
     pub fn server(stream: S, mut negotiated: Negotiated, options: &Options) -> Self {
         let subprotocol = negotiated.take_subprotocol();
         let connection = Connection::server(negotiated, options.config);
-        Self::with_inbox(stream, connection, subprotocol, Inbox::owning(options.read_size), options)
+        Self::with_inbox(stream, connection, subprotocol, Inbox::with_read_size(options.read_size), options)
     }
 
     /// A client's WebSocket over a stream that an HTTP client has upgraded: `negotiated` is what
@@ -96,7 +95,7 @@ impl<S> WebSocket<S> {
     pub fn client(stream: S, mut negotiated: Negotiated, options: &Options) -> Self {
         let subprotocol = negotiated.take_subprotocol();
         let connection = Connection::client(negotiated, options.config, OsKeys);
-        Self::with_inbox(stream, connection, subprotocol, Inbox::owning(options.read_size), options)
+        Self::with_inbox(stream, connection, subprotocol, Inbox::with_read_size(options.read_size), options)
     }
 
     /// A WebSocket over `stream`, on which the opening handshake was done. `received` are the bytes that were read
@@ -105,7 +104,7 @@ impl<S> WebSocket<S> {
     /// The connection keeps the [`Config`](crate::ws::Config) that it was made with: of the options, only the times
     /// and the read size count.
     pub fn new(stream: S, connection: Connection, received: &[u8], options: &Options) -> Self {
-        let mut inbox = Inbox::owning(options.read_size);
+        let mut inbox = Inbox::with_read_size(options.read_size);
         let taken = inbox.extend(received);
         debug_assert_eq!(taken, received.len(), "this storage grows");
         Self::with_inbox(stream, connection, None, inbox, options)
@@ -115,7 +114,7 @@ impl<S> WebSocket<S> {
         stream: S,
         connection: Connection,
         subprotocol: Option<Box<str>>,
-        inbox: Inbox<BytesMut>,
+        inbox: Inbox,
         options: &Options,
     ) -> Self {
         let (receiver, sender) = connection.split();

@@ -6,7 +6,7 @@ use super::model::{Rules, Token, decode};
 use crate::Inbox;
 use crate::ws::deflate::{Compression, DeflateOptions, Params, WindowBits};
 use crate::ws::{CloseCode, CloseFrame, Config, Connection, Event, Message, Negotiated, ProtocolError};
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 
 /// The ways in which a connection can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ fn negotiated(rules: &Rules) -> Negotiated {
 enum Received<'m> {
     Lent(Inbox),
     Fixed(Inbox<&'m mut [u8]>),
-    Owned(Inbox<BytesMut>),
+    Owned(Inbox),
 }
 
 /// Feeds the pieces, one read each, and writes down all that follows from them.
@@ -80,7 +80,7 @@ pub fn observe(rules: &Rules, front: Front, pieces: &[&[u8]]) -> Observed {
     let mut inbox = match front {
         Front::Lent | Front::Parts => Received::Lent(Inbox::with_read_size(256)),
         Front::Fixed(_) => Received::Fixed(Inbox::over(&mut memory[..])),
-        Front::Owned => Received::Owned(Inbox::owning(256)),
+        Front::Owned => Received::Owned(Inbox::with_read_size(256)),
     };
     let mut connection = connection(rules, Config::new().parts(front == Front::Parts));
     let (mut seen, mut fed) = (Observed::default(), 0);

@@ -7,7 +7,7 @@ use crate::ws::close::CloseFrame;
 use crate::ws::error::ProtocolError;
 use crate::ws::message::{Event, Message};
 use crate::ws::utf8;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use core::ops::Range;
 
 /// An event as a range of the inbox.
@@ -30,9 +30,21 @@ impl Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Received,
-    Inflated,
+    /// The message that was put together apart.
+    Apart,
     /// Text, checked already: all that the inbox knows to be.
     Checked,
+}
+
+impl Source {
+    #[inline(always)]
+    pub(super) fn bytes<S: Storage>(self, inbox: &Inbox<S>, range: Range<usize>) -> &[u8] {
+        match self {
+            Self::Received => inbox.bytes(range),
+            Self::Apart => &inbox.apart()[range],
+            Self::Checked => inbox.text().as_bytes(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,17 +59,16 @@ pub(super) enum FoundKind {
 
 impl Receiver {
     /// Cuts what was found out of the inbox: the one place that does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn event<'b, S: Storage>(
         &mut self,
         found: Found,
         inbox: &'b Inbox<S>,
     ) -> Result<Event<'b>, ProtocolError> {
-        let bytes = match found.source {
-            Source::Received => inbox.bytes(found.range),
-            Source::Inflated => &inbox.inflated()[found.range],
-            Source::Checked => return Ok(Event::Text(inbox.text())),
-        };
+        if found.source == Source::Checked {
+            return Ok(Event::Text(inbox.text()));
+        }
+        let bytes = found.source.bytes(inbox, found.range);
         let event = match found.kind {
             FoundKind::Message(Kind::Text) => utf8::text(bytes).map(Event::Text),
             FoundKind::Message(Kind::Binary) => Ok(Event::Binary(bytes)),
@@ -86,32 +97,32 @@ impl Receiver {
     }
 
     /// As [`event`](Self::event), owned.
-    pub(crate) fn owned(
+    #[inline]
+    pub(crate) fn owned<S: Storage>(
         &mut self,
         found: Found,
-        inbox: &mut Inbox<BytesMut>,
+        inbox: &mut Inbox<S>,
     ) -> Result<Message, ProtocolError> {
-        match (found.kind, found.source) {
-            (FoundKind::Message(Kind::Binary), Source::Received) => {
-                return Ok(Message::Binary(inbox.take(found.range)));
-            }
-            (FoundKind::Message(Kind::Binary), Source::Inflated) => {
-                return Ok(Message::Binary(inbox.take_inflated()));
+        let FoundKind::Message(kind) = found.kind else { return self.owned_control(found, inbox) };
+        let text = match (kind, found.source) {
+            (Kind::Binary, Source::Apart) => return Ok(Message::Binary(inbox.take_apart())),
+            (Kind::Binary, _) => {
+                return Ok(Message::Binary(Bytes::copy_from_slice(inbox.bytes(found.range))));
             }
             (_, Source::Checked) => return Ok(Message::Text(inbox.take_text())),
-            (FoundKind::Message(Kind::Text), source) => {
-                let payload = match source {
-                    Source::Inflated => inbox.take_inflated(),
-                    _ => inbox.take(found.range),
-                };
-                // RFC 6455 8.1: text that is not UTF-8 fails the connection.
-                return match Text::try_from(payload) {
-                    Ok(text) => Ok(Message::Text(text)),
-                    Err(_) => Err(self.fail(ProtocolError::InvalidUtf8)),
-                };
-            }
-            _ => {}
-        }
+            (Kind::Text, Source::Apart) => inbox.take_apart_text(),
+            (Kind::Text, _) => utf8::text(inbox.bytes(found.range)).map(Text::from),
+        };
+        // RFC 6455 8.1: text that is not UTF-8 fails the connection.
+        text.map(Message::Text).map_err(|utf8::InvalidUtf8| self.fail(ProtocolError::InvalidUtf8))
+    }
+
+    #[cold]
+    fn owned_control<S: Storage>(
+        &mut self,
+        found: Found,
+        inbox: &Inbox<S>,
+    ) -> Result<Message, ProtocolError> {
         Ok(match self.event(found, inbox)? {
             Event::Text(text) | Event::TextPart { text, .. } => Message::Text(text.into()),
             Event::Binary(payload) | Event::BinaryPart { payload, .. } => {

@@ -3,7 +3,7 @@
 #![allow(clippy::indexing_slicing, reason = "what was just inflated")]
 
 use super::Receiver;
-use super::found::Found;
+use super::found::{Found, Source};
 use super::payload::Arrived;
 use crate::inbox::{Inbox, Storage};
 use crate::ws::deflate::{InflateError, Inflater};
@@ -46,7 +46,7 @@ impl Receiver {
         }
         inbox.unmask(*ahead..n, self.key);
         self.key = self.key.map(|key| rotate(key, n - *ahead));
-        let before = inbox.inflated().len();
+        let before = inbox.apart().len();
         let end = fin && n == self.remaining;
         *done = false;
         let inflated = inbox.inflate(n, |input, output| {
@@ -60,12 +60,13 @@ impl Receiver {
             InflateError::TooBig | InflateError::Ratio => ProtocolError::MessageTooLarge,
             _ => ProtocolError::InvalidDeflate,
         });
-        let len = inbox.inflated().len();
+        let len = inbox.apart().len();
         let whole = self.remaining == 0 && *done;
-        let arrived = Arrived { message: 0..len, new: len - before, whole, ascii: false };
+        let arrived =
+            Arrived { message: 0..len, source: Source::Apart, new: len - before, whole, ascii: false };
         // What was inflated before the fault comes first, as it would have had it come alone: text that is
         // bad, and a part, after which the fault is found again.
-        let found = self.arrived(arrived, |range| &inbox.inflated()[range], fin, parts)?;
+        let found = self.arrived(arrived, inbox, fin, parts)?;
         match fault {
             Some(error) if found.is_none() => Err(error),
             _ => Ok(found),

@@ -24,7 +24,6 @@ use super::negotiated::Negotiated;
 use crate::inbox::{Inbox, Storage};
 #[cfg(feature = "deflate")]
 use alloc::boxed::Box;
-use bytes::BytesMut;
 use found::{FoundKind, Source};
 #[cfg(feature = "deflate")]
 use inflate::Inflating;
@@ -82,9 +81,6 @@ pub struct Receiver {
     end: Option<End>,
 }
 
-/// From this length on it pays to see whether text is ASCII while it is unmasked: a short one is checked in less time.
-const WORTH_SEEING: u64 = 256;
-
 /// What a frame's payload is for.
 #[derive(Clone, Copy, Debug)]
 enum Frame {
@@ -96,6 +92,17 @@ enum Frame {
 enum Kind {
     Text,
     Binary,
+}
+
+/// How the next event is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// As it is configured: lent, whole or in parts.
+    Lent,
+    /// Lent, in parts.
+    Parts,
+    /// Whole, in memory of its own.
+    Owned,
 }
 
 /// Why nothing more is parsed.
@@ -158,14 +165,14 @@ impl Receiver {
         &mut self,
         inbox: &'b mut Inbox<S>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        match self.find(inbox, true)? {
+        match self.find(inbox, Wanted::Lent)? {
             Some(found) => self.event(found, inbox).map(Some),
             None => Ok(None),
         }
     }
 
-    /// As [`next_event`](Self::next_event), owned. Large payloads are split off from the
-    /// inbox, small ones copied, so that a short message never keeps a long block in memory.
+    /// As [`next_event`](Self::next_event), owned, in memory of its own size: unmasked while it is copied out of the
+    /// inbox, which then needs no more room than a read.
     ///
     /// Messages are whole, whatever [`Config::parts`](super::Config::parts) says; of one that
     /// [`next_event`](Self::next_event) has begun to deliver in parts, the rest.
@@ -173,8 +180,9 @@ impl Receiver {
     /// # Errors
     ///
     /// As [`next_event`](Self::next_event).
-    pub fn next_owned(&mut self, inbox: &mut Inbox<BytesMut>) -> Result<Option<Message>, ProtocolError> {
-        match self.find(inbox, false)? {
+    #[inline]
+    pub fn next_owned<S: Storage>(&mut self, inbox: &mut Inbox<S>) -> Result<Option<Message>, ProtocolError> {
+        match self.find(inbox, Wanted::Owned)? {
             Some(found) => self.owned(found, inbox).map(Some),
             None => Ok(None),
         }
@@ -208,30 +216,35 @@ impl Receiver {
         error
     }
 
-    /// Finds the next event; in parts, if those are `wanted` and configured.
-    #[inline]
+    /// Finds the next event, to be taken by [`event`](Self::event), or by [`owned`](Self::owned) if it is wanted so.
+    #[inline(always)]
     pub(crate) fn find<S: Storage>(
         &mut self,
         inbox: &mut Inbox<S>,
-        wanted: bool,
+        wanted: Wanted,
     ) -> Result<Option<Found>, ProtocolError> {
-        let parts = wanted && self.parts;
+        let wanted = if self.parts && wanted == Wanted::Lent { Wanted::Parts } else { wanted };
         if let Some(end) = self.end {
-            // RFC 6455 5.5.1, 7.1.7: nothing is parsed after a close or a failure.
-            inbox.clear();
-            return match end {
-                End::Closed => Ok(None),
-                End::Failed(error) => Err(error),
-            };
+            return Self::ended(end, inbox);
         }
         if self.message.is_none() {
             inbox.release(0);
-            if let Some(found) = self.whole(inbox, parts) {
+            if let Some(found) = self.whole(inbox, wanted) {
                 return Ok(Some(found));
             }
         } else if self.lent {
             inbox.release(usize::from(self.unfinished));
         }
+        self.go_on(inbox, wanted)
+    }
+
+    /// The long way: frame by frame, piece by piece.
+    #[inline(never)]
+    fn go_on<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        wanted: Wanted,
+    ) -> Result<Option<Found>, ProtocolError> {
         self.lent = false;
         loop {
             let frame = match self.frame {
@@ -243,13 +256,13 @@ impl Receiver {
                 },
             };
             let found = match frame {
-                Frame::Data { fin } => self.data(inbox, fin, parts),
+                Frame::Data { fin } => self.data(inbox, fin, wanted),
                 Frame::Control(kind) => Ok(self.control(inbox, kind)),
             };
             match found {
                 Ok(None) if self.frame.is_none() => {} // a fragment that ends no message: go on
                 Ok(None) => {
-                    inbox.need(self.remaining.saturating_sub(inbox.unread().len()));
+                    inbox.need(self.remaining.saturating_sub(inbox.waiting()));
                     return self.wait(inbox);
                 }
                 Ok(found) => {
@@ -258,6 +271,16 @@ impl Receiver {
                 }
                 Err(error) => return Err(self.fail(error)),
             }
+        }
+    }
+
+    /// RFC 6455 5.5.1, 7.1.7: nothing is parsed after a close or a failure.
+    #[cold]
+    fn ended<S: Storage>(end: End, inbox: &mut Inbox<S>) -> Result<Option<Found>, ProtocolError> {
+        inbox.clear();
+        match end {
+            End::Closed => Ok(None),
+            End::Failed(error) => Err(error),
         }
     }
 
@@ -270,8 +293,8 @@ impl Receiver {
 
     /// A message in one frame that is all there, as most are: the short way, without state between
     /// header and payload. Whatever is out of the ordinary, faults too, is left to the long way.
-    #[inline]
-    fn whole<S: Storage>(&mut self, inbox: &mut Inbox<S>, parts: bool) -> Option<Found> {
+    #[inline(always)]
+    fn whole<S: Storage>(&mut self, inbox: &mut Inbox<S>, wanted: Wanted) -> Option<Found> {
         if self.frame.is_some() {
             return None;
         }
@@ -290,8 +313,10 @@ impl Receiver {
             return None;
         }
         inbox.take_header(header_len);
-        let text = kind == Kind::Text && !parts && header.payload_len >= WORTH_SEEING;
-        let (range, ascii) = inbox.set_aside(header.payload_len as usize, header.mask, text);
+        let len = header.payload_len as usize;
+        let parts = wanted == Wanted::Parts;
+        let text = kind == Kind::Text && !parts;
+        let (range, ascii) = inbox.set_aside(len, header.mask, text);
         inbox.release(0);
         let source = if ascii {
             inbox.set_text(range.clone());

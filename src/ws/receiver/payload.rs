@@ -5,8 +5,8 @@
 )]
 
 use super::found::{Found, FoundKind, Source};
-use super::{Kind, Receiver};
-use crate::inbox::{Inbox, Storage};
+use super::{Kind, Receiver, Wanted};
+use crate::inbox::{Announced, DIRECT, Inbox, Storage};
 use crate::ws::error::ProtocolError;
 use crate::ws::mask::rotate;
 use crate::ws::utf8;
@@ -20,6 +20,7 @@ const WORTH_UNMASKING: usize = 4096;
 pub(super) struct Arrived {
     /// Where the message so far lies.
     pub(super) message: Range<usize>,
+    pub(super) source: Source,
     /// How many bytes at its end are new.
     pub(super) new: usize,
     /// Whether the frame's payload is whole now.
@@ -35,26 +36,36 @@ impl Receiver {
         &mut self,
         inbox: &mut Inbox<S>,
         fin: bool,
-        parts: bool,
+        wanted: Wanted,
     ) -> Result<Option<Found>, ProtocolError> {
+        let parts = wanted == Wanted::Parts;
         #[cfg(feature = "deflate")]
         if self.compressed {
             return self.inflate(inbox, fin, parts);
         }
-        let n = self.remaining.min(inbox.unread().len());
-        if n < self.remaining.min(WORTH_UNMASKING) && self.message == Some(Kind::Binary) && !parts {
+        let n = self.remaining.min(inbox.waiting());
+        if n < self.remaining.min(WORTH_UNMASKING)
+            && self.message == Some(Kind::Binary)
+            && !parts
+            // The rest is then read straight into the message.
+            && (wanted != Wanted::Owned || inbox.has_raw() || self.remaining < DIRECT)
+        {
             return Ok(None);
         }
         let text = self.message == Some(Kind::Text);
-        let ascii = inbox.assemble(n, self.key, text);
+        let announced = Announced { rest: self.remaining, last: fin };
+        let ascii = inbox.assemble(n, self.key, text, (wanted == Wanted::Owned).then_some(announced));
         self.remaining -= n;
         self.key = self.key.map(|key| rotate(key, n));
         let whole = self.remaining == 0;
         if text && !parts {
             return self.text(inbox, n, ascii, fin, whole);
         }
-        let arrived = Arrived { message: inbox.message(), new: n, whole, ascii };
-        self.arrived(arrived, |range| inbox.bytes(range), fin, parts)
+        let (message, source) = match inbox.apart().len() {
+            0 => (inbox.message(), Source::Received),
+            len => (0..len, Source::Apart),
+        };
+        self.arrived(Arrived { message, source, new: n, whole, ascii }, inbox, fin, parts)
     }
 
     /// Each piece of a text is looked at once, as it arrives, to fail at the bad byte; what is ASCII was seen to be
@@ -83,15 +94,14 @@ impl Receiver {
 
     /// What has come of it that payload has arrived: the message, a part of it, or nothing yet.
     #[inline]
-    pub(super) fn arrived<'b>(
+    pub(super) fn arrived<S: Storage>(
         &mut self,
-        Arrived { message, new, whole, ascii }: Arrived,
-        bytes: impl FnOnce(Range<usize>) -> &'b [u8],
+        Arrived { message, source, new, whole, ascii }: Arrived,
+        inbox: &Inbox<S>,
         fin: bool,
         parts: bool,
     ) -> Result<Option<Found>, ProtocolError> {
         let kind = self.message.unwrap_or(Kind::Binary);
-        let source = if self.compressed { Source::Inflated } else { Source::Received };
         if whole {
             self.frame = None;
             if fin {
@@ -105,7 +115,7 @@ impl Receiver {
         // byte; a part is checked where it is cut out.
         if kind == Kind::Text && !(ascii && self.unfinished == 0) {
             let unchecked = message.end - new - usize::from(self.unfinished);
-            let bytes = bytes(unchecked..message.end);
+            let bytes = source.bytes(inbox, unchecked..message.end);
             self.unfinished = if parts {
                 utf8::unfinished(bytes).unwrap_or(0) as u8
             } else {

@@ -2,7 +2,7 @@
 
 use super::{Class, Receive, Row, Send, Tally, run};
 use crate::wire::Wire;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use pushline::adapter::{Options, blocking, tokio};
 use pushline::ws::mask::OsKeys;
 use pushline::ws::{Config, Connection, Event, Negotiated, Outbound};
@@ -26,7 +26,7 @@ pub const OWNED: Row = Row {
     name: "pushline owned",
     class: Class::Adapter,
     receive: Some(|wire, _| {
-        Box::new(Owned { wire, inbox: Inbox::owning(READ_SIZE), connection: connection(false) })
+        Box::new(Owned { wire, inbox: Inbox::with_read_size(READ_SIZE), connection: connection(false) })
     }),
     send: None,
 };
@@ -133,7 +133,7 @@ impl Send for Core {
 
 struct Owned {
     wire: Wire,
-    inbox: Inbox<BytesMut>,
+    inbox: Inbox,
     connection: Connection,
 }
 

@@ -39,7 +39,39 @@ pub(crate) fn unmask_is_ascii(payload: &mut [u8], key: [u8; 4]) -> bool {
 #[inline]
 pub(crate) fn extend_masked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
     buffer.reserve(payload.len());
-    if payload.len() < WIDE { narrow_copy(buffer, payload, key) } else { wide_copy(buffer, payload, key) }
+    match payload.len() {
+        0..WIDE => narrow_copy(buffer, payload, key),
+        WIDE..LONG => wide_copy(buffer, payload, key),
+        // Copied first, and masked while it is in the nearest cache.
+        _ => {
+            for piece in payload.chunks(PIECE) {
+                let start = buffer.len();
+                buffer.extend_from_slice(piece);
+                apply_mask(&mut buffer[start..], key);
+            }
+        }
+    }
+}
+
+/// Masks a short payload on its way into `copy`, which has room for it; what it is there.
+#[cfg(feature = "tokio")]
+#[inline]
+pub(crate) fn copy_masked<'a>(copy: &'a mut [u8; 128], payload: &[u8], key: [u8; 4]) -> &'a [u8] {
+    let copy = &mut copy[..payload.len().min(128)];
+    if payload.len() < 16 {
+        for ((copy, byte), key) in copy.iter_mut().zip(payload).zip(key.into_iter().cycle()) {
+            *copy = byte ^ key;
+        }
+        return copy;
+    }
+    let (whole, _) = payload.as_chunks();
+    for (copy, block) in copy.as_chunks_mut().0.iter_mut().zip(whole) {
+        *copy = xor::<16>(block, key);
+    }
+    if let (Some(copy), Some(end)) = (copy.last_chunk_mut(), payload.last_chunk()) {
+        *copy = xor::<16>(end, rotate(key, payload.len()));
+    }
+    copy
 }
 
 /// The key as it stands after `len` bytes: what the next byte meets comes first.
@@ -167,6 +199,12 @@ const WIDE: usize = 64;
 /// From this length on it pays to start at an aligned address: no store then crosses a cache line.
 const ALIGNED: usize = 4096;
 
+/// From this length on it pays to copy first and to mask then.
+const LONG: usize = 512;
+
+/// Bytes that are copied before they are masked: a multiple of four.
+const PIECE: usize = 8 * 1024;
+
 /// XORs. If `ASCII`, says whether the outcome is.
 #[inline]
 fn mask<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
@@ -199,27 +237,29 @@ fn narrow_copy(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
     }
 }
 
+#[inline(always)]
+fn xor<const N: usize>(block: &[u8; N], key: [u8; 4]) -> [u8; N] {
+    let (mut block, mut pattern) = (*block, [0; N]);
+    for word in pattern.as_chunks_mut().0 {
+        *word = key;
+    }
+    for (byte, pattern) in block.iter_mut().zip(pattern) {
+        *byte ^= pattern;
+    }
+    block
+}
+
 /// As [`blocks`], to the end of `buffer`. There must be at least `N` bytes.
 #[inline(always)]
 fn copy_blocks<const N: usize>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
-    let xor = |block: &[u8; N], key: [u8; 4]| {
-        let (mut block, mut pattern) = (*block, [0; N]);
-        for word in pattern.as_chunks_mut().0 {
-            *word = key;
-        }
-        for (byte, pattern) in block.iter_mut().zip(pattern) {
-            *byte ^= pattern;
-        }
-        block
-    };
     let (whole, rest) = payload.as_chunks();
     for block in whole {
-        buffer.extend_from_slice(&xor(block, key));
+        buffer.extend_from_slice(&xor::<N>(block, key));
     }
     if let (1.., Some(end)) = (rest.len(), payload.last_chunk()) {
         // It begins within the last whole block.
         buffer.truncate(buffer.len() - (N - rest.len()));
-        buffer.extend_from_slice(&xor(end, rotate(key, payload.len())));
+        buffer.extend_from_slice(&xor::<N>(end, rotate(key, payload.len())));
     }
 }
 

@@ -73,6 +73,12 @@ impl Buffers {
         self.buffer.capacity() | self.urgent.capacity() | self.runs.capacity() != 0
     }
 
+    /// The memory that small items are put together in.
+    #[inline]
+    pub(crate) const fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
     /// Swaps the memory, field by field: for each message of a busy connection, most often the buffer's only.
     #[inline]
     fn swap(&mut self, other: &mut Self) {
@@ -147,20 +153,33 @@ impl Outgoing {
         buffer.extend_from_slice(body);
     }
 
-    /// As [`push`](Self::push), with a body of `len` bytes that `write` appends to what it is given.
-    #[inline(always)]
-    pub(crate) fn push_with(&mut self, head: &[u8], len: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let buffer = self.open_run(head.len() + len);
-        buffer.extend_from_slice(head);
-        write(buffer);
-    }
-
     /// Puts bytes into an empty queue that nothing overtakes, urgent or not.
     pub(crate) fn push_first(&mut self, bytes: &[u8]) {
         debug_assert!(self.is_empty(), "only into an empty queue");
         self.push(bytes, &[]);
         // As what has begun to be written.
         self.begun = true;
+    }
+
+    /// Puts into an empty queue what is left of an item of which `taken` bytes were written. The item is all of `bytes`,
+    /// which are exchanged for memory without anything in it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn push_rest(&mut self, bytes: &mut Vec<u8>, taken: usize) {
+        debug_assert!(self.is_empty() && taken <= bytes.len(), "only into an empty queue");
+        core::mem::swap(&mut self.buffers.buffer, bytes);
+        self.at = taken;
+        self.open = self.buffers.buffer.len() - taken;
+        self.queued = self.open;
+        self.begun = taken > 0;
+        if self.queued == 0 {
+            self.emptied();
+        }
+    }
+
+    /// Of what was queued into an empty queue so many bytes were written before: nothing overtakes what has begun.
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn begin(&mut self, taken: usize) {
+        self.begun = taken > 0 && self.queued > 0;
     }
 
     /// Appends bytes that stay together: `head` is copied, `body` goes by reference.
@@ -227,7 +246,7 @@ impl Outgoing {
 
     /// Makes ready for an item of `len` bytes of the buffer, which is returned with room for them.
     #[inline]
-    fn open_run(&mut self, len: usize) -> &mut Vec<u8> {
+    pub(crate) fn open_run(&mut self, len: usize) -> &mut Vec<u8> {
         if self.open >= LONGEST_RUN
             || self.at >= LONGEST_RUN
             || (self.begun && !self.buffers.urgent.is_empty())

@@ -50,7 +50,8 @@ impl Options {
         self
     }
 
-    /// Time for the whole opening handshake. Default 10 seconds.
+    /// Time for the whole opening handshake. Default 10 seconds. A server answers whoever is late with 408, and gives as
+    /// much time again to take that, at most the [`close_timeout`](Self::close_timeout).
     ///
     /// Without it a peer that sends nothing holds a connection for ever.
     pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {

@@ -13,6 +13,7 @@ pub struct Plain {
 }
 
 /// What comes next.
+#[allow(clippy::large_enum_variant, reason = "there is one")]
 enum Place {
     Header,
     Stored(usize),

@@ -1,4 +1,5 @@
 //! Arguments from and into types of one's own (feature `serde`).
+#![allow(clippy::arithmetic_side_effects, reason = "two more than the length of a text in memory")]
 
 use super::encode::{Arguments, Writer};
 use super::payload::Payload;

@@ -167,30 +167,27 @@ impl Header {
     /// A `payload_len` of 2^63 or more cannot be expressed and loses its top bit.
     #[must_use]
     pub const fn encode(&self) -> ([u8; MAX_HEADER_LEN], usize) {
-        let mut bytes = [0; MAX_HEADER_LEN];
-        bytes[0] = (self.fin as u8) << 7 | (self.rsv << 4 & RSV) | self.opcode as u8;
-        let mut len = 2;
-        if self.payload_len < LEN_16 as u64 {
-            bytes[1] = self.payload_len as u8;
+        // As one number, which is stored at once: single bytes would have to reach the memory before they can be copied
+        // on together.
+        let (short, extended, len) = if self.payload_len < LEN_16 as u64 {
+            (self.payload_len as u8, 0, 2)
         } else if self.payload_len <= u16::MAX as u64 {
-            bytes[1] = LEN_16;
-            [bytes[2], bytes[3]] = (self.payload_len as u16).to_be_bytes();
-            len = 4;
+            (LEN_16, (self.payload_len as u16).swap_bytes() as u64, 4)
         } else {
-            bytes[1] = LEN_64;
-            let long = (self.payload_len & (u64::MAX >> 1)).to_be_bytes();
-            [bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7], bytes[8], bytes[9]] = long;
-            len = 10;
+            (LEN_64, (self.payload_len & (u64::MAX >> 1)).swap_bytes(), 10)
+        };
+        let first = (self.fin as u8) << 7 | (self.rsv << 4 & RSV) | self.opcode as u8;
+        let mut word = first as u128 | (short as u128) << 8 | (extended as u128) << 16;
+        let mut end = len;
+        if let Some(key) = self.mask {
+            word |= (MASK as u128) << 8 | (u32::from_le_bytes(key) as u128) << (8 * len);
+            end += 4;
         }
-        if let Some([a, b, c, d]) = self.mask {
-            bytes[1] |= MASK;
-            bytes[len] = a;
-            bytes[len + 1] = b;
-            bytes[len + 2] = c;
-            bytes[len + 3] = d;
-            len += 4;
+        let word = word.to_le_bytes();
+        match word.first_chunk() {
+            Some(bytes) => (*bytes, end),
+            None => ([0; MAX_HEADER_LEN], 0), // 14 are of 16
         }
-        (bytes, len)
     }
 }
 

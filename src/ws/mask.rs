@@ -50,6 +50,18 @@ pub(crate) fn extend_unmasked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]
     copy::<true>(buffer, payload, key)
 }
 
+/// Masks a short payload on its way into `copy`, which has room for it; what it is there.
+#[cfg(feature = "tokio")]
+#[inline]
+pub(crate) fn copy_masked<'a>(copy: &'a mut [u8; 128], payload: &[u8], key: [u8; 4]) -> &'a [u8] {
+    let copy = &mut copy[..payload.len().min(128)];
+    for (copy, byte) in copy.iter_mut().zip(payload) {
+        *copy = *byte;
+    }
+    narrow(copy, key);
+    copy
+}
+
 /// The key as it stands after `len` bytes: what the next byte meets comes first.
 ///
 /// ```
@@ -175,6 +187,12 @@ const WIDE: usize = 64;
 /// From this length on it pays to start at an aligned address: no store then crosses a cache line.
 const ALIGNED: usize = 4096;
 
+/// From this length on it pays to copy first and to mask then.
+const LONG: usize = 512;
+
+/// Bytes that are copied before they are masked: a multiple of four.
+const PIECE: usize = 8 * 1024;
+
 /// XORs. If `ASCII`, says whether the outcome is.
 #[inline]
 fn mask<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
@@ -229,6 +247,14 @@ fn copy<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -
         let at = buffer.len();
         buffer.extend_from_slice(payload);
         narrow(&mut buffer[at..], key)
+    } else if !ASCII && payload.len() >= LONG {
+        // Copied first, and masked while it is in the nearest cache.
+        for piece in payload.chunks(PIECE) {
+            let at = buffer.len();
+            buffer.extend_from_slice(piece);
+            apply_mask(&mut buffer[at..], key);
+        }
+        false
     } else {
         wide_copy::<ASCII>(buffer, payload, key)
     }

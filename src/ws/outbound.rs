@@ -43,6 +43,17 @@ pub enum Outbound<'a> {
 }
 
 impl Outbound<'_> {
+    /// The length of the payload, in bytes.
+    #[inline]
+    pub(crate) fn payload_len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(payload) => payload.len(),
+            Self::Message(message) => message.payload().len(),
+            Self::Prepared(prepared) => prepared.payload().len(),
+        }
+    }
+
     /// Whether this is a text or binary message.
     #[cfg(feature = "std")]
     pub(crate) const fn is_data(&self) -> bool {

@@ -385,15 +385,20 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
+    // Writing what is at hand takes no time; a peer that goes on sending does.
+    let mut now = None;
     loop {
         let mut pinned = Pin::new(&mut *stream);
-        let done = match opening.step(inbox, Instant::now()) {
+        let done = match opening.step(inbox, *now.get_or_insert_with(Instant::now)) {
             OpeningStep::Done => return Poll::Ready(Ok(())),
-            OpeningStep::Read => poll_read(stream, inbox, cx).map_ok(|n| {
-                if n == 0 {
-                    opening.receive_eof()
-                }
-            }),
+            OpeningStep::Read => {
+                now = None;
+                poll_read(stream, inbox, cx).map_ok(|n| {
+                    if n == 0 {
+                        opening.receive_eof()
+                    }
+                })
+            }
             OpeningStep::Write => pinned.poll_write(cx, opening.outgoing()).map(|written| match written? {
                 0 => Err(ErrorKind::WriteZero.into()),
                 n => {
@@ -414,6 +419,7 @@ where
                     timer.as_mut().reset(deadline);
                 }
                 ready!(timer.as_mut().poll(cx));
+                now = None;
             }
         }
     }

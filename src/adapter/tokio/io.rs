@@ -36,6 +36,25 @@ pub(super) fn poll_write<W: AsyncWrite + Unpin>(
     Poll::Ready(Ok(n))
 }
 
+/// Writes the two pieces once; how much was taken. The second may be empty, and is if the stream is not vectored.
+#[inline]
+pub(super) fn poll_write_pieces<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    first: &[u8],
+    second: &[u8],
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let written = if second.is_empty() {
+        Pin::new(stream).poll_write(cx, first)
+    } else {
+        Pin::new(stream).poll_write_vectored(cx, &[IoSlice::new(first), IoSlice::new(second)])
+    };
+    match ready!(written) {
+        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        written => Poll::Ready(written),
+    }
+}
+
 /// Reads once, into memory that need not have a value; 0 at the end of the stream.
 pub(super) fn poll_read<R: AsyncRead + Unpin>(
     stream: &mut R,

@@ -23,6 +23,7 @@
 mod client_stream;
 mod connect;
 mod dial;
+mod given;
 mod handshake;
 mod inlet;
 mod io;

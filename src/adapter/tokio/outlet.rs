@@ -11,8 +11,21 @@ use crate::ws::{
 };
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
+use std::boxed::Box;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
+
+/// An error where results go from hand to hand: all of one would be moved each time, whether there is an error or not.
+pub(super) type Boxed = Box<Error>;
+
+/// Bytes that may stay in the queue behind a send: none.
+pub(super) const NOW: usize = 0;
+
+/// The same behind a `feed`: what costs more to keep than to write.
+pub(super) const FED: usize = 16 * 1024;
+
+/// The same behind one of several answers to one read.
+pub(super) const CORKED: usize = usize::MAX;
 
 /// A sender over its stream.
 #[derive(Debug)]
@@ -105,11 +118,11 @@ impl<W> Outlet<W> {
 
     /// Whether a message may be queued now: there is room, and the transport takes what is written, or it is one of
     /// several answers to one read. One that cannot be sent at all is not to wait.
-    #[inline]
-    pub(super) fn is_ready(&self, message: &Outbound<'_>, corked: bool) -> bool {
+    #[inline(always)] // most often the queue is empty
+    pub(super) fn is_ready(&self, message: &Outbound<'_>, linger: usize) -> bool {
         self.is_flushed()
             || !self.sender.state().may_send()
-            || ((corked || !self.stalled) && self.sender.has_room(message))
+            || ((linger > NOW || !self.stalled) && self.sender.has_room(message))
     }
 
     /// Whether a sink may take a message of any size.
@@ -284,31 +297,15 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         step
     }
 
-    /// Sends a message as [`send`](Self::send) does it.
-    #[inline]
-    pub(super) fn send_message(
-        &mut self,
-        message: &mut Option<Outbound<'_>>,
-        compress: bool,
-        corked: bool,
-        who: Who,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        let counts = u64::from(message.as_ref().is_some_and(Outbound::is_data));
-        self.send(|sender| sender.send_from(message, compress), corked, who, cx)?;
-        self.tally.own.messages_sent += counts;
-        Ok(())
-    }
-
     /// Sends a ping.
     pub(super) fn ping(
         &mut self,
         payload: &[u8],
-        corked: bool,
+        linger: usize,
         who: Who,
         cx: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        self.send(|sender| sender.ping(payload), corked, who, cx)?;
+    ) -> Result<(), Boxed> {
+        self.queue(|sender| sender.ping(payload), linger, who, cx)?;
         self.tally.own.pings_sent += 1;
         Ok(())
     }
@@ -320,20 +317,97 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         self.tally.publish();
     }
 
-    /// Queues a message and writes what the transport takes at once, unless more messages of the same read are at hand.
+    /// Sends a message: writes it at once, or queues it if that leaves at most `linger` bytes in the queue. What the
+    /// transport does not take is queued.
     #[inline]
-    fn send(
+    pub(super) fn send(
         &mut self,
-        queue: impl FnOnce(&mut Sender) -> Result<(), UsageError>,
-        corked: bool,
+        message: &mut Option<Outbound<'_>>,
+        compress: bool,
+        linger: usize,
         who: Who,
         cx: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        scratch::lend_to_outgoing(self.sender.outgoing());
-        if let Err(error) = queue(&mut self.sender) {
-            return Err(self.refusal().unwrap_or(Error::Usage(error)));
+    ) -> Result<(), Boxed> {
+        let counts = u64::from(message.as_ref().is_some_and(Outbound::is_data));
+        self.send_uncounted(message, compress, linger, who, cx)?;
+        self.tally.own.messages_sent += counts;
+        Ok(())
+    }
+
+    #[inline]
+    fn send_uncounted(
+        &mut self,
+        message: &mut Option<Outbound<'_>>,
+        compress: bool,
+        linger: usize,
+        who: Who,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Boxed> {
+        if linger > NOW && message.as_ref().is_some_and(|message| message.payload_len() < linger) {
+            return self.queue(|sender| sender.send_from(message, compress), linger, who, cx);
         }
-        if !corked {
+        let waker = self.wakers.for_transport(who, cx);
+        let mut for_transport = Context::from_waker(waker.as_ref().unwrap_or(cx.waker()));
+        let mut failure = None;
+        let Self { stream, sender, life, tally, unflushed, .. } = self;
+        let vectored = stream.is_write_vectored();
+        let queued = sender.send_through(message, compress, vectored, scratch::sending, |first, second| {
+            *unflushed = true;
+            match io::poll_write_pieces(stream, first, second, &mut for_transport) {
+                Poll::Ready(Ok(n)) => {
+                    tally.own.bytes_sent += n as u64;
+                    life.written();
+                    n
+                }
+                Poll::Ready(Err(error)) => {
+                    failure = Some(error);
+                    0
+                }
+                Poll::Pending => 0,
+            }
+        });
+        if sender.queued() == 0
+            && sender.state() == State::Open
+            && matches!(Pin::new(stream).poll_flush(&mut for_transport), Poll::Ready(Ok(())))
+        {
+            *unflushed = false;
+            self.completed = self.completed.wrapping_add(u32::from(!self.lost));
+            self.stalled = false;
+            if queued.is_ok() {
+                return self.broken().map_or(Ok(()), |error| Err(error.into()));
+            }
+        }
+        if let Some(error) = failure {
+            self.lose(error);
+        }
+        self.sent(queued, NOW, who, cx)
+    }
+
+    /// Queues something, and writes what the transport takes at once if more than `linger` bytes are queued.
+    pub(super) fn queue(
+        &mut self,
+        queue: impl FnOnce(&mut Sender) -> Result<(), UsageError>,
+        linger: usize,
+        who: Who,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Boxed> {
+        scratch::lend_to_outgoing(self.sender.outgoing());
+        let queued = queue(&mut self.sender);
+        self.sent(queued, linger, who, cx)
+    }
+
+    #[inline]
+    fn sent(
+        &mut self,
+        queued: Result<(), UsageError>,
+        linger: usize,
+        who: Who,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Boxed> {
+        if let Err(error) = queued {
+            return Err(self.refusal().unwrap_or(Error::Usage(error)).into());
+        }
+        if linger == NOW || (self.sender.queued() > linger && !self.stalled) {
             let stalled = self.stalled;
             self.write(who, cx);
             if self.stalled && !stalled {
@@ -348,7 +422,7 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
             // Other times hold for a connection that closes.
             self.wakers.wake_other(who);
         }
-        self.broken().map_or(Ok(()), Err)
+        self.broken().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Writes until nothing is queued or the transport takes no more.

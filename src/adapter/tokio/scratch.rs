@@ -36,11 +36,29 @@ pub(super) fn take_from_inbox(inbox: &mut Inbox) {
     }
 }
 
+/// Calls `with` with the thread's memory for sending, with nothing in it. What is left in it is dropped.
+pub(super) fn sending(with: &mut dyn FnMut(&mut Vec<u8>)) {
+    let lent = SENDING.try_with(|kept| {
+        // It is lent already where the transport of a connection is another connection.
+        let mut kept = kept.try_borrow_mut().ok()?;
+        let memory = kept.buffer();
+        with(memory);
+        memory.clear();
+        if memory.capacity() > LARGEST_KEPT_FOR_SENDING {
+            *memory = Vec::new();
+        }
+        Some(())
+    });
+    if !matches!(lent, Ok(Some(()))) {
+        with(&mut Vec::new());
+    }
+}
+
 /// Gives an outgoing queue without memory that of the thread, if it is at hand.
 #[inline]
 pub(super) fn lend_to_outgoing(outgoing: &mut Outgoing) {
     if !outgoing.has_memory() {
-        let _ = SENDING.try_with(|kept| outgoing.swap_memory(&mut kept.borrow_mut()));
+        swap(outgoing);
     }
 }
 
@@ -49,11 +67,16 @@ pub(super) fn lend_to_outgoing(outgoing: &mut Outgoing) {
 pub(super) fn take_from_outgoing(outgoing: &mut Outgoing) {
     if outgoing.is_empty() && outgoing.has_memory() {
         if outgoing.capacity() <= LARGEST_KEPT_FOR_SENDING {
-            let _ = SENDING.try_with(|kept| outgoing.swap_memory(&mut kept.borrow_mut()));
+            swap(outgoing);
         }
         // Too much, or what the thread had besides.
         if outgoing.has_memory() {
             outgoing.release();
         }
     }
+}
+
+#[inline]
+fn swap(outgoing: &mut Outgoing) {
+    let _ = SENDING.try_with(|kept| kept.try_borrow_mut().map(|mut kept| outgoing.swap_memory(&mut kept)));
 }

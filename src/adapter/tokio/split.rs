@@ -7,8 +7,9 @@
 
 use super::super::{ConnectionStats, Error, end};
 use super::client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf};
+use super::given::Given;
 use super::inlet::{Ends, Inlet};
-use super::outlet::Outlet;
+use super::outlet::{Boxed, FED, NOW, Outlet};
 use super::wait::{Timer, Who};
 use super::websocket::{WebSocket, Whole};
 use crate::ws::{CloseCode, End, Event, Message, Outbound, Reply, Side, State, Step};
@@ -77,6 +78,10 @@ impl WebSocket<ClientStream> {
 }
 
 /// The writing half of a split [`WebSocket`].
+///
+/// After the reader was dropped nothing shows that a peer has vanished but the transport: a write that makes no progress
+/// for [`Options::write_timeout`](super::super::Options::write_timeout), or TCP's own error. A task that has nothing to
+/// send then calls [`drive`](Self::drive), which ends the connection.
 ///
 /// ```
 /// use pushline::adapter::Error;
@@ -245,8 +250,10 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// As [`WebSocket::send`].
     pub fn send<'a>(&mut self, message: impl Into<Outbound<'a>>) -> impl Future<Output = Result<(), Error>> {
-        let mut message = Some(message.into());
-        poll_fn(move |cx| self.poll_send(&mut message, true, false, cx))
+        let mut message = Given::New(message);
+        poll_fn(move |cx| {
+            message.poll(|message| self.poll_send(message, true, NOW, cx)).map_err(|error| *error)
+        })
     }
 
     /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
@@ -258,19 +265,23 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         &mut self,
         message: impl Into<Outbound<'a>>,
     ) -> impl Future<Output = Result<(), Error>> {
-        let mut message = Some(message.into());
-        poll_fn(move |cx| self.poll_send(&mut message, false, false, cx))
+        let mut message = Given::New(message);
+        poll_fn(move |cx| {
+            message.poll(|message| self.poll_send(message, false, NOW, cx)).map_err(|error| *error)
+        })
     }
 
-    /// Queues a message without writing it, to send several in one write, with a [`flush`](Self::flush) behind them.
-    /// Waits while the queue is full.
+    /// Queues a message, to send several in one write, with a [`flush`](Self::flush) behind them. From 16 KiB on what is
+    /// queued is written. Waits while the queue is full.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
     pub fn feed<'a>(&mut self, message: impl Into<Outbound<'a>>) -> impl Future<Output = Result<(), Error>> {
-        let mut message = Some(message.into());
-        poll_fn(move |cx| self.poll_send(&mut message, true, true, cx))
+        let mut message = Given::New(message);
+        poll_fn(move |cx| {
+            message.poll(|message| self.poll_send(message, true, FED, cx)).map_err(|error| *error)
+        })
     }
 
     /// Sends a ping of at most 125 bytes, ahead of all messages that have not begun. The heartbeat does so by itself.
@@ -279,7 +290,9 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// As [`send`](Self::send).
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        poll_fn(|cx| Poll::Ready(lock(&self.shared).ping(payload, false, Who::Writer, cx))).await
+        poll_fn(|cx| Poll::Ready(lock(&self.shared).ping(payload, NOW, Who::Writer, cx)))
+            .await
+            .map_err(|error| *error)
     }
 
     /// Writes all that is queued.
@@ -330,13 +343,13 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         &mut self,
         message: &mut Option<Outbound<'_>>,
         compress: bool,
-        feeds: bool,
+        linger: usize,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
+    ) -> Poll<Result<(), Boxed>> {
         let Some(next) = &*message else { return Poll::Ready(Ok(())) };
-        ready!(self.poll_until(|outlet| outlet.is_ready(next, feeds), cx))?;
+        ready!(self.poll_until(|outlet| outlet.is_ready(next, linger), cx))?;
         let mut outlet = lock(&self.shared);
-        Poll::Ready(outlet.send_message(message, compress, feeds, Who::Writer, cx))
+        Poll::Ready(outlet.send(message, compress, linger, Who::Writer, cx))
     }
 
     /// Writes until the writing side is as it should be, or the connection is over.

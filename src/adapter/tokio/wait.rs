@@ -89,9 +89,12 @@ impl Wakers {
     /// What to hand to the transport, if that is not the task's own waker: another task waits, too.
     #[inline]
     pub(super) fn for_transport(&mut self, who: Who, cx: &Context<'_>) -> Option<Waker> {
-        match self.other(who) {
-            Some(other) if !other.will_wake(cx.waker()) => {}
-            _ => return None,
+        if self.other(who).is_none() { None } else { self.for_both(who, cx) }
+    }
+
+    fn for_both(&mut self, who: Who, cx: &Context<'_>) -> Option<Waker> {
+        if self.other(who)?.will_wake(cx.waker()) {
+            return None;
         }
         let pair = [Some(cx.waker().clone()), self.other(who).cloned()];
         let both = self.both.get_or_insert_default();

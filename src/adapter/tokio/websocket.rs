@@ -1,9 +1,10 @@
 //! A WebSocket over one stream.
 
 use super::super::{ConnectionStats, Error, Options, end};
+use super::given::Given;
 use super::inlet::{Ends, Inlet, READS};
 use super::io;
-use super::outlet::Outlet;
+use super::outlet::{Boxed, CORKED, FED, NOW, Outlet};
 use super::wait::{Timer, Who};
 use crate::inbox::Inbox;
 use crate::ws::mask::OsKeys;
@@ -210,8 +211,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`Error::Usage`] for what cannot be sent, [`Error::TimedOut`] if the peer takes nothing, [`Error::Io`]. After
     /// either of these every further send fails as well.
     pub fn send<'a>(&mut self, message: impl Into<Outbound<'a>>) -> impl Future<Output = Result<(), Error>> {
-        let mut message = Some(message.into());
-        poll_fn(move |cx| self.0.poll_send(&mut message, true, cx))
+        let mut message = Given::New(message);
+        poll_fn(move |cx| message.poll(|message| self.0.poll_send(message, true, cx)).map_err(|error| *error))
     }
 
     /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
@@ -223,19 +224,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         &mut self,
         message: impl Into<Outbound<'a>>,
     ) -> impl Future<Output = Result<(), Error>> {
-        let mut message = Some(message.into());
-        poll_fn(move |cx| self.0.poll_send(&mut message, false, cx))
+        let mut message = Given::New(message);
+        poll_fn(move |cx| {
+            message.poll(|message| self.0.poll_send(message, false, cx)).map_err(|error| *error)
+        })
     }
 
-    /// Queues a message without writing it, to send several in one write, with a [`flush`](Self::flush) behind them.
-    /// Waits while the queue is full.
+    /// Queues a message, to send several in one write, with a [`flush`](Self::flush) behind them. From 16 KiB on what is
+    /// queued is written. Waits while the queue is full.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
     pub fn feed<'a>(&mut self, message: impl Into<Outbound<'a>>) -> impl Future<Output = Result<(), Error>> {
-        let mut message = Some(message.into());
-        poll_fn(move |cx| self.0.poll_feed(&mut message, cx))
+        let mut message = Given::New(message);
+        poll_fn(move |cx| message.poll(|message| self.0.poll_feed(message, cx)).map_err(|error| *error))
     }
 
     /// Sends a ping of at most 125 bytes, ahead of all messages that have not begun. The heartbeat does so by itself.
@@ -245,10 +248,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`send`](Self::send).
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         poll_fn(|cx| {
-            let corked = self.0.inlet.is_corked();
-            Poll::Ready(self.0.outlet.ping(payload, corked, Who::Writer, cx))
+            let linger = if self.0.inlet.is_corked() { CORKED } else { NOW };
+            Poll::Ready(self.0.outlet.ping(payload, linger, Who::Writer, cx))
         })
         .await
+        .map_err(|error| *error)
     }
 
     /// Writes all that is queued.
@@ -287,9 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         message: &mut Option<Outbound<'_>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        let Some(next) = &*message else { return Poll::Ready(Ok(())) };
-        ready!(self.0.poll_until(|outlet| outlet.is_ready(next, false), cx))?;
-        Poll::Ready(self.0.outlet.send_message(message, true, true, Who::Writer, cx))
+        self.0.poll_feed(message, cx).map_err(|error| *error)
     }
 
     /// Whether more messages of the same read are at hand.
@@ -312,11 +314,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
         message: &mut Option<Outbound<'_>>,
         compress: bool,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
-        let corked = self.inlet.is_corked();
+    ) -> Poll<Result<(), Boxed>> {
+        let linger = if self.inlet.is_corked() { CORKED } else { NOW };
         let Some(next) = &*message else { return Poll::Ready(Ok(())) };
-        ready!(self.poll_until(|outlet| outlet.is_ready(next, corked), cx))?;
-        Poll::Ready(self.outlet.send_message(message, compress, corked, Who::Writer, cx))
+        ready!(self.poll_until(|outlet| outlet.is_ready(next, linger), cx))?;
+        Poll::Ready(self.outlet.send(message, compress, linger, Who::Writer, cx))
     }
 
     /// Queues the message as soon as there is room.
@@ -325,10 +327,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
         &mut self,
         message: &mut Option<Outbound<'_>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
+    ) -> Poll<Result<(), Boxed>> {
         let Some(next) = &*message else { return Poll::Ready(Ok(())) };
-        ready!(self.poll_until(|outlet| outlet.is_ready(next, true), cx))?;
-        Poll::Ready(self.outlet.send_message(message, true, true, Who::Writer, cx))
+        ready!(self.poll_until(|outlet| outlet.is_ready(next, FED), cx))?;
+        Poll::Ready(self.outlet.send(message, true, FED, Who::Writer, cx))
     }
 
     /// Writes, and reads ahead, until the writing side is as it should be.

@@ -1,5 +1,6 @@
 //! The client's side of a session (Engine.IO 4): handshake over either transport, polls and POSTs one at a time, the
 //! upgrade with its probe, the heartbeat that it waits for.
+#![allow(clippy::arithmetic_side_effects, reason = "counts what is held, which a limit bounds")]
 
 use super::client_config::{ClientConfig, Task};
 use super::packet::{Data, InvalidPacket, Message, Packet, SEPARATOR};

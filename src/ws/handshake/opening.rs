@@ -262,7 +262,8 @@ where
     }
 
     /// Time for the handshake, from the first step on, and for a refusal to be written and the client to end. Defaults:
-    /// [`HANDSHAKE_TIMEOUT`], [`CLOSE_TIMEOUT`]. Without them, a peer that does nothing holds the connection for ever.
+    /// [`HANDSHAKE_TIMEOUT`], [`CLOSE_TIMEOUT`]. A refusal because of the first has no longer than that, either. Without
+    /// them, a peer that does nothing holds the connection for ever.
     #[must_use]
     pub fn timeouts(self, handshake: Duration, close: Duration) -> Self {
         Self { handshake_timeout: handshake, close_timeout: close, ..self }
@@ -547,16 +548,16 @@ where
                     self.deadline = Some(now.saturating_add(self.close_timeout));
                 }
             }
-            Err(rejection) => self.refuse(rejection, None, now),
+            Err(rejection) => self.refuse(rejection, None, self.close_timeout, now),
         }
     }
 
     /// Answers with a refusal; `failure` is reported if it is something else.
-    fn refuse(&mut self, rejection: Rejection, failure: Option<Failure>, now: I) {
+    fn refuse(&mut self, rejection: Rejection, failure: Option<Failure>, timeout: Duration, now: I) {
         let rejection = rejection.explained();
         self.outgoing = rejection.to_answer();
         self.written = 0;
-        self.deadline = Some(now.saturating_add(self.close_timeout));
+        self.deadline = Some(now.saturating_add(timeout));
         self.outcome = Some(Err(failure.unwrap_or(Failure::Rejected(rejection))));
         self.phase = Phase::Write;
     }
@@ -565,7 +566,9 @@ where
         let timed_out = Failure::TimedOut;
         match (&self.phase, &self.party) {
             (Phase::Read, Party::Server { .. }) => {
-                self.refuse(Refusal::Timeout.into(), Some(timed_out), now);
+                // Whoever is late has no more time for the answer than for the request.
+                let timeout = self.close_timeout.min(self.handshake_timeout);
+                self.refuse(Refusal::Timeout.into(), Some(timed_out), timeout, now);
                 return;
             }
             (Phase::Read | Phase::Write | Phase::Flush, _) if !matches!(self.outcome, Some(Err(_))) => {

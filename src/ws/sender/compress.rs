@@ -37,6 +37,19 @@ impl Sender {
         false
     }
 
+    /// Whether a message of this length is compressed.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(super) fn compresses(&self, len: usize) -> bool {
+        #[cfg(feature = "deflate")]
+        return self.compressor.as_ref().is_some_and(|compressor| compressor.options.is_worthwhile(len));
+        #[cfg(not(feature = "deflate"))]
+        return {
+            let _ = len;
+            false
+        };
+    }
+
     /// The frame of a prepared message for this connection.
     pub(super) fn prepared_frame(&mut self, prepared: &Prepared) -> Bytes {
         #[cfg(feature = "deflate")]

@@ -3,8 +3,9 @@
 #![allow(clippy::indexing_slicing, reason = "a header of at most 14 bytes in an array of 14")]
 
 use super::Sender;
-use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode};
+use crate::ws::header::{FIN, Header, MASK, MAX_CONTROL_LEN, Opcode, header_len};
 use crate::ws::mask::{apply_mask, extend_masked};
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// From this length on a payload goes by reference: writing a second piece then costs less than
@@ -46,7 +47,10 @@ impl Sender {
                         apply_mask(&mut masked, key);
                         self.outgoing.push_shared(&head[..len], masked.freeze());
                     }
-                    Err(shared) => self.push_masked(&head[..len], &shared, key),
+                    Err(shared) => {
+                        let buffer = self.outgoing.open_run(len + shared.len());
+                        append(buffer, opcode, rsv, fin, mask, &shared);
+                    }
                 },
             }
             if fin {
@@ -59,46 +63,70 @@ impl Sender {
     #[inline]
     pub(super) fn push_frame(&mut self, opcode: Opcode, rsv: u8, fin: bool, payload: &[u8]) {
         let mask = self.keys.as_mut().map(|keys| keys.next_key());
-        let first = (fin as u8) << 7 | rsv << 4 | opcode as u8;
-        match mask {
-            // The short form needs no more than two bytes and no loop.
-            None if payload.len() <= MAX_CONTROL_LEN => {
-                self.outgoing.push(&[first, payload.len() as u8], payload);
-            }
-            Some(key @ [a, b, c, d]) if payload.len() <= MAX_CONTROL_LEN => {
-                self.push_masked(&[first, 0x80 | payload.len() as u8, a, b, c, d], payload, key);
-            }
-            _ => {
-                let (head, len) =
-                    Header { fin, rsv, opcode, mask, payload_len: payload.len() as u64 }.encode();
-                match mask {
-                    None => self.outgoing.push(&head[..len], payload),
-                    Some(key) => self.push_masked(&head[..len], payload, key),
-                }
-            }
-        }
+        let len = header_len(payload.len() as u64, mask.is_some()) + payload.len();
+        append(self.outgoing.open_run(len), opcode, rsv, fin, mask, payload);
     }
 
-    #[inline(always)]
-    fn push_masked(&mut self, head: &[u8], payload: &[u8], key: [u8; 4]) {
-        self.outgoing.push_with(head, payload.len(), |buffer| extend_masked(buffer, payload, key));
-    }
-
-    pub(super) fn control_frame(
+    /// A frame of at most 125 bytes, in one piece.
+    #[inline]
+    pub(super) fn short_frame(
         &mut self,
         opcode: Opcode,
         payload: &[u8],
     ) -> ([u8; 6 + MAX_CONTROL_LEN], usize) {
-        let key = self.keys.as_mut().map(|keys| keys.next_key());
-        let header = Header { fin: true, rsv: PLAIN, opcode, mask: key, payload_len: payload.len() as u64 };
-        let (head, start) = header.encode();
         let mut frame = [0; 6 + MAX_CONTROL_LEN];
-        let len = start + payload.len();
-        frame[..start].copy_from_slice(&head[..start]);
-        frame[start..len].copy_from_slice(payload);
-        if let Some(key) = key {
-            apply_mask(&mut frame[start..len], key);
+        frame[0] = FIN | opcode as u8;
+        frame[1] = payload.len() as u8;
+        let start = match &mut self.keys {
+            None => {
+                frame[2..2 + payload.len()].copy_from_slice(payload);
+                2
+            }
+            Some(keys) => {
+                let key = keys.next_key();
+                frame[1] |= MASK;
+                frame[2..6].copy_from_slice(&key);
+                let masked = &mut frame[6..6 + payload.len()];
+                masked.copy_from_slice(payload);
+                apply_mask(masked, key);
+                6
+            }
+        };
+        (frame, start + payload.len())
+    }
+}
+
+/// Appends a frame.
+#[inline(always)] // most often all but the payload is known
+pub(super) fn append(
+    buffer: &mut Vec<u8>,
+    opcode: Opcode,
+    rsv: u8,
+    fin: bool,
+    mask: Option<[u8; 4]>,
+    payload: &[u8],
+) {
+    let first = (fin as u8) << 7 | rsv << 4 | opcode as u8;
+    match mask {
+        // The short form needs no more than two bytes and no loop.
+        None if payload.len() <= MAX_CONTROL_LEN => {
+            buffer.reserve(2 + payload.len());
+            buffer.extend_from_slice(&[first, payload.len() as u8]);
+            buffer.extend_from_slice(payload);
         }
-        (frame, len)
+        Some(key @ [a, b, c, d]) if payload.len() <= MAX_CONTROL_LEN => {
+            buffer.reserve(6 + payload.len());
+            buffer.extend_from_slice(&[first, 0x80 | payload.len() as u8, a, b, c, d]);
+            extend_masked(buffer, payload, key);
+        }
+        _ => {
+            let (head, len) = Header { fin, rsv, opcode, mask, payload_len: payload.len() as u64 }.encode();
+            buffer.reserve(len + payload.len());
+            buffer.extend_from_slice(&head[..len]);
+            match mask {
+                None => buffer.extend_from_slice(payload),
+                Some(key) => extend_masked(buffer, payload, key),
+            }
+        }
     }
 }

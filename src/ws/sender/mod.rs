@@ -12,6 +12,8 @@ mod compress;
 mod fragment;
 mod frame;
 mod room;
+#[cfg(feature = "tokio")]
+mod through;
 
 use super::close::{CloseCode, CloseFrame};
 use super::config::{Config, Role};
@@ -99,19 +101,14 @@ impl Sender {
     /// assert!(connection.ping(b"").is_ok()); // control frames have room of their own
     /// # Ok::<(), UsageError>(())
     /// ```
+    #[inline]
     #[must_use]
     pub fn has_room(&self, message: &Outbound<'_>) -> bool {
-        let len = match message {
-            Outbound::Text(text) => text.len(),
-            Outbound::Binary(payload) => payload.len(),
-            Outbound::Prepared(prepared) => prepared.payload().len(),
-            Outbound::Message(Message::Ping(payload)) => {
-                return self.check_ping(payload) != Err(UsageError::Full);
-            }
-            Outbound::Message(Message::Pong(_) | Message::Close(_)) => return true,
-            Outbound::Message(message) => message.payload().len(),
-        };
-        self.check_data(len) != Err(UsageError::Full)
+        match message {
+            Outbound::Message(Message::Ping(payload)) => self.check_ping(payload) != Err(UsageError::Full),
+            Outbound::Message(Message::Pong(_) | Message::Close(_)) => true,
+            message => self.check_data(message.payload_len()) != Err(UsageError::Full),
+        }
     }
 
     /// Queues a message: anything that [`Outbound`] is made from.
@@ -155,7 +152,7 @@ impl Sender {
     /// [`unwritten_ping`](Self::unwritten_ping).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), UsageError> {
         self.check_ping(payload)?;
-        let (frame, len) = self.control_frame(Opcode::Ping, payload);
+        let (frame, len) = self.short_frame(Opcode::Ping, payload);
         self.outgoing.push_urgent(&frame[..len]);
         Ok(())
     }
@@ -168,7 +165,7 @@ impl Sender {
     /// [`UsageError::ControlTooLong`], [`UsageError::Closed`].
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), UsageError> {
         self.check_control(payload)?;
-        let (frame, len) = self.control_frame(Opcode::Pong, payload);
+        let (frame, len) = self.short_frame(Opcode::Pong, payload);
         self.outgoing.replace_urgent(&frame[..len]);
         Ok(())
     }

@@ -65,9 +65,12 @@ pub const BLOCKING: Row = Row {
     }),
 };
 
+/// From this length on payloads are handed over.
+const BY_REFERENCE: usize = 4096;
+
 /// A small payload is copied into the queue, a large one handed over.
 fn outbound(payload: &Bytes) -> Outbound<'_> {
-    if payload.len() < 4096 { Outbound::from(&payload[..]) } else { Outbound::from(payload.clone()) }
+    if payload.len() < BY_REFERENCE { Outbound::from(&payload[..]) } else { Outbound::from(payload.clone()) }
 }
 
 fn connection(client: bool) -> Connection {
@@ -165,12 +168,15 @@ impl Send for tokio::WebSocket<Wire> {
     fn send(&mut self, messages: usize, flush_every: usize, payload: &Bytes) {
         run(async {
             for n in 1..=messages {
-                if flush_every == 1 {
-                    tokio::WebSocket::send(self, outbound(payload)).await.expect("open");
-                    continue;
+                let owned = payload.len() >= BY_REFERENCE;
+                match (flush_every == 1, owned) {
+                    (true, false) => tokio::WebSocket::send(self, &payload[..]).await,
+                    (true, true) => tokio::WebSocket::send(self, payload.clone()).await,
+                    (false, false) => self.feed(&payload[..]).await,
+                    (false, true) => self.feed(payload.clone()).await,
                 }
-                self.feed(outbound(payload)).await.expect("open");
-                if n % flush_every == 0 {
+                .expect("open");
+                if flush_every > 1 && n % flush_every == 0 {
                     self.flush().await.expect("memory");
                 }
             }

@@ -1,0 +1,253 @@
+//! A message that goes straight to the transport: while nothing is queued, it needs no queue. What the transport does not
+//! take is queued.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "sums of lengths of what is in memory; a transport takes no more than it is given"
+)]
+
+use super::Sender;
+use super::frame::{BY_REFERENCE, PLAIN, append};
+use crate::ws::error::UsageError;
+use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode};
+use crate::ws::mask::{apply_mask, copy_masked, extend_masked};
+use crate::ws::message::Message;
+use crate::ws::outbound::Outbound;
+use alloc::vec::Vec;
+use bytes::{Buf, Bytes};
+
+/// Lends memory to put a frame together in, with nothing in it.
+pub(crate) type Memory = fn(&mut dyn FnMut(&mut Vec<u8>));
+
+impl Sender {
+    /// As [`send_from`](Self::send_from), written at once if nothing is queued. `write` is given a frame, in two pieces if
+    /// the transport is `vectored`, and says how many bytes it has taken.
+    #[inline]
+    pub(crate) fn send_through(
+        &mut self,
+        place: &mut Option<Outbound<'_>>,
+        compress: bool,
+        vectored: bool,
+        memory: Memory,
+        mut write: impl FnMut(&[u8], &[u8]) -> usize,
+    ) -> Result<(), UsageError> {
+        let (opcode, payload) = match &*place {
+            Some(Outbound::Text(text)) => (Opcode::Text, text.as_bytes()),
+            Some(Outbound::Binary(payload)) => (Opcode::Binary, *payload),
+            Some(Outbound::Message(Message::Text(text))) => (Opcode::Text, text.as_bytes()),
+            Some(Outbound::Message(Message::Binary(payload))) => (Opcode::Binary, &payload[..]),
+            Some(Outbound::Prepared(prepared)) => (prepared.opcode(), prepared.payload()),
+            _ => return self.send_from(place, compress),
+        };
+        let len = payload.len();
+        if !self.outgoing.is_empty() || len > self.fragment_size || (compress && self.compresses(len)) {
+            return self.send_from(place, compress);
+        }
+        self.check_data(len)?;
+        let mask = self.keys.as_mut().map(|keys| keys.next_key());
+        let header = Header { fin: true, rsv: PLAIN, opcode, mask, payload_len: len as u64 };
+        match mask {
+            // From where it lies.
+            None if vectored => {
+                let (head, head_len) = header.encode();
+                let taken = write(&head[..head_len], payload);
+                if taken < head_len + len {
+                    self.queue_rest(&head[..head_len], place.take(), taken);
+                }
+            }
+            Some(key) if vectored && len <= MAX_CONTROL_LEN => {
+                let (head, head_len) = header.encode();
+                let mut copy = [0; 128];
+                let masked = copy_masked(&mut copy, payload, key);
+                let taken = write(&head[..head_len], masked);
+                if taken < head_len + len {
+                    self.queue_rest(&head[..head_len], Some(Outbound::Binary(masked)), taken);
+                }
+            }
+            Some(key) if vectored && len >= BY_REFERENCE => {
+                self.send_masked(&header, key, place, memory, &mut write);
+            }
+            _ => self.send_copy(&header, payload, vectored, memory, &mut write),
+        }
+        *place = None;
+        Ok(())
+    }
+
+    /// Writes a copy, masked if that is to be.
+    fn send_copy(
+        &mut self,
+        header: &Header,
+        payload: &[u8],
+        vectored: bool,
+        memory: Memory,
+        write: &mut dyn FnMut(&[u8], &[u8]) -> usize,
+    ) {
+        memory(&mut |copy| match header.mask {
+            // In two pieces: it is read then as it was written, which a processor does without waiting.
+            Some(key) if vectored && payload.len() < BY_REFERENCE => {
+                let (head, len) = header.encode();
+                extend_masked(copy, payload, key);
+                let taken = write(&head[..len], copy);
+                if taken < len + copy.len() {
+                    self.queue_rest(&head[..len], Some(Outbound::Binary(copy)), taken);
+                }
+            }
+            mask => {
+                append(copy, header.opcode, PLAIN, true, mask, payload);
+                let taken = write(copy, &[]);
+                if taken < copy.len() {
+                    self.outgoing.push_rest(copy, taken);
+                }
+            }
+        });
+    }
+
+    /// Writes a long message masked: in place if nobody else holds the payload.
+    fn send_masked(
+        &mut self,
+        header: &Header,
+        key: [u8; 4],
+        place: &mut Option<Outbound<'_>>,
+        memory: Memory,
+        write: &mut dyn FnMut(&[u8], &[u8]) -> usize,
+    ) {
+        let payload = match place.take() {
+            Some(Outbound::Text(text)) => {
+                return self.send_copy(header, text.as_bytes(), true, memory, write);
+            }
+            Some(Outbound::Binary(payload)) => return self.send_copy(header, payload, true, memory, write),
+            Some(Outbound::Prepared(prepared)) => {
+                return self.send_copy(header, prepared.payload(), true, memory, write);
+            }
+            Some(Outbound::Message(Message::Text(text))) => text.into(),
+            Some(Outbound::Message(Message::Binary(payload))) => payload,
+            _ => Bytes::new(), // these are queued
+        };
+        match payload.try_into_mut() {
+            Ok(mut payload) => {
+                apply_mask(&mut payload, key);
+                let (head, len) = header.encode();
+                let taken = write(&head[..len], &payload);
+                if taken < len + payload.len() {
+                    self.queue_rest(&head[..len], Some(payload.freeze().into()), taken);
+                }
+            }
+            Err(shared) => self.send_copy(header, &shared, true, memory, write),
+        }
+    }
+
+    /// Queues what is left of a frame.
+    #[cold]
+    fn queue_rest(&mut self, head: &[u8], message: Option<Outbound<'_>>, taken: usize) {
+        let (head, of_payload) = match head.get(taken..) {
+            Some(rest) => (rest, 0),
+            None => (&[][..], taken - head.len()),
+        };
+        let shared = match message {
+            Some(Outbound::Text(text)) => {
+                return self.queue_copy(head, &text.as_bytes()[of_payload..], taken);
+            }
+            Some(Outbound::Binary(payload)) => return self.queue_copy(head, &payload[of_payload..], taken),
+            Some(Outbound::Message(Message::Text(text))) => text.into(),
+            Some(Outbound::Message(Message::Binary(payload))) => payload,
+            Some(Outbound::Prepared(prepared)) => prepared.frame().slice_ref(prepared.payload()),
+            _ => Bytes::new(), // these are queued
+        };
+        let mut rest = shared;
+        rest.advance(of_payload);
+        if rest.len() < BY_REFERENCE {
+            self.queue_copy(head, &rest, taken);
+        } else {
+            self.outgoing.push_shared(head, rest);
+            self.outgoing.begin(taken);
+        }
+    }
+
+    fn queue_copy(&mut self, head: &[u8], payload: &[u8], taken: usize) {
+        self.outgoing.push(head, payload);
+        self.outgoing.begin(taken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ws::{Config, Connection, Negotiated, Prepared};
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    fn sender(client: bool) -> Sender {
+        let (negotiated, config) = (Negotiated::default(), Config::new().fragment_size(20_000));
+        let connection = if client {
+            Connection::client(negotiated, config, || [0x37, 0xfa, 0x21, 0x3d])
+        } else {
+            Connection::server(negotiated, config)
+        };
+        connection.split().1
+    }
+
+    /// All that is queued, by chunks.
+    fn queued(sender: &mut Sender) -> Vec<u8> {
+        let outgoing = sender.outgoing();
+        let mut bytes = Vec::new();
+        while outgoing.has_remaining() {
+            bytes.extend_from_slice(outgoing.chunk());
+            outgoing.advance(outgoing.chunk().len());
+        }
+        bytes
+    }
+
+    proptest! {
+        /// However much the transport takes at once, it gets the bytes that a queue would have given; and a ping
+        /// overtakes a message exactly if nothing of it was taken.
+        #[test]
+        fn the_bytes_are_those_of_the_queue(
+            client: bool,
+            vectored: bool,
+            kind in 0..5,
+            len in prop_oneof![0..300_usize, 4_000..4_200_usize, 19_990..20_010_usize],
+            taken in prop_oneof![0..20_usize, 0..21_000_usize],
+        ) {
+            let payload = vec![b'x'; len];
+            let text = core::str::from_utf8(&payload).unwrap_or_default();
+            let prepared = Prepared::text(text);
+            let message = || match kind {
+                0 => Outbound::from(text),
+                1 => Outbound::from(&payload),
+                2 => Outbound::from(alloc::string::String::from(text)),
+                3 => Outbound::from(payload.clone()), // nobody else holds it
+                _ => Outbound::from(&prepared),
+            };
+            let mut expected = sender(client);
+            expected.send(message()).unwrap();
+            let expected = queued(&mut expected);
+
+            let (mut sender, mut written) = (sender(client), Vec::new());
+            let memory: Memory = |with| with(&mut Vec::new());
+            let mut place = Some(message());
+            sender.send_through(&mut place, true, vectored, memory, |first, second| {
+                assert!(vectored || second.is_empty());
+                let all = [first, second].concat();
+                written.extend_from_slice(&all[..taken.min(all.len())]);
+                written.len()
+            }).unwrap();
+            prop_assert!(place.is_none());
+            let begun = !written.is_empty();
+            if written.len() < expected.len() {
+                sender.ping(b"?").unwrap();
+                let ping = if client { &b"\x89\x81\x37\xfa\x21\x3d\x08"[..] } else { b"\x89\x01?" };
+                let rest = queued(&mut sender);
+                // In fragments a ping goes between two of them.
+                if len <= 20_000 {
+                    let at = if begun { rest.len() - ping.len() } else { 0 };
+                    prop_assert_eq!(&rest[at..at + ping.len()], ping);
+                    written.extend_from_slice(&rest[..at]);
+                    written.extend_from_slice(&rest[at + ping.len()..]);
+                    prop_assert_eq!(written, expected);
+                }
+            } else {
+                prop_assert_eq!(sender.queued(), 0);
+                prop_assert_eq!(written, expected);
+            }
+        }
+    }
+}

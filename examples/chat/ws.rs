@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::response::Response;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use pushline::adapter::axum::{Socket, WebSocketUpgrade};
 use pushline::adapter::tokio::{Outbox, QueuedSocket};
 use pushline::adapter::{Error, Options};
 use pushline::ws::{CloseCode, Config, Message};
 use tokio::time::timeout;
 
+use crate::chat::Seat;
 use crate::protocol::{self, Hello, MAX_REQUEST, Request, TRY_AGAIN_LATER};
 use crate::room::Sink;
 use crate::server::{OUTBOX, Params, Peer, Server, Stop, stopped};
@@ -22,6 +25,8 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// The first reads of a connection; later ones take a buffer that is shared.
 pub const OPTIONS: Options =
     Options::new().config(Config::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST));
+
+type Queued = QueuedSocket<TokioIo<Upgraded>>;
 
 /// Answers the handshake.
 pub async fn upgrade(
@@ -38,37 +43,17 @@ pub async fn upgrade(
 }
 
 async fn serve(
-    mut socket: Socket,
+    socket: Socket,
     room: String,
-    Peer(from): Peer,
+    peer: Peer,
     server: Arc<Server>,
     mut stop: Stop,
 ) -> Result<(), Error> {
-    let hello = tokio::select! {
-        hello = timeout(HELLO_WITHIN, hello(&mut socket)) => hello,
-        () = stopped(&mut stop) => return socket.close(CloseCode::GOING_AWAY, "").await,
+    // What only the beginning needs is freed with it: most of a connection's time is waiting.
+    let Some((seat, mut socket)) = Box::pin(greet(socket, &room, peer, &server, &mut stop)).await? else {
+        return Ok(());
     };
-    let Ok(Some(hello)) = hello else {
-        return socket.close(CloseCode::POLICY_VIOLATION, "the first message is to be a hello").await;
-    };
-    let entry = match Box::pin(server.chat.join(&room, &hello, from, "")).await {
-        Ok(entry) => entry,
-        Err(refusal) => {
-            socket.send(&*refusal.answer(None)).await?;
-            return socket.close(refusal.bye(), refusal.code).await;
-        }
-    };
-    drop((room, hello));
-    socket.feed(entry.welcome.frame()).await?;
-    for told in entry.missed {
-        socket.feed(told.frame()).await?;
-    }
-    socket.flush().await?;
-    let seat = entry.seat;
-    let mut socket = QueuedSocket::new(socket, OUTBOX);
-    if !seat.attach("", Box::new(Ws(socket.outbox()))) {
-        socket.outbox().close(TRY_AGAIN_LATER, "too slow");
-    }
+    drop(room);
     while let Some(message) = socket.next().await {
         match message? {
             Message::Close(_) => {
@@ -78,12 +63,47 @@ async fn serve(
             }
             // The room speaks text only: a binary message is none that it knows.
             message if message.is_data() => {
-                Box::pin(seat.receive(message.as_text().unwrap_or_default())).await
+                Box::pin(seat.receive(message.as_text().unwrap_or_default())).await;
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// From the hello to the seat; `None` if the connection was closed.
+async fn greet(
+    mut socket: Socket,
+    room: &str,
+    Peer(from): Peer,
+    server: &Arc<Server>,
+    stop: &mut Stop,
+) -> Result<Option<(Seat, Queued)>, Error> {
+    let hello = tokio::select! {
+        hello = timeout(HELLO_WITHIN, hello(&mut socket)) => hello.ok().flatten(),
+        () = stopped(stop) => return socket.close(CloseCode::GOING_AWAY, "").await.map(|()| None),
+    };
+    let Some(hello) = hello else {
+        let why = "the first message is to be a hello";
+        return socket.close(CloseCode::POLICY_VIOLATION, why).await.map(|()| None);
+    };
+    let entry = match server.chat.join(room, &hello, from, "").await {
+        Ok(entry) => entry,
+        Err(refusal) => {
+            socket.send(&*refusal.answer(None)).await?;
+            return socket.close(refusal.bye(), refusal.code).await.map(|()| None);
+        }
+    };
+    socket.feed(entry.welcome.frame()).await?;
+    for told in entry.missed {
+        socket.feed(told.frame()).await?;
+    }
+    socket.flush().await?;
+    let socket = QueuedSocket::new(socket, OUTBOX);
+    if !entry.seat.attach("", Box::new(Ws(socket.outbox()))) {
+        socket.outbox().close(TRY_AGAIN_LATER, "too slow");
+    }
+    Ok(Some((entry.seat, socket)))
 }
 
 /// The first message, if it is a hello.

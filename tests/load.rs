@@ -72,8 +72,10 @@ fn a_server_that_is_gone_is_a_failure() {
     BufReader::new(chat.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let url = line.split_whitespace().last().unwrap();
     let pid = chat.id().to_string();
-    let (output, report) =
-        load(&["--node", url, "--node-pid", &pid], "--seconds 2 --kill-node 50 --within 1");
+    let (output, report) = load(
+        &["--node", url, "--node-pid", &pid],
+        "--rate 10 --speakers 5 --seconds 2 --kill-node 50 --within 1",
+    );
     assert!(!chat.wait().unwrap().success());
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(report["nodes_killed"], 1);

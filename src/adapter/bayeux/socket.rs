@@ -8,6 +8,7 @@ use ::tokio::time::timeout;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
+use core::time::Duration;
 use std::sync::Arc;
 
 pub(super) async fn serve<H: Host>(shared: Arc<Shared<H>>, upgrade: Upgrade) {
@@ -15,16 +16,25 @@ pub(super) async fn serve<H: Host>(shared: Arc<Shared<H>>, upgrade: Upgrade) {
     let Ok(mut socket) = upgrade.await else { return };
     let waiting = Waiting::socket(&shared);
     let within = shared.options.write_timeout;
+    // Who was woken to send need not look for a frame first; who has just sent does.
+    let mut has_sent = false;
     loop {
         let received = {
             let mut message = pin!(socket.next());
             let mut ready = pin!(waiting.wait());
-            poll_fn(|cx| match message.as_mut().poll(cx) {
-                Poll::Ready(message) => Poll::Ready(Some(message)),
-                Poll::Pending => ready.as_mut().poll(cx).map(|()| None),
+            poll_fn(|cx| {
+                if !has_sent && ready.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                match message.as_mut().poll(cx) {
+                    Poll::Ready(message) => Poll::Ready(Some(message)),
+                    Poll::Pending if core::mem::take(&mut has_sent) => ready.as_mut().poll(cx).map(|()| None),
+                    Poll::Pending => Poll::Pending,
+                }
             })
             .await
         };
+        has_sent = received.is_none();
         match received {
             Some(Some(Ok(Message::Text(text)))) => {
                 // A refusal is a close frame, which is taken below.
@@ -38,20 +48,36 @@ pub(super) async fn serve<H: Host>(shared: Arc<Shared<H>>, upgrade: Upgrade) {
             Some(Some(Ok(_))) | None => {}
             Some(Some(Err(_)) | None) => return,
         }
-        while let Some(output) = waiting.take() {
-            let sent = match &output {
-                Output::Text(text) | Output::Answer(_, text) => {
-                    timeout(within, socket.send(text.as_str())).await
-                }
-                Output::Prepared(message) => timeout(within, socket.send(message)).await,
-                Output::Close(code) => {
-                    let _ = timeout(within, socket.close(*code, "")).await;
+        loop {
+            let outputs = waiting.take_two();
+            let is_all = outputs[1].is_none();
+            for output in outputs.into_iter().flatten() {
+                let sent = match &output {
+                    Output::Text(text) | Output::Answer(_, text) => {
+                        soon(within, socket.send(text.as_str())).await
+                    }
+                    Output::Prepared(message) => soon(within, socket.send(message)).await,
+                    Output::Close(code) => {
+                        let _ = timeout(within, socket.close(*code, "")).await;
+                        return;
+                    }
+                };
+                if !matches!(sent, Some(Ok(()))) {
                     return;
                 }
-            };
-            if !matches!(sent, Ok(Ok(()))) {
-                return;
+            }
+            if is_all {
+                break;
             }
         }
+    }
+}
+
+/// Waits for it within this time. What is done at once, as nearly all is, needs no clock.
+async fn soon<T>(within: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => timeout(within, work).await.ok(),
     }
 }

@@ -2,10 +2,9 @@
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 use super::options::Options;
-use crate::comet::bayeux::{Broker, Host, Link, Output, Refusal, Request};
+use crate::comet::bayeux::{Broker, ById, Host, Link, Output, Refusal, Request};
 use ::tokio::sync::Notify;
 use ::tokio::time::{Instant, sleep, timeout_at};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub(super) struct Shared<H> {
@@ -18,7 +17,7 @@ pub(super) struct Shared<H> {
 
 struct State<H> {
     broker: Broker<Instant, H>,
-    waiting: HashMap<Link, Arc<Notify>>,
+    waiting: ById<Link, Arc<Notify>>,
     /// What the timer is set to.
     timer: Option<Instant>,
 }
@@ -26,7 +25,7 @@ struct State<H> {
 impl<H: Host> Shared<H> {
     pub(super) fn new(options: Options, host: H) -> Self {
         let broker = Broker::new(options.config, host);
-        let state = Mutex::new(State { broker, waiting: HashMap::new(), timer: None });
+        let state = Mutex::new(State { broker, waiting: ById::default(), timer: None });
         Self { options, state, earlier: Arc::new(Notify::new()) }
     }
 
@@ -111,6 +110,11 @@ impl<H: Host> Waiting<H> {
 
     pub(super) fn take(&self) -> Option<Output> {
         self.shared.with(|broker, now| broker.take(self.link, now))
+    }
+
+    /// What is to be sent, and what behind it: to know that there is no more takes no second look.
+    pub(super) fn take_two(&self) -> [Option<Output>; 2] {
+        self.shared.with(|broker, now| [(); 2].map(|()| broker.take(self.link, now)))
     }
 
     /// Until there may be something to take.

@@ -3,7 +3,7 @@
 use super::channel::Channel;
 use super::config::Config;
 use super::host::{ClientId, Host};
-use super::link::Links;
+use super::link::{ById, Links};
 pub use super::link::{Link, Output, Request};
 use super::message::{self, Message, Refusal};
 use super::reply::{self, Advice, Reply};
@@ -64,7 +64,7 @@ use std::vec::Vec;
 pub struct Broker<I, H> {
     pub(super) config: Config,
     pub(super) host: H,
-    pub(super) sessions: HashMap<ClientId, Session<I>>,
+    pub(super) sessions: ById<ClientId, Session<I>>,
     pub(super) routes: Routes,
     pub(super) links: Links,
     pub(super) deadlines: BTreeSet<(I, ClientId)>,
@@ -80,7 +80,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         Self {
             config,
             host,
-            sessions: HashMap::new(),
+            sessions: ById::default(),
             routes: Routes::default(),
             links: Links::default(),
             deadlines: BTreeSet::new(),

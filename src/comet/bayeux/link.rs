@@ -3,6 +3,7 @@
 use super::host::ClientId;
 use super::message::Refusal;
 use crate::ws::Prepared;
+use core::hash::{BuildHasherDefault, Hasher};
 use std::collections::{HashMap, VecDeque};
 use std::string::String;
 use std::vec::Vec;
@@ -71,6 +72,33 @@ pub enum Output {
     Close(u16),
 }
 
+/// A map by links or client ids.
+pub(crate) type ById<K, V> = HashMap<K, V, BuildHasherDefault<Fold>>;
+
+/// Hashes by a multiplication: these keys are counted, or drawn by the host, and no peer chooses one that is kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fold(u64);
+
+impl Hasher for Fold {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let wide = u128::from(self.0 ^ number) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = wide as u64 ^ (wide >> 64) as u64;
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.write_u64(number as u64);
+        self.write_u64((number >> 64) as u64);
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) is_socket: bool,
@@ -86,7 +114,7 @@ pub(super) struct State {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Links {
-    states: HashMap<Link, State>,
+    states: ById<Link, State>,
     ready: VecDeque<Link>,
     last: u64,
 }

@@ -40,5 +40,7 @@ pub use broker::{Broker, Link, Output, Request};
 pub use channel::{Channel, Pattern};
 pub use config::Config;
 pub use host::{ClientId, Denied, Host};
+#[cfg(feature = "hyper")]
+pub(crate) use link::ById;
 pub use message::{Message, Refusal};
 pub use routes::Routes;

@@ -592,7 +592,7 @@ fn one(kind: Kind, seed: u64) -> u64 {
                     let message = model.lock().unwrap().message(&mut random);
                     let is_prepared = random.one_in(2);
                     let sent = if is_prepared {
-                        outbox.send(Prepared::binary(&message.payload()[..]))
+                        outbox.send(Prepared::binary(message.payload()))
                     } else {
                         outbox.send(message.clone())
                     };
@@ -600,10 +600,11 @@ fn one(kind: Kind, seed: u64) -> u64 {
                         assert!(outbox.is_closed(), "there is room, and it is open");
                         break;
                     }
-                    let mut model = model.lock().unwrap();
-                    model.accepted.push(message);
-                    model.check(&wire);
-                    drop(model);
+                    {
+                        let mut model = model.lock().unwrap();
+                        model.accepted.push(message);
+                        model.check(&wire);
+                    }
                     for _ in 0..random.below(3) {
                         tokio::task::yield_now().await;
                     }

@@ -63,6 +63,8 @@ async fn serve(
         socket.feed(told.frame()).await?;
     }
     socket.flush().await?;
+    // It names up to a hundred members, and would be kept for as long as the connection lives.
+    drop(entry.welcome);
     let seat = entry.seat;
     let mut socket = QueuedSocket::new(socket, OUTBOX);
     if !seat.attach("", Box::new(Ws(socket.outbox()))) {

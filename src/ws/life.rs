@@ -326,24 +326,6 @@ impl<I: Instant> Life<I> {
             && self.ping != Ping::Due
     }
 
-    /// How long to wait, without a look at the clock: if the peer was heard since the last tick, and nothing else is due.
-    /// As in [`deadline`](Self::deadline), `None` in it is for ever.
-    #[cfg(feature = "std")]
-    #[inline]
-    pub(crate) fn pause(&self) -> Option<Option<Duration>> {
-        let busy = self.heard && self.queued == 0 && !self.is_ending();
-        busy.then(|| self.times.ping_interval.map(|interval| interval.max(SHORTEST_INTERVAL)))
-    }
-
-    /// What was heard since the last tick was heard by then, not when the next one is.
-    #[cfg(feature = "std")]
-    pub(crate) fn heard_by(&mut self, then: I) {
-        if core::mem::take(&mut self.heard) {
-            self.active = self.active.max(then);
-            self.ping = Ping::No;
-        }
-    }
-
     /// Bytes were written.
     #[inline]
     pub const fn written(&mut self) {

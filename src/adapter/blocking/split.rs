@@ -651,12 +651,10 @@ impl<S: Transport> Reading<S> {
 
     /// How long a read may wait: until something is due, or while something waits to be written by us, a little.
     fn patience(&self, idle: bool) -> Option<Duration> {
+        let now = Instant::now();
         let mut notes = self.shared.notes();
-        let left = notes.life.pause().unwrap_or_else(|| {
-            let now = Instant::now();
-            notes.life.tick(Side::Reading, now);
-            notes.life.deadline(Side::Reading).map(|at| at.saturating_duration_since(now))
-        });
+        notes.life.tick(Side::Reading, now);
+        let left = notes.life.deadline(Side::Reading).map(|at| at.saturating_duration_since(now));
         if idle { left } else { Some(left.map_or(AGAIN, |left| left.min(AGAIN))) }
     }
 
@@ -674,10 +672,8 @@ impl<S: Transport> Reading<S> {
             }
             // The wait is over, and all that had come was taken.
             Ok(None) => {
-                let now = Instant::now();
                 notes.life.read_blocked();
-                notes.life.heard_by(self.stream.read_began(now));
-                notes.life.tick(Side::Reading, now);
+                notes.life.tick(Side::Reading, Instant::now());
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => notes.life.read_blocked(),
             Err(error) => {

@@ -80,11 +80,6 @@ impl<S: Transport> Timed<S> {
         Ok(n)
     }
 
-    /// When a read began that was over without a byte just now, if the stream keeps to the times it is told.
-    pub(super) fn read_began(&self, now: Instant) -> Instant {
-        self.read.told.flatten().and_then(|wait| now.checked_sub(wait)).unwrap_or(now)
-    }
-
     /// As [`read`](Self::read), but what an empty inbox has of memory is given back before a long wait: then this
     /// answers `None` early.
     pub(super) fn read_or_release(
@@ -187,7 +182,8 @@ impl Waits {
         mut call: impl FnMut(&mut S) -> io::Result<T>,
     ) -> io::Result<Option<T>> {
         self.arm(wait, |wait| tell(stream, wait))?;
-        let mut watched = None;
+        // The clock is read until it is known whether the stream waits.
+        let began = self.at_all.is_none().then(Instant::now);
         loop {
             let error = match call(stream) {
                 Ok(done) => return Ok(Some(done)),
@@ -196,21 +192,13 @@ impl Waits {
             match (error.kind(), wait) {
                 (ErrorKind::Interrupted, _) => {}
                 (ErrorKind::TimedOut, Some(_)) => return Ok(None),
-                (ErrorKind::WouldBlock, Some(wait)) => match (self.at_all, watched) {
-                    (Some(true), _) => return Ok(None),
-                    (Some(false), _) => return Err(error),
-                    // Has it waited? Once more and with an eye on the clock, which no other read needs.
-                    (None, None) => {
-                        let wait = wait.clamp(SHORTEST_WAIT, WATCHED);
-                        self.arm(Some(wait), |wait| tell(stream, wait))?;
-                        watched = Some((Instant::now(), wait));
+                (ErrorKind::WouldBlock, Some(wait)) => {
+                    let waits = began.is_none_or(|began| began.elapsed() >= wait.min(WATCHED) / 2);
+                    if *self.at_all.get_or_insert(waits) {
+                        return Ok(None);
                     }
-                    (None, Some((began, wait))) => {
-                        let waits = began.elapsed() >= wait / 2;
-                        self.at_all = Some(waits);
-                        return if waits { Ok(None) } else { Err(error) };
-                    }
-                },
+                    return Err(error);
+                }
                 _ => return Err(error),
             }
         }

@@ -522,10 +522,8 @@ impl<S: Transport> Driver<S> {
             }
             // The wait is over, and all that had come was taken.
             Ok(None) => {
-                let now = Instant::now();
                 self.life.read_blocked();
-                self.life.heard_by(self.outlet.stream.read_began(now));
-                self.life.tick(Side::Reading, now);
+                self.life.tick(Side::Reading, Instant::now());
                 if self.life.end().is_none() {
                     self.life.ready();
                 }
@@ -541,9 +539,6 @@ impl<S: Transport> Driver<S> {
 
     /// How long a read may wait: until something is due.
     fn patience(&mut self) -> Option<Duration> {
-        if let Some(pause) = self.life.pause() {
-            return pause;
-        }
         let now = Instant::now();
         self.life.tick(Side::Reading, now);
         self.life.deadline(Side::Reading).map(|deadline| deadline.saturating_duration_since(now))

@@ -34,8 +34,11 @@ class Member {
     this.isOver = false;
   }
 
+  /** Said again until it is answered: it may have gone into a connection that was cut. */
   hello() {
     this.isLive = false;
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => { if (!this.isLive && !this.isOver) this.lost(); }, 2_000);
     return { type: 'hello', session: this.session, nick: this.name, cursor: this.cursor };
   }
 
@@ -212,6 +215,8 @@ class OverAtmosphere extends Member {
   }
 
   send(request) { this.page.evaluate((text) => window.say(text), JSON.stringify(request)).catch(() => {}); }
+
+  lost() { this.send(this.hello()); }
 }
 
 /** Keeps the texts of messages in the order in which the page shows them. */

@@ -50,6 +50,7 @@ mod route;
 pub mod socketio;
 #[cfg(feature = "std")]
 pub mod sse;
+#[cfg(feature = "std")]
 mod stats;
 #[cfg(feature = "std")]
 mod tls;
@@ -70,6 +71,7 @@ pub use options::Options;
 pub use proxy::Proxy;
 #[cfg(feature = "std")]
 pub use random::nonce;
+#[cfg(feature = "std")]
 pub use stats::{ConnectionStats, Stats, StatsSnapshot};
 #[cfg(feature = "std")]
 pub use tls::{TlsError, TlsFault};

@@ -11,7 +11,7 @@
 //! | `bayeux` | the same, for CometD's and Faye's clients | `hyper` and `bayeux` |
 //! | `frameworks` | the same, for SockJS's, Atmosphere's and Pushlet's clients | `hyper` and `sockjs`, `atmosphere`, `pushlet` |
 //!
-//! Their clients go over TLS (feature `rustls`) and through a [`Proxy`] where the URL and the `Options` say so.
+//! Their clients go over TLS (feature `rustls`) and through a `Proxy` where the URL and the `Options` say so.
 //!
 //! The first two have `accept`, `connect`, a `WebSocket` that splits into a `Reader` and a `Writer`, and event streams and their client under `sse`;
 //! they take the same `Options` and give the same `Error`.

@@ -19,8 +19,8 @@ adapt();
 const { CometD, AckExtension } = await import('cometd');
 
 const PAGES = ['ws', 'sse', 'xhr-streaming', 'long-polling', 'polling', 'jsonp', 'iframe'];
-const MESSAGES = Number(process.env.MESSAGES ?? 25); // of each
-const CUTS = 2;
+const MESSAGES = Number(process.env.MESSAGES ?? 10); // of each
+const CUTS = Number(process.env.CUTS ?? 1);
 const SMALL = { viewport: { width: 480, height: 420 }, reducedMotion: 'reduce' };
 
 /** What a member does, whatever carries it: `docs/transports.md`, "The frameworks". */

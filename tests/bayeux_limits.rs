@@ -148,6 +148,31 @@ fn messages_and_bytes_that_wait() {
     }
 }
 
+/// With the extension ack, a batch goes with the answer to a connect. What comes while none is held waits for the next one,
+/// and whoever asks for output meanwhile is told that there is none.
+#[test]
+fn what_comes_between_two_connects_of_a_websocket() {
+    let mut broker = server(Config::new());
+    let socket = broker.socket();
+    let take = |broker: &mut Server| match broker.take(socket, NOW) {
+        Some(Output::Text(text)) => Some(text),
+        None => None,
+        other => panic!("{other:?}"),
+    };
+    let handshake =
+        r#"{"channel":"/meta/handshake","supportedConnectionTypes":["websocket"],"ext":{"ack":true}}"#;
+    broker.frame(socket, handshake, NOW).unwrap();
+    assert!(take(&mut broker).unwrap().contains(r#""successful":true"#));
+    broker.frame(socket, &connect(1, 0), NOW).unwrap();
+    assert!(take(&mut broker).unwrap().contains("/meta/connect"));
+
+    assert!(broker.deliver(id(1), Channel::parse("/chat").unwrap(), json::check("7").unwrap()));
+    assert_eq!(take(&mut broker), None);
+    broker.frame(socket, &connect(1, 0), NOW).unwrap();
+    assert_eq!(numbers(&take(&mut broker).unwrap()), [7]);
+    assert_eq!(take(&mut broker), None);
+}
+
 #[test]
 fn replies_that_a_websocket_does_not_read() {
     let mut broker = server(Config::new().max_queue_bytes(60));

@@ -186,6 +186,8 @@ impl World {
     fn take(&mut self, client: &mut Client, is_lost: bool) {
         let Some(link) = client.link else { return };
         let output = self.broker.take(link, self.now);
+        let is_empty = matches!(&output, Some(Output::Text(text)) if text == "[]");
+        assert!(!is_empty, "whoever asks until there is no more comes to an end");
         if !client.on_socket && output.is_some() {
             client.link = None;
         }

@@ -220,7 +220,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
                 {
                     return Some(Output::Prepared(event));
                 }
-                if !session.is_due() {
+                if !session.is_due(link) {
                     return None;
                 }
                 self.answer_connect(client?, now);
@@ -229,7 +229,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
             return Some(Output::Text(array(&replies)));
         }
         if let Some(session) = session {
-            if !session.is_due() {
+            if !session.is_due(link) {
                 return None;
             }
             self.answer_connect(client?, now);

@@ -98,10 +98,10 @@ impl<I> Session<I> {
         }
     }
 
-    /// Whether the held connect is to be answered.
-    pub(super) fn is_due(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.due)
-            || (!self.is_direct() && self.queue.back().is_some_and(|(sent, _)| *sent == 0))
+    /// Whether a connect is held on this link, and is to be answered. Without one, what waits goes on waiting.
+    pub(super) fn is_due(&self, link: Link) -> bool {
+        let has_news = || !self.is_direct() && self.queue.back().is_some_and(|(sent, _)| *sent == 0);
+        self.held.as_ref().is_some_and(|held| held.link == link && (held.due || has_news()))
     }
 
     /// Messages that it has not acknowledged, or not been sent.

@@ -42,11 +42,18 @@ class Member {
     return { type: 'hello', session: this.session, nick: this.name, cursor: this.cursor };
   }
 
+  /** What comes between a cut and the welcome is behind what was lost: it is told again, in its order. */
   hear(told) {
+    if (told.seq !== undefined && told.type !== 'welcome') {
+      // Two hellos that crossed are answered twice.
+      if (!this.isLive || told.seq <= this.seen) return;
+      this.seen = told.seq;
+      this.cursor = `${this.epoch}.${this.seen}`;
+    }
     switch (told.type) {
       case 'welcome':
+        if (told.epoch !== this.epoch) this.seen = 0;
         this.epoch = told.epoch;
-        this.seq = told.seq;
         this.isLive = true;
         this.flush();
         break;
@@ -66,8 +73,6 @@ class Member {
         this.lost();
         break;
     }
-    if (told.seq !== undefined) this.seq = told.seq;
-    this.cursor = this.epoch && `${this.epoch}.${this.seq}`;
   }
 
   say(text) {
@@ -193,6 +198,7 @@ class OverAtmosphere extends Member {
     const script = readFileSync(new URL('node_modules/atmosphere.js/dist/atmosphere.global.js', import.meta.url), 'utf8');
     await page.route('**/atmosphere.html', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>Atmosphere</title>' }));
     await page.exposeFunction('hear', (text) => this.hear(JSON.parse(text)));
+    await page.exposeFunction('cut', () => { this.isLive = false; });
     await page.exposeFunction('hello', () => JSON.stringify(this.hello()));
     await page.goto(`${origin}/atmosphere.html`);
     await page.addScriptTag({ content: script });
@@ -205,6 +211,8 @@ class OverAtmosphere extends Member {
       const handlers = {
         open: () => { if (window.say) join(); else window.isOpen = true; },
         reopen: () => join(),
+        close: () => window.cut(),
+        reconnect: () => window.cut(),
         message: ({ responseBody }) => window.hear(responseBody),
       };
       atmosphere.subscribe(request, handlers).then((socket) => {
@@ -212,7 +220,11 @@ class OverAtmosphere extends Member {
         if (window.isOpen) join();
       });
     }, `${origin}/atmosphere/chat`);
+    // Whether or not it was told of its own cut.
+    this.watch = setInterval(() => { if (!this.isLive && !this.isOver) this.lost(); }, 1_000);
   }
+
+  close() { super.close(); clearInterval(this.watch); }
 
   send(request) { this.page.evaluate((text) => window.say(text), JSON.stringify(request)).catch(() => {}); }
 

@@ -151,11 +151,14 @@ fn no_limit_at_all() {
         let mut rules = Rules::defaults(server);
         (rules.max_frame, rules.max_message) = (u64::MAX, u64::MAX);
         rules.max_fragments = u64::from(u32::MAX);
-        let long = |first: u8| {
+        let frame = |first: u8, len: u64| {
             let mask = if server { 0x80 } else { 0 };
-            [&[first, mask | 127][..], &(u64::MAX >> 1).to_be_bytes(), &[0; 4][..if server { 4 } else { 0 }]]
-                .concat()
+            [&[first, mask | 127][..], &len.to_be_bytes(), &[0; 4][..if server { 4 } else { 0 }]].concat()
         };
+        // The longest that a machine can hold at all; what it cannot is refused, whatever the limit.
+        let long = |first: u8| frame(first, (usize::MAX >> 1) as u64);
+        let error = (usize::BITS < 64).then_some(ProtocolError::FrameTooLarge);
+        assert_eq!(observe(&rules, Front::Lent, &[&frame(0x02, u64::MAX >> 1)]).error, error);
         let seen = observe(&rules, Front::Lent, &[&long(0x02)]);
         assert_eq!((seen.tokens, seen.error), (vec![], None));
         // A second frame as long cannot be: the first would have to end.

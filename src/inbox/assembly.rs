@@ -185,7 +185,7 @@ pub(super) fn past(rest: usize) -> usize {
 /// follows, too.
 pub(crate) const DIRECT: usize = 4096;
 
-pub(super) const MOST_PAST: usize = 1024;
+pub(super) const MOST_PAST: usize = 256;
 
 /// From this length on the memory of a message is used again if it was dropped by then, up to what an inbox keeps.
 pub(super) const LONG: usize = 16 * 1024;

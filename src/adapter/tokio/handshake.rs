@@ -385,14 +385,17 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
-    // Writing what is at hand takes no time; a peer that goes on sending does.
-    let mut now = None;
+    // Writing what is at hand takes no time, nor does one read; a peer that goes on sending does.
+    let (mut now, mut reads) = (None, 0);
     loop {
         let mut pinned = Pin::new(&mut *stream);
         let done = match opening.step(inbox, *now.get_or_insert_with(Instant::now)) {
             OpeningStep::Done => return Poll::Ready(Ok(())),
             OpeningStep::Read => {
-                now = None;
+                if reads > 0 {
+                    now = None;
+                }
+                reads += 1;
                 poll_read(stream, inbox, cx).map_ok(|n| {
                     if n == 0 {
                         opening.receive_eof()

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pushline::http1::chunked::{Decoder, Encoder, Limits, Piece};
+use pushline::http1::chunked::{ChunkedDecoder, ChunkedEncoder, ChunkedLimits, Piece};
 use std::hint::black_box;
 
 const BODY: usize = 1 << 20;
@@ -13,7 +13,7 @@ fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("chunked-decode");
     for chunk in CHUNKS {
         let mut wire = Vec::new();
-        let mut encoder = Encoder::chunked();
+        let mut encoder = ChunkedEncoder::chunked();
         for data in vec![b'x'; BODY].chunks(chunk) {
             encoder.put(data, &mut wire).unwrap();
         }
@@ -21,7 +21,7 @@ fn decode(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements((BODY / chunk) as u64));
         group.bench_with_input(BenchmarkId::from_parameter(chunk), &wire, |bencher, wire| {
             bencher.iter(|| {
-                let mut decoder = Decoder::new(Limits::default());
+                let mut decoder = ChunkedDecoder::new(ChunkedLimits::default());
                 for mut input in wire.chunks(READ) {
                     while !input.is_empty() {
                         let (consumed, piece) = decoder.decode(input).unwrap();
@@ -43,7 +43,7 @@ fn encode(criterion: &mut Criterion) {
     for chunk in CHUNKS {
         group.throughput(Throughput::Elements((BODY / chunk) as u64));
         group.bench_with_input(BenchmarkId::from_parameter(chunk), &chunk, |bencher, &chunk| {
-            let mut encoder = Encoder::chunked();
+            let mut encoder = ChunkedEncoder::chunked();
             bencher.iter(|| {
                 for data in body.chunks(chunk) {
                     black_box(encoder.chunk(data).unwrap().slices());

@@ -8,9 +8,11 @@
 
 use bytes::Buf;
 use pushline::Inbox;
-use pushline::ws::deflate::{Compression, DeflateOptions, Deflater, Direction, Inflater, Params, WindowBits};
+use pushline::ws::deflate::{
+    Compression, DeflateOptions, DeflateParams, Deflater, Direction, Inflater, WindowBits,
+};
 use pushline::ws::header::{Header, Opcode};
-use pushline::ws::{Config, Connection, Event, Negotiated, Prepared};
+use pushline::ws::{Connection, ConnectionOptions, Event, Negotiated, Prepared};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush};
@@ -55,16 +57,16 @@ fn in_turn<'a>(messages: &'a [Vec<u8>]) -> impl FnMut() -> &'a [u8] {
     move || messages.next().unwrap()
 }
 
-fn agreed(context_takeover: bool) -> Params {
-    Params {
+fn agreed(context_takeover: bool) -> DeflateParams {
+    DeflateParams {
         server_no_context_takeover: !context_takeover,
         client_no_context_takeover: !context_takeover,
-        ..Params::default()
+        ..DeflateParams::default()
     }
 }
 
 fn server(context_takeover: bool, options: DeflateOptions) -> Connection {
-    Connection::server(Negotiated::with_deflate(agreed(context_takeover), options), Config::new())
+    Connection::server(Negotiated::with_deflate(agreed(context_takeover), options), ConnectionOptions::new())
 }
 
 /// Whole connections against the back end.
@@ -113,7 +115,7 @@ fn connections<'a>(messages: &'a [Vec<u8>], payloads: &'a [Vec<u8>], frames: &'a
             black_box(&space);
         };
         let negotiated = Negotiated::with_deflate(agreed(takeover), DeflateOptions::new(policy));
-        let mut client = Connection::client(negotiated, Config::new(), || [0; 4]);
+        let mut client = Connection::client(negotiated, ConnectionOptions::new(), || [0; 4]);
         let mut inbox = Inbox::new();
         let mut next = in_turn(frames);
         let connection = move || {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pushline::http1::head::{Limits, Reader, Slots};
+use pushline::http1::head::{HeadLimits, HeadReader, Slots};
 use pushline::ws::handshake::{Key, ServerOptions, accept_request};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -89,7 +89,7 @@ fn handshake(c: &mut Criterion) {
     group.bench_function("head alone", |b| {
         b.iter(|| {
             let mut slots = Slots::new();
-            let mut reader = Reader::new(Limits::default());
+            let mut reader = HeadReader::new(HeadLimits::default());
             reader.read_request(black_box(REQUEST), &mut slots).unwrap().unwrap().len()
         });
     });

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pushline::sse::{Block, Decoder, Input, Item};
+use pushline::sse::{Block, EventDecoder, Input, Item};
 use std::hint::black_box;
 
 const STREAM: usize = 100_000;
@@ -32,7 +32,7 @@ fn decode(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let (mut decoder, mut events) = (Decoder::new(), 0);
+                let (mut decoder, mut events) = (EventDecoder::new(), 0);
                 for read in stream.as_bytes().chunks(READ) {
                     let mut input = Input::new(black_box(read));
                     while let Some(item) = decoder.decode(&mut input).unwrap() {

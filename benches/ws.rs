@@ -8,7 +8,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_gr
 use pushline::Inbox;
 use pushline::ws::header::{Header, Opcode};
 use pushline::ws::mask::{OsKeys, apply_mask};
-use pushline::ws::{Config, Connection, Message, Negotiated, Prepared, Role};
+use pushline::ws::{Connection, ConnectionOptions, Message, Negotiated, Prepared, Role};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ fn group<'c>(criterion: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, Wal
 
 fn connection(role: Role) -> Connection {
     match role {
-        Role::Server => Connection::server(Negotiated::default(), Config::default()),
-        Role::Client => Connection::client(Negotiated::default(), Config::default(), OsKeys),
+        Role::Server => Connection::server(Negotiated::default(), ConnectionOptions::default()),
+        Role::Client => Connection::client(Negotiated::default(), ConnectionOptions::default(), OsKeys),
     }
 }
 

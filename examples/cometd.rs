@@ -9,9 +9,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use pushline::adapter::bayeux::{Everyone, Options, Service};
-use pushline::comet::bayeux::Config;
-use pushline::comet::cors::Policy;
+use pushline::adapter::bayeux::{BayeuxOptions, BayeuxService, Everyone};
+use pushline::comet::bayeux::BrokerOptions;
+use pushline::comet::cors::CorsPolicy;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,15 +22,15 @@ const USAGE: &str =
 
 struct Arguments {
     listen: SocketAddr,
-    options: Options,
+    options: BayeuxOptions,
 }
 
 impl Arguments {
     fn parse() -> Result<Self, Box<dyn Error>> {
         let mut listen = SocketAddr::from(([127, 0, 0, 1], 8082));
-        let mut config = Config::new();
-        let mut cors = Policy::new();
-        let mut options = Options::new().callback_polling(true);
+        let mut config = BrokerOptions::new();
+        let mut cors = CorsPolicy::new();
+        let mut options = BayeuxOptions::new().callback_polling(true);
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
             if name == "--one-cookie-many-clients" {
@@ -51,7 +51,7 @@ impl Arguments {
     }
 }
 
-async fn answer(service: Service<Everyone>, request: Request<Incoming>) -> Response<String> {
+async fn answer(service: BayeuxService<Everyone>, request: Request<Incoming>) -> Response<String> {
     // CometD's client appends the name of the meta channel.
     match request.uri().path().strip_prefix("/cometd") {
         Some("" | "/" | "/handshake" | "/connect" | "/disconnect") => service.serve(request).await,
@@ -66,7 +66,7 @@ async fn answer(service: Service<Everyone>, request: Request<Incoming>) -> Respo
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let Arguments { listen, options } = Arguments::parse()?;
-    let service = Service::new(options, Everyone);
+    let service = BayeuxService::new(options, Everyone);
     let listener = TcpListener::bind(listen).await?;
     println!("http://{}/cometd", listener.local_addr()?);
     loop {

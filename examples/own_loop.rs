@@ -7,7 +7,7 @@
 use bytes::Buf;
 use pushline::Inbox;
 use pushline::ws::handshake::{Decide, Opening, OpeningStep, ServerOptions};
-use pushline::ws::{Config, Connection, Event, Life, Side, Step, Times, UsageError};
+use pushline::ws::{Connection, ConnectionOptions, Event, Life, Side, Step, Times, UsageError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ impl Client<'_> {
                 OpeningStep::Done => {
                     let opened = self.opening.take().and_then(|opening| opening.finish().ok());
                     self.open = opened.map(|opened| {
-                        let connection = Connection::server(opened.negotiated, Config::new());
+                        let connection = Connection::server(opened.negotiated, ConnectionOptions::new());
                         let life = Life::new(Times::new(), connection.role(), now);
                         (connection, life)
                     });

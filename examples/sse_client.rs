@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use pushline::adapter::tokio::sse::{EventSource, SourceOptions, Update};
+use pushline::adapter::tokio::sse::{EventSource, SourceEvent, SourceOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,16 +14,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     while let Some(update) = source.next().await {
         match update? {
-            Update::Open => eprintln!("open: {}", source.url()),
-            Update::Event(event) => {
+            SourceEvent::Open => eprintln!("open: {}", source.url()),
+            SourceEvent::Event(event) => {
                 let mut out = std::io::stdout().lock();
                 if writeln!(out, "{} [{}] {}", event.event, event.id, event.data).is_err() {
                     // Whoever read this has enough.
                     return Ok(());
                 }
             }
-            Update::Lost { error: Some(error), wait } => eprintln!("lost: {error}; again in {wait:.1?}"),
-            Update::Lost { error: None, wait } => eprintln!("ended; again in {wait:.1?}"),
+            SourceEvent::Lost { error: Some(error), wait } => eprintln!("lost: {error}; again in {wait:.1?}"),
+            SourceEvent::Lost { error: None, wait } => eprintln!("ended; again in {wait:.1?}"),
             _ => {}
         }
     }

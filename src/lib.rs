@@ -17,9 +17,9 @@
 //! | WebSocket on axum | `adapter::axum` |
 //! | WebSocket on threads | `adapter::blocking` |
 //! | WebSocket on an event loop of one's own | [the loop](#the-loop), [`ws`], `examples/own_loop.rs` |
-//! | a message for many | [`ws::Prepared`], [`sse::Prepared`]; on tokio, `adapter::tokio::{Outbox, Broadcast}` |
+//! | a message for many | [`ws::Prepared`], [`sse::PreparedEvent`]; on tokio, `adapter::tokio::{Outbox, Broadcast}` |
 //! | an event stream to serve | `adapter::tokio::sse`, `adapter::blocking::sse`; [`sse::Block`] for the bytes alone |
-//! | an event stream to read | the same; [`sse::Decoder`] for the bytes alone, [`sse::Reconnect`] for when to come back |
+//! | an event stream to read | the same; [`sse::EventDecoder`] for the bytes alone, [`sse::Reconnect`] for when to come back |
 //! | chunked bodies, heads | [`http1`] |
 //! | clients that have neither, and which transport when | `comet` |
 //! | Socket.IO's clients | `adapter::socketio`; `socketio` without I/O |
@@ -31,12 +31,12 @@
 //! ```
 //! use bytes::Buf;
 //! use pushline::Inbox;
-//! use pushline::ws::{Config, Connection, Event, Negotiated};
+//! use pushline::ws::{ConnectionOptions, Connection, Event, Negotiated};
 //! use std::io::{Read, Write};
 //!
 //! /// Serves one WebSocket after its handshake: shouts back what it hears.
 //! fn serve(mut socket: impl Read + Write) -> std::io::Result<()> {
-//!     let mut connection = Connection::server(Negotiated::default(), Config::default());
+//!     let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::default());
 //!     let mut inbox = Inbox::new();
 //!     while !connection.is_finished() {
 //!         // In: the caller reads into the inbox, and gets events that borrow from it.
@@ -123,7 +123,7 @@
 //! # Promises
 //!
 //! Nothing that a peer sends makes it panic, allocate on the peer's word, loop without progress or
-//! grow without a bound; every limit has a name and a default ([`ws::Config`]). However the bytes
+//! grow without a bound; every limit has a name and a default ([`ws::ConnectionOptions`]). However the bytes
 //! are cut, the events are the same. There is `unsafe` in two places: the call of the masking loop that was compiled for
 //! the processor at hand, and text that was checked where it was received and is not looked at again.
 #![cfg_attr(not(feature = "std"), no_std)]

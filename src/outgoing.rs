@@ -25,9 +25,9 @@ const LARGEST_KEPT: usize = 2 * 1024 * 1024;
 ///
 /// ```
 /// use bytes::Buf;
-/// use pushline::ws::{Config, Connection, Negotiated};
+/// use pushline::ws::{ConnectionOptions, Connection, Negotiated};
 ///
-/// let mut connection = Connection::server(Negotiated::default(), Config::default());
+/// let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::default());
 /// connection.send("Hello")?;
 /// let outgoing = connection.outgoing();
 /// assert_eq!(outgoing.chunk(), b"\x81\x05Hello");

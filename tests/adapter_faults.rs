@@ -12,7 +12,7 @@ use futures_util::{SinkExt, StreamExt};
 use pushline::Inbox;
 use pushline::adapter::tokio::{OutboxOptions, QueuedSocket, Reader, WebSocket, Writer};
 use pushline::adapter::{Error, Options};
-use pushline::ws::{Config, Connection, Event, Message, Negotiated, Prepared, UsageError};
+use pushline::ws::{Connection, ConnectionOptions, Event, Message, Negotiated, Prepared, UsageError};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -60,7 +60,7 @@ enum Ending {
     Garbage,
 }
 
-fn connection(is_client: bool, config: Config) -> Connection {
+fn connection(is_client: bool, config: ConnectionOptions) -> Connection {
     if is_client {
         Connection::client(Negotiated::default(), config, || [1, 2, 3, 4])
     } else {
@@ -70,7 +70,7 @@ fn connection(is_client: bool, config: Config) -> Connection {
 
 /// What the peer says: its bytes, and the messages in them.
 fn script(random: &mut Random, is_client: bool) -> (VecDeque<u8>, Vec<Message>, Ending) {
-    let mut peer = connection(is_client, Config::new().max_outgoing(usize::MAX));
+    let mut peer = connection(is_client, ConnectionOptions::new().max_outgoing(usize::MAX));
     let ending = [Ending::Close, Ending::Close, Ending::Eof, Ending::Reset, Ending::Garbage][random.below(5)];
     let (mut bytes, mut messages) = (VecDeque::new(), Vec::new());
     // A flood now and then.
@@ -149,7 +149,7 @@ impl Shared {
             blocked: false,
             reading: None,
             writing: None,
-            peer: connection(!is_client, Config::new()),
+            peer: connection(!is_client, ConnectionOptions::new()),
             inbox: Inbox::new(),
             decoded: Vec::new(),
             steps: 0,
@@ -485,7 +485,7 @@ macro_rules! write_something {
 }
 
 fn socket(wire: &Shared, random: &mut Random, is_client: bool) -> WebSocket<Shared> {
-    let config = Config::new().max_outgoing([10, 500, 100_000][random.below(3)]);
+    let config = ConnectionOptions::new().max_outgoing([10, 500, 100_000][random.below(3)]);
     let options = Options::new().ping_interval(None).write_timeout(Duration::MAX);
     WebSocket::new(wire.clone(), connection(is_client, config), &[], &options)
 }
@@ -795,7 +795,7 @@ mod blocking {
     }
 
     fn socket(wire: &Shared, random: &mut Random, is_client: bool, waits: bool) -> WebSocket<Stream> {
-        let config = Config::new().max_outgoing([10, 500, 100_000][random.below(3)]);
+        let config = ConnectionOptions::new().max_outgoing([10, 500, 100_000][random.below(3)]);
         let stream = Stream { wire: wire.clone(), waits };
         WebSocket::new(stream, connection(is_client, config), &[], &Options::new())
     }

@@ -7,7 +7,7 @@ use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use pushline::adapter::tokio::{WebSocket, accept};
 use pushline::adapter::{Error, Options, TimedOut};
 use pushline::ws::handshake::ServerOptions;
-use pushline::ws::{Config, Connection, Event, Message, Negotiated, UsageError};
+use pushline::ws::{Connection, ConnectionOptions, Event, Message, Negotiated, UsageError};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -20,11 +20,16 @@ use tokio::time::{Instant, sleep, timeout};
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 fn server<S>(stream: S, options: &Options) -> WebSocket<S> {
-    WebSocket::new(stream, Connection::server(Negotiated::default(), Config::new()), &[], options)
+    WebSocket::new(stream, Connection::server(Negotiated::default(), ConnectionOptions::new()), &[], options)
 }
 
 fn client<S>(stream: S, options: &Options) -> WebSocket<S> {
-    WebSocket::new(stream, Connection::client(Negotiated::default(), Config::new(), || KEY), &[], options)
+    WebSocket::new(
+        stream,
+        Connection::client(Negotiated::default(), ConnectionOptions::new(), || KEY),
+        &[],
+        options,
+    )
 }
 
 const fn secs(secs: u64) -> Duration {
@@ -33,7 +38,7 @@ const fn secs(secs: u64) -> Duration {
 
 /// What a client writes.
 fn frames(say: impl FnOnce(&mut Connection)) -> Vec<u8> {
-    let config = Config::new().max_outgoing(usize::MAX);
+    let config = ConnectionOptions::new().max_outgoing(usize::MAX);
     let mut connection = Connection::client(Negotiated::default(), config, || KEY);
     say(&mut connection);
     let len = connection.outgoing().len();
@@ -742,7 +747,8 @@ async fn a_reader_alone_does_all_that_is_due() {
 async fn a_sink_that_is_not_asked_refuses_and_loses_nothing() {
     for kind in 0..3 {
         let (peer, stream) = duplex(64);
-        let connection = Connection::server(Negotiated::default(), Config::new().max_outgoing(1000));
+        let connection =
+            Connection::server(Negotiated::default(), ConnectionOptions::new().max_outgoing(1000));
         let socket = WebSocket::new(stream, connection, &[], &Options::new());
         let (mut writing, reading): (Writing, Option<Reading>) = match kind {
             0 => (Box::pin(socket), None),
@@ -817,11 +823,21 @@ mod blocking {
     }
 
     fn server<S: Transport>(stream: S, options: &Options) -> WebSocket<S> {
-        WebSocket::new(stream, Connection::server(Negotiated::default(), Config::new()), &[], options)
+        WebSocket::new(
+            stream,
+            Connection::server(Negotiated::default(), ConnectionOptions::new()),
+            &[],
+            options,
+        )
     }
 
     fn client<S: Transport>(stream: S, options: &Options) -> WebSocket<S> {
-        WebSocket::new(stream, Connection::client(Negotiated::default(), Config::new(), || KEY), &[], options)
+        WebSocket::new(
+            stream,
+            Connection::client(Negotiated::default(), ConnectionOptions::new(), || KEY),
+            &[],
+            options,
+        )
     }
 
     const fn millis(millis: u64) -> Duration {
@@ -1040,7 +1056,8 @@ mod blocking {
     #[test]
     fn a_call_that_is_repeated_sends_nothing_twice() {
         let wire = Reluctant(Arc::new(Mutex::new((VecDeque::new(), 0))));
-        let connection = Connection::server(Negotiated::default(), Config::new().max_outgoing(100));
+        let connection =
+            Connection::server(Negotiated::default(), ConnectionOptions::new().max_outgoing(100));
         let mut socket = WebSocket::new(wire.clone(), connection, &[], &Options::new());
         let mut blocked = 0;
         let mut repeat = |call: &mut dyn FnMut() -> Result<(), Error>| loop {
@@ -1056,7 +1073,7 @@ mod blocking {
         repeat(&mut || socket.flush());
         assert!(blocked > 10, "{blocked}");
         let bytes: Vec<u8> = wire.0.lock().unwrap().0.iter().copied().collect();
-        let mut connection = Connection::client(Negotiated::default(), Config::new(), || KEY);
+        let mut connection = Connection::client(Negotiated::default(), ConnectionOptions::new(), || KEY);
         let mut inbox = pushline::Inbox::new();
         assert_eq!(inbox.extend(&bytes), bytes.len());
         for n in 0..60 {

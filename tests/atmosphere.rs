@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
-use pushline::comet::Request;
-use pushline::comet::atmosphere::{Config, Listen, Reply, Service, Session, Ticket, TooSlow, Transport};
+use pushline::comet::HttpRequest;
+use pushline::comet::atmosphere::{
+    AtmosphereOptions, AtmosphereReply, AtmosphereService, AtmosphereSession, AtmosphereTicket,
+    AtmosphereTransport, Listen, TooSlow,
+};
 use pushline::ws::handshake::OriginPolicy;
 use std::time::Duration;
 
@@ -13,46 +16,46 @@ const fn at(seconds: u64) -> Duration {
 
 /// The rows: method, query, and what becomes of it.
 const ROUTES: &str = "\
-GET tracking-id=0&Framework=5.0.7&Transport=websocket => listen - WebSocket
-GET tracking-id=0&Framework=5.0.7&Transport=websocket&atmo-protocol=true => listen - WebSocket greet
-GET tracking-id=abc-1&Framework=5.0.7&Transport=sse&atmo-protocol=true => listen abc-1 Sse greet
-GET tracking-id=abc-1&Framework=3.1.3-javascript&Transport=sse&atmo-protocol=true => listen abc-1 Sse
-GET tracking-id=abc-1&Framework=5.0.7&Transport=long-polling&TrackMessageSize=true => listen abc-1 LongPolling track
-GET tracking-id=0&Framework=5.0.7&Transport=long-polling&atmo-protocol=true => listen - LongPolling greet
-GET tracking-id=abc&Framework=3.1.3-javascript&Transport=long-polling&TrackMessageSize=true => listen abc LongPolling track blank
-GET tracking-id=abc&Framework=3.1.3-javascript&Transport=long-polling => listen abc LongPolling
-GET tracking-id=0&Framework=2.2.1-jquery&Transport=streaming&TrackMessageSize=true => listen - Streaming track
-GET Transport=streaming&TrackMessageSize=false => listen - Streaming
-GET Transport=sse&Heartbeat-Server=60 => listen - Sse 60
-GET Transport=sse&Heartbeat-Server=1 => listen - Sse 5
-GET Transport=sse&Heartbeat-Server=4000000 => listen - Sse 3600
-GET Transport=sse&Heartbeat-Server=x => listen - Sse
-GET Framework=2.2.0&Transport=sse => 501
-GET Framework=2.1.9&Transport=sse => 501
-GET Framework=x&Transport=sse => 501
-GET Transport=webtransport => 501
-GET Transport=jsonp => 501
-GET Transport=%0d%0aa => 501
+GET tracking-id=0&Framework=5.0.7&AtmosphereTransport=websocket => listen - WebSocket
+GET tracking-id=0&Framework=5.0.7&AtmosphereTransport=websocket&atmo-protocol=true => listen - WebSocket greet
+GET tracking-id=abc-1&Framework=5.0.7&AtmosphereTransport=sse&atmo-protocol=true => listen abc-1 Sse greet
+GET tracking-id=abc-1&Framework=3.1.3-javascript&AtmosphereTransport=sse&atmo-protocol=true => listen abc-1 Sse
+GET tracking-id=abc-1&Framework=5.0.7&AtmosphereTransport=long-polling&TrackMessageSize=true => listen abc-1 LongPolling track
+GET tracking-id=0&Framework=5.0.7&AtmosphereTransport=long-polling&atmo-protocol=true => listen - LongPolling greet
+GET tracking-id=abc&Framework=3.1.3-javascript&AtmosphereTransport=long-polling&TrackMessageSize=true => listen abc LongPolling track blank
+GET tracking-id=abc&Framework=3.1.3-javascript&AtmosphereTransport=long-polling => listen abc LongPolling
+GET tracking-id=0&Framework=2.2.1-jquery&AtmosphereTransport=streaming&TrackMessageSize=true => listen - Streaming track
+GET AtmosphereTransport=streaming&TrackMessageSize=false => listen - Streaming
+GET AtmosphereTransport=sse&Heartbeat-Server=60 => listen - Sse 60
+GET AtmosphereTransport=sse&Heartbeat-Server=1 => listen - Sse 5
+GET AtmosphereTransport=sse&Heartbeat-Server=4000000 => listen - Sse 3600
+GET AtmosphereTransport=sse&Heartbeat-Server=x => listen - Sse
+GET Framework=2.2.0&AtmosphereTransport=sse => 501
+GET Framework=2.1.9&AtmosphereTransport=sse => 501
+GET Framework=x&AtmosphereTransport=sse => 501
+GET AtmosphereTransport=webtransport => 501
+GET AtmosphereTransport=jsonp => 501
+GET AtmosphereTransport=%0d%0aa => 501
 GET tracking-id=0 => 400
-GET tracking-id=a%20b&Transport=sse => 400
-GET tracking-id=a%7c1&Transport=sse => 400
-GET tracking-id=abc&Transport=close => close abc
-GET tracking-id=0&Transport=close => 400
-POST tracking-id=abc&Transport=sse => message abc
-POST tracking-id=0&Transport=sse => message -
+GET tracking-id=a%20b&AtmosphereTransport=sse => 400
+GET tracking-id=a%7c1&AtmosphereTransport=sse => 400
+GET tracking-id=abc&AtmosphereTransport=close => close abc
+GET tracking-id=0&AtmosphereTransport=close => 400
+POST tracking-id=abc&AtmosphereTransport=sse => message abc
+POST tracking-id=0&AtmosphereTransport=sse => message -
 POST tracking-id=../x => 400
 OPTIONS tracking-id=0 => 204
 PUT tracking-id=0 => 405";
 
-fn outcome(reply: Reply<'_>) -> String {
+fn outcome(reply: AtmosphereReply<'_>) -> String {
     match reply {
-        Reply::Response(response) => response.status.to_string(),
-        Reply::Close { id, .. } => format!("close {id}"),
-        Reply::Message { id, text, .. } => {
+        AtmosphereReply::Response(response) => response.status.to_string(),
+        AtmosphereReply::Close { id, .. } => format!("close {id}"),
+        AtmosphereReply::Message { id, text, .. } => {
             assert_eq!(text, "body");
             format!("message {}", id.as_deref().unwrap_or("-"))
         }
-        Reply::Listen(listen) => {
+        AtmosphereReply::Listen(listen) => {
             let mut text = format!("listen {} {:?}", listen.id.as_deref().unwrap_or("-"), listen.transport);
             text += if listen.greet { " greet" } else { "" };
             text += if listen.track { " track" } else { "" };
@@ -82,7 +85,7 @@ fn routes() {
             named.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
         let target = format!("?{target}");
         assert_eq!(
-            outcome(Service::new().route(&Request::new(method, &target, &[], b"body"))),
+            outcome(AtmosphereService::new().route(&HttpRequest::new(method, &target, &[], b"body"))),
             expected,
             "{row}"
         );
@@ -91,7 +94,7 @@ fn routes() {
             let fields: Vec<_> =
                 named.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
             assert_eq!(
-                outcome(Service::new().route(&Request::new(method, "/", &fields, b"body"))),
+                outcome(AtmosphereService::new().route(&HttpRequest::new(method, "/", &fields, b"body"))),
                 expected,
                 "{row}"
             );
@@ -102,24 +105,28 @@ fn routes() {
 #[test]
 fn origins() {
     let fields = [("Host", &b"a.example"[..]), ("Origin", &b"https://b.example"[..])];
-    let request = Request::new("GET", "?X-Atmosphere-Transport=sse", &fields, b"");
-    assert_eq!(outcome(Service::new().route(&request)), "403");
-    let open = Service::new().origins(OriginPolicy::list(["https://b.example"]));
-    let Reply::Listen(listen) = open.route(&request) else { panic!("it is allowed") };
+    let request = HttpRequest::new("GET", "?X-Atmosphere-Transport=sse", &fields, b"");
+    assert_eq!(outcome(AtmosphereService::new().route(&request)), "403");
+    let open = AtmosphereService::new().origins(OriginPolicy::list(["https://b.example"]));
+    let AtmosphereReply::Listen(listen) = open.route(&request) else { panic!("it is allowed") };
     assert_eq!(listen.head.field("access-control-allow-origin"), Some("https://b.example"));
     assert_eq!(listen.head.field("access-control-allow-credentials"), Some("true"));
 }
 
-fn listen(transport: Transport, greet: bool, track: bool) -> Listen {
-    let Reply::Listen(listen) =
-        Service::new().route(&Request::new("GET", "?X-Atmosphere-Transport=sse", &[], b""))
+fn listen(transport: AtmosphereTransport, greet: bool, track: bool) -> Listen {
+    let AtmosphereReply::Listen(listen) =
+        AtmosphereService::new().route(&HttpRequest::new("GET", "?X-Atmosphere-Transport=sse", &[], b""))
     else {
         panic!("it listens")
     };
     Listen { transport, greet, track, ..listen }
 }
 
-fn frame(session: &mut Session<Duration>, ticket: Ticket, now: Duration) -> Option<(String, bool)> {
+fn frame(
+    session: &mut AtmosphereSession<Duration>,
+    ticket: AtmosphereTicket,
+    now: Duration,
+) -> Option<(String, bool)> {
     let mut out = Vec::new();
     let last = session.next_frame(ticket, now, &mut out)?;
     Some((String::from_utf8(out).unwrap(), last))
@@ -128,17 +135,21 @@ fn frame(session: &mut Session<Duration>, ticket: Ticket, now: Duration) -> Opti
 #[test]
 fn what_each_transport_writes() {
     for (transport, track, expected) in [
-        (Transport::WebSocket, true, ["10|id|7000|~|", "5|a\r\n😀", "1|~"]),
-        (Transport::WebSocket, false, ["id|7000|~|", "a\r\n😀", "~"]),
-        (Transport::Sse, true, ["data: 10|id|7000|~|\n\n", "data: 4|a\ndata: 😀\n\n", "data: 1|~\n\n"]),
-        (Transport::Streaming, true, ["10|id|7000|~|", "5|a\r\n😀", "1|~"]),
-        (Transport::LongPolling, true, ["10|id|7000|~|", "5|a\r\n😀", "1|~"]),
+        (AtmosphereTransport::WebSocket, true, ["10|id|7000|~|", "5|a\r\n😀", "1|~"]),
+        (AtmosphereTransport::WebSocket, false, ["id|7000|~|", "a\r\n😀", "~"]),
+        (
+            AtmosphereTransport::Sse,
+            true,
+            ["data: 10|id|7000|~|\n\n", "data: 4|a\ndata: 😀\n\n", "data: 1|~\n\n"],
+        ),
+        (AtmosphereTransport::Streaming, true, ["10|id|7000|~|", "5|a\r\n😀", "1|~"]),
+        (AtmosphereTransport::LongPolling, true, ["10|id|7000|~|", "5|a\r\n😀", "1|~"]),
     ] {
-        let config = Config::new().client_heartbeat(at(7)).padding('~').heartbeat(at(30));
-        let mut session = Session::new("id", config, at(0));
+        let config = AtmosphereOptions::new().client_heartbeat(at(7)).padding('~').heartbeat(at(30));
+        let mut session = AtmosphereSession::new("id", config, at(0));
         session.send("a\r\n😀".into()).unwrap();
         let mut ticket = session.receive(&listen(transport, true, track), at(0));
-        let is_poll = transport == Transport::LongPolling;
+        let is_poll = transport == AtmosphereTransport::LongPolling;
         let mut now = at(0);
         for (number, text) in expected.into_iter().enumerate() {
             if number == 2 {
@@ -156,11 +167,11 @@ fn what_each_transport_writes() {
 #[test]
 fn polls_without_lengths_have_one_message() {
     for (track, bodies) in [(false, ["one", "two"].as_slice()), (true, &["3|one3|two"])] {
-        let mut session = Session::new("id", Config::new(), at(0));
+        let mut session = AtmosphereSession::new("id", AtmosphereOptions::new(), at(0));
         session.send("one".into()).unwrap();
         session.send("two".into()).unwrap();
         for body in bodies {
-            let ticket = session.receive(&listen(Transport::LongPolling, false, track), at(0));
+            let ticket = session.receive(&listen(AtmosphereTransport::LongPolling, false, track), at(0));
             assert_eq!(frame(&mut session, ticket, at(0)), Some(((*body).into(), true)));
         }
     }
@@ -168,8 +179,8 @@ fn polls_without_lengths_have_one_message() {
 
 #[test]
 fn a_poll_of_an_older_client_starts_with_a_blank() {
-    let mut session = Session::new("id", Config::new(), at(0));
-    let poll = Listen { blank: true, ..listen(Transport::LongPolling, false, true) };
+    let mut session = AtmosphereSession::new("id", AtmosphereOptions::new(), at(0));
+    let poll = Listen { blank: true, ..listen(AtmosphereTransport::LongPolling, false, true) };
     let ticket = session.receive(&poll, at(0));
     assert_eq!(frame(&mut session, ticket, at(0)), Some((" ".into(), false)));
     assert_eq!(frame(&mut session, ticket, at(0)), None);
@@ -179,8 +190,8 @@ fn a_poll_of_an_older_client_starts_with_a_blank() {
 
 #[test]
 fn after_a_cut_a_poll_has_one_message() {
-    let mut session = Session::new("id", Config::new(), at(0));
-    let poll = listen(Transport::LongPolling, false, true);
+    let mut session = AtmosphereSession::new("id", AtmosphereOptions::new(), at(0));
+    let poll = listen(AtmosphereTransport::LongPolling, false, true);
     for is_noticed in [true, false] {
         let ticket = session.receive(&poll, at(0));
         if is_noticed {
@@ -198,9 +209,9 @@ fn after_a_cut_a_poll_has_one_message() {
 
 #[test]
 fn a_newer_connection_takes_the_place_of_the_older() {
-    let mut session = Session::new("id", Config::new(), at(0));
-    let older = session.receive(&listen(Transport::WebSocket, false, true), at(0));
-    let newer = session.receive(&listen(Transport::Sse, false, true), at(0));
+    let mut session = AtmosphereSession::new("id", AtmosphereOptions::new(), at(0));
+    let older = session.receive(&listen(AtmosphereTransport::WebSocket, false, true), at(0));
+    let newer = session.receive(&listen(AtmosphereTransport::Sse, false, true), at(0));
     session.send("x".into()).unwrap();
     assert_eq!(frame(&mut session, older, at(0)), Some((String::new(), true)));
     session.cut(older, at(0)); // it is none of its business
@@ -209,13 +220,13 @@ fn a_newer_connection_takes_the_place_of_the_older() {
 
 #[test]
 fn times_and_the_end() {
-    let mut session = Session::new("id", Config::new().timeout(at(60)), at(0));
+    let mut session = AtmosphereSession::new("id", AtmosphereOptions::new().timeout(at(60)), at(0));
     assert!(!session.is_expired(at(60) - Duration::from_nanos(1)) && session.is_expired(at(60)));
-    let ticket = session.receive(&listen(Transport::Streaming, false, true), at(1));
+    let ticket = session.receive(&listen(AtmosphereTransport::Streaming, false, true), at(1));
     assert!(!session.is_expired(at(1000)));
     session.cut(ticket, at(2));
     assert_eq!((session.next_deadline(), session.is_expired(at(62))), (Some(at(62)), true));
-    let ticket = session.receive(&listen(Transport::Streaming, false, true), at(3));
+    let ticket = session.receive(&listen(AtmosphereTransport::Streaming, false, true), at(3));
     session.send("bye".into()).unwrap();
     session.close(at(4));
     assert_eq!(frame(&mut session, ticket, at(4)), Some(("3|bye".into(), false)));
@@ -226,10 +237,10 @@ fn times_and_the_end() {
 #[test]
 fn limits_at_their_edges() {
     for (limit, fits) in [(1, false), (2, true), (3, true)] {
-        let mut session = Session::new("id", Config::new().max_messages(limit), at(0));
+        let mut session = AtmosphereSession::new("id", AtmosphereOptions::new().max_messages(limit), at(0));
         session.send("a".into()).unwrap();
         assert_eq!(session.send("a".into()), if fits { Ok(()) } else { Err(TooSlow) });
-        let mut session = Session::new("id", Config::new().max_bytes(limit), at(0));
+        let mut session = AtmosphereSession::new("id", AtmosphereOptions::new().max_bytes(limit), at(0));
         session.send("a".into()).unwrap();
         assert_eq!(session.send("a".into()), if fits { Ok(()) } else { Err(TooSlow) });
     }
@@ -237,7 +248,7 @@ fn limits_at_their_edges() {
 
 #[test]
 fn signs_of_life() {
-    let config = Config::new();
+    let config = AtmosphereOptions::new();
     assert!(!config.is_heartbeat("X"), "clients are asked for none");
     let config = config.client_heartbeat(at(20));
     assert!(config.is_heartbeat("X") && !config.is_heartbeat("XX") && !config.is_heartbeat(""));
@@ -263,13 +274,13 @@ proptest! {
     /// with something written to it; and those that are away wait.
     #[test]
     fn histories(steps in proptest::collection::vec((0..6u8, 0..4u8, "[a|😀\\n1]{0,4}"), 0..60)) {
-        let mut session = Session::new("id", Config::new().max_messages(5), at(0));
-        let mut open: Option<(Ticket, Transport, String)> = None;
+        let mut session = AtmosphereSession::new("id", AtmosphereOptions::new().max_messages(5), at(0));
+        let mut open: Option<(AtmosphereTicket, AtmosphereTransport, String)> = None;
         let (mut sent, mut got) = (Vec::new(), Vec::new());
         for (action, transport, text) in steps {
             match action {
                 0 | 1 => {
-                    let transport = [Transport::WebSocket, Transport::Sse, Transport::Streaming, Transport::LongPolling]
+                    let transport = [AtmosphereTransport::WebSocket, AtmosphereTransport::Sse, AtmosphereTransport::Streaming, AtmosphereTransport::LongPolling]
                         [usize::from(transport)];
                     let ticket = session.receive(&listen(transport, false, true), at(0));
                     open = Some((ticket, transport, String::new()));
@@ -282,14 +293,14 @@ proptest! {
                 _ => if let Some((ticket, transport, _)) = open {
                     let Some((wire, last)) = frame(&mut session, ticket, at(0)) else { continue };
                     let wire = match transport {
-                        Transport::Sse => {
+                        AtmosphereTransport::Sse => {
                             let lines: Vec<_> = wire.trim_end_matches('\n').split('\n').map(|line| line.strip_prefix("data: ").unwrap()).collect();
                             lines.join("\n")
                         }
                         _ => wire,
                     };
                     got.extend(read(&wire));
-                    prop_assert_eq!(last, transport == Transport::LongPolling);
+                    prop_assert_eq!(last, transport == AtmosphereTransport::LongPolling);
                     if last { open = None }
                 },
             }

@@ -6,7 +6,7 @@ mod example;
 
 use pushline::adapter::hyper::Http2;
 use pushline::adapter::tokio::connect;
-use pushline::adapter::tokio::sse::{EventSource, SourceOptions, Update};
+use pushline::adapter::tokio::sse::{EventSource, SourceEvent, SourceOptions};
 use pushline::adapter::{Error, Options};
 use pushline::ws::Message;
 use pushline::ws::handshake::{ClientError, ClientOptions, Uri};
@@ -24,7 +24,7 @@ async fn what_one_says_all_hear() {
     let url = format!("ws://{address}/ws");
     let (client, options) = (ClientOptions::new(), Options::new());
     let mut source = EventSource::new(&format!("http://{address}/events"), SourceOptions::new()).unwrap();
-    assert!(matches!(source.next().await, Some(Ok(Update::Open))));
+    assert!(matches!(source.next().await, Some(Ok(SourceEvent::Open))));
     let mut listener = connect(&url, client.clone(), &options).await.unwrap();
     let http2 = Http2::new(tokio::net::TcpStream::connect(address).await.unwrap()).await.unwrap();
     let mut speaker = http2.connect(&Uri::parse(&url).unwrap(), &client, &options).await.unwrap();
@@ -32,7 +32,7 @@ async fn what_one_says_all_hear() {
     for text in ["one", "two"] {
         speaker.send(text).await.unwrap();
         assert_eq!(speaker.next().await.unwrap().unwrap(), Message::from(text));
-        let Some(Ok(Update::Event(event))) = source.next().await else { panic!("no event") };
+        let Some(Ok(SourceEvent::Event(event))) = source.next().await else { panic!("no event") };
         assert_eq!(event.data, text);
     }
     // The other may have joined behind the first.

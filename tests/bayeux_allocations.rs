@@ -5,7 +5,7 @@
 mod allocations;
 
 use allocations::{allocations, memory};
-use pushline::comet::bayeux::{Broker, Channel, ClientId, Config, Host, Link, Output, Request};
+use pushline::comet::bayeux::{BayeuxRequest, Broker, BrokerOptions, Channel, ClientId, Host, Link, Output};
 use pushline::json;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn join(broker: &mut Server) -> Link {
 fn a_message_for_many_is_made_once() {
     let mut counts = Vec::new();
     for subscribers in [1, 10, 1000] {
-        let mut broker = Broker::new(Config::new(), Program(0));
+        let mut broker = Broker::new(BrokerOptions::new(), Program(0));
         let sockets: Vec<_> = (0..subscribers).map(|_| join(&mut broker)).collect();
         let data = json::check(r#"{"text":"hello"}"#).unwrap();
         let channel = Channel::parse("/chat").unwrap();
@@ -69,13 +69,13 @@ fn a_message_for_many_is_made_once() {
 
 #[test]
 fn a_connect_costs_its_reply() {
-    let mut broker = Broker::new(Config::new(), Program(0));
+    let mut broker = Broker::new(BrokerOptions::new(), Program(0));
     join(&mut broker);
     let id = ClientId::new(1u128.to_be_bytes());
     let text =
         format!(r#"[{{"channel":"/meta/connect","id":"1","clientId":"{id}","advice":{{"timeout":0}}}}]"#);
     let mut round = || {
-        let link = broker.request(Request::new(&[&text]), NOW).unwrap();
+        let link = broker.request(BayeuxRequest::new(&[&text]), NOW).unwrap();
         while broker.next_ready().is_some() {}
         assert!(matches!(broker.take(link, NOW), Some(Output::Answer(200, _))));
     };
@@ -87,7 +87,7 @@ fn a_connect_costs_its_reply() {
 
 #[test]
 fn a_session_is_small() {
-    let mut broker = Broker::new(Config::new(), Program(0));
+    let mut broker = Broker::new(BrokerOptions::new(), Program(0));
     join(&mut broker);
     let held = memory(|| {
         (0..1000).for_each(|_| {

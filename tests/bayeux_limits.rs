@@ -1,9 +1,10 @@
-//! Each limit of `bayeux::Config` at one less, at it, and at one more; batches over cuts; Z85 and routes against models.
+//! Each limit of `bayeux::BrokerOptions` at one less, at it, and at one more; batches over cuts; Z85 and routes against models.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
 use pushline::comet::bayeux::{
-    Broker, Channel, ClientId, Config, Host, Link, Output, Pattern, Refusal, Request, Routes, z85,
+    BayeuxRefusal, BayeuxRequest, Broker, BrokerOptions, Channel, ClientId, Host, Link, Output, Pattern,
+    Routes, z85,
 };
 use pushline::json;
 use std::time::Duration;
@@ -31,12 +32,12 @@ fn id(number: u32) -> ClientId {
 
 type Server = Broker<Duration, Program>;
 
-fn server(config: Config) -> Server {
+fn server(config: BrokerOptions) -> Server {
     Broker::new(config, Program(0))
 }
 
-fn open(broker: &mut Server, text: &str) -> Result<Link, Refusal> {
-    broker.request(Request::new(&[text]), NOW)
+fn open(broker: &mut Server, text: &str) -> Result<Link, BayeuxRefusal> {
+    broker.request(BayeuxRequest::new(&[text]), NOW)
 }
 
 fn ask(broker: &mut Server, text: &str) -> String {
@@ -77,7 +78,7 @@ fn publish(broker: &mut Server, data: &str) {
 
 #[test]
 fn sessions() {
-    let mut broker = server(Config::new().max_sessions(2));
+    let mut broker = server(BrokerOptions::new().max_sessions(2));
     assert!(join(&mut broker, "") && join(&mut broker, ""));
     assert!(!join(&mut broker, ""));
     ask(&mut broker, &format!(r#"{{"channel":"/meta/disconnect","clientId":"{}"}}"#, id(1)));
@@ -87,7 +88,7 @@ fn sessions() {
 
 #[test]
 fn subscriptions_of_a_client() {
-    let mut broker = server(Config::new().max_subscriptions(2));
+    let mut broker = server(BrokerOptions::new().max_subscriptions(2));
     join(&mut broker, "");
     assert!(subscribe(&mut broker, 1, "/a").contains(":true"));
     assert!(subscribe(&mut broker, 1, "/b").contains(":true"));
@@ -98,7 +99,7 @@ fn subscriptions_of_a_client() {
 
 #[test]
 fn channels() {
-    let mut broker = server(Config::new().max_channels(2));
+    let mut broker = server(BrokerOptions::new().max_channels(2));
     join(&mut broker, "");
     assert!(subscribe(&mut broker, 1, "/a").contains(":true"));
     assert!(subscribe(&mut broker, 1, "/b/*").contains(":true"));
@@ -114,7 +115,7 @@ fn channels() {
 
 #[test]
 fn length_of_a_channel() {
-    let mut broker = server(Config::new().max_channel_length(20));
+    let mut broker = server(BrokerOptions::new().max_channel_length(20));
     join(&mut broker, "");
     for (length, good) in [(19, true), (20, true), (21, false)] {
         let name = format!("/{}", "a".repeat(length - 1));
@@ -129,10 +130,10 @@ fn length_of_a_channel() {
 fn messages_and_bytes_that_wait() {
     // [{"channel":"/chat","data":1}] is 30 bytes.
     for (config, fits) in [
-        (Config::new().max_queue(3), 3),
-        (Config::new().max_queue_bytes(89), 2),
-        (Config::new().max_queue_bytes(90), 3),
-        (Config::new().max_queue_bytes(91), 3),
+        (BrokerOptions::new().max_queue(3), 3),
+        (BrokerOptions::new().max_queue_bytes(89), 2),
+        (BrokerOptions::new().max_queue_bytes(90), 3),
+        (BrokerOptions::new().max_queue_bytes(91), 3),
     ] {
         for ext in ["", r#","ext":{"ack":true}"#] {
             let mut broker = server(config);
@@ -152,7 +153,7 @@ fn messages_and_bytes_that_wait() {
 /// and whoever asks for output meanwhile is told that there is none.
 #[test]
 fn what_comes_between_two_connects_of_a_websocket() {
-    let mut broker = server(Config::new());
+    let mut broker = server(BrokerOptions::new());
     let socket = broker.socket();
     let take = |broker: &mut Server| match broker.take(socket, NOW) {
         Some(Output::Text(text)) => Some(text),
@@ -175,13 +176,13 @@ fn what_comes_between_two_connects_of_a_websocket() {
 
 #[test]
 fn replies_that_a_websocket_does_not_read() {
-    let mut broker = server(Config::new().max_queue_bytes(60));
+    let mut broker = server(BrokerOptions::new().max_queue_bytes(60));
     let socket = broker.socket();
     // {"channel":"","successful":false,"error":"400::channel_missing"} is 64 bytes.
-    assert_eq!(broker.frame(socket, "{}", NOW), Err(Refusal::TooLarge));
+    assert_eq!(broker.frame(socket, "{}", NOW), Err(BayeuxRefusal::TooLarge));
     assert!(matches!(broker.take(socket, NOW), Some(Output::Close(1009))));
     for (limit, fits) in [(63, false), (64, true), (65, true)] {
-        let mut broker = server(Config::new().max_queue_bytes(limit));
+        let mut broker = server(BrokerOptions::new().max_queue_bytes(limit));
         let socket = broker.socket();
         assert_eq!(broker.frame(socket, "{}", NOW).is_ok(), fits);
     }
@@ -191,17 +192,17 @@ fn replies_that_a_websocket_does_not_read() {
 fn sizes_of_requests_messages_and_batches() {
     let message = |length: usize| format!(r#"{{"x":"{}"}}"#, "a".repeat(length - 8));
     for (length, good) in [(99, true), (100, true), (101, false)] {
-        let mut broker = server(Config::new().max_request(100));
+        let mut broker = server(BrokerOptions::new().max_request(100));
         assert_eq!(open(&mut broker, &message(length)).is_ok(), good);
         let halves = [message(50), message(length - 50)];
-        let result = broker.request(Request::new(&[&halves[0], &halves[1]]), NOW);
-        assert_eq!(result.err(), (!good).then_some(Refusal::TooLarge));
-        let mut broker = server(Config::new().max_message(100));
+        let result = broker.request(BayeuxRequest::new(&[&halves[0], &halves[1]]), NOW);
+        assert_eq!(result.err(), (!good).then_some(BayeuxRefusal::TooLarge));
+        let mut broker = server(BrokerOptions::new().max_message(100));
         let batch = format!("[{},{}]", message(20), message(length));
-        assert_eq!(open(&mut broker, &batch).err(), (!good).then_some(Refusal::TooLarge));
-        let mut broker = server(Config::new().max_batch(100));
+        assert_eq!(open(&mut broker, &batch).err(), (!good).then_some(BayeuxRefusal::TooLarge));
+        let mut broker = server(BrokerOptions::new().max_batch(100));
         let batch = format!("[{}]", vec!["{}"; length].join(","));
-        assert_eq!(open(&mut broker, &batch).err(), (!good).then_some(Refusal::TooLarge));
+        assert_eq!(open(&mut broker, &batch).err(), (!good).then_some(BayeuxRefusal::TooLarge));
     }
 }
 
@@ -209,7 +210,7 @@ fn sizes_of_requests_messages_and_batches() {
 fn bytes_of_an_answer() {
     // {"channel":"/chat","data":1} is 28 bytes.
     for (limit, expected) in [(55, 1), (56, 2), (57, 2), (0, 1)] {
-        let mut broker = server(Config::new().max_answer(limit));
+        let mut broker = server(BrokerOptions::new().max_answer(limit));
         join(&mut broker, "");
         subscribe(&mut broker, 1, "/chat");
         (0..3).for_each(|_| publish(&mut broker, "1"));
@@ -222,11 +223,11 @@ fn bytes_of_an_answer() {
 fn connects_of_a_browser() {
     for (limit, expected) in [(1, [false, true, true]), (2, [false, false, true]), (3, [false, false, false])]
     {
-        let mut broker = server(Config::new().max_held_per_browser(limit));
+        let mut broker = server(BrokerOptions::new().max_held_per_browser(limit));
         let answered = [1, 2, 3].map(|client| {
             join(&mut broker, "");
             let text = format!(r#"{{"channel":"/meta/connect","clientId":"{}"}}"#, id(client));
-            let link = broker.request(Request::new(&[&text]).browser(Some([5; 16])), NOW).unwrap();
+            let link = broker.request(BayeuxRequest::new(&[&text]).browser(Some([5; 16])), NOW).unwrap();
             broker.take(link, NOW).is_some()
         });
         assert_eq!(answered, expected);
@@ -235,7 +236,7 @@ fn connects_of_a_browser() {
 
 #[test]
 fn bombs() {
-    let mut broker = server(Config::new());
+    let mut broker = server(BrokerOptions::new());
     for bomb in ["[".repeat(200_000), r#"{"a":"#.repeat(40_000), format!("[{}]", "[],".repeat(80_000))] {
         assert!(open(&mut broker, &bomb).is_err());
     }
@@ -245,7 +246,7 @@ fn bombs() {
 /// What others have is not seen: neither by guessing, nor by a client whose session is over.
 #[test]
 fn sessions_of_others() {
-    let mut broker = server(Config::new());
+    let mut broker = server(BrokerOptions::new());
     join(&mut broker, "");
     subscribe(&mut broker, 1, "/chat");
     publish(&mut broker, "\"secret\"");
@@ -273,10 +274,10 @@ fn a_host_whose_ids_repeat_gives_nobody_anothers_session() {
             0
         }
     }
-    let mut broker = Broker::new(Config::new(), Same);
+    let mut broker = Broker::new(BrokerOptions::new(), Same);
     let replies = [(); 2].map(|()| {
         let text = r#"{"channel":"/meta/handshake","supportedConnectionTypes":["websocket"]}"#;
-        let link = broker.request(Request::new(&[text]), NOW).unwrap();
+        let link = broker.request(BayeuxRequest::new(&[text]), NOW).unwrap();
         let Some(Output::Answer(200, text)) = broker.take(link, NOW) else { panic!("no answer") };
         text
     });
@@ -298,7 +299,7 @@ proptest! {
         counts in prop::collection::vec(0..5u32, 40),
         max_answer in 0..200usize,
     ) {
-        let mut broker = server(Config::new().max_answer(max_answer));
+        let mut broker = server(BrokerOptions::new().max_answer(max_answer));
         join(&mut broker, r#","ext":{"ack":true}"#);
         subscribe(&mut broker, 1, "/chat");
         let (mut sent, mut batch, mut heard) = (0, 0, Vec::new());

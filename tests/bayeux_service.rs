@@ -2,18 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use http::{Request, Response};
-use pushline::adapter::bayeux::{Everyone, Options, Service};
-use pushline::comet::bayeux::{Channel, Config};
-use pushline::comet::cors::Policy;
+use pushline::adapter::bayeux::{BayeuxOptions, BayeuxService, Everyone};
+use pushline::comet::bayeux::{BrokerOptions, Channel};
+use pushline::comet::cors::CorsPolicy;
 use pushline::json;
 use std::time::Duration;
 
 const HANDSHAKE: &str =
     r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]"#;
 
-fn options() -> Options {
-    let cors = Policy::new().allow_origin("https://app.example").unwrap();
-    Options::new().cors(cors.credentials(true).unwrap().headers(&["content-type"]).unwrap())
+fn options() -> BayeuxOptions {
+    let cors = CorsPolicy::new().allow_origin("https://app.example").unwrap();
+    BayeuxOptions::new().cors(cors.credentials(true).unwrap().headers(&["content-type"]).unwrap())
 }
 
 fn post(fields: &[(&str, &str)], body: impl Into<String>) -> Request<String> {
@@ -36,7 +36,7 @@ fn id_in(response: &Response<String>) -> String {
 
 #[tokio::test]
 async fn a_message_from_the_program_answers_the_connect_that_is_held() {
-    let service = Service::new(options(), Everyone);
+    let service = BayeuxService::new(options(), Everyone);
     let id = id_in(&service.serve(post(&[], HANDSHAKE)).await);
     let ask = |channel: &str, rest: &str| {
         post(&[], format!(r#"{{"channel":"/meta/{channel}","clientId":"{id}"{rest}}}"#))
@@ -57,8 +57,8 @@ async fn a_message_from_the_program_answers_the_connect_that_is_held() {
 
 #[tokio::test(start_paused = true)]
 async fn times_are_kept_without_requests() {
-    let config = Config::new().timeout(Duration::from_secs(3)).max_interval(Duration::from_secs(5));
-    let service = Service::new(options().config(config), Everyone);
+    let config = BrokerOptions::new().timeout(Duration::from_secs(3)).max_interval(Duration::from_secs(5));
+    let service = BayeuxService::new(options().config(config), Everyone);
     let id = id_in(&service.serve(post(&[], HANDSHAKE)).await);
     let connect = format!(r#"{{"channel":"/meta/connect","clientId":"{id}"}}"#);
     let began = tokio::time::Instant::now();
@@ -83,9 +83,9 @@ async fn times_are_kept_without_requests() {
 async fn scripts() {
     let message = HANDSHAKE.replace('"', "%22").replace('[', "%5B").replace(']', "%5D");
     let target = format!("/cometd?jsonp=_cometd_jsonp_0&message={message}");
-    let service = Service::new(options(), Everyone);
+    let service = BayeuxService::new(options(), Everyone);
     assert_eq!(service.serve(get(&target)).await.status(), 400, "off unless asked for");
-    let service = Service::new(options().callback_polling(true), Everyone);
+    let service = BayeuxService::new(options().callback_polling(true), Everyone);
     let response = service.serve(get(&target)).await;
     assert!(response.body().starts_with("/**/_cometd_jsonp_0(JSON.parse(\"[{"), "{}", response.body());
     assert_eq!(response.headers()["content-type"], "text/javascript; charset=utf-8");
@@ -103,7 +103,7 @@ async fn scripts() {
 /// As Faye's cross-origin transport sends it.
 #[tokio::test]
 async fn forms() {
-    let service = Service::new(options(), Everyone);
+    let service = BayeuxService::new(options(), Everyone);
     let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
     let body = format!("message={}", HANDSHAKE.replace('"', "%22"));
     let response = service.serve(post(&form, body)).await;
@@ -115,7 +115,7 @@ async fn forms() {
 
 #[tokio::test]
 async fn origins() {
-    let service = Service::new(options(), Everyone);
+    let service = BayeuxService::new(options(), Everyone);
     for (origin, allowed) in [
         ("https://app.example", true),
         ("http://chat.example", true),
@@ -158,7 +158,7 @@ async fn origins() {
 
 #[tokio::test]
 async fn sizes_and_methods() {
-    let service = Service::new(options().config(Config::new().max_request(100)), Everyone);
+    let service = BayeuxService::new(options().config(BrokerOptions::new().max_request(100)), Everyone);
     for (length, status) in [(99, 200), (100, 200), (101, 413)] {
         let body = format!(r#"{{"x":"{}"}}"#, "a".repeat(length - 8));
         assert_eq!(service.serve(post(&[], &*body)).await.status(), status);
@@ -185,7 +185,7 @@ async fn sizes_and_methods() {
 
 #[tokio::test]
 async fn browsers_are_counted_by_a_cookie() {
-    let service = Service::new(options(), Everyone);
+    let service = BayeuxService::new(options(), Everyone);
     let response = service.serve(post(&[], HANDSHAKE)).await;
     let cookie = response.headers()["set-cookie"].to_str().unwrap();
     assert!(cookie.starts_with("BAYEUX_BROWSER=") && cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"));
@@ -208,7 +208,7 @@ async fn browsers_are_counted_by_a_cookie() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come() {
-    let service = Service::new(options().body_timeout(Duration::from_secs(4)), Everyone);
+    let service = BayeuxService::new(options().body_timeout(Duration::from_secs(4)), Everyone);
     let pending = futures_util::stream::pending::<Result<hyper::body::Frame<bytes::Bytes>, std::io::Error>>();
     let request = post(&[], "").map(|_| http_body_util::StreamBody::new(pending));
     let began = tokio::time::Instant::now();

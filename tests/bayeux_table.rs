@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use pushline::comet::bayeux::{
-    Broker, Channel, ClientId, Config, Denied, Host, Link, Message, Output, Pattern, Request,
+    BayeuxMessage, BayeuxRequest, Broker, BrokerOptions, Channel, ClientId, Denied, Host, Link, Output,
+    Pattern,
 };
 use pushline::json;
 use std::cell::Cell;
@@ -52,7 +53,7 @@ impl Host for Program {
         self.millis.get()
     }
 
-    fn may_handshake(&mut self, message: &Message<'_>) -> Result<(), Denied> {
+    fn may_handshake(&mut self, message: &BayeuxMessage<'_>) -> Result<(), Denied> {
         let token = message.get("token").and_then(|token| token.string());
         if token.is_some_and(|token| token.is("bad")) { Err(Denied("token")) } else { Ok(()) }
     }
@@ -65,7 +66,12 @@ impl Host for Program {
         if pattern.as_str().starts_with("/secret") { Err(Denied("secret")) } else { Ok(()) }
     }
 
-    fn may_publish(&mut self, _: ClientId, channel: Channel<'_>, _: &Message<'_>) -> Result<(), Denied> {
+    fn may_publish(
+        &mut self,
+        _: ClientId,
+        channel: Channel<'_>,
+        _: &BayeuxMessage<'_>,
+    ) -> Result<(), Denied> {
         if channel.as_str() == "/denied" { Err(Denied("read_only")) } else { Ok(()) }
     }
 }
@@ -94,7 +100,7 @@ fn expand(text: &str) -> String {
 
 struct Case {
     broker: Broker<Duration, Program>,
-    config: Config,
+    config: BrokerOptions,
     millis: Rc<Cell<u64>>,
     links: HashMap<String, Link>,
     refused: HashMap<String, u16>,
@@ -103,7 +109,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(config: Config) -> Self {
+    fn new(config: BrokerOptions) -> Self {
         let millis = Rc::new(Cell::new(0));
         let broker = Broker::new(config, Program { last: 0, millis: millis.clone() });
         Self {
@@ -122,7 +128,7 @@ impl Case {
 
     fn post(&mut self, name: &str, text: &str, tab: bool) {
         let envelopes = [text];
-        let request = Request::new(&envelopes).browser(tab.then_some([9; 16]));
+        let request = BayeuxRequest::new(&envelopes).browser(tab.then_some([9; 16]));
         match self.broker.request(request, self.now()) {
             Ok(link) => drop(self.links.insert(name.into(), link)),
             Err(refusal) => drop(self.refused.insert(name.into(), refusal.status())),
@@ -190,14 +196,14 @@ impl Case {
 
 #[test]
 fn sessions() {
-    let mut case = Case::new(Config::new());
+    let mut case = Case::new(BrokerOptions::new());
     let (mut name, mut count) = ("", 0);
     for (number, row) in include_str!("cases/bayeux-sessions.tsv").lines().enumerate() {
         if row.starts_with('#') {
             continue;
         }
         if let Some(next) = row.strip_prefix("case\t") {
-            (case, name, count) = (Case::new(Config::new()), next, count + 1);
+            (case, name, count) = (Case::new(BrokerOptions::new()), next, count + 1);
             continue;
         }
         let row = row.split('\t').map(expand).collect::<Vec<_>>();

@@ -3,8 +3,8 @@
 
 use pushline::Inbox;
 use pushline::http1::chunked;
-use pushline::http1::head::{Body, HeadError, Limits, Reader, Slots};
-use pushline::ws::{Config, Connection, Negotiated, ProtocolError};
+use pushline::http1::head::{BodyFraming, HeadError, HeadLimits, HeadReader, Slots};
+use pushline::ws::{Connection, ConnectionOptions, Negotiated, ProtocolError};
 
 /// 2^32 and a little, which cut off would be a little.
 const LENGTHS: [u64; 4] = [1 << 32, (1 << 32) + 5, (1 << 32) + (1 << 31), (1 << 62) + 5];
@@ -13,8 +13,10 @@ const LENGTHS: [u64; 4] = [1 << 32, (1 << 32) + 5, (1 << 32) + (1 << 31), (1 << 
 fn frames() {
     for length in LENGTHS {
         for limit in [1 << 20, usize::MAX] {
-            let mut connection =
-                Connection::server(Negotiated::default(), Config::new().max_frame(limit).max_message(limit));
+            let mut connection = Connection::server(
+                Negotiated::default(),
+                ConnectionOptions::new().max_frame(limit).max_message(limit),
+            );
             let mut inbox = Inbox::new();
             let frame = [&[0x82, 0xff][..], &length.to_be_bytes(), &[0; 4], b"hello"].concat();
             assert_eq!(inbox.extend(&frame), frame.len());
@@ -32,20 +34,20 @@ fn frames() {
 fn chunks_and_bodies() {
     for length in LENGTHS {
         let wire = format!("{length:x}\r\nhello");
-        let mut decoder = chunked::Decoder::new(chunked::Limits::default());
+        let mut decoder = chunked::ChunkedDecoder::new(chunked::ChunkedLimits::default());
         let (taken, piece) = decoder.decode(wire.as_bytes()).unwrap();
         assert_eq!((taken, piece), (wire.len(), Some(chunked::Piece::Data(b"hello"))));
         assert!(decoder.receive_eof().is_err(), "there is more to come");
-        let mut decoder = chunked::Decoder::new(chunked::Limits::default().max_body(1 << 31));
-        assert_eq!(decoder.decode(wire.as_bytes()).err(), Some(chunked::Error::BodyTooLong));
+        let mut decoder = chunked::ChunkedDecoder::new(chunked::ChunkedLimits::default().max_body(1 << 31));
+        assert_eq!(decoder.decode(wire.as_bytes()).err(), Some(chunked::ChunkedError::BodyTooLong));
 
         let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
         let mut slots = Slots::new();
-        let read = Reader::new(Limits::default()).read_request(head.as_bytes(), &mut slots);
-        assert_eq!(read.map(|head| head.map(|head| head.body())), Ok(Some(Body::Length(length))));
+        let read = HeadReader::new(HeadLimits::default()).read_request(head.as_bytes(), &mut slots);
+        assert_eq!(read.map(|head| head.map(|head| head.body())), Ok(Some(BodyFraming::Length(length))));
     }
     let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1{}\r\n\r\n", u64::MAX);
     let mut slots = Slots::new();
-    let read = Reader::new(Limits::default()).read_request(head.as_bytes(), &mut slots);
+    let read = HeadReader::new(HeadLimits::default()).read_request(head.as_bytes(), &mut slots);
     assert_eq!(read.err(), Some(HeadError::BadContentLength));
 }

@@ -5,7 +5,7 @@ mod allocations;
 
 use allocations::allocations;
 use bytes::Buf;
-use pushline::http1::chunked::{Decoder, Encoder, Limits, Piece};
+use pushline::http1::chunked::{ChunkedDecoder, ChunkedEncoder, ChunkedLimits, Piece};
 
 #[test]
 fn counts_at_all() {
@@ -15,7 +15,7 @@ fn counts_at_all() {
 #[test]
 fn a_message_of_1_kib_as_a_chunk_is_not_copied_and_allocates_nothing() {
     let payload = vec![b'x'; 1024];
-    let mut encoder = Encoder::chunked();
+    let mut encoder = ChunkedEncoder::chunked();
     let count = allocations(|| {
         for _ in 0..1000 {
             let chunk = encoder.chunk(&payload).unwrap();
@@ -32,7 +32,7 @@ fn a_message_of_1_kib_as_a_chunk_is_not_copied_and_allocates_nothing() {
 #[test]
 fn decoding_lends_the_input_and_allocates_nothing() {
     let mut wire = Vec::new();
-    let mut encoder = Encoder::chunked();
+    let mut encoder = ChunkedEncoder::chunked();
     for length in [1, 16, 1024, 65536, 3] {
         encoder.put(&vec![b'x'; length], &mut wire).unwrap();
     }
@@ -41,7 +41,7 @@ fn decoding_lends_the_input_and_allocates_nothing() {
     encoder.finish(&[], &mut wire).unwrap();
     for read in [1, 7, 1460, wire.len()] {
         let count = allocations(|| {
-            let mut decoder = Decoder::new(Limits::default());
+            let mut decoder = ChunkedDecoder::new(ChunkedLimits::default());
             for _ in 0..3 {
                 decoder.reset();
                 for mut input in wire.chunks(read) {
@@ -68,7 +68,7 @@ fn decoding_lends_the_input_and_allocates_nothing() {
 #[test]
 fn memory_for_trailers_is_kept_for_the_next_body() {
     let body = b"0\r\nServer-Timing: total;dur=12\r\nDigest: abc\r\n\r\n";
-    let mut decoder = Decoder::new(Limits::default());
+    let mut decoder = ChunkedDecoder::new(ChunkedLimits::default());
     decoder.decode(body).unwrap();
     let count = allocations(|| {
         for _ in 0..10 {

@@ -6,23 +6,25 @@ mod common;
 use bytes::Buf;
 use common::every_cut;
 use proptest::prelude::*;
-use pushline::http1::chunked::{Decoder, EncodeError, Encoder, Frame, Limits, Piece};
+use pushline::http1::chunked::{
+    ChunkFrame, ChunkedDecoder, ChunkedEncodeError, ChunkedEncoder, ChunkedLimits, Piece,
+};
 use std::io::IoSlice;
 
 #[test]
 fn sizes_are_hex_without_leading_zeros() {
-    let mut encoder = Encoder::chunked();
+    let mut encoder = ChunkedEncoder::chunked();
     for length in [1, 9, 10, 15, 16, 255, 256, 4096, 0xabcdef, u64::from(u32::MAX), u64::MAX] {
         let frame = encoder.frame(length).unwrap();
         assert_eq!(frame.head(), format!("{length:x}\r\n").as_bytes());
         assert_eq!(frame.tail(), b"\r\n");
-        assert!(frame.head().len() + frame.tail().len() <= Frame::MAX_LENGTH);
+        assert!(frame.head().len() + frame.tail().len() <= ChunkFrame::MAX_LENGTH);
     }
 }
 
 #[test]
 fn an_empty_write_writes_nothing() {
-    let mut encoder = Encoder::chunked();
+    let mut encoder = ChunkedEncoder::chunked();
     let mut wire = Vec::new();
     encoder.put(b"", &mut wire).unwrap();
     assert!(wire.is_empty());
@@ -35,15 +37,15 @@ fn an_empty_write_writes_nothing() {
 
 #[test]
 fn finish_once_and_nothing_after_it() {
-    for mut encoder in [Encoder::chunked(), Encoder::until_close()] {
+    for mut encoder in [ChunkedEncoder::chunked(), ChunkedEncoder::until_close()] {
         let mut wire = Vec::new();
         assert!(!encoder.is_finished());
         encoder.finish(&[], &mut wire).unwrap();
         assert!(encoder.is_finished());
         let length = wire.len();
-        assert_eq!(encoder.finish(&[], &mut wire), Err(EncodeError::Finished));
-        assert_eq!(encoder.put(b"a", &mut wire), Err(EncodeError::Finished));
-        assert_eq!(encoder.put(b"", &mut wire), Err(EncodeError::Finished));
+        assert_eq!(encoder.finish(&[], &mut wire), Err(ChunkedEncodeError::Finished));
+        assert_eq!(encoder.put(b"a", &mut wire), Err(ChunkedEncodeError::Finished));
+        assert_eq!(encoder.put(b"", &mut wire), Err(ChunkedEncodeError::Finished));
         assert!(encoder.chunk(b"a").is_err() && encoder.frame(1).is_err());
         assert_eq!(wire.len(), length);
     }
@@ -51,26 +53,26 @@ fn finish_once_and_nothing_after_it() {
 
 #[test]
 fn trailers_are_checked_before_anything_is_written() {
-    let rows: &[(&str, &[u8], Result<(), EncodeError>)] = &[
+    let rows: &[(&str, &[u8], Result<(), ChunkedEncodeError>)] = &[
         ("Digest", b"abc", Ok(())),
         ("Digest", b"", Ok(())),
         ("Digest", b"a b\tc \xff", Ok(())),
-        ("", b"1", Err(EncodeError::BadTrailerName)),
-        ("a b", b"1", Err(EncodeError::BadTrailerName)),
-        ("a:", b"1", Err(EncodeError::BadTrailerName)),
-        ("a\r\nb", b"1", Err(EncodeError::BadTrailerName)),
-        ("\u{e9}", b"1", Err(EncodeError::BadTrailerName)),
-        ("a", b"1\r\nContent-Length: 5", Err(EncodeError::BadTrailerValue)),
-        ("a", b"1\rb", Err(EncodeError::BadTrailerValue)),
-        ("a", b"1\nb", Err(EncodeError::BadTrailerValue)),
-        ("a", b"1\0", Err(EncodeError::BadTrailerValue)),
-        ("a", b"\x7f", Err(EncodeError::BadTrailerValue)),
-        ("a", b" 1", Err(EncodeError::BadTrailerValue)),
-        ("a", b"1\t", Err(EncodeError::BadTrailerValue)),
-        ("content-LENGTH", b"5", Err(EncodeError::ForbiddenTrailer)),
+        ("", b"1", Err(ChunkedEncodeError::BadTrailerName)),
+        ("a b", b"1", Err(ChunkedEncodeError::BadTrailerName)),
+        ("a:", b"1", Err(ChunkedEncodeError::BadTrailerName)),
+        ("a\r\nb", b"1", Err(ChunkedEncodeError::BadTrailerName)),
+        ("\u{e9}", b"1", Err(ChunkedEncodeError::BadTrailerName)),
+        ("a", b"1\r\nContent-Length: 5", Err(ChunkedEncodeError::BadTrailerValue)),
+        ("a", b"1\rb", Err(ChunkedEncodeError::BadTrailerValue)),
+        ("a", b"1\nb", Err(ChunkedEncodeError::BadTrailerValue)),
+        ("a", b"1\0", Err(ChunkedEncodeError::BadTrailerValue)),
+        ("a", b"\x7f", Err(ChunkedEncodeError::BadTrailerValue)),
+        ("a", b" 1", Err(ChunkedEncodeError::BadTrailerValue)),
+        ("a", b"1\t", Err(ChunkedEncodeError::BadTrailerValue)),
+        ("content-LENGTH", b"5", Err(ChunkedEncodeError::ForbiddenTrailer)),
     ];
     for (name, value, expected) in rows {
-        let mut encoder = Encoder::chunked();
+        let mut encoder = ChunkedEncoder::chunked();
         let mut wire = Vec::new();
         assert_eq!(
             encoder.finish(&[("First", b"1"), (name, value)], &mut wire),
@@ -90,12 +92,12 @@ fn trailers_are_checked_before_anything_is_written() {
 
 #[test]
 fn an_older_peer_gets_the_bytes_as_they_are() {
-    let mut encoder = Encoder::until_close();
-    assert!(encoder.closes() && !Encoder::chunked().closes());
+    let mut encoder = ChunkedEncoder::until_close();
+    assert!(encoder.closes() && !ChunkedEncoder::chunked().closes());
     let mut wire = Vec::new();
     encoder.put(b"hello", &mut wire).unwrap();
     assert_eq!(encoder.chunk(b" world").unwrap().slices(), [&b""[..], b" world", b""]);
-    assert_eq!(encoder.finish(&[("Host", b"1")], &mut wire), Err(EncodeError::ForbiddenTrailer));
+    assert_eq!(encoder.finish(&[("Host", b"1")], &mut wire), Err(ChunkedEncodeError::ForbiddenTrailer));
     encoder.finish(&[("Digest", b"1")], &mut wire).unwrap();
     assert_eq!(wire, b"hello");
 }
@@ -104,7 +106,7 @@ fn an_older_peer_gets_the_bytes_as_they_are() {
 fn a_chunk_can_be_written_in_any_steps() {
     let expected = b"b\r\nhello world\r\n";
     for step in 1..=expected.len() {
-        let mut chunk = Encoder::chunked().chunk(b"hello world").unwrap();
+        let mut chunk = ChunkedEncoder::chunked().chunk(b"hello world").unwrap();
         let mut wire = Vec::new();
         while chunk.has_remaining() {
             let left = expected.len() - wire.len();
@@ -124,20 +126,20 @@ fn a_chunk_can_be_written_in_any_steps() {
         assert_eq!(chunk.chunks_vectored(&mut [IoSlice::new(&[]); 4]), 0);
     }
     let mut few = [IoSlice::new(&[]); 2];
-    assert_eq!(Encoder::chunked().chunk(b"hello").unwrap().chunks_vectored(&mut few), 2);
+    assert_eq!(ChunkedEncoder::chunked().chunk(b"hello").unwrap().chunks_vectored(&mut few), 2);
 }
 
 #[test]
 #[should_panic(expected = "past the end")]
 fn a_chunk_cannot_be_advanced_past_its_end() {
-    Encoder::chunked().chunk(b"hello").unwrap().advance(11);
+    ChunkedEncoder::chunked().chunk(b"hello").unwrap().advance(11);
 }
 
 proptest! {
     #[test]
     fn every_size_is_its_shortest_hex(bits in 0..64_u32, value in any::<u64>()) {
         let length = (value >> bits).max(1);
-        let frame = Encoder::chunked().frame(length).unwrap();
+        let frame = ChunkedEncoder::chunked().frame(length).unwrap();
         assert_eq!(frame.head(), format!("{length:x}\r\n").as_bytes());
     }
 
@@ -149,7 +151,7 @@ proptest! {
     ) {
         let trailers: Vec<_> = trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         let mut wire = Vec::new();
-        let mut encoder = Encoder::chunked();
+        let mut encoder = ChunkedEncoder::chunked();
         for write in &writes {
             encoder.put(write, &mut wire).unwrap();
         }
@@ -157,7 +159,7 @@ proptest! {
         wire.extend_from_slice(&rest);
         let full: Vec<_> = writes.iter().filter(|write| !write.is_empty()).collect();
         every_cut(&wire, |parts| {
-            let mut decoder = Decoder::new(Limits::default());
+            let mut decoder = ChunkedDecoder::new(ChunkedLimits::default());
             let mut pieces = Vec::new();
             let mut left = 0;
             for part in parts {

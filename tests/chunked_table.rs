@@ -5,73 +5,73 @@
 mod common;
 
 use common::{every_cut, rows, unescape};
-use pushline::http1::chunked::{Decoder, Error, Limits, Piece};
+use pushline::http1::chunked::{ChunkedDecoder, ChunkedError, ChunkedLimits, Piece};
 
 const TABLE: &str = include_str!("cases/chunked.tsv");
 const EXTRA: &str = include_str!("cases/extra-chunked.tsv");
 
 /// Rows refused: the error and the offset of the byte that brings it.
-const REFUSED: &[(&str, Error, usize)] = &[
-    ("zero-run-20", Error::SizeTooLong, 16),
-    ("no-size", Error::BadSize, 0),
-    ("only-ext", Error::BadSize, 0),
-    ("lead-space", Error::BadSize, 0),
-    ("trail-space", Error::BadExtension, 2),
-    ("trail-tab", Error::BadExtension, 2),
-    ("plus", Error::BadSize, 0),
-    ("minus", Error::BadSize, 0),
-    ("minus-zero", Error::BadSize, 10),
-    ("hex-prefix", Error::BadSize, 1),
-    ("hex-prefix-upper", Error::BadSize, 1),
-    ("underscore", Error::BadSize, 1),
-    ("h-suffix", Error::BadSize, 1),
-    ("non-hex", Error::BadSize, 0),
-    ("dot", Error::BadSize, 1),
-    ("comma", Error::BadSize, 1),
-    ("fullwidth-digit", Error::BadSize, 0),
-    ("quoted-size", Error::BadSize, 0),
-    ("nul-size", Error::BadSize, 1),
-    ("lf-size", Error::BadSize, 1),
-    ("lf-data", Error::BadDataEnd, 8),
-    ("lf-all", Error::BadSize, 1),
-    ("lf-last", Error::BadSize, 11),
-    ("lf-final", Error::BadTrailer, 13),
-    ("cr-size", Error::BadLineEnd, 2),
-    ("cr-data", Error::BadDataEnd, 9),
-    ("crcrlf-size", Error::BadLineEnd, 2),
-    ("crcrlf-data", Error::BadDataEnd, 9),
-    ("no-data-crlf", Error::BadDataEnd, 8),
-    ("junk-2-for-crlf", Error::BadDataEnd, 8),
-    ("spill-1", Error::BadDataEnd, 8),
-    ("short-data", Error::BadDataEnd, 8),
-    ("extra-crlf", Error::BadSize, 10),
-    ("ext-lf", Error::BadExtension, 5),
-    ("ext-lf-end", Error::BadExtension, 5),
-    ("ext-cr", Error::BadLineEnd, 6),
-    ("ext-quoted-lf", Error::BadExtension, 8),
-    ("ext-quoted-crlf", Error::BadExtension, 8),
-    ("ext-nul", Error::BadExtension, 3),
-    ("ext-del", Error::BadExtension, 3),
-    ("ext-empty", Error::BadExtension, 2),
-    ("ext-no-name", Error::BadExtension, 2),
-    ("ext-no-value", Error::BadExtension, 6),
-    ("ext-bad-sep", Error::BadExtension, 2),
-    ("overflow-64", Error::SizeTooLong, 16),
-    ("u64-max", Error::BodyTooLong, 15),
-    ("i64-neg", Error::BodyTooLong, 15),
-    ("size-1000-digits", Error::BodyTooLong, 15),
-    ("ext-100k", Error::ExtensionTooLong, 1025),
-    ("ext-total", Error::TooManyExtensions, 8385),
-    ("trailer-100k", Error::TrailersTooLong, 8205),
-    ("trailer-no-colon", Error::BadTrailer, 16),
-    ("trailer-space-colon", Error::BadTrailer, 14),
-    ("trailer-lead-space", Error::BadTrailer, 13),
-    ("trailer-fold", Error::BadTrailer, 19),
-    ("trailer-bare-cr", Error::BadLineEnd, 18),
-    ("trailer-nul", Error::BadTrailer, 17),
-    ("trailer-lf", Error::BadTrailer, 17),
-    ("trailer-empty-name", Error::BadTrailer, 13),
-    ("trailer-cr-x", Error::BadLineEnd, 14),
+const REFUSED: &[(&str, ChunkedError, usize)] = &[
+    ("zero-run-20", ChunkedError::SizeTooLong, 16),
+    ("no-size", ChunkedError::BadSize, 0),
+    ("only-ext", ChunkedError::BadSize, 0),
+    ("lead-space", ChunkedError::BadSize, 0),
+    ("trail-space", ChunkedError::BadExtension, 2),
+    ("trail-tab", ChunkedError::BadExtension, 2),
+    ("plus", ChunkedError::BadSize, 0),
+    ("minus", ChunkedError::BadSize, 0),
+    ("minus-zero", ChunkedError::BadSize, 10),
+    ("hex-prefix", ChunkedError::BadSize, 1),
+    ("hex-prefix-upper", ChunkedError::BadSize, 1),
+    ("underscore", ChunkedError::BadSize, 1),
+    ("h-suffix", ChunkedError::BadSize, 1),
+    ("non-hex", ChunkedError::BadSize, 0),
+    ("dot", ChunkedError::BadSize, 1),
+    ("comma", ChunkedError::BadSize, 1),
+    ("fullwidth-digit", ChunkedError::BadSize, 0),
+    ("quoted-size", ChunkedError::BadSize, 0),
+    ("nul-size", ChunkedError::BadSize, 1),
+    ("lf-size", ChunkedError::BadSize, 1),
+    ("lf-data", ChunkedError::BadDataEnd, 8),
+    ("lf-all", ChunkedError::BadSize, 1),
+    ("lf-last", ChunkedError::BadSize, 11),
+    ("lf-final", ChunkedError::BadTrailer, 13),
+    ("cr-size", ChunkedError::BadLineEnd, 2),
+    ("cr-data", ChunkedError::BadDataEnd, 9),
+    ("crcrlf-size", ChunkedError::BadLineEnd, 2),
+    ("crcrlf-data", ChunkedError::BadDataEnd, 9),
+    ("no-data-crlf", ChunkedError::BadDataEnd, 8),
+    ("junk-2-for-crlf", ChunkedError::BadDataEnd, 8),
+    ("spill-1", ChunkedError::BadDataEnd, 8),
+    ("short-data", ChunkedError::BadDataEnd, 8),
+    ("extra-crlf", ChunkedError::BadSize, 10),
+    ("ext-lf", ChunkedError::BadExtension, 5),
+    ("ext-lf-end", ChunkedError::BadExtension, 5),
+    ("ext-cr", ChunkedError::BadLineEnd, 6),
+    ("ext-quoted-lf", ChunkedError::BadExtension, 8),
+    ("ext-quoted-crlf", ChunkedError::BadExtension, 8),
+    ("ext-nul", ChunkedError::BadExtension, 3),
+    ("ext-del", ChunkedError::BadExtension, 3),
+    ("ext-empty", ChunkedError::BadExtension, 2),
+    ("ext-no-name", ChunkedError::BadExtension, 2),
+    ("ext-no-value", ChunkedError::BadExtension, 6),
+    ("ext-bad-sep", ChunkedError::BadExtension, 2),
+    ("overflow-64", ChunkedError::SizeTooLong, 16),
+    ("u64-max", ChunkedError::BodyTooLong, 15),
+    ("i64-neg", ChunkedError::BodyTooLong, 15),
+    ("size-1000-digits", ChunkedError::BodyTooLong, 15),
+    ("ext-100k", ChunkedError::ExtensionTooLong, 1025),
+    ("ext-total", ChunkedError::TooManyExtensions, 8385),
+    ("trailer-100k", ChunkedError::TrailersTooLong, 8205),
+    ("trailer-no-colon", ChunkedError::BadTrailer, 16),
+    ("trailer-space-colon", ChunkedError::BadTrailer, 14),
+    ("trailer-lead-space", ChunkedError::BadTrailer, 13),
+    ("trailer-fold", ChunkedError::BadTrailer, 19),
+    ("trailer-bare-cr", ChunkedError::BadLineEnd, 18),
+    ("trailer-nul", ChunkedError::BadTrailer, 17),
+    ("trailer-lf", ChunkedError::BadTrailer, 17),
+    ("trailer-empty-name", ChunkedError::BadTrailer, 13),
+    ("trailer-cr-x", ChunkedError::BadLineEnd, 14),
 ];
 
 #[derive(Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ enum End {
     Complete(usize),
     /// The input ran out first.
     Incomplete,
-    Refused(Error),
+    Refused(ChunkedError),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ struct Outcome {
 }
 
 fn run(parts: &[&[u8]]) -> Outcome {
-    let mut decoder = Decoder::new(Limits::default());
+    let mut decoder = ChunkedDecoder::new(ChunkedLimits::default());
     let mut body = Vec::new();
     let mut end = End::Incomplete;
     'parts: for (index, part) in parts.iter().enumerate() {
@@ -130,8 +130,8 @@ fn run(parts: &[&[u8]]) -> Outcome {
         End::Complete(_) => assert_eq!(decoder.receive_eof(), Ok(())),
         End::Incomplete => {
             assert_eq!(decoder.clone().trailers().count(), 0, "trailers before the end");
-            assert_eq!(decoder.receive_eof(), Err(Error::UnexpectedEof));
-            assert_eq!(decoder.decode(b"0"), Err(Error::UnexpectedEof));
+            assert_eq!(decoder.receive_eof(), Err(ChunkedError::UnexpectedEof));
+            assert_eq!(decoder.decode(b"0"), Err(ChunkedError::UnexpectedEof));
         }
         End::Refused(_) => assert_eq!(decoder.trailers().count(), 0, "trailers of a refused body"),
     }

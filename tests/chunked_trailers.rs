@@ -5,10 +5,10 @@
 mod common;
 
 use common::every_cut;
-use pushline::http1::chunked::{Decoder, EncodeError, Encoder, Limits, Piece};
+use pushline::http1::chunked::{ChunkedDecoder, ChunkedEncodeError, ChunkedEncoder, ChunkedLimits, Piece};
 
 fn trailers(parts: &[&[u8]]) -> Vec<(String, String)> {
-    let mut decoder = Decoder::new(Limits::default());
+    let mut decoder = ChunkedDecoder::new(ChunkedLimits::default());
     for part in parts {
         let mut rest = *part;
         while let Ok((consumed, Some(Piece::Data(_)))) = decoder.decode(rest) {
@@ -90,8 +90,12 @@ fn fields_of_the_head_are_dropped_in_any_case_and_the_others_stay() {
 fn the_encoder_refuses_what_the_decoder_would_drop() {
     for name in FORBIDDEN {
         let mut wire = Vec::new();
-        let mut encoder = Encoder::chunked();
-        assert_eq!(encoder.finish(&[(name, b"1")], &mut wire), Err(EncodeError::ForbiddenTrailer), "{name}");
+        let mut encoder = ChunkedEncoder::chunked();
+        assert_eq!(
+            encoder.finish(&[(name, b"1")], &mut wire),
+            Err(ChunkedEncodeError::ForbiddenTrailer),
+            "{name}"
+        );
         assert!(wire.is_empty() && !encoder.is_finished());
     }
 }

@@ -5,10 +5,10 @@
 mod allocations;
 
 use allocations::allocations;
-use pushline::comet::cors::Policy;
+use pushline::comet::cors::CorsPolicy;
 use pushline::comet::flash;
 use pushline::comet::jsonp::{self, Callback};
-use pushline::comet::{Config, Message, Session, Stream, StreamConfig, write_literal};
+use pushline::comet::{CometMessage, CometOptions, CometSession, StreamOptions, StreamWriter, write_literal};
 use std::time::Duration;
 
 const TEXT: &str = "hello <b>world</b> \u{2028} \"quoted\"\n";
@@ -28,10 +28,10 @@ fn escaping() {
 
 #[test]
 fn a_message_for_many_sessions_is_made_once() {
-    let message = Message::text(TEXT);
+    let message = CometMessage::text(TEXT);
     let plain = "a text in which nothing has to be escaped";
-    assert!(allocations(|| drop(Message::text(plain).clone())) <= 2);
-    let mut sessions = vec![Session::new(Config::new(), NOW); 10];
+    assert!(allocations(|| drop(CometMessage::text(plain).clone())) <= 2);
+    let mut sessions = vec![CometSession::new(CometOptions::new(), NOW); 10];
     for session in &mut sessions {
         session.push(message.clone()).unwrap();
     }
@@ -44,9 +44,9 @@ fn a_message_for_many_sessions_is_made_once() {
 }
 
 /// A session whose client fetches each message by itself.
-fn each_message(mut work: impl FnMut(&mut Session<Duration>, u64)) -> u64 {
-    let message = Message::text(TEXT);
-    let mut session = Session::new(Config::new(), NOW);
+fn each_message(mut work: impl FnMut(&mut CometSession<Duration>, u64)) -> u64 {
+    let message = CometMessage::text(TEXT);
+    let mut session = CometSession::new(CometOptions::new(), NOW);
     let mut round = |cursor| {
         session.push(message.clone()).unwrap();
         work(&mut session, cursor);
@@ -73,11 +73,11 @@ fn polls_and_jsonp() {
 #[test]
 fn streams() {
     let callback = Callback::parse("app.news").unwrap();
-    let config = StreamConfig::new().budget(usize::MAX);
+    let config = StreamOptions::new().budget(usize::MAX);
     for mut stream in [
-        Stream::xhr(config),
-        Stream::frame(callback, config),
-        Stream::frame_to("https://app.example", config).unwrap(),
+        StreamWriter::xhr(config),
+        StreamWriter::frame(callback, config),
+        StreamWriter::frame_to("https://app.example", config).unwrap(),
     ] {
         let mut out = Vec::with_capacity(4000);
         stream.open(&mut out);
@@ -93,7 +93,7 @@ fn streams() {
 #[test]
 fn cors_fields() {
     let policy =
-        Policy::new().allow_origin("https://app.example").unwrap().credentials(true).unwrap().max_age(5);
+        CorsPolicy::new().allow_origin("https://app.example").unwrap().credentials(true).unwrap().max_age(5);
     let count = allocations(|| {
         assert_eq!(policy.check(Some(b"https://app.example")).fields().count(), 3);
         assert_eq!(policy.preflight(b"https://app.example", b"GET", None).fields().count(), 4);
@@ -104,7 +104,7 @@ fn cors_fields() {
 #[test]
 fn flash_messages() {
     let mut wire = Vec::with_capacity(1000);
-    let mut decoder = flash::Decoder::new(1000);
+    let mut decoder = flash::FlashDecoder::new(1000);
     let count = allocations(|| {
         for _ in 0..100 {
             wire.clear();

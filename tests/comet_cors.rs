@@ -1,19 +1,19 @@
 //! The CORS matrix: which origin gets which fields, and that none of them is the client's (Fetch 3.3).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use pushline::comet::cors::{Policy, PolicyError};
+use pushline::comet::cors::{CorsPolicy, CorsPolicyError};
 
 const APP: &str = "https://app.example";
 
 /// A policy, and what it says to each origin: the value of Access-Control-Allow-Origin, or none.
 #[test]
 fn origins() {
-    let nothing = Policy::new();
-    let list = || Policy::new().allow_origin(APP).unwrap().allow_origin("http://localhost:8080").unwrap();
-    let null = || Policy::new().allow_null();
-    let any = || Policy::new().allow_any().unwrap();
+    let nothing = CorsPolicy::new();
+    let list = || CorsPolicy::new().allow_origin(APP).unwrap().allow_origin("http://localhost:8080").unwrap();
+    let null = || CorsPolicy::new().allow_null();
+    let any = || CorsPolicy::new().allow_any().unwrap();
     let origins = [APP, "http://localhost:8080", "https://evil.example", "null"];
-    let rows: [(&str, Policy, [Option<&str>; 4]); 7] = [
+    let rows: [(&str, CorsPolicy, [Option<&str>; 4]); 7] = [
         ("nothing", nothing, [None; 4]),
         ("list", list(), [Some(APP), Some("http://localhost:8080"), None, None]),
         (
@@ -43,7 +43,7 @@ fn origins() {
 
 #[test]
 fn origins_are_compared_whole() {
-    let policy = Policy::new().allow_origin(APP).unwrap();
+    let policy = CorsPolicy::new().allow_origin(APP).unwrap();
     for origin in [
         "",
         "https://app.example.evil.net",
@@ -70,9 +70,11 @@ fn origins_are_compared_whole() {
 
 #[test]
 fn a_request_without_origin_is_not_cross_origin() {
-    for policy in
-        [Policy::new(), Policy::new().allow_origin(APP).unwrap(), Policy::new().allow_any().unwrap()]
-    {
+    for policy in [
+        CorsPolicy::new(),
+        CorsPolicy::new().allow_origin(APP).unwrap(),
+        CorsPolicy::new().allow_any().unwrap(),
+    ] {
         let decision = policy.check(None);
         assert!(decision.is_allowed());
         assert!(decision.fields().all(|(field, _)| field == "Vary"));
@@ -81,7 +83,7 @@ fn a_request_without_origin_is_not_cross_origin() {
 
 #[test]
 fn credentials_only_with_an_exact_origin() {
-    let list = Policy::new().allow_origin(APP).unwrap().credentials(true).unwrap();
+    let list = CorsPolicy::new().allow_origin(APP).unwrap().credentials(true).unwrap();
     assert_eq!(
         list.check(Some(APP.as_bytes())).fields().collect::<Vec<_>>(),
         [
@@ -91,17 +93,20 @@ fn credentials_only_with_an_exact_origin() {
         ]
     );
     assert_eq!(list.check(Some(b"https://evil.example")).fields().collect::<Vec<_>>(), [("Vary", "Origin")]);
-    assert_eq!(list.allow_any(), Err(PolicyError::CredentialsForAny));
-    assert_eq!(Policy::new().allow_any().unwrap().credentials(true), Err(PolicyError::CredentialsForAny));
-    assert!(Policy::new().allow_any().unwrap().credentials(false).is_ok());
+    assert_eq!(list.allow_any(), Err(CorsPolicyError::CredentialsForAny));
+    assert_eq!(
+        CorsPolicy::new().allow_any().unwrap().credentials(true),
+        Err(CorsPolicyError::CredentialsForAny)
+    );
+    assert!(CorsPolicy::new().allow_any().unwrap().credentials(false).is_ok());
     // Absent, not "false", when they are not allowed (Fetch 3.3.3).
-    let without = Policy::new().allow_origin(APP).unwrap();
+    let without = CorsPolicy::new().allow_origin(APP).unwrap();
     assert!(without.check(Some(APP.as_bytes())).fields().all(|(field, _)| !field.ends_with("Credentials")));
 }
 
 #[test]
 fn preflights() {
-    let policy = Policy::new()
+    let policy = CorsPolicy::new()
         .allow_origin(APP)
         .unwrap()
         .methods(&["PUT", "DELETE"])
@@ -165,7 +170,7 @@ fn preflights() {
             ("Access-Control-Expose-Headers", "X-Cursor")
         ]
     );
-    let open = Policy::new().allow_any().unwrap();
+    let open = CorsPolicy::new().allow_any().unwrap();
     assert_eq!(
         open.preflight(b"https://x.example", b"POST", None).fields().collect::<Vec<_>>(),
         [VARY, ("Access-Control-Allow-Origin", "*")]
@@ -204,7 +209,7 @@ fn line_ends_and_mistakes_in_the_configuration() {
         "https://[::1]:443",
         "https://a,b",
     ] {
-        assert_eq!(Policy::new().allow_origin(origin), Err(PolicyError::InvalidOrigin), "{origin:?}");
+        assert_eq!(CorsPolicy::new().allow_origin(origin), Err(CorsPolicyError::InvalidOrigin), "{origin:?}");
     }
     for origin in [
         APP,
@@ -219,11 +224,11 @@ fn line_ends_and_mistakes_in_the_configuration() {
         "https://app.example:65535",
         "http://a_b",
     ] {
-        assert!(Policy::new().allow_origin(origin).is_ok(), "{origin:?}");
+        assert!(CorsPolicy::new().allow_origin(origin).is_ok(), "{origin:?}");
     }
     for name in ["", "*", "a b", "a,b", "a\r\nX: y", "a:", "\u{e9}", "a\0"] {
-        assert_eq!(Policy::new().methods(&["PUT", name]), Err(PolicyError::InvalidName), "{name:?}");
-        assert_eq!(Policy::new().headers(&[name]), Err(PolicyError::InvalidName), "{name:?}");
-        assert_eq!(Policy::new().expose(&[name]), Err(PolicyError::InvalidName), "{name:?}");
+        assert_eq!(CorsPolicy::new().methods(&["PUT", name]), Err(CorsPolicyError::InvalidName), "{name:?}");
+        assert_eq!(CorsPolicy::new().headers(&[name]), Err(CorsPolicyError::InvalidName), "{name:?}");
+        assert_eq!(CorsPolicy::new().expose(&[name]), Err(CorsPolicyError::InvalidName), "{name:?}");
     }
 }

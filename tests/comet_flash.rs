@@ -6,10 +6,10 @@ mod common;
 use common::every_cut;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use pushline::comet::flash::{Decoder, FlashError, POLICY_REQUEST, encode, policy};
+use pushline::comet::flash::{FlashDecoder, FlashError, POLICY_REQUEST, encode, policy};
 
 fn decode(limit: usize, parts: &[&[u8]]) -> Result<Vec<Vec<u8>>, FlashError> {
-    let mut decoder = Decoder::new(limit);
+    let mut decoder = FlashDecoder::new(limit);
     let mut messages = Vec::new();
     for part in parts {
         let mut input = *part;
@@ -60,7 +60,7 @@ fn the_longest_message() {
         // Refused as soon as it is too long, not when it ends.
         assert_eq!(decode(10, &["a".repeat(length).as_bytes()]).is_ok(), accepted);
     }
-    let mut decoder = Decoder::new(1);
+    let mut decoder = FlashDecoder::new(1);
     for input in [&b"ab"[..], b"", b"\0"] {
         assert_eq!(decoder.decode(&mut &*input), Err(FlashError::TooLong), "the error stays");
     }

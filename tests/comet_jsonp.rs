@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use pushline::comet::jsonp::{self, Callback, InvalidCallback, MAX_CALLBACK};
-use pushline::comet::{Config, Message, Session};
+use pushline::comet::{CometMessage, CometOptions, CometSession};
 use std::time::Duration;
 
 const NOW: Duration = Duration::ZERO;
@@ -110,7 +110,7 @@ fn the_longest_name() {
     }
 }
 
-fn body(session: &mut Session<Duration>, since: u64, callback: &str) -> String {
+fn body(session: &mut CometSession<Duration>, since: u64, callback: &str) -> String {
     let _ = session.poll(since, NOW);
     let answer = session.next_answer(NOW).unwrap();
     let mut body = Vec::new();
@@ -120,24 +120,24 @@ fn body(session: &mut Session<Duration>, since: u64, callback: &str) -> String {
 
 #[test]
 fn every_answer_is_a_call_with_one_object() {
-    let mut session = Session::new(Config::new().hold(NOW).max_messages(1), NOW);
+    let mut session = CometSession::new(CometOptions::new().hold(NOW).max_messages(1), NOW);
     assert_eq!(body(&mut session, 0, "f"), r#"/**/f({"cursor":0,"messages":[]});"#);
-    session.push(Message::text("alert(1)")).unwrap();
+    session.push(CometMessage::text("alert(1)")).unwrap();
     assert_eq!(
         body(&mut session, 0, "app.news"),
         r#"/**/app.news({"cursor":1,"messages":[{"id":1,"data":"alert(1)"}]});"#
     );
-    session.push(Message::text("two")).unwrap();
+    session.push(CometMessage::text("two")).unwrap();
     assert_eq!(body(&mut session, 0, "f"), r#"/**/f({"cursor":1,"gone":true,"messages":[]});"#);
 }
 
 #[test]
 fn script_end_injection() {
-    let mut session = Session::new(Config::new().hold(NOW), NOW);
+    let mut session = CometSession::new(CometOptions::new().hold(NOW), NOW);
     for text in
         ["</script><script>alert(1)</script>", "<!--", "-->", "]]>", "\u{2028}\u{2029}", "\"});alert(1)//"]
     {
-        session.push(Message::text(text)).unwrap();
+        session.push(CometMessage::text(text)).unwrap();
     }
     let body = body(&mut session, 0, "f");
     assert!(!body.contains(['<', '>', '&', '\u{2028}', '\u{2029}', '\n']), "{body}");

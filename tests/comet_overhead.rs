@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use pushline::comet::jsonp::{self, Callback};
-use pushline::comet::{Config, JSON_FIELDS, Message, Session, Stream, StreamConfig};
-use pushline::http1::chunked::Encoder;
+use pushline::comet::{CometMessage, CometOptions, CometSession, JSON_FIELDS, StreamOptions, StreamWriter};
+use pushline::http1::chunked::ChunkedEncoder;
 use pushline::http1::head::{FieldLines, write_request, write_response};
 use pushline::sse::Block;
 use pushline::ws::{self, Connection, Negotiated};
@@ -14,21 +14,21 @@ const TEXT: &str =
 const NOW: Duration = Duration::ZERO;
 
 /// A session with message number 14 as its only news.
-fn session() -> Session<Duration> {
-    let mut session = Session::new(Config::new().hold(NOW), NOW);
+fn session() -> CometSession<Duration> {
+    let mut session = CometSession::new(CometOptions::new().hold(NOW), NOW);
     for _ in 0..14 {
-        session.push(Message::text(TEXT)).unwrap();
+        session.push(CometMessage::text(TEXT)).unwrap();
     }
     session
 }
 
 fn chunk(payload: &[u8]) -> usize {
     let mut out = Vec::new();
-    Encoder::chunked().put(payload, &mut out).unwrap();
+    ChunkedEncoder::chunked().put(payload, &mut out).unwrap();
     out.len()
 }
 
-fn streamed(mut stream: Stream) -> usize {
+fn streamed(mut stream: StreamWriter) -> usize {
     let mut session = session();
     let _ = session.stream(13, NOW);
     let mut body = Vec::new();
@@ -108,20 +108,20 @@ fn the_table_says_what_is_measured() {
     assert_eq!(TEXT.len(), 100);
     let mut sse = Vec::new();
     Block::new().id("e.14").data(TEXT).encode(&mut sse).unwrap();
-    let mut server = Connection::server(Negotiated::default(), ws::Config::new());
-    let mut client = Connection::client(Negotiated::default(), ws::Config::new(), || [1, 2, 3, 4]);
+    let mut server = Connection::server(Negotiated::default(), ws::ConnectionOptions::new());
+    let mut client = Connection::client(Negotiated::default(), ws::ConnectionOptions::new(), || [1, 2, 3, 4]);
     for end in [&mut server, &mut client] {
         end.send(TEXT).unwrap();
     }
     let (down, up) = (server.queued() - 100, client.queued() - 100);
-    let config = StreamConfig::new();
-    let frame_to = Stream::frame_to("https://chat.example", config).unwrap();
+    let config = StreamOptions::new();
+    let frame_to = StreamWriter::frame_to("https://chat.example", config).unwrap();
     let empty = request("") + response(204, &JSON_FIELDS[1..], b"");
     let callback = Callback::parse("news").unwrap();
     let measured = [
         ("WebSocket", format!("{down} down, {up} up")),
         ("Server-Sent Events", (chunk(&sse) - 100).to_string()),
-        ("XHR streaming", (streamed(Stream::xhr(config)) - 100).to_string()),
+        ("XHR streaming", (streamed(StreamWriter::xhr(config)) - 100).to_string()),
         ("iframe streaming", (streamed(frame_to) - 100).to_string()),
         ("long polling", (polled(None) - 100).to_string()),
         ("JSONP", (polled(Some(callback)) - 100).to_string()),

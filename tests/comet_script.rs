@@ -6,7 +6,7 @@ mod common;
 use common::hex;
 use proptest::prelude::*;
 use pushline::comet::jsonp::{self, Callback};
-use pushline::comet::{Config, Message, Session, Stream, StreamConfig, write_literal};
+use pushline::comet::{CometMessage, CometOptions, CometSession, StreamOptions, StreamWriter, write_literal};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 fn literal(text: &str) -> String {
     let mut out = Vec::new();
     write_literal(text, &mut out);
-    assert_eq!(Message::text(text).literal(), out);
+    assert_eq!(CometMessage::text(text).literal(), out);
     String::from_utf8(out).unwrap()
 }
 
@@ -140,9 +140,9 @@ fn a_javascript_engine_reads_what_was_meant() {
     }
     for group in texts.chunks(100) {
         let now = Duration::ZERO;
-        let mut session = Session::new(Config::new(), now);
+        let mut session = CometSession::new(CometOptions::new(), now);
         for text in group {
-            session.push(Message::text(text)).unwrap();
+            session.push(CometMessage::text(text)).unwrap();
         }
         // The expected texts as JSON, escaped by other means than those on trial.
         let expected: Vec<String> = group
@@ -156,11 +156,12 @@ fn a_javascript_engine_reads_what_was_meant() {
         jsonp::write(Callback::parse("app.news").unwrap(), &session.next_answer(now).unwrap(), &mut script);
         case("jsonp", &expected, &script);
 
-        let config = StreamConfig::new();
+        let config = StreamOptions::new();
         let callback = Callback::parse("app.news").unwrap();
-        for mut stream in
-            [Stream::frame(callback, config), Stream::frame_to("https://a.example", config).unwrap()]
-        {
+        for mut stream in [
+            StreamWriter::frame(callback, config),
+            StreamWriter::frame_to("https://a.example", config).unwrap(),
+        ] {
             let _ = session.stream(0, now);
             let mut document = Vec::new();
             stream.open(&mut document);

@@ -1,31 +1,33 @@
 //! Long polling: held or answered at once, one request at a time, resumed exactly, bounded, and released.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use pushline::comet::{Answer, Config, Kind, Message, Session, TooLarge, parse_cursor};
+use pushline::comet::{
+    AnswerKind, CometAnswer, CometMessage, CometOptions, CometSession, TooLarge, parse_cursor,
+};
 use std::time::Duration;
 
 fn at(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-fn session(config: Config) -> Session<Duration> {
-    Session::new(config, at(0))
+fn session(config: CometOptions) -> CometSession<Duration> {
+    CometSession::new(config, at(0))
 }
 
-fn push(session: &mut Session<Duration>, count: u64) {
+fn push(session: &mut CometSession<Duration>, count: u64) {
     for _ in 0..count {
         let next = session.log().newest() + 1;
-        assert_eq!(session.push(Message::text(&format!("message {next}"))), Ok(next));
+        assert_eq!(session.push(CometMessage::text(&format!("message {next}"))), Ok(next));
     }
 }
 
 /// The numbers of the messages in an answer, whose texts are checked.
-fn ids(answer: &Answer<'_>) -> Vec<u64> {
-    let Kind::Messages(messages) = &answer.kind else { panic!("no messages: {answer:?}") };
+fn ids(answer: &CometAnswer<'_>) -> Vec<u64> {
+    let AnswerKind::Messages(messages) = &answer.kind else { panic!("no messages: {answer:?}") };
     let ids: Vec<u64> = messages
         .clone()
         .map(|(id, message)| {
-            assert_eq!(message, &Message::text(&format!("message {id}")));
+            assert_eq!(message, &CometMessage::text(&format!("message {id}")));
             id
         })
         .collect();
@@ -33,7 +35,7 @@ fn ids(answer: &Answer<'_>) -> Vec<u64> {
     ids
 }
 
-fn json(answer: &Answer<'_>) -> String {
+fn json(answer: &CometAnswer<'_>) -> String {
     let mut body = Vec::new();
     answer.write_json(&mut body);
     String::from_utf8(body).unwrap()
@@ -41,7 +43,7 @@ fn json(answer: &Answer<'_>) -> String {
 
 #[test]
 fn news_is_answered_at_once_and_later_news_when_it_comes() {
-    let mut session = session(Config::new());
+    let mut session = session(CometOptions::new());
     push(&mut session, 2);
     let first = session.poll(0, at(1));
     assert!(first.superseded.is_none());
@@ -62,19 +64,19 @@ fn news_is_answered_at_once_and_later_news_when_it_comes() {
 
 #[test]
 fn without_news_the_hold_ends_at_its_deadline_with_204() {
-    let mut session = session(Config::new().hold(at(500)));
+    let mut session = session(CometOptions::new().hold(at(500)));
     let poll = session.poll(0, at(1000));
     assert_eq!(session.next_deadline(), Some(at(1500)));
     assert!(session.next_answer(at(1499)).is_none());
     let answer = session.next_answer(at(1500)).unwrap();
-    assert!(matches!(answer.kind, Kind::Empty));
+    assert!(matches!(answer.kind, AnswerKind::Empty));
     assert_eq!((answer.ticket, answer.status(), answer.cursor), (poll.ticket, 204, 0));
     assert!(session.next_answer(at(1501)).is_none());
 }
 
 #[test]
 fn short_polling_is_a_hold_of_zero() {
-    let mut session = session(Config::new().hold(Duration::ZERO));
+    let mut session = session(CometOptions::new().hold(Duration::ZERO));
     let _ = session.poll(0, at(7));
     assert_eq!(session.next_answer(at(7)).unwrap().status(), 204);
     push(&mut session, 1);
@@ -84,7 +86,7 @@ fn short_polling_is_a_hold_of_zero() {
 
 #[test]
 fn news_at_the_deadline_is_news() {
-    let mut session = session(Config::new().hold(at(500)));
+    let mut session = session(CometOptions::new().hold(at(500)));
     let _ = session.poll(0, at(0));
     push(&mut session, 1);
     assert_eq!(session.next_answer(at(9999)).unwrap().status(), 200);
@@ -92,7 +94,7 @@ fn news_at_the_deadline_is_news() {
 
 #[test]
 fn a_newer_request_supersedes_the_older() {
-    let mut session = session(Config::new());
+    let mut session = session(CometOptions::new());
     let first = session.poll(0, at(1));
     let second = session.poll(0, at(2));
     let answer = second.superseded.unwrap();
@@ -113,7 +115,7 @@ fn a_newer_request_supersedes_the_older() {
 
 #[test]
 fn an_answer_that_was_lost_comes_again() {
-    let mut session = session(Config::new());
+    let mut session = session(CometOptions::new());
     push(&mut session, 3);
     for _ in 0..5 {
         let _ = session.poll(0, at(1));
@@ -132,7 +134,7 @@ fn a_client_that_loses_answers_misses_and_repeats_nothing() {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (random >> 16).is_multiple_of(one_in)
     };
-    let mut session = session(Config::new().hold(at(50)).max_answer(200));
+    let mut session = session(CometOptions::new().hold(at(50)).max_answer(200));
     let mut cursor = 0;
     let mut seen = Vec::new();
     let mut streaming = false;
@@ -149,7 +151,7 @@ fn a_client_that_loses_answers_misses_and_repeats_nothing() {
         while let Some(answer) = session.next_answer(at(now)) {
             let ticket = answer.ticket;
             let lost = chance(3);
-            if !lost && matches!(answer.kind, Kind::Messages(_)) {
+            if !lost && matches!(answer.kind, AnswerKind::Messages(_)) {
                 seen.extend(ids(&answer));
                 cursor = answer.cursor;
             }
@@ -166,11 +168,11 @@ fn a_client_that_loses_answers_misses_and_repeats_nothing() {
 
 #[test]
 fn a_cursor_that_fell_off_is_gone_and_the_answer_says_where_to_go_on() {
-    let mut session = session(Config::new().max_messages(3));
+    let mut session = session(CometOptions::new().max_messages(3));
     push(&mut session, 5);
     let poll = session.poll(1, at(1));
     let answer = session.next_answer(at(1)).unwrap();
-    assert!(matches!(answer.kind, Kind::Gone));
+    assert!(matches!(answer.kind, AnswerKind::Gone));
     assert_eq!((answer.ticket, answer.status(), answer.cursor), (poll.ticket, 410, 2));
     assert_eq!(json(&answer), r#"{"cursor":2,"gone":true,"messages":[]}"#);
     let _ = session.poll(2, at(2));
@@ -179,7 +181,7 @@ fn a_cursor_that_fell_off_is_gone_and_the_answer_says_where_to_go_on() {
 
 #[test]
 fn a_cursor_of_another_session_is_gone() {
-    let mut session = session(Config::new());
+    let mut session = session(CometOptions::new());
     push(&mut session, 2);
     for cursor in [3, 4, u64::MAX] {
         let _ = session.poll(cursor, at(1));
@@ -194,7 +196,7 @@ fn a_cursor_of_another_session_is_gone() {
 #[test]
 fn a_request_that_waits_while_the_log_overflows_is_gone() {
     for streaming in [false, true] {
-        let mut session = session(Config::new().max_messages(3));
+        let mut session = session(CometOptions::new().max_messages(3));
         let _ = if streaming { session.stream(0, at(0)) } else { session.poll(0, at(0)) };
         push(&mut session, 4);
         assert_eq!(session.next_answer(at(0)).unwrap().status(), 410);
@@ -205,13 +207,13 @@ fn a_request_that_waits_while_the_log_overflows_is_gone() {
 #[test]
 fn max_messages() {
     for (count, status) in [(9, 200), (10, 200), (11, 410)] {
-        let mut session = session(Config::new().max_messages(10));
+        let mut session = session(CometOptions::new().max_messages(10));
         push(&mut session, count);
         let _ = session.poll(0, at(0));
         assert_eq!(session.next_answer(at(0)).unwrap().status(), status, "{count}");
         assert!(session.log().len() <= 10);
     }
-    let mut session = session(Config::new().max_messages(0));
+    let mut session = session(CometOptions::new().max_messages(0));
     push(&mut session, 2);
     assert_eq!(session.log().len(), 1, "one is the least");
 }
@@ -220,29 +222,29 @@ fn max_messages() {
 fn max_bytes() {
     // Ten bytes each, quotes included.
     for (count, status) in [(9, 200), (10, 200), (11, 410)] {
-        let mut session = session(Config::new().max_bytes(100));
+        let mut session = session(CometOptions::new().max_bytes(100));
         for _ in 0..count {
-            session.push(Message::text("12345678")).unwrap();
+            session.push(CometMessage::text("12345678")).unwrap();
         }
         let _ = session.poll(0, at(0));
         assert_eq!(session.next_answer(at(0)).unwrap().status(), status, "{count}");
     }
-    let mut session = session(Config::new().max_bytes(10));
-    assert_eq!(session.push(Message::text("1234567")), Ok(1));
-    assert_eq!(session.push(Message::text("12345678")), Ok(2));
-    let large = Message::text("123456789");
+    let mut session = session(CometOptions::new().max_bytes(10));
+    assert_eq!(session.push(CometMessage::text("1234567")), Ok(1));
+    assert_eq!(session.push(CometMessage::text("12345678")), Ok(2));
+    let large = CometMessage::text("123456789");
     assert_eq!(session.push(large.clone()), Err(TooLarge(large)));
     assert_eq!((session.log().newest(), session.log().len()), (2, 1), "what was there stays");
     // Escapes count as what they take.
-    assert!(session.push(Message::text("<1")).is_ok());
-    assert!(session.push(Message::text("<<")).is_err());
+    assert!(session.push(CometMessage::text("<1")).is_ok());
+    assert!(session.push(CometMessage::text("<<")).is_err());
 }
 
 #[test]
 fn max_answer() {
     // An event is at most 36 bytes and the literal: 11 + 36.
     for (limit, count) in [(0, 1), (46, 1), (47, 1), (48, 1), (93, 1), (94, 2), (95, 2), (470, 9)] {
-        let mut session = session(Config::new().max_answer(limit));
+        let mut session = session(CometOptions::new().max_answer(limit));
         push(&mut session, 9);
         let _ = session.poll(0, at(0));
         let answer = session.next_answer(at(0)).unwrap();
@@ -259,7 +261,7 @@ fn max_answer() {
 
 #[test]
 fn a_session_is_released_when_no_request_came_for_the_idle_time() {
-    let mut session = session(Config::new().idle(at(1000)).hold(at(5000)));
+    let mut session = session(CometOptions::new().idle(at(1000)).hold(at(5000)));
     assert_eq!(session.next_deadline(), Some(at(1000)));
     assert!(!session.is_expired(at(999)));
     assert!(session.is_expired(at(1000)));
@@ -285,7 +287,7 @@ fn a_session_is_released_when_no_request_came_for_the_idle_time() {
 
 #[test]
 fn a_stream_goes_on_and_acknowledges_nothing() {
-    let mut session = session(Config::new().hold(at(500)));
+    let mut session = session(CometOptions::new().hold(at(500)));
     push(&mut session, 1);
     let stream = session.stream(0, at(0));
     assert_eq!(ids(&session.next_answer(at(0)).unwrap()), [1]);
@@ -297,7 +299,7 @@ fn a_stream_goes_on_and_acknowledges_nothing() {
     assert_eq!(session.next_deadline(), Some(at(700)));
     assert!(session.next_answer(at(699)).is_none());
     for beat in 1..4 {
-        assert!(matches!(session.next_answer(at(200 + 500 * beat)).unwrap().kind, Kind::Empty));
+        assert!(matches!(session.next_answer(at(200 + 500 * beat)).unwrap().kind, AnswerKind::Empty));
         assert!(session.next_answer(at(200 + 500 * beat)).is_none());
     }
     assert!(!session.is_expired(at(1_000_000)));
@@ -310,7 +312,7 @@ fn a_stream_goes_on_and_acknowledges_nothing() {
 
 #[test]
 fn a_client_may_change_transports_without_loss() {
-    let mut session = session(Config::new());
+    let mut session = session(CometOptions::new());
     push(&mut session, 3);
     let stream = session.stream(0, at(0));
     assert_eq!(ids(&session.next_answer(at(0)).unwrap()), [1, 2, 3]);

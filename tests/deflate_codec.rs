@@ -11,7 +11,7 @@ use common::{every_cut, rows, unhex};
 use deflate::{Writer, largest_distance, noise};
 use proptest::prelude::*;
 use pushline::ws::deflate::{
-    Compression, DeflateOptions, Deflater, Direction, InflateError, Inflater, Params, Pool, WindowBits,
+    Compression, DeflateOptions, DeflateParams, Deflater, Direction, InflateError, Inflater, Pool, WindowBits,
 };
 use std::num::NonZeroU32;
 
@@ -537,8 +537,11 @@ fn a_pool_serves_different_windows_and_threads() {
 
 #[test]
 fn params_name_the_directions() {
-    let params =
-        Params { server_no_context_takeover: true, client_max_window_bits: bits(9), ..Params::default() };
+    let params = DeflateParams {
+        server_no_context_takeover: true,
+        client_max_window_bits: bits(9),
+        ..DeflateParams::default()
+    };
     assert_eq!(params.server(), direction(15, false));
     assert_eq!(params.client(), direction(9, true));
 }

@@ -8,7 +8,8 @@ mod deflate;
 use deflate::{largest_distance, noise};
 use proptest::prelude::*;
 use pushline::ws::deflate::{
-    AnswerError, Compression, DeflateOptions, Deflater, Params, Terms, WindowBits, negotiate, offer, verify,
+    AnswerError, Compression, DeflateOptions, DeflateParams, Deflater, Terms, WindowBits, negotiate, offer,
+    verify,
 };
 use pushline::ws::handshake::fields::{ListError, extensions};
 
@@ -38,7 +39,7 @@ fn plain(offers: &str) -> Option<String> {
 }
 
 /// A client's reading.
-fn read(offered: Terms, answer: &str) -> Result<Option<Params>, AnswerError> {
+fn read(offered: Terms, answer: &str) -> Result<Option<DeflateParams>, AnswerError> {
     verify(&[offered], extensions(answer.as_bytes()))
 }
 
@@ -344,7 +345,7 @@ fn pn_26_the_window_in_the_answer_is_obeyed() {
     let offered = Terms { client_max_window_bits: bits(15), ..NOTHING };
     let params = read(offered, "permessage-deflate; client_max_window_bits=9").unwrap().unwrap();
     let message: Vec<u8> = noise(600).into_iter().cycle().take(4096).collect();
-    for (agreed, reach) in [(params, 0..=512), (Params::default(), 600..=32_768)] {
+    for (agreed, reach) in [(params, 0..=512), (DeflateParams::default(), 600..=32_768)] {
         for level in 1..=9 {
             let mut deflater = Deflater::new(agreed.client(), &dedicated().level(level));
             let mut stream = payload(&mut deflater, &message);

@@ -5,7 +5,7 @@
 mod allocations;
 
 use allocations::{allocations, memory};
-use pushline::comet::{Request, atmosphere, pushlet, sockjs};
+use pushline::comet::{HttpRequest, atmosphere, pushlet, sockjs};
 use std::time::Duration;
 
 const NOW: Duration = Duration::ZERO;
@@ -14,16 +14,19 @@ const TEXT: &str = "a message of some length, \"quoted\"";
 /// A streaming receiver, and what each message costs from the second on.
 #[test]
 fn sockjs_messages() {
-    let message = sockjs::Message::text(TEXT);
-    assert!(allocations(|| drop(sockjs::Message::text("plain").clone())) <= 2, "the literal, and its count");
-    let config = sockjs::Config::new().response_limit(usize::MAX);
+    let message = sockjs::SockJsMessage::text(TEXT);
+    assert!(
+        allocations(|| drop(sockjs::SockJsMessage::text("plain").clone())) <= 2,
+        "the literal, and its count"
+    );
+    let config = sockjs::SockJsOptions::new().response_limit(usize::MAX);
     for (transport, most) in [
-        (sockjs::Transport::WebSocket, 1),
-        (sockjs::Transport::XhrStreaming, 1),
-        (sockjs::Transport::EventSource, 1),
-        (sockjs::Transport::HtmlFile("cb".into()), 1),
+        (sockjs::SockJsTransport::WebSocket, 1),
+        (sockjs::SockJsTransport::XhrStreaming, 1),
+        (sockjs::SockJsTransport::EventSource, 1),
+        (sockjs::SockJsTransport::HtmlFile("cb".into()), 1),
     ] {
-        let mut session = sockjs::Session::new(config, NOW);
+        let mut session = sockjs::SockJsSession::new(config, NOW);
         session.receive(transport.clone(), NOW).unwrap();
         let mut out = Vec::with_capacity(4096);
         let mut round = |_| {
@@ -39,9 +42,12 @@ fn sockjs_messages() {
 #[test]
 fn atmosphere_messages() {
     let target = "?X-Atmosphere-Transport=websocket&X-Atmosphere-TrackMessageSize=true";
-    let request = Request::new("GET", target, &[], b"");
-    let atmosphere::Reply::Listen(listen) = atmosphere::Service::new().route(&request) else { panic!() };
-    let mut session = atmosphere::Session::new("id", atmosphere::Config::new(), NOW);
+    let request = HttpRequest::new("GET", target, &[], b"");
+    let atmosphere::AtmosphereReply::Listen(listen) = atmosphere::AtmosphereService::new().route(&request)
+    else {
+        panic!()
+    };
+    let mut session = atmosphere::AtmosphereSession::new("id", atmosphere::AtmosphereOptions::new(), NOW);
     let ticket = session.receive(&listen, NOW);
     let message: std::sync::Arc<str> = TEXT.into();
     let mut out = Vec::with_capacity(4096);
@@ -58,13 +64,13 @@ fn atmosphere_messages() {
 #[test]
 fn pushlet_events() {
     let publish = |subscribers: u8| {
-        let mut server = pushlet::Server::new(pushlet::Config::new());
+        let mut server = pushlet::PushletServer::new(pushlet::PushletOptions::new());
         let mut tickets = Vec::new();
         for number in 0..subscribers {
             let target = "/?p_event=join-listen&p_mode=stream&p_format=json&p_subject=/chat";
             let fresh = pushlet::Fresh { id: [number; 16], time: 0 };
-            let request = Request::new("GET", target, &[], b"");
-            let pushlet::Reply::Listen { ticket, .. } = server.request(&request, fresh, NOW) else {
+            let request = HttpRequest::new("GET", target, &[], b"");
+            let pushlet::PushletReply::Listen { ticket, .. } = server.request(&request, fresh, NOW) else {
                 panic!()
             };
             tickets.push(ticket);
@@ -89,15 +95,15 @@ fn pushlet_events() {
 #[test]
 fn idle_sessions() {
     let (_, sockjs) = memory(|| {
-        let mut session = sockjs::Session::new(sockjs::Config::new(), NOW);
-        session.receive(sockjs::Transport::WebSocket, NOW).unwrap();
+        let mut session = sockjs::SockJsSession::new(sockjs::SockJsOptions::new(), NOW);
+        session.receive(sockjs::SockJsTransport::WebSocket, NOW).unwrap();
         while session.next_frame(NOW, &mut Vec::new()).is_some() {}
         std::mem::forget(Box::new(session));
     });
     let (_, atmosphere) = memory(|| {
-        let session = atmosphere::Session::<Duration>::new(
+        let session = atmosphere::AtmosphereSession::<Duration>::new(
             "0123456789abcdef0123456789abcdef",
-            atmosphere::Config::new(),
+            atmosphere::AtmosphereOptions::new(),
             NOW,
         );
         std::mem::forget(Box::new(session));

@@ -3,7 +3,7 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // it is about sockets
 use pushline::adapter::{Error, Options, TimedOut, blocking, tokio as pushline_tokio};
-use pushline::http1::head::{HeadError, Limits};
+use pushline::http1::head::{HeadError, HeadLimits};
 use pushline::ws::handshake::{
     ClientError, ClientOptions, HandshakeError, MAX_REFUSED_BODY, Refusal, Rejection, ServerOptions, Uri,
 };
@@ -205,7 +205,7 @@ fn the_number_of_fields_can_be_raised() {
         request + "\r\n"
     };
     let options =
-        |fields| ServerOptions::new().limits(Limits { fields, head: 64 * 1024, ..Limits::default() });
+        |fields| ServerOptions::new().limits(HeadLimits { fields, head: 64 * 1024, ..HeadLimits::default() });
     for (limit, most) in [(64, 64), (100, 100), (256, 256), (300, 300), (1024, 1024), (usize::MAX, 1024)] {
         for fields in [most - 1, most, most + 1] {
             for (outcome, ..) in served(request(fields).as_bytes(), &options(limit), &Options::new(), false) {

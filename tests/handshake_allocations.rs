@@ -4,7 +4,7 @@
 mod allocations;
 
 use allocations::allocations;
-use pushline::http1::head::{HeadError, Limits, Reader, Slots};
+use pushline::http1::head::{HeadError, HeadLimits, HeadReader, Slots};
 use pushline::ws::handshake::{ServerOptions, accept_request};
 
 const REQUEST: &[u8] =
@@ -42,7 +42,7 @@ fn a_request_is_answered_without_allocating() {
 fn a_head_without_end_allocates_nothing() {
     let endless = [&b"GET / HTTP/1.1\r\n"[..], &vec![b'a'; 1 << 20]].concat();
     let count = allocations(|| {
-        let refused = Reader::new(Limits::default()).read_request(&endless, &mut Slots::new()).err();
+        let refused = HeadReader::new(HeadLimits::default()).read_request(&endless, &mut Slots::new()).err();
         assert_eq!(refused, Some(HeadError::LineTooLong));
     });
     assert_eq!(count, 0);

@@ -4,15 +4,15 @@ mod common;
 
 use common::every_cut;
 use proptest::prelude::*;
-use pushline::http1::head::{HeadError, Limits, Reader, Slots};
+use pushline::http1::head::{HeadError, HeadLimits, HeadReader, Slots};
 use pushline::ws::handshake::{
-    Client, ClientError, ClientOptions, Key, Rejection, ServerOptions, accept_request,
+    ClientError, ClientHandshake, ClientOptions, Key, Rejection, ServerOptions, accept_request,
 };
 
 const KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
 
 /// What a server says of the bytes so far: what it writes, and how many bytes the head took.
-fn serve(reader: &mut Reader, options: &ServerOptions, received: &[u8]) -> Option<(Vec<u8>, usize)> {
+fn serve(reader: &mut HeadReader, options: &ServerOptions, received: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut slots = Slots::new();
     match reader.read_request(received, &mut slots) {
         Ok(None) => None,
@@ -25,7 +25,7 @@ fn serve(reader: &mut Reader, options: &ServerOptions, received: &[u8]) -> Optio
 }
 
 /// What a client says of the bytes so far, and the response as far as it was read.
-fn receive(client: &mut Client, received: &[u8]) -> (String, String) {
+fn receive(client: &mut ClientHandshake, received: &[u8]) -> (String, String) {
     (format!("{:?}", client.receive(received)), format!("{:?}", client.response()))
 }
 
@@ -103,7 +103,7 @@ proptest! {
 
     #[test]
     fn server(bytes in requests(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6), head in 40usize..400) {
-        let options = ServerOptions::new().subprotocols(["a", "b"]).unwrap().limits(Limits { head, ..Limits::default() });
+        let options = ServerOptions::new().subprotocols(["a", "b"]).unwrap().limits(HeadLimits { head, ..HeadLimits::default() });
         let mut reader = options.reader();
         for cut in in_order(&cuts, bytes.len()) {
             let seen = &bytes[..cut];
@@ -117,8 +117,8 @@ proptest! {
 
     #[test]
     fn client(bytes in responses(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6), head in 40usize..400) {
-        let options = ClientOptions::new().subprotocols(["a"]).unwrap().limits(Limits { head, ..Limits::default() });
-        let fresh = Client::sent(options, Key::parse(KEY).unwrap());
+        let options = ClientOptions::new().subprotocols(["a"]).unwrap().limits(HeadLimits { head, ..HeadLimits::default() });
+        let fresh = ClientHandshake::sent(options, Key::parse(KEY).unwrap());
         let mut client = fresh.clone();
         for cut in in_order(&cuts, bytes.len()) {
             let seen = &bytes[..cut];
@@ -158,7 +158,7 @@ fn every_split() {
     });
     let response = [&whole.0[..], b"\x81\x02hi"].concat();
     every_cut(&response, |pieces| {
-        let mut client = Client::sent(ClientOptions::new(), Key::parse(KEY).unwrap());
+        let mut client = ClientHandshake::sent(ClientOptions::new(), Key::parse(KEY).unwrap());
         let mut received = Vec::new();
         let opened = pieces.iter().find_map(|piece| {
             received.extend_from_slice(piece);
@@ -186,12 +186,12 @@ fn spoilt<E>(bytes: &str, mut feed: impl FnMut(&[u8]) -> Option<E>) -> Option<(E
 #[test]
 fn no_line_is_looked_at_twice() {
     let head = format!("GET / HTTP/1.1\r\nHost: h\r\n{}", format!("X: {}\r\n", "a".repeat(400)).repeat(60));
-    let limit = Limits::default().head;
-    let mut reader = Reader::new(Limits::default());
+    let limit = HeadLimits::default().head;
+    let mut reader = HeadReader::new(HeadLimits::default());
     let refused = spoilt(&head, |received| reader.read_request(received, &mut Slots::new()).err());
     assert_eq!(refused, Some((HeadError::HeadTooLarge, limit)));
 
-    let mut client = Client::sent(ClientOptions::new(), Key::parse(KEY).unwrap());
+    let mut client = ClientHandshake::sent(ClientOptions::new(), Key::parse(KEY).unwrap());
     let refused =
         spoilt(&head.replace("GET / HTTP/1.1", "HTTP/1.1 101 x"), |received| client.receive(received).err());
     assert_eq!(refused, Some((ClientError::HeadTooLarge, limit)));

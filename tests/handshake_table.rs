@@ -5,14 +5,14 @@ mod common;
 
 use common::{every_cut, rows, unescape, unhex};
 use pushline::Inbox;
-use pushline::http1::head::{InvalidField, Limits, Slots};
+use pushline::http1::head::{HeadLimits, InvalidField, Slots};
 use pushline::ws::deflate::{Compression, DeflateOptions, WindowBits};
 use pushline::ws::handshake::fields::{ListError, MAX_EXTENSIONS};
 use pushline::ws::handshake::{
-    Accepted, Client, ClientError, ClientOptions, Key, NotOffered, OriginPolicy, Refusal, Rejection,
+    Accepted, ClientError, ClientHandshake, ClientOptions, Key, NotOffered, OriginPolicy, Refusal, Rejection,
     ServerOptions, Uri, accept_request,
 };
-use pushline::ws::{Config, Connection, Event, Negotiated};
+use pushline::ws::{Connection, ConnectionOptions, Event, Negotiated};
 
 const CHECKLIST: &str = include_str!("cases/rfc6455-checklist.tsv");
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -67,8 +67,8 @@ fn every_row() {
 
 // The client's request.
 
-fn client(url: &str, options: ClientOptions) -> Client {
-    Client::new(options, &Uri::parse(url).expect(url), *b"the sample nonce")
+fn client(url: &str, options: ClientOptions) -> ClientHandshake {
+    ClientHandshake::new(options, &Uri::parse(url).expect(url), *b"the sample nonce")
 }
 
 /// The request for a URL, as text.
@@ -174,7 +174,8 @@ fn client_request(row: &Row<'_>) {
             assert_eq!(client.receive(b""), Ok(None));
             assert_eq!(client.receive(b"HTTP/1.1 101 "), Ok(None));
             let opened = client.receive(&response("")).unwrap().unwrap();
-            let mut connection = Connection::client(opened.negotiated, Config::default(), || [7; 4]);
+            let mut connection =
+                Connection::client(opened.negotiated, ConnectionOptions::default(), || [7; 4]);
             connection.send("now").unwrap();
         }
         "CH-12" => {
@@ -250,7 +251,7 @@ fn client_response(row: &Row<'_>) {
     let expected =
         expected.trim_end_matches(" (policy)").trim_end_matches(" without buffering past the limit");
     every_cut(&bytes, |pieces| {
-        let mut client = Client::sent(options.clone(), Key::parse(KEY.as_bytes()).unwrap());
+        let mut client = ClientHandshake::sent(options.clone(), Key::parse(KEY.as_bytes()).unwrap());
         let mut received = Vec::new();
         let mut outcome = Ok(None);
         for piece in pieces {
@@ -276,12 +277,13 @@ fn client_response(row: &Row<'_>) {
             "CR-21" => {
                 let opened = outcome.unwrap().unwrap();
                 assert_eq!(bytes[opened.length..], [0x81, 0x02, 0x68, 0x69]);
-                let mut connection = Connection::client(opened.negotiated, Config::default(), || [7; 4]);
+                let mut connection =
+                    Connection::client(opened.negotiated, ConnectionOptions::default(), || [7; 4]);
                 let mut inbox: Inbox = Inbox::new();
                 assert_eq!(inbox.extend(&bytes[opened.length..]), 4);
                 assert_eq!(connection.next_event(&mut inbox), Ok(Some(Event::Text("hi"))));
             }
-            "CR-24" => assert!(received.len() <= Limits::default().head || pieces.len() < 3),
+            "CR-24" => assert!(received.len() <= HeadLimits::default().head || pieces.len() < 3),
             "CR-27" => {
                 assert_eq!(outcome.unwrap().unwrap().length, bytes.len(), "the bytes behind it are frames")
             }
@@ -295,7 +297,7 @@ fn client_response(row: &Row<'_>) {
             ("Upgrade: websocket\r\n", "Upgrade: web\rsocket\r\n"),
         ] {
             let spoilt = String::from_utf8(response("")).unwrap().replace(from, to);
-            let mut client = Client::sent(ClientOptions::new(), Key::parse(KEY.as_bytes()).unwrap());
+            let mut client = ClientHandshake::sent(ClientOptions::new(), Key::parse(KEY.as_bytes()).unwrap());
             assert_eq!(verdict(client.receive(spoilt.as_bytes())), "reject BadHttp", "{to:?}");
         }
     }
@@ -308,9 +310,9 @@ fn interim_responses_count_against_the_limit() {
     let total = 3 * interim.len() + response("").len();
     let bytes = [&interim.repeat(3)[..], &response("")].concat();
     for (head, open) in [(total - 1, false), (total, true), (total + 1, true)] {
-        let limits = Limits { head, ..Limits::default() };
+        let limits = HeadLimits { head, ..HeadLimits::default() };
         every_cut(&bytes, |pieces| {
-            let mut client = Client::sent(ClientOptions::new().limits(limits), key);
+            let mut client = ClientHandshake::sent(ClientOptions::new().limits(limits), key);
             let mut received = Vec::new();
             let mut outcome = Ok(None);
             for piece in pieces {
@@ -330,9 +332,9 @@ fn interim_responses_count_against_the_limit() {
     }
     // Endless interim responses: refused after 16 KiB.
     let endless = interim.repeat(10_000);
-    let mut client = Client::sent(ClientOptions::new(), key);
+    let mut client = ClientHandshake::sent(ClientOptions::new(), key);
     let read = (1..).map(|reads| 1460 * reads).find(|&read| client.receive(&endless[..read]).is_err());
-    assert_eq!(read, Some(Limits::default().head.next_multiple_of(1460)));
+    assert_eq!(read, Some(HeadLimits::default().head.next_multiple_of(1460)));
 }
 
 // The request to the server.
@@ -386,7 +388,7 @@ fn answer_with(
             },
             Err(error) => Rejection::from(error),
         };
-        assert!(received.len() <= Limits::default().head || pieces.len() < 3, "buffered past the limit");
+        assert!(received.len() <= HeadLimits::default().head || pieces.len() < 3, "buffered past the limit");
         return Some(Answer::read(&rejection.to_bytes(), &[]));
     }
     None
@@ -493,7 +495,8 @@ fn server(row: &Row<'_>, pmd: Option<(DeflateOptions, Option<&str>)>) {
                 if pieces.len() == 1 {
                     let mut inbox: Inbox = Inbox::new();
                     assert_eq!(inbox.extend(&answer.rest), 8);
-                    let mut connection = Connection::server(Negotiated::default(), Config::default());
+                    let mut connection =
+                        Connection::server(Negotiated::default(), ConnectionOptions::default());
                     assert_eq!(connection.next_event(&mut inbox), Ok(Some(Event::Text("hi"))));
                 }
             }

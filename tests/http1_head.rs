@@ -5,7 +5,7 @@ mod common;
 
 use common::every_cut;
 use proptest::prelude::*;
-use pushline::http1::head::{Body, HeadError, Limits, MAX_FIELDS, Reader, Slots, Version};
+use pushline::http1::head::{BodyFraming, HeadError, HeadLimits, HeadReader, MAX_FIELDS, Slots, Version};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -18,10 +18,10 @@ enum Kind {
 enum Verdict {
     Incomplete,
     Refused(HeadError),
-    Head { start: String, fields: Vec<(String, Vec<u8>)>, body: Body, keep_alive: bool, length: usize },
+    Head { start: String, fields: Vec<(String, Vec<u8>)>, body: BodyFraming, keep_alive: bool, length: usize },
 }
 
-fn call(reader: &mut Reader, kind: Kind, received: &[u8]) -> Verdict {
+fn call(reader: &mut HeadReader, kind: Kind, received: &[u8]) -> Verdict {
     let mut slots = Slots::new();
     let owned = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_owned());
     match kind {
@@ -51,8 +51,8 @@ fn call(reader: &mut Reader, kind: Kind, received: &[u8]) -> Verdict {
 }
 
 /// Feeds the pieces; what was said last, and when it was first said.
-fn fed(limits: Limits, kind: Kind, pieces: &[&[u8]]) -> Verdict {
-    let mut reader = Reader::new(limits);
+fn fed(limits: HeadLimits, kind: Kind, pieces: &[&[u8]]) -> Verdict {
+    let mut reader = HeadReader::new(limits);
     let mut received = Vec::new();
     for piece in pieces {
         received.extend_from_slice(piece);
@@ -64,16 +64,16 @@ fn fed(limits: Limits, kind: Kind, pieces: &[&[u8]]) -> Verdict {
     Verdict::Incomplete
 }
 
-fn whole(limits: Limits, kind: Kind, bytes: &[u8]) -> Verdict {
+fn whole(limits: HeadLimits, kind: Kind, bytes: &[u8]) -> Verdict {
     fed(limits, kind, &[bytes])
 }
 
 fn request(bytes: &[u8]) -> Verdict {
-    whole(Limits::default(), Kind::Request, bytes)
+    whole(HeadLimits::default(), Kind::Request, bytes)
 }
 
 fn response(bytes: &[u8]) -> Verdict {
-    whole(Limits::default(), Kind::Response, bytes)
+    whole(HeadLimits::default(), Kind::Response, bytes)
 }
 
 /// A request with a Host and these lines.
@@ -81,7 +81,7 @@ fn with(lines: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n").into_bytes()
 }
 
-fn body(verdict: Verdict) -> Body {
+fn body(verdict: Verdict) -> BodyFraming {
     match verdict {
         Verdict::Head { body, .. } => body,
         other => panic!("no head: {other:?}"),
@@ -234,7 +234,7 @@ fn refusals_have_their_reason_however_cut() {
     for (kind, head, error) in refusals() {
         every_cut(&head, |pieces| {
             assert_eq!(
-                fed(Limits::default(), kind, pieces),
+                fed(HeadLimits::default(), kind, pieces),
                 Verdict::Refused(error),
                 "{} in {} pieces",
                 head.escape_ascii(),
@@ -276,11 +276,11 @@ fn a_request_is_read_however_cut() {
             ("Y".to_owned(), b"a b\xff".to_vec()),
             ("Content-Length".to_owned(), b"5".to_vec()),
         ],
-        body: Body::Length(5),
+        body: BodyFraming::Length(5),
         keep_alive: true,
         length: head.len() - 5,
     };
-    every_cut(head, |pieces| assert_eq!(fed(Limits::default(), Kind::Request, pieces), expected));
+    every_cut(head, |pieces| assert_eq!(fed(HeadLimits::default(), Kind::Request, pieces), expected));
 }
 
 #[test]
@@ -292,12 +292,15 @@ fn responses_are_read() {
         keep_alive: false,
         length,
     };
-    assert_eq!(response(b"HTTP/1.1 200 OK\r\n\r\n"), head("HTTP/1.1 200 OK", Body::UntilClose, 19));
+    assert_eq!(response(b"HTTP/1.1 200 OK\r\n\r\n"), head("HTTP/1.1 200 OK", BodyFraming::UntilClose, 19));
     // RFC 9112 4: a client bears an absent reason phrase; one that is not ASCII is not handed out.
-    assert_eq!(response(b"HTTP/1.1 200\r\n\r\n"), head("HTTP/1.1 200 ", Body::UntilClose, 16));
-    assert_eq!(response(b"HTTP/1.1 200 \r\n\r\n"), head("HTTP/1.1 200 ", Body::UntilClose, 17));
-    assert_eq!(response(b"HTTP/1.1 200 \xe9\r\n\r\n"), head("HTTP/1.1 200 ", Body::UntilClose, 18));
-    assert_eq!(response(b"HTTP/1.0 999 What\r\n\r\n"), head("HTTP/1.0 999 What", Body::UntilClose, 21));
+    assert_eq!(response(b"HTTP/1.1 200\r\n\r\n"), head("HTTP/1.1 200 ", BodyFraming::UntilClose, 16));
+    assert_eq!(response(b"HTTP/1.1 200 \r\n\r\n"), head("HTTP/1.1 200 ", BodyFraming::UntilClose, 17));
+    assert_eq!(response(b"HTTP/1.1 200 \xe9\r\n\r\n"), head("HTTP/1.1 200 ", BodyFraming::UntilClose, 18));
+    assert_eq!(
+        response(b"HTTP/1.0 999 What\r\n\r\n"),
+        head("HTTP/1.0 999 What", BodyFraming::UntilClose, 21)
+    );
 }
 
 #[test]
@@ -318,7 +321,7 @@ fn targets() {
     ] {
         let bytes = format!("{start} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
         let mut slots = Slots::new();
-        let head = Reader::new(Limits::default()).read_request(&bytes, &mut slots).unwrap().unwrap();
+        let head = HeadReader::new(HeadLimits::default()).read_request(&bytes, &mut slots).unwrap().unwrap();
         assert_eq!((head.path(), head.query()), (path, query), "{start}");
         assert_eq!(head.authority().map(|authority| authority.host()), Some(host), "{start}");
     }
@@ -326,28 +329,31 @@ fn targets() {
 
 #[test]
 fn bodies() {
-    assert_eq!(body(request(&with(""))), Body::None);
-    assert_eq!(body(request(&with("Content-Length: 0\r\n"))), Body::Length(0));
-    assert_eq!(body(request(&with("content-length: 18446744073709551615\r\n"))), Body::Length(u64::MAX));
+    assert_eq!(body(request(&with(""))), BodyFraming::None);
+    assert_eq!(body(request(&with("Content-Length: 0\r\n"))), BodyFraming::Length(0));
+    assert_eq!(
+        body(request(&with("content-length: 18446744073709551615\r\n"))),
+        BodyFraming::Length(u64::MAX)
+    );
     // RFC 9112 6.3: the same number again is that number.
-    assert_eq!(body(request(&with("Content-Length: 5\r\nContent-Length: 5\r\n"))), Body::Length(5));
-    assert_eq!(body(request(&with("Content-Length: 5, 05\r\n"))), Body::Length(5));
-    assert_eq!(body(request(&with("Transfer-Encoding: , Chunked ,\r\n"))), Body::Chunked);
+    assert_eq!(body(request(&with("Content-Length: 5\r\nContent-Length: 5\r\n"))), BodyFraming::Length(5));
+    assert_eq!(body(request(&with("Content-Length: 5, 05\r\n"))), BodyFraming::Length(5));
+    assert_eq!(body(request(&with("Transfer-Encoding: , Chunked ,\r\n"))), BodyFraming::Chunked);
 
     let answer = |status: u16, lines: &str, method: &str| {
         let bytes = format!("HTTP/1.1 {status} x\r\n{lines}\r\n").into_bytes();
         let mut slots = Slots::new();
-        let head = Reader::new(Limits::default()).read_response(&bytes, &mut slots).unwrap().unwrap();
+        let head = HeadReader::new(HeadLimits::default()).read_response(&bytes, &mut slots).unwrap().unwrap();
         (head.body(method), head.keep_alive(method))
     };
-    assert_eq!(answer(200, "Content-Length: 5\r\n", "GET"), (Body::Length(5), true));
-    assert_eq!(answer(200, "Content-Length: 5\r\n", "HEAD"), (Body::None, true));
-    assert_eq!(answer(200, "Transfer-Encoding: chunked\r\n", "GET"), (Body::Chunked, true));
-    assert_eq!(answer(200, "", "GET"), (Body::UntilClose, false));
-    assert_eq!(answer(200, "", "CONNECT"), (Body::None, true));
-    assert_eq!(answer(404, "", "CONNECT"), (Body::UntilClose, false));
+    assert_eq!(answer(200, "Content-Length: 5\r\n", "GET"), (BodyFraming::Length(5), true));
+    assert_eq!(answer(200, "Content-Length: 5\r\n", "HEAD"), (BodyFraming::None, true));
+    assert_eq!(answer(200, "Transfer-Encoding: chunked\r\n", "GET"), (BodyFraming::Chunked, true));
+    assert_eq!(answer(200, "", "GET"), (BodyFraming::UntilClose, false));
+    assert_eq!(answer(200, "", "CONNECT"), (BodyFraming::None, true));
+    assert_eq!(answer(404, "", "CONNECT"), (BodyFraming::UntilClose, false));
     for status in [100, 101, 199, 204, 304] {
-        assert_eq!(answer(status, "Content-Length: 5\r\n", "GET"), (Body::None, true), "{status}");
+        assert_eq!(answer(status, "Content-Length: 5\r\n", "GET"), (BodyFraming::None, true), "{status}");
     }
 }
 
@@ -364,7 +370,7 @@ fn persistence() {
 }
 
 /// The verdict on the bytes, and that each prefix of them was still acceptable.
-fn limit(limits: Limits, bytes: &[u8]) -> Verdict {
+fn limit(limits: HeadLimits, bytes: &[u8]) -> Verdict {
     let mut verdict = Verdict::Incomplete;
     every_cut(bytes, |pieces| verdict = fed(limits, Kind::Request, pieces));
     verdict
@@ -373,7 +379,7 @@ fn limit(limits: Limits, bytes: &[u8]) -> Verdict {
 #[test]
 fn head_limit() {
     let head = with("A: bcd\r\n");
-    let at = |head| Limits { head, ..Limits::default() };
+    let at = |head| HeadLimits { head, ..HeadLimits::default() };
     assert!(matches!(limit(at(head.len() + 1), &head), Verdict::Head { .. }));
     assert!(matches!(limit(at(head.len()), &head), Verdict::Head { .. }));
     assert_eq!(limit(at(head.len() - 1), &head), Verdict::Refused(HeadError::HeadTooLarge));
@@ -383,7 +389,7 @@ fn head_limit() {
     // Within the request line it is the target that is too long.
     assert_eq!(limit(at(10), &head), Verdict::Refused(HeadError::RequestLineTooLong));
 
-    let default = Limits::default();
+    let default = HeadLimits::default();
     let sized = |size: usize| {
         let lines = format!("A: {0}\r\nA: {0}\r\nB: ", "a".repeat(6000));
         let filler = "b".repeat(size - with(&lines).len() - 2);
@@ -396,7 +402,7 @@ fn head_limit() {
     assert_eq!(limit(default, &sized(default.head + 1)), Verdict::Refused(HeadError::HeadTooLarge));
     // A megabyte of field lines: refused after 16 KiB.
     let endless = [&b"GET / HTTP/1.1\r\n"[..], &b"Aaaaaaaaaaaaaaaa: b\r\n".repeat(50_000)].concat();
-    let mut reader = Reader::new(default);
+    let mut reader = HeadReader::new(default);
     let kept = (1..)
         .map(|reads| 1460 * reads)
         .find(|&kept| call(&mut reader, Kind::Request, &endless[..kept]) != Verdict::Incomplete);
@@ -405,7 +411,7 @@ fn head_limit() {
 
 #[test]
 fn line_limits() {
-    let default = Limits::default();
+    let default = HeadLimits::default();
     assert_eq!(default.line, 8 * 1024);
     // `GET / HTTP/1.1` is 14 bytes, `A: ` is 3.
     let target =
@@ -428,14 +434,14 @@ fn field_limit() {
     let fields = |count: usize| with(&"A: b\r\n".repeat(count - 1));
     assert_eq!(MAX_FIELDS, 64);
     for count in [63, 64] {
-        assert!(matches!(limit(Limits::default(), &fields(count)), Verdict::Head { .. }), "{count}");
+        assert!(matches!(limit(HeadLimits::default(), &fields(count)), Verdict::Head { .. }), "{count}");
     }
-    assert_eq!(limit(Limits::default(), &fields(65)), Verdict::Refused(HeadError::TooManyFields));
+    assert_eq!(limit(HeadLimits::default(), &fields(65)), Verdict::Refused(HeadError::TooManyFields));
 }
 
 #[test]
 fn a_reader_reads_one_head_after_the_other_and_keeps_its_error() {
-    let mut reader = Reader::new(Limits::default());
+    let mut reader = HeadReader::new(HeadLimits::default());
     let mut received = [with(""), with("A: b\r\n"), b"GET / HTTP/1.1\nHost: h\n\n".to_vec()].concat();
     for fields in [1, 2] {
         let mut slots = Slots::new();
@@ -456,7 +462,7 @@ fn fewer_bytes_than_before() {
     let head = with("A: b\r\n");
     for seen in 0..head.len() {
         for left in 0..seen {
-            let mut reader = Reader::new(Limits::default());
+            let mut reader = HeadReader::new(HeadLimits::default());
             assert_eq!(call(&mut reader, Kind::Request, &head[..seen]), Verdict::Incomplete);
             assert_eq!(call(&mut reader, Kind::Request, &head[..left]), Verdict::Incomplete);
             assert!(matches!(call(&mut reader, Kind::Request, &head), Verdict::Head { .. }));
@@ -483,12 +489,12 @@ proptest! {
     #[test]
     fn no_cut_changes_the_verdict(bytes in heads(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         head in 8usize..120, line in 4usize..60, request in any::<bool>()) {
-        let limits = Limits { head, line, ..Limits::default() };
+        let limits = HeadLimits { head, line, ..HeadLimits::default() };
         let kind = if request { Kind::Request } else { Kind::Response };
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.push(bytes.len());
         cuts.sort_unstable();
-        let mut reader = Reader::new(limits);
+        let mut reader = HeadReader::new(limits);
         for cut in cuts {
             let seen = &bytes[..cut];
             let verdict = call(&mut reader, kind, seen);

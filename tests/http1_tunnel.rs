@@ -1,21 +1,21 @@
 //! RFC 9110 9.3.6: the answer of a proxy to CONNECT, however it is cut, and its limits.
 
 use proptest::prelude::*;
-use pushline::http1::head::{HeadError, Limits};
+use pushline::http1::head::{HeadError, HeadLimits};
 use pushline::http1::{Tunnel, TunnelError};
 
 type Verdict = Result<Option<usize>, TunnelError>;
 
-fn tunnel(limits: Limits) -> Tunnel {
+fn tunnel(limits: HeadLimits) -> Tunnel {
     Tunnel::with_limits("example.com", 443, None, limits).unwrap()
 }
 
 fn whole(bytes: &[u8]) -> Verdict {
-    tunnel(Limits::default()).receive(bytes)
+    tunnel(HeadLimits::default()).receive(bytes)
 }
 
 /// The verdict on bytes in pieces, the bytes taken counted from the first.
-fn pieces<'b>(limits: Limits, pieces: impl IntoIterator<Item = &'b [u8]>) -> Verdict {
+fn pieces<'b>(limits: HeadLimits, pieces: impl IntoIterator<Item = &'b [u8]>) -> Verdict {
     let (mut tunnel, mut at) = (tunnel(limits), 0);
     for piece in pieces {
         if let Some(taken) = tunnel.receive(piece)? {
@@ -56,10 +56,10 @@ fn answers_at_every_cut() {
     for &(answer, verdict) in TABLE {
         let bytes = answer.as_bytes();
         assert_eq!(whole(bytes), verdict, "{answer:?}");
-        assert_eq!(pieces(Limits::default(), bytes.chunks(1)), verdict, "{answer:?} byte by byte");
+        assert_eq!(pieces(HeadLimits::default(), bytes.chunks(1)), verdict, "{answer:?} byte by byte");
         for at in 0..bytes.len() {
             let (head, tail) = bytes.split_at(at);
-            assert_eq!(pieces(Limits::default(), [head, tail]), verdict, "{answer:?} at {at}");
+            assert_eq!(pieces(HeadLimits::default(), [head, tail]), verdict, "{answer:?} at {at}");
         }
     }
 }
@@ -68,7 +68,7 @@ fn answers_at_every_cut() {
 #[test]
 fn verdicts_stay() {
     for &(answer, verdict) in TABLE {
-        let mut tunnel = tunnel(Limits::default());
+        let mut tunnel = tunnel(HeadLimits::default());
         let _ = tunnel.receive(answer.as_bytes());
         assert_eq!(tunnel.is_open(), matches!(verdict, Ok(Some(_))));
         match verdict {
@@ -88,7 +88,7 @@ fn limits() {
     for (length, taken) in [(255, true), (256, true), (257, false)] {
         let answer = answer(length);
         assert_eq!(answer.len(), length);
-        let limits = Limits { head: 256, ..Limits::default() };
+        let limits = HeadLimits { head: 256, ..HeadLimits::default() };
         let verdict =
             if taken { Ok(Some(length)) } else { Err(TunnelError::Malformed(HeadError::HeadTooLarge)) };
         assert_eq!(pieces(limits, [answer.as_bytes()]), verdict);
@@ -147,6 +147,6 @@ proptest! {
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).chain([0, bytes.len()]).collect();
         cuts.sort_unstable();
         let cut = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]);
-        prop_assert_eq!(pieces(Limits::default(), cut), whole(bytes));
+        prop_assert_eq!(pieces(HeadLimits::default(), cut), whole(bytes));
     }
 }

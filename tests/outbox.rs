@@ -5,7 +5,7 @@ use pushline::adapter::tokio::{
 };
 use pushline::adapter::{Error, Options, TimedOut};
 use pushline::sse;
-use pushline::ws::{CloseCode, Config, Message, Negotiated, Prepared};
+use pushline::ws::{CloseCode, ConnectionOptions, Message, Negotiated, Prepared};
 use std::time::Duration;
 use tokio::io::{DuplexStream, duplex};
 
@@ -13,7 +13,7 @@ type Socket = WebSocket<DuplexStream>;
 
 fn pair(buffer: usize) -> (Socket, Socket) {
     let (near, far) = duplex(buffer);
-    let options = Options::new().config(Config::new());
+    let options = Options::new().config(ConnectionOptions::new());
     (
         WebSocket::server(near, Negotiated::default(), &options),
         WebSocket::client(far, Negotiated::default(), &options),
@@ -27,7 +27,7 @@ async fn drive(mut socket: QueuedSocket<DuplexStream>) -> Result<(), Error> {
     Ok(())
 }
 
-fn event(text: &str) -> sse::Prepared {
+fn event(text: &str) -> sse::PreparedEvent {
     sse::Block::new().data(text).prepare().unwrap()
 }
 
@@ -158,7 +158,7 @@ async fn dropping_next_loses_nothing() {
 async fn the_bound_on_messages() {
     for lagging in [Lagging::Close, Lagging::DropOldest, Lagging::Refuse] {
         let options = OutboxOptions::new().max_messages(3).lagging(lagging);
-        let (outbox, mut stream) = Outbox::<sse::Prepared>::stream(options);
+        let (outbox, mut stream) = Outbox::<sse::PreparedEvent>::stream(options);
         for text in ["1", "2", "3"] {
             assert_eq!(outbox.send(event(text)), Ok(()));
         }
@@ -177,7 +177,7 @@ async fn the_bound_on_messages() {
         }
         assert!(stream.next().await.is_none());
     }
-    let (outbox, _stream) = Outbox::<sse::Prepared>::stream(OutboxOptions::new().max_messages(0));
+    let (outbox, _stream) = Outbox::<sse::PreparedEvent>::stream(OutboxOptions::new().max_messages(0));
     assert_eq!(outbox.send(event("1")), Err(OutboxError::TooLarge));
 }
 
@@ -277,7 +277,7 @@ async fn a_flood_of_input_does_not_hold_up_the_queue() {
 /// Who has left is forgotten, in a room where nothing is said as well.
 #[tokio::test]
 async fn rooms_do_not_grow_with_those_who_leave() {
-    let room: Broadcast<sse::Prepared> = Broadcast::new();
+    let room: Broadcast<sse::PreparedEvent> = Broadcast::new();
     for _ in 0..1000 {
         room.join(Outbox::stream(OutboxOptions::new()).0);
     }

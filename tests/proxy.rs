@@ -8,7 +8,7 @@ mod certificates;
 
 use certificates::House;
 use pushline::adapter::blocking::{self, TlsStream, Transport};
-use pushline::adapter::tokio::sse::{self, EventSource, SourceOptions, Update};
+use pushline::adapter::tokio::sse::{self, EventSource, SourceEvent, SourceOptions};
 use pushline::adapter::{Error, Options, Proxy, TimedOut, tokio as pushline_tokio};
 use pushline::http1::TunnelError;
 use pushline::http1::head::HeadError;
@@ -154,8 +154,10 @@ fn sockets_and_streams_go_through() {
                 let options = SourceOptions::new().tls(house.client()).proxy(proxy.clone());
                 let url = format!("{scheme}://server.example:{port}/");
                 let mut source = EventSource::new(&url, options).unwrap();
-                assert!(matches!(source.next().await, Some(Ok(Update::Open))));
-                assert!(matches!(source.next().await, Some(Ok(Update::Event(event))) if event.data == "1"));
+                assert!(matches!(source.next().await, Some(Ok(SourceEvent::Open))));
+                assert!(
+                    matches!(source.next().await, Some(Ok(SourceEvent::Event(event))) if event.data == "1")
+                );
             });
             check(port);
         }
@@ -233,7 +235,7 @@ fn proxies_that_give_no_tunnel() {
             match source.next().await {
                 // Credentials do not become right by asking again.
                 Some(Err(sse::Error::Proxy(error))) => assert_eq!(error, TunnelError::Unauthorized),
-                Some(Ok(Update::Lost { error: Some(sse::Error::Proxy(error)), .. })) => {
+                Some(Ok(SourceEvent::Lost { error: Some(sse::Error::Proxy(error)), .. })) => {
                     assert_eq!(error, expected)
                 }
                 other => panic!("{other:?}"),

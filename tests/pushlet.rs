@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
-use pushline::comet::pushlet::{Config, Fresh, Reply, Server, Ticket};
-use pushline::comet::{Request, Response};
+use pushline::comet::pushlet::{Fresh, PushletOptions, PushletReply, PushletServer, PushletTicket};
+use pushline::comet::{HttpRequest, HttpResponse};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ fn id(number: u8) -> String {
 
 /// A server on a virtual clock.
 struct World {
-    server: Server<Duration>,
+    server: PushletServer<Duration>,
     now: Duration,
-    tickets: HashMap<u8, Ticket>,
+    tickets: HashMap<u8, PushletTicket>,
 }
 
 impl World {
-    fn new(config: Config) -> Self {
-        Self { server: Server::new(config), now: Duration::ZERO, tickets: HashMap::new() }
+    fn new(config: PushletOptions) -> Self {
+        Self { server: PushletServer::new(config), now: Duration::ZERO, tickets: HashMap::new() }
     }
 
-    fn ask(&mut self, number: u8, query: &str) -> Response {
+    fn ask(&mut self, number: u8, query: &str) -> HttpResponse {
         let target = format!("/?{query}");
         let fresh = Fresh { id: [number; 16], time: 1_700_000_000 };
-        match self.server.request(&Request::new("GET", &target, &[], b""), fresh, self.now) {
-            Reply::Response(response) => response,
-            Reply::Listen { ticket, head } => {
+        match self.server.request(&HttpRequest::new("GET", &target, &[], b""), fresh, self.now) {
+            PushletReply::Response(response) => response,
+            PushletReply::Listen { ticket, head } => {
                 self.tickets.insert(number, ticket);
                 head
             }
@@ -73,7 +73,7 @@ fn flows() {
         let [flow, action, argument, status, expect] = line.split('\t').collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
-        let world = worlds.entry(flow).or_insert_with(|| World::new(Config::new()));
+        let world = worlds.entry(flow).or_insert_with(|| World::new(PushletOptions::new()));
         let expect = unescaped(expect);
         let (number, query) = argument.split_once(' ').unwrap_or((argument, ""));
         let number = number.parse::<u8>().unwrap();
@@ -113,17 +113,17 @@ const LISTEN: &str = "p_event=join-listen&p_format=json&p_mode=stream&p_subject=
 #[test]
 fn limits_at_their_edges() {
     for (limit, fits) in [(1, false), (2, true), (3, true)] {
-        let mut world = World::new(Config::new().max_sessions(limit));
+        let mut world = World::new(PushletOptions::new().max_sessions(limit));
         world.ask(1, LISTEN);
         assert_eq!(world.ask(2, LISTEN).status, if fits { 200 } else { 503 });
 
-        let mut world = World::new(Config::new().max_subscriptions(limit));
+        let mut world = World::new(PushletOptions::new().max_subscriptions(limit));
         world.ask(1, LISTEN);
         let second = world.body(1, &format!("p_event=subscribe&p_subject=/&p_id={}", id(1)));
         assert_eq!(second.contains("subscribe-ack"), fits, "{second}");
         assert_eq!(second.contains("too many subscriptions"), !fits);
 
-        let mut world = World::new(Config::new().max_events(limit));
+        let mut world = World::new(PushletOptions::new().max_events(limit));
         world.ask(1, LISTEN);
         for _ in 0..2 {
             world.ask(2, "p_event=join");
@@ -139,7 +139,7 @@ fn limits_at_their_edges() {
     }
     // p_event, p_id, p_subject and one more.
     for (limit, fits) in [(3, false), (4, true), (5, true)] {
-        let mut world = World::new(Config::new().max_fields(limit));
+        let mut world = World::new(PushletOptions::new().max_fields(limit));
         world.ask(1, LISTEN);
         let answer = world.body(1, &format!("p_event=publish&p_id={}&p_subject=/&a=1", id(1)));
         assert_eq!(answer.contains("publish-ack"), fits, "{limit} {answer}");
@@ -147,7 +147,7 @@ fn limits_at_their_edges() {
     let query = format!("p_event=publish&p_id={}&p_subject=/&a=12345", id(1));
     let bytes = query.replace(['&', '='], "").len();
     for (limit, fits) in [(bytes - 1, false), (bytes, true), (bytes + 1, true)] {
-        let mut world = World::new(Config::new().max_bytes(limit));
+        let mut world = World::new(PushletOptions::new().max_bytes(limit));
         world.ask(1, LISTEN);
         assert_eq!(world.body(1, &query).contains("publish-ack"), fits, "{limit}");
     }
@@ -155,7 +155,7 @@ fn limits_at_their_edges() {
 
 #[test]
 fn a_session_ends_when_its_lease_is_out() {
-    let mut world = World::new(Config::new().lease(Duration::from_secs(180)));
+    let mut world = World::new(PushletOptions::new().lease(Duration::from_secs(180)));
     world.ask(1, "p_event=join");
     world.ask(2, LISTEN);
     world.now = Duration::from_secs(180) - Duration::from_nanos(1);
@@ -171,7 +171,7 @@ fn a_session_ends_when_its_lease_is_out() {
 
 #[test]
 fn a_newer_response_takes_the_place_of_the_older() {
-    let mut world = World::new(Config::new());
+    let mut world = World::new(PushletOptions::new());
     world.ask(1, LISTEN);
     let older = world.tickets[&1].clone();
     world.ask(1, &format!("p_event=listen&p_mode=stream&p_id={}", id(1)));
@@ -185,7 +185,7 @@ fn a_newer_response_takes_the_place_of_the_older() {
 /// An event's sender cannot be listened to in its place: what others see of it is no identifier.
 #[test]
 fn identifiers_stay_with_their_clients() {
-    let mut world = World::new(Config::new());
+    let mut world = World::new(PushletOptions::new());
     world.ask(1, LISTEN);
     world.ask(2, "p_event=join");
     world.ask(2, &format!("p_event=publish&p_subject=/&text=hello&p_id={}", id(2)));
@@ -200,13 +200,15 @@ fn identifiers_stay_with_their_clients() {
 
 #[test]
 fn other_methods() {
-    let mut world = World::new(Config::new());
+    let mut world = World::new(PushletOptions::new());
     let form = [("Content-Type", &b"application/x-www-form-urlencoded"[..])];
     let xml = [("Content-Type", &b"text/xml"[..])];
     for (method, fields, status) in [("POST", &form, 200), ("POST", &xml, 415), ("PUT", &form, 405)] {
-        let request = Request::new(method, "/", fields, b"p_event=join&p_format=json");
+        let request = HttpRequest::new(method, "/", fields, b"p_event=join&p_format=json");
         let fresh = Fresh { id: [1; 16], time: 0 };
-        let Reply::Response(response) = world.server.request(&request, fresh, world.now) else { panic!() };
+        let PushletReply::Response(response) = world.server.request(&request, fresh, world.now) else {
+            panic!()
+        };
         assert_eq!(response.status, status);
     }
 }
@@ -217,7 +219,7 @@ proptest! {
     #[test]
     fn values_survive(text in "\\PC{0,8}[\0-\u{1f}<>&\"'\u{2028}\u{fffe}a]{0,8}", format in 0..4usize) {
         let format = ["js", "xml", "xml-strict", "json"][format];
-        let mut world = World::new(Config::new());
+        let mut world = World::new(PushletOptions::new());
         world.ask(1, &format!("p_event=join-listen&p_format={format}&p_mode=stream&p_subject=/"));
         let encoded: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
         world.ask(1, &format!("p_event=publish&p_subject=/&p_id={}&text={encoded}", id(1)));

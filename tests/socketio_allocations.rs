@@ -5,8 +5,8 @@
 mod allocations;
 
 use allocations::{allocations, memory};
-use pushline::socketio::engine::{Config, Data, Message, Packet, Session, records};
-use pushline::socketio::{self, Connection, Encoded, Limits};
+use pushline::socketio::engine::{Data, EngineMessage, EngineOptions, EnginePacket, EngineSession, records};
+use pushline::socketio::{self, Encoded, PacketLimits, ServerConnection};
 use std::time::Duration;
 
 const NOW: Duration = Duration::ZERO;
@@ -17,8 +17,8 @@ fn reading_a_text_packet() {
     let payload = [EVENT; 10].join("\u{1e}");
     let count = allocations(|| {
         for packet in records(&payload) {
-            let Ok(Packet::Message(Data::Text(text))) = packet else { panic!("a text") };
-            let packet = socketio::Packet::parse(text, &Limits::new()).unwrap();
+            let Ok(EnginePacket::Message(Data::Text(text))) = packet else { panic!("a text") };
+            let packet = socketio::Packet::parse(text, &PacketLimits::new()).unwrap();
             assert_eq!(packet.data.unwrap().array().unwrap().count(), 3);
         }
     });
@@ -40,8 +40,9 @@ fn writing_a_text_packet() {
 
 #[test]
 fn a_message_for_many_is_encoded_once() {
-    let message = Message::text("hello").shared();
-    let mut sessions: Vec<_> = (0..10).map(|_| Session::websocket("sid", Config::new(), NOW).0).collect();
+    let message = EngineMessage::text("hello").shared();
+    let mut sessions: Vec<_> =
+        (0..10).map(|_| EngineSession::websocket("sid", EngineOptions::new(), NOW).0).collect();
     for session in &mut sessions {
         session.send(message.clone()).unwrap(); // makes room in the queue
     }
@@ -55,8 +56,9 @@ fn a_message_for_many_is_encoded_once() {
 fn an_idle_session() {
     let mut kept = Vec::with_capacity(1);
     let (_, bytes) = memory(|| {
-        let (mut session, socket) = Session::websocket("12345678901234567890", Config::new(), NOW);
-        let mut connection = Connection::new(socketio::Config::new(), NOW);
+        let (mut session, socket) =
+            EngineSession::websocket("12345678901234567890", EngineOptions::new(), NOW);
+        let mut connection = ServerConnection::new(socketio::SocketIoLimits::new(), NOW);
         connection.receive_text("0").unwrap();
         let answer = connection.accept("/", "12345678901234567890", None).unwrap();
         session.send_all(answer.into_messages()).unwrap();

@@ -2,18 +2,21 @@
 //! coming back, recovery; and its session without I/O.
 
 use bytes::Bytes;
-use pushline::adapter::socketio::{Client, ClientEvent, ClientOptions, Options, SocketIo};
+use pushline::adapter::socketio::{
+    ClientEvent, SocketIo, SocketIoClient, SocketIoClientOptions, SocketIoOptions,
+};
 use pushline::backoff::Backoff;
 use pushline::json;
 use pushline::socketio::engine::{
-    self, ClientConfig, CloseReason, Data, Message, SendError, Task, TransportKind, records,
+    self, Data, EngineClientOptions, EngineCloseReason, EngineMessage, SendError, Task, TransportKind,
+    records,
 };
-use pushline::socketio::{Json, RecoveryConfig};
+use pushline::socketio::{Json, RecoveryOptions};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn serve(options: Options) -> (String, SocketIo) {
+async fn serve(options: SocketIoOptions) -> (String, SocketIo) {
     let io = SocketIo::new(options);
     io.of("/")
         .on_connect(|socket, auth| async move {
@@ -55,12 +58,12 @@ async fn serve(options: Options) -> (String, SocketIo) {
     (url, io)
 }
 
-async fn next(client: &mut Client) -> ClientEvent {
+async fn next(client: &mut SocketIoClient) -> ClientEvent {
     tokio::time::timeout(10 * SECOND, client.next()).await.expect("in time").expect("more")
 }
 
 /// The arguments of the next event of this name; others are passed over.
-async fn event(client: &mut Client, name: &str) -> pushline::socketio::Payload {
+async fn event(client: &mut SocketIoClient, name: &str) -> pushline::socketio::Payload {
     loop {
         if let ClientEvent::Event { payload, .. } = next(client).await
             && payload.name().is_some_and(|got| got.is(name))
@@ -70,9 +73,9 @@ async fn event(client: &mut Client, name: &str) -> pushline::socketio::Payload {
     }
 }
 
-fn options(engine: ClientConfig) -> ClientOptions {
+fn options(engine: EngineClientOptions) -> SocketIoClientOptions {
     let quick = Backoff::new().ceiling(Duration::from_millis(50));
-    ClientOptions::new().engine(engine).backoff(Duration::from_millis(10), quick)
+    SocketIoClientOptions::new().engine(engine).backoff(Duration::from_millis(10), quick)
 }
 
 /// Where npm's socket.io is (`tests/socketio/run.sh`).
@@ -82,7 +85,7 @@ fn official(which: &str) -> String {
 
 #[tokio::test]
 async fn talks_over_each_transport() {
-    let (url, _io) = serve(Options::new()).await;
+    let (url, _io) = serve(SocketIoOptions::new()).await;
     talk(&url).await;
 }
 
@@ -93,10 +96,10 @@ async fn talks_to_the_official_server() {
 }
 
 async fn talk(url: &str) {
-    let websocket = ClientConfig::new().transport(TransportKind::WebSocket);
-    for config in [websocket, ClientConfig::new().upgrade(false), ClientConfig::new()] {
+    let websocket = EngineClientOptions::new().transport(TransportKind::WebSocket);
+    for config in [websocket, EngineClientOptions::new().upgrade(false), EngineClientOptions::new()] {
         let auth = json::check(r#"{"token":"a"}"#).unwrap();
-        let mut client = Client::connect(url, options(config).join("/", Some(auth))).unwrap();
+        let mut client = SocketIoClient::connect(url, options(config).join("/", Some(auth))).unwrap();
         let emitter = client.emitter();
         assert!(matches!(next(&mut client).await, ClientEvent::Connected { recovered: false, .. }));
         let payload = event(&mut client, "auth").await;
@@ -145,7 +148,7 @@ async fn talk(url: &str) {
 
 #[tokio::test]
 async fn is_refused_once() {
-    let (url, _io) = serve(Options::new()).await;
+    let (url, _io) = serve(SocketIoOptions::new()).await;
     refused(&url).await;
 }
 
@@ -156,8 +159,9 @@ async fn is_refused_by_the_official_server() {
 }
 
 async fn refused(url: &str) {
-    let options = options(ClientConfig::new()).join("/closed", None).join("/unknown", None).join("/", None);
-    let mut client = Client::connect(url, options).unwrap();
+    let options =
+        options(EngineClientOptions::new()).join("/closed", None).join("/unknown", None).join("/", None);
+    let mut client = SocketIoClient::connect(url, options).unwrap();
     let (mut refused, mut connected) = (Vec::new(), 0);
     while refused.len() < 2 || connected < 1 {
         match next(&mut client).await {
@@ -173,7 +177,7 @@ async fn refused(url: &str) {
 
 #[tokio::test]
 async fn comes_back_and_has_missed_nothing() {
-    let (url, _io) = serve(Options::new().recovery(RecoveryConfig::new())).await;
+    let (url, _io) = serve(SocketIoOptions::new().recovery(RecoveryOptions::new())).await;
     come_back(&url).await;
 }
 
@@ -184,9 +188,9 @@ async fn comes_back_to_the_official_server() {
 }
 
 async fn come_back(url: &str) {
-    let websocket = ClientConfig::new().transport(TransportKind::WebSocket);
-    for config in [websocket, ClientConfig::new()] {
-        let mut client = Client::connect(url, options(config).join("/", None)).unwrap();
+    let websocket = EngineClientOptions::new().transport(TransportKind::WebSocket);
+    for config in [websocket, EngineClientOptions::new()] {
+        let mut client = SocketIoClient::connect(url, options(config).join("/", None)).unwrap();
         let emitter = client.emitter();
         let ClientEvent::Connected { sid: first, .. } = next(&mut client).await else { panic!("connected") };
         emitter.emit("/", "talk", &()).await.unwrap();
@@ -216,7 +220,8 @@ async fn waits_for_a_server_that_is_away() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
-    let mut client = Client::connect(&url, options(ClientConfig::new()).join("/", None)).unwrap();
+    let mut client =
+        SocketIoClient::connect(&url, options(EngineClientOptions::new()).join("/", None)).unwrap();
     for _ in 0..3 {
         assert!(matches!(next(&mut client).await, ClientEvent::Lost { reason: "transport error" }));
     }
@@ -225,8 +230,8 @@ async fn waits_for_a_server_that_is_away() {
 const HANDSHAKE: &str =
     r#"0{"sid":"s1","upgrades":["websocket"],"pingInterval":1000,"pingTimeout":500,"maxPayload":20}"#;
 
-fn opened(config: ClientConfig) -> engine::Client<Duration> {
-    let mut client = engine::Client::new(config, Duration::ZERO);
+fn opened(config: EngineClientOptions) -> engine::EngineClient<Duration> {
+    let mut client = engine::EngineClient::new(config, Duration::ZERO);
     assert!(matches!(client.next_task(), Some(Task::Poll)));
     client.polled(200);
     for packet in records(HANDSHAKE) {
@@ -235,7 +240,7 @@ fn opened(config: ClientConfig) -> engine::Client<Duration> {
     client
 }
 
-fn tasks(client: &mut engine::Client<Duration>) -> Vec<String> {
+fn tasks(client: &mut engine::EngineClient<Duration>) -> Vec<String> {
     let text = |task| match task {
         Task::Post(body) => String::from_utf8(body).unwrap(),
         Task::Frame(message) => format!("frame {:?}", message.frame()),
@@ -246,13 +251,13 @@ fn tasks(client: &mut engine::Client<Duration>) -> Vec<String> {
 
 #[test]
 fn the_upgrade_waits_for_both_requests() {
-    let mut client = opened(ClientConfig::new());
-    client.send(Message::text("one")).unwrap();
+    let mut client = opened(EngineClientOptions::new());
+    client.send(EngineMessage::text("one")).unwrap();
     assert_eq!(tasks(&mut client), ["Open", "Poll", "4one"]);
     client.socket_opened();
     assert_eq!(tasks(&mut client), [r#"frame Text("2probe")"#]);
     assert_eq!(client.frame(records("3probe").next().unwrap(), Duration::ZERO), None);
-    client.send(Message::text("two")).unwrap();
+    client.send(EngineMessage::text("two")).unwrap();
     assert!(tasks(&mut client).is_empty());
     client.polled(200);
     assert_eq!(client.packet(records("4last").next().unwrap(), Duration::ZERO), Some(Data::Text("last")));
@@ -266,13 +271,13 @@ fn the_upgrade_waits_for_both_requests() {
     client.tick(2 * SECOND + SECOND / 2 - Duration::from_millis(1));
     assert!(client.is_open());
     client.tick(2 * SECOND + SECOND / 2);
-    assert_eq!(client.closed(), Some(CloseReason::PingTimeout));
+    assert_eq!(client.closed(), Some(EngineCloseReason::PingTimeout));
 }
 
 #[test]
 fn an_upgrade_that_fails_leaves_the_session_on_polling() {
     for way in 0..4 {
-        let mut client = opened(ClientConfig::new().upgrade_timeout(SECOND / 2));
+        let mut client = opened(EngineClientOptions::new().upgrade_timeout(SECOND / 2));
         tasks(&mut client);
         match way {
             0 => client.socket_closed(),
@@ -287,7 +292,7 @@ fn an_upgrade_that_fails_leaves_the_session_on_polling() {
                 client.socket_closed();
             }
         }
-        client.send(Message::text("on")).unwrap();
+        client.send(EngineMessage::text("on")).unwrap();
         assert!(tasks(&mut client).contains(&"4on".into()), "{way}");
         assert!(client.is_open() && client.transport() == TransportKind::Polling);
     }
@@ -295,11 +300,11 @@ fn an_upgrade_that_fails_leaves_the_session_on_polling() {
 
 #[test]
 fn limits() {
-    let mut client = opened(ClientConfig::new().upgrade(false));
+    let mut client = opened(EngineClientOptions::new().upgrade(false));
     tasks(&mut client);
     // A POST is as large as the server takes; a packet alone may be larger.
     for text in ["aaaa", "bbbb", "cccc", &"d".repeat(40)] {
-        client.send(Message::text(text)).unwrap();
+        client.send(EngineMessage::text(text)).unwrap();
     }
     let mut posts = Vec::new();
     while let Some(Task::Post(body)) = client.next_task() {
@@ -308,25 +313,25 @@ fn limits() {
     }
     assert_eq!(posts, [11, 5, 41]);
 
-    assert!(matches!(client.send(Message::text("\u{1e}")), Err(SendError::Separator)));
-    let mut config = ClientConfig::new().upgrade(false);
+    assert!(matches!(client.send(EngineMessage::text("\u{1e}")), Err(SendError::Separator)));
+    let mut config = EngineClientOptions::new().upgrade(false);
     config.max_queued = 3;
     let mut client = opened(config);
-    client.send(Message::text("")).unwrap();
-    client.send(Message::text("")).unwrap();
-    client.send(Message::text("")).unwrap();
-    assert_eq!(client.send(Message::text("")), Err(SendError::Full));
+    client.send(EngineMessage::text("")).unwrap();
+    client.send(EngineMessage::text("")).unwrap();
+    client.send(EngineMessage::text("")).unwrap();
+    assert_eq!(client.send(EngineMessage::text("")), Err(SendError::Full));
 
     for handshake in ["0", "0[]", "0{}", r#"0{"sid":"","pingInterval":1,"pingTimeout":1}"#, "4early", "7"] {
-        let mut client = engine::Client::new(ClientConfig::new(), Duration::ZERO);
+        let mut client = engine::EngineClient::new(EngineClientOptions::new(), Duration::ZERO);
         client.next_task();
         client.polled(200);
         client.packet(records(handshake).next().unwrap(), Duration::ZERO);
-        assert_eq!(client.closed(), Some(CloseReason::ParseError), "{handshake}");
+        assert_eq!(client.closed(), Some(EngineCloseReason::ParseError), "{handshake}");
     }
-    let mut client = engine::Client::<Duration>::new(ClientConfig::new(), Duration::ZERO);
+    let mut client = engine::EngineClient::<Duration>::new(EngineClientOptions::new(), Duration::ZERO);
     client.tick(20 * SECOND - Duration::from_millis(1));
     assert_eq!(client.closed(), None);
     client.tick(20 * SECOND);
-    assert_eq!(client.closed(), Some(CloseReason::PingTimeout));
+    assert_eq!(client.closed(), Some(EngineCloseReason::PingTimeout));
 }

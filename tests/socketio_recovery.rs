@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
-use pushline::socketio::engine::{Frame, Message};
-use pushline::socketio::{Audience, Encoded, Recovery, RecoveryConfig};
+use pushline::socketio::engine::{EngineFrame, EngineMessage};
+use pushline::socketio::{Audience, Encoded, Recovery, RecoveryOptions};
 use std::time::Duration;
 
 const AT: fn(u64) -> Duration = Duration::from_secs;
@@ -15,9 +15,9 @@ fn say(recovery: &mut Recovery<Duration>, to: &[&str], except: &[&str]) {
     recovery.push(Audience { to: rooms(to), except: rooms(except) }, messages);
 }
 
-fn offsets(missed: &[Message]) -> Vec<String> {
-    let text = |message: &Message| match message.frame() {
-        Frame::Shared(prepared) => String::from_utf8(prepared.payload().to_vec()).unwrap(),
+fn offsets(missed: &[EngineMessage]) -> Vec<String> {
+    let text = |message: &EngineMessage| match message.frame() {
+        EngineFrame::Shared(prepared) => String::from_utf8(prepared.payload().to_vec()).unwrap(),
         frame => panic!("{frame:?}"),
     };
     missed.iter().map(|message| text(message).split('"').nth(3).unwrap().to_owned()).collect()
@@ -25,7 +25,7 @@ fn offsets(missed: &[Message]) -> Vec<String> {
 
 #[test]
 fn only_what_is_for_it_and_new() {
-    let mut recovery = Recovery::new(RecoveryConfig::new());
+    let mut recovery = Recovery::new(RecoveryOptions::new());
     say(&mut recovery, &[], &[]); // 1: before it came
     recovery.enter("pid", "sid".into(), AT(0));
     say(&mut recovery, &[], &[]); // 2
@@ -55,7 +55,7 @@ fn only_what_is_for_it_and_new() {
 fn limits() {
     // What was dropped counts only if it may have been missed.
     for (events, found) in [(1, false), (2, true), (3, true)] {
-        let mut recovery = Recovery::new(RecoveryConfig::new().events(events));
+        let mut recovery = Recovery::new(RecoveryOptions::new().events(events));
         recovery.enter("pid", "sid".into(), AT(0));
         (0..3).for_each(|_| say(&mut recovery, &["elsewhere"], &[]));
         recovery.leave("pid", Vec::new(), AT(0));
@@ -63,19 +63,19 @@ fn limits() {
     }
     let size = r#"42["say","1"]"#.len();
     for (bytes, found) in [(2 * size - 1, false), (2 * size, true), (2 * size + 1, true)] {
-        let mut recovery = Recovery::new(RecoveryConfig::new().bytes(bytes));
+        let mut recovery = Recovery::new(RecoveryOptions::new().bytes(bytes));
         recovery.enter("pid", "sid".into(), AT(0));
         (0..3).for_each(|_| say(&mut recovery, &[], &[]));
         assert_eq!(recovery.recover("pid", Some("1"), AT(0)).is_some(), found, "{bytes}");
     }
     for (absence, known) in [(119, true), (120, false), (121, false)] {
-        let mut recovery = Recovery::new(RecoveryConfig::new());
+        let mut recovery = Recovery::new(RecoveryOptions::new());
         recovery.enter("pid", "sid".into(), AT(0));
         recovery.leave("pid", Vec::new(), AT(10));
         assert_eq!(recovery.knows("pid", AT(10 + absence)), known);
         assert_eq!(recovery.recover("pid", None, AT(10 + absence)).is_some(), known);
     }
-    let mut recovery = Recovery::new(RecoveryConfig::new().sessions(2));
+    let mut recovery = Recovery::new(RecoveryOptions::new().sessions(2));
     assert!(recovery.enter("a", "a".into(), AT(0)) && recovery.enter("b", "b".into(), AT(0)));
     assert!(!recovery.enter("c", "c".into(), AT(0)));
     recovery.leave("a", Vec::new(), AT(0));
@@ -88,7 +88,7 @@ proptest! {
     /// Against the list of all events: whoever comes back gets what it missed, or is somebody new.
     #[test]
     fn nothing_is_missed(steps in prop::collection::vec((0..5u8, 0..4usize), 0..80), events in 1..8usize) {
-        let mut recovery = Recovery::new(RecoveryConfig::new().events(events));
+        let mut recovery = Recovery::new(RecoveryOptions::new().events(events));
         let names = ["a", "b", "c", "d"];
         // Of each client: the event before its first, the last that it got, whether it is here.
         let mut clients: [Option<(usize, usize, bool)>; 4] = [None; 4];

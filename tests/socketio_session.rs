@@ -4,8 +4,10 @@
 
 use proptest::prelude::*;
 use pushline::socketio;
-use pushline::socketio::engine::{Config, Message, Outgoing, Packet, SendError, Session, records};
-use pushline::socketio::{Connection, Limits};
+use pushline::socketio::engine::{
+    EngineMessage, EngineOptions, EngineOutput, EnginePacket, EngineSession, SendError, records,
+};
+use pushline::socketio::{PacketLimits, ServerConnection};
 use std::time::Duration;
 
 #[path = "../src/fuzzing/socketio.rs"]
@@ -17,7 +19,7 @@ fn packets() {
     let mut rows = 0;
     for line in include_str!("cases/socketio-packets.tsv").lines().filter(|line| !line.starts_with('#')) {
         let (text, expected) = line.split_once('\t').expect("two columns");
-        let actual = match socketio::Packet::parse(text, &Limits::new()) {
+        let actual = match socketio::Packet::parse(text, &PacketLimits::new()) {
             Err(error) => format!("{error:?}").split('(').next().unwrap().to_owned(),
             Ok(packet) => format!(
                 "{:?} {} {} {} {}",
@@ -38,12 +40,12 @@ fn packets() {
 #[test]
 fn answers_that_are_cut() {
     let now = Duration::ZERO;
-    let mut session = Session::polling("S", Config::new().max_queued_bytes(1000), now);
+    let mut session = EngineSession::polling("S", EngineOptions::new().max_queued_bytes(1000), now);
     let poll = session.poll(now);
     assert_eq!(session.next_answer(now).unwrap().ticket(), poll);
     session.cut(poll);
     for _ in 0..100 {
-        while session.send(Message::text(&"x".repeat(99))).is_ok() {}
+        while session.send(EngineMessage::text(&"x".repeat(99))).is_ok() {}
         let poll = session.poll(now);
         assert_eq!(session.next_answer(now).unwrap().ticket(), poll);
         session.cut(poll);
@@ -51,10 +53,10 @@ fn answers_that_are_cut() {
     }
     session.poll(now);
     assert!(session.next_answer(now).is_some());
-    assert_eq!(session.send(Message::text("x")), Err(SendError::Full), "it may not have arrived");
+    assert_eq!(session.send(EngineMessage::text("x")), Err(SendError::Full), "it may not have arrived");
     session.poll(now);
     assert_eq!(session.queued_bytes(), 0);
-    assert_eq!(session.send(Message::text("x")), Ok(()));
+    assert_eq!(session.send(EngineMessage::text("x")), Ok(()));
 }
 
 /// `tests/cases/engineio-sessions.txt`: scripts of requests, frames and time. A line is what happens, or (indented) what
@@ -64,7 +66,7 @@ fn sessions() {
     for script in include_str!("cases/engineio-sessions.txt").split("\n== ").skip(1) {
         let (name, lines) = script.split_once('\n').unwrap();
         let mut now = Duration::ZERO;
-        let mut session = Session::polling("S", Config::new(), now);
+        let mut session = EngineSession::polling("S", EngineOptions::new(), now);
         let (mut tickets, mut sockets) = (Vec::new(), Vec::new());
         let mut out = String::new();
         for line in lines.lines().filter(|line| !line.starts_with([' ', '#']) && !line.is_empty()) {
@@ -94,12 +96,12 @@ fn sessions() {
                 },
                 "frame" => {
                     let (name, text) = text.split_once(' ').unwrap_or((&text, ""));
-                    if let Some(data) = session.frame(socket(name), Packet::parse(text), now) {
+                    if let Some(data) = session.frame(socket(name), EnginePacket::parse(text), now) {
                         out += &format!("  received {data:?}\n");
                     }
                 }
                 "gone" => session.socket_closed(socket(argument), now),
-                "send" => match session.send(Message::text(&text)) {
+                "send" => match session.send(EngineMessage::text(&text)) {
                     Ok(()) => {}
                     Err(error) => out += &format!("  {error:?}\n"),
                 },
@@ -121,7 +123,7 @@ fn sessions() {
             }
             for (at, socket) in sockets.clone().into_iter().enumerate() {
                 while let Some(outgoing) = session.next_frame(socket) {
-                    let Outgoing::Message(message) = outgoing else {
+                    let EngineOutput::Message(message) = outgoing else {
                         if sockets[at] == socket && session.has_socket(socket) || session.closed().is_some() {
                             out += &format!("  socket {}: closed\n", at + 1);
                         }
@@ -153,30 +155,32 @@ fn limits() {
     let now = Duration::ZERO;
     // A message is taken as long as less than the bound is queued.
     for (bound, expected) in [(9, Err(SendError::Full)), (10, Err(SendError::Full)), (11, Ok(()))] {
-        let (mut session, socket) = Session::websocket("S", Config::new().max_queued_bytes(bound), now);
+        let (mut session, socket) =
+            EngineSession::websocket("S", EngineOptions::new().max_queued_bytes(bound), now);
         session.next_frame(socket);
-        session.send(Message::text("123456789")).unwrap();
-        assert_eq!(session.send(Message::text("")), expected);
+        session.send(EngineMessage::text("123456789")).unwrap();
+        assert_eq!(session.send(EngineMessage::text("")), expected);
     }
     for (bound, expected) in [(1, Err(SendError::Full)), (2, Ok(())), (3, Ok(()))] {
-        let (mut session, socket) = Session::websocket("S", Config::new().max_queued(bound), now);
+        let (mut session, socket) =
+            EngineSession::websocket("S", EngineOptions::new().max_queued(bound), now);
         session.next_frame(socket);
-        session.send(Message::text("a")).unwrap();
-        assert_eq!(session.send(Message::text("b")), expected);
+        session.send(EngineMessage::text("a")).unwrap();
+        assert_eq!(session.send(EngineMessage::text("b")), expected);
     }
     for (count, open) in [(2, true), (3, true), (4, false)] {
-        let mut session = Session::polling("S", Config::new().max_packets(3), now);
+        let mut session = EngineSession::polling("S", EngineOptions::new().max_packets(3), now);
         let post = session.post(now);
         for _ in 0..count {
-            session.packet(post, Packet::parse("6"), now);
+            session.packet(post, EnginePacket::parse("6"), now);
         }
         assert_eq!(session.is_open(), open);
     }
     for (count, answers) in [(15, 1), (16, 1), (17, 2)] {
-        let mut session = Session::polling("S", Config::new(), now);
+        let mut session = EngineSession::polling("S", EngineOptions::new(), now);
         session.poll(now);
         session.next_answer(now).unwrap(); // the handshake
-        (0..count).for_each(|_| session.send(Message::text("a")).unwrap());
+        (0..count).for_each(|_| session.send(EngineMessage::text("a")).unwrap());
         let mut polls = 0;
         session.poll(now);
         while let Some(answer) = session.next_answer(now) {
@@ -186,7 +190,7 @@ fn limits() {
         }
         assert_eq!(polls, answers);
     }
-    let limits = Limits::new();
+    let limits = PacketLimits::new();
     for (count, fits) in [(9, true), (10, true), (11, false)] {
         assert_eq!(socketio::Packet::parse(&format!("5{count}-[\"a\"]"), &limits).is_ok(), fits);
     }
@@ -194,8 +198,8 @@ fn limits() {
         let text = format!("0/{}", "a".repeat(length - 1));
         assert_eq!(socketio::Packet::parse(&text, &limits).is_ok(), fits);
     }
-    let config = socketio::Config::new().namespaces(2).acks(2).attachment_bytes(3);
-    let mut connection = Connection::new(config, now);
+    let config = socketio::SocketIoLimits::new().namespaces(2).acks(2).attachment_bytes(3);
+    let mut connection = ServerConnection::new(config, now);
     for (name, fits) in [("/a", true), ("/b", true), ("/c", false)] {
         assert_eq!(connection.receive_text(&format!("0{name}")).is_ok(), fits);
     }
@@ -214,7 +218,7 @@ fn limits() {
 #[test]
 fn acks() {
     let at = Duration::from_secs;
-    let mut connection = Connection::new(socketio::Config::new(), at(0));
+    let mut connection = ServerConnection::new(socketio::SocketIoLimits::new(), at(0));
     connection.receive_text("0").unwrap();
     assert!(connection.accept("/", "s", None).is_some() && connection.accept("/", "s", None).is_none());
     assert_eq!(connection.expect_ack("/", at(5), at(0)), Some(0));

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
-use pushline::comet::sockjs::{Busy, Config, Message, Messages, NotTaken, Session, Ticket, Transport};
+use pushline::comet::sockjs::{
+    Busy, NotTaken, SockJsMessage, SockJsMessages, SockJsOptions, SockJsSession, SockJsTicket,
+    SockJsTransport,
+};
 use std::time::Duration;
 
 const fn at(seconds: u64) -> Duration {
@@ -10,14 +13,14 @@ const fn at(seconds: u64) -> Duration {
 }
 
 /// The next frame as text, and whether it was the last.
-fn frame(session: &mut Session<Duration>, now: Duration) -> Option<(String, bool)> {
+fn frame(session: &mut SockJsSession<Duration>, now: Duration) -> Option<(String, bool)> {
     let mut out = Vec::new();
     let sent = session.next_frame(now, &mut out)?;
     Some((String::from_utf8(out).unwrap(), sent.last))
 }
 
-fn open(config: Config, transport: Transport) -> (Session<Duration>, Ticket) {
-    let mut session = Session::new(config, at(0));
+fn open(config: SockJsOptions, transport: SockJsTransport) -> (SockJsSession<Duration>, SockJsTicket) {
+    let mut session = SockJsSession::new(config, at(0));
     let ticket = session.receive(transport.clone(), at(0)).unwrap();
     while frame(&mut session, at(0)).is_some() {}
     let ticket = if transport.is_polling() { session.receive(transport, at(0)).unwrap() } else { ticket };
@@ -26,35 +29,35 @@ fn open(config: Config, transport: Transport) -> (Session<Duration>, Ticket) {
 
 #[test]
 fn heartbeats() {
-    let config = Config::new().heartbeat(at(25));
-    let (mut session, _) = open(config, Transport::XhrStreaming);
+    let config = SockJsOptions::new().heartbeat(at(25));
+    let (mut session, _) = open(config, SockJsTransport::XhrStreaming);
     assert_eq!(session.next_deadline(), Some(at(25)));
     assert_eq!(frame(&mut session, at(25) - Duration::from_nanos(1)), None);
     assert_eq!(frame(&mut session, at(25)), Some(("h\n".into(), false)));
     assert_eq!(frame(&mut session, at(49)), None);
-    session.send(Message::text("news")).unwrap();
+    session.send(SockJsMessage::text("news")).unwrap();
     assert_eq!(frame(&mut session, at(49)), Some(("a[\"news\"]\n".into(), false)));
     assert_eq!(session.next_deadline(), Some(at(74)));
     // It answers a poll.
-    let (mut session, _) = open(config, Transport::Xhr);
+    let (mut session, _) = open(config, SockJsTransport::Xhr);
     assert_eq!(frame(&mut session, at(25)), Some(("h\n".into(), true)));
     // A plain WebSocket has pings instead.
-    let (mut session, _) = open(config, Transport::RawWebSocket);
+    let (mut session, _) = open(config, SockJsTransport::RawWebSocket);
     assert_eq!((session.next_deadline(), frame(&mut session, at(1000))), (None, None));
 }
 
 #[test]
 fn the_time_out_runs_without_a_receiver() {
-    let mut session = Session::new(Config::new().timeout(at(5)), at(0));
+    let mut session = SockJsSession::new(SockJsOptions::new().timeout(at(5)), at(0));
     assert_eq!(session.next_deadline(), Some(at(5)));
-    session.receive(Transport::Xhr, at(4)).unwrap();
+    session.receive(SockJsTransport::Xhr, at(4)).unwrap();
     assert!(!session.is_expired(at(1000)));
     assert_eq!(frame(&mut session, at(10)), Some(("o\n".into(), true)));
     assert!(!session.is_expired(at(15) - Duration::from_nanos(1)) && session.is_expired(at(15)));
     // A closed session is not kept by asking for its close frame.
     session.close(3000, "bye", at(12));
     for now in [12, 14, 16] {
-        session.receive(Transport::Xhr, at(now)).unwrap();
+        session.receive(SockJsTransport::Xhr, at(now)).unwrap();
         assert_eq!(frame(&mut session, at(now)), Some(("c[3000,\"bye\"]\n".into(), true)));
     }
     assert!(!session.is_expired(at(16)) && session.is_expired(at(17)));
@@ -62,29 +65,29 @@ fn the_time_out_runs_without_a_receiver() {
 
 #[test]
 fn what_was_sent_before_the_close_comes_before_it() {
-    let mut session = Session::new(Config::new(), at(0));
-    session.send(Message::text("early")).unwrap();
+    let mut session = SockJsSession::new(SockJsOptions::new(), at(0));
+    session.send(SockJsMessage::text("early")).unwrap();
     session.close(3000, "\"bye\"\u{2028}", at(0));
     session.close(4000, "too late", at(0));
     assert_eq!(session.closed(), Some((3000, "\"bye\"\u{2028}")));
     let mut bodies = Vec::new();
     for _ in 0..4 {
-        session.receive(Transport::Xhr, at(0)).unwrap();
+        session.receive(SockJsTransport::Xhr, at(0)).unwrap();
         bodies.push(frame(&mut session, at(0)).unwrap().0);
     }
     let close = "c[3000,\"\\\"bye\\\"\\u2028\"]\n";
     assert_eq!(bodies, ["o\n", "a[\"early\"]\n", close, close]);
-    assert!(matches!(session.send(Message::text("late")), Err(NotTaken::Closed(_))));
+    assert!(matches!(session.send(SockJsMessage::text("late")), Err(NotTaken::Closed(_))));
 }
 
 #[test]
 fn one_receiver_and_its_ticket() {
-    let (mut session, first) = open(Config::new(), Transport::XhrStreaming);
-    assert_eq!(session.receive(Transport::Xhr, at(0)), Err(Busy));
-    session.send(Message::text("lost")).unwrap();
+    let (mut session, first) = open(SockJsOptions::new(), SockJsTransport::XhrStreaming);
+    assert_eq!(session.receive(SockJsTransport::Xhr, at(0)), Err(Busy));
+    session.send(SockJsMessage::text("lost")).unwrap();
     session.cut(first, at(1));
     assert_eq!((session.is_closed(), session.queued()), (true, 0));
-    let second = session.receive(Transport::Xhr, at(1)).unwrap();
+    let second = session.receive(SockJsTransport::Xhr, at(1)).unwrap();
     assert_ne!(first, second);
     session.cut(first, at(1)); // it is none of its business
     assert_eq!(frame(&mut session, at(1)).unwrap().0, "c[1002,\"Connection interrupted\"]\n");
@@ -94,42 +97,42 @@ fn one_receiver_and_its_ticket() {
 fn the_response_limit_at_its_edges() {
     // The open frame is 2 bytes, a message of n letters n + 6.
     for (letters, last) in [(91, false), (92, true), (93, true)] {
-        let mut session = Session::new(Config::new().response_limit(100), at(0));
-        session.receive(Transport::XhrStreaming, at(0)).unwrap();
+        let mut session = SockJsSession::new(SockJsOptions::new().response_limit(100), at(0));
+        session.receive(SockJsTransport::XhrStreaming, at(0)).unwrap();
         assert_eq!(frame(&mut session, at(0)).unwrap().0.len(), 2049); // does not count
         assert_eq!(frame(&mut session, at(0)).unwrap(), ("o\n".into(), false));
-        session.send(Message::text(&"x".repeat(letters))).unwrap();
+        session.send(SockJsMessage::text(&"x".repeat(letters))).unwrap();
         assert_eq!(frame(&mut session, at(0)).unwrap().1, last, "{letters}");
     }
-    let (mut session, _) = open(Config::new().response_limit(1), Transport::WebSocket);
-    session.send(Message::text("no limit here")).unwrap();
+    let (mut session, _) = open(SockJsOptions::new().response_limit(1), SockJsTransport::WebSocket);
+    session.send(SockJsMessage::text("no limit here")).unwrap();
     assert_eq!(frame(&mut session, at(0)), Some(("a[\"no limit here\"]".into(), false)));
 }
 
 #[test]
 fn queue_limits_at_their_edges() {
     for (limit, fits) in [(2, false), (3, true), (4, true)] {
-        let mut session = Session::new(Config::new().max_messages(limit), at(0));
-        (0..2).for_each(|_| session.send(Message::text("x")).unwrap());
-        assert_eq!(session.send(Message::text("x")).is_ok(), fits, "{limit} messages");
+        let mut session = SockJsSession::new(SockJsOptions::new().max_messages(limit), at(0));
+        (0..2).for_each(|_| session.send(SockJsMessage::text("x")).unwrap());
+        assert_eq!(session.send(SockJsMessage::text("x")).is_ok(), fits, "{limit} messages");
     }
     // Three literals of three bytes.
     for (limit, fits) in [(8, false), (9, true), (10, true)] {
-        let mut session = Session::new(Config::new().max_bytes(limit), at(0));
-        (0..2).for_each(|_| session.send(Message::text("x")).unwrap());
-        let third = session.send(Message::text("x"));
+        let mut session = SockJsSession::new(SockJsOptions::new().max_bytes(limit), at(0));
+        (0..2).for_each(|_| session.send(SockJsMessage::text("x")).unwrap());
+        let third = session.send(SockJsMessage::text("x"));
         assert_eq!(third.is_ok(), fits, "{limit} bytes");
         if let Err(NotTaken::Full(message)) = third {
-            assert_eq!(message, Message::text("x"));
+            assert_eq!(message, SockJsMessage::text("x"));
         }
     }
 }
 
 #[test]
 fn plain_websockets_carry_texts() {
-    let (mut session, _) = open(Config::new(), Transport::RawWebSocket);
+    let (mut session, _) = open(SockJsOptions::new(), SockJsTransport::RawWebSocket);
     for text in ["", "\"\\\u{2028}", "two"] {
-        session.send(Message::text(text)).unwrap();
+        session.send(SockJsMessage::text(text)).unwrap();
     }
     session.close(3000, "bye", at(0));
     for text in ["", "\"\\\u{2028}", "two"] {
@@ -156,12 +159,12 @@ fn messages_of_clients() {
         ("[\"a\"] x", None),
         ("[\"\n\"]", None),
     ] {
-        let parsed = Messages::parse(text).ok();
+        let parsed = SockJsMessages::parse(text).ok();
         let parsed = parsed.as_ref().map(|parsed| parsed.iter().map(String::from).collect::<Vec<_>>());
         assert_eq!(parsed, messages.map(|list| list.into_iter().map(String::from).collect()), "{text}");
     }
     let bomb = "[".repeat(100_000);
-    assert!(Messages::parse(&*bomb).is_err());
+    assert!(SockJsMessages::parse(&*bomb).is_err());
 }
 
 /// What may happen to a session.
@@ -186,25 +189,27 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn transport(number: u8) -> Transport {
+fn transport(number: u8) -> SockJsTransport {
     match number {
-        0 => Transport::Xhr,
-        1 => Transport::XhrStreaming,
-        2 => Transport::EventSource,
-        3 => Transport::HtmlFile("cb".into()),
-        4 => Transport::Jsonp("cb".into()),
-        _ => Transport::WebSocket,
+        0 => SockJsTransport::Xhr,
+        1 => SockJsTransport::XhrStreaming,
+        2 => SockJsTransport::EventSource,
+        3 => SockJsTransport::HtmlFile("cb".into()),
+        4 => SockJsTransport::Jsonp("cb".into()),
+        _ => SockJsTransport::WebSocket,
     }
 }
 
 /// The frame inside what a transport wrote, by means other than those that wrote it.
-fn unwrapped(transport: &Transport, written: &str) -> String {
+fn unwrapped(transport: &SockJsTransport, written: &str) -> String {
     let between = |start: &str, end: &str| written.strip_prefix(start).unwrap().strip_suffix(end).unwrap();
     match transport {
-        Transport::Xhr | Transport::XhrStreaming => between("", "\n").into(),
-        Transport::EventSource => between("data: ", "\r\n\r\n").replace("%25", "%"),
-        Transport::HtmlFile(_) => serde_json::from_str(between("<script>\np(", ");\n</script>\r\n")).unwrap(),
-        Transport::Jsonp(_) => serde_json::from_str(between("/**/cb(", ");\r\n")).unwrap(),
+        SockJsTransport::Xhr | SockJsTransport::XhrStreaming => between("", "\n").into(),
+        SockJsTransport::EventSource => between("data: ", "\r\n\r\n").replace("%25", "%"),
+        SockJsTransport::HtmlFile(_) => {
+            serde_json::from_str(between("<script>\np(", ");\n</script>\r\n")).unwrap()
+        }
+        SockJsTransport::Jsonp(_) => serde_json::from_str(between("/**/cb(", ");\r\n")).unwrap(),
         _ => written.into(),
     }
 }
@@ -214,11 +219,11 @@ proptest! {
     /// cut; nothing after the close but the close.
     #[test]
     fn histories(steps in proptest::collection::vec(step(), 0..60)) {
-        let config = Config::new().response_limit(40).max_messages(4);
-        let mut session = Session::new(config, at(0));
+        let config = SockJsOptions::new().response_limit(40).max_messages(4);
+        let mut session = SockJsSession::new(config, at(0));
         let mut now = at(0);
         let (mut open, mut closed, mut cut) = (false, false, false);
-        let mut receiver: Option<(Ticket, Transport, bool)> = None;
+        let mut receiver: Option<(SockJsTicket, SockJsTransport, bool)> = None;
         let (mut sent, mut got) = (Vec::<String>::new(), Vec::<String>::new());
         for step in steps {
             match step {
@@ -233,7 +238,7 @@ proptest! {
                     session.cut(ticket, now);
                     (open, cut, closed) = (true, true, true);
                 },
-                Step::Send(text) => match session.send(Message::text(&text)) {
+                Step::Send(text) => match session.send(SockJsMessage::text(&text)) {
                     Ok(()) => sent.push(text),
                     Err(NotTaken::Closed(_)) => prop_assert!(closed),
                     Err(_) => prop_assert_eq!(session.queued(), 4),

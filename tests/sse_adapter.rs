@@ -5,12 +5,13 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pushline::adapter::blocking;
 use pushline::adapter::tokio::sse::{
-    Connecting, Error, Event, EventBody, EventReader, EventSource, EventStreamError, EventStreamExt,
-    EventWriter, Response, SourceOptions, Update, Url,
+    Connecting, Error, EventBody, EventReader, EventResponse, EventSource, EventStreamError, EventStreamExt,
+    EventWriter, MessageEvent, SourceEvent, SourceOptions, Url,
 };
-use pushline::http1::head::{Body, Limits as HeadLimits, Reader, Slots, Version};
+use pushline::http1::head::{BodyFraming, HeadLimits, HeadReader, Slots, Version};
 use pushline::sse::{
-    Block, CloseReason, DecodeError, Decoder, EncodeError, Limits, ReconnectPolicy, ReplayLog, Resume,
+    Block, CloseReason, DecodeError, EncodeError, EventDecoder, EventLimits, ReconnectPolicy, ReplayLog,
+    Resume,
 };
 use std::collections::VecDeque;
 use std::future::Future;
@@ -49,7 +50,7 @@ async fn send_awkward<S: tokio::io::AsyncRead + AsyncWrite + Unpin>(writer: &mut
     }
 }
 
-fn assert_awkward(events: &[Event]) {
+fn assert_awkward(events: &[MessageEvent]) {
     let seen: Vec<_> = events.iter().map(|e| (&*e.event, &*e.id, &*e.data)).collect();
     assert_eq!(seen, AWKWARD);
 }
@@ -57,7 +58,7 @@ fn assert_awkward(events: &[Event]) {
 #[tokio::test]
 async fn one_event_is_one_chunk() {
     let (client, server) = duplex(64 * 1024);
-    let mut writer = EventWriter::new(server, Version::Http11, &Response::new());
+    let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new());
     writer.send(&Block::new().data("hello")).await.unwrap();
     writer.send(&Block::new()).await.unwrap(); // nothing: it must not end the body
     writer.send_prepared(&Block::new().id("2").data("x").prepare().unwrap()).await.unwrap();
@@ -78,7 +79,7 @@ async fn one_event_is_one_chunk() {
 #[tokio::test]
 async fn a_client_of_http_1_0_gets_no_chunks() {
     let (client, server) = duplex(64 * 1024);
-    let mut writer = EventWriter::new(server, Version::Http10, &Response::new());
+    let mut writer = EventWriter::new(server, Version::Http10, &EventResponse::new());
     writer.send(&Block::new().data("hello")).await.unwrap();
     tokio::spawn(writer.finish());
     let (head, body) = read_response(client).await;
@@ -92,17 +93,17 @@ async fn every_framing_is_read() {
     let mut bodies = Vec::new();
     for version in [Version::Http11, Version::Http10] {
         let (client, server) = duplex(64 * 1024);
-        let mut writer = EventWriter::new(server, version, &Response::new());
+        let mut writer = EventWriter::new(server, version, &EventResponse::new());
         send_awkward(&mut writer).await;
         tokio::spawn(writer.finish());
         bodies.push(read_response(client).await.1);
     }
     let length = bodies[1].len() as u64;
     let framings = [
-        (Body::Chunked, bodies[0].clone()),
-        (Body::UntilClose, bodies[1].clone()),
+        (BodyFraming::Chunked, bodies[0].clone()),
+        (BodyFraming::UntilClose, bodies[1].clone()),
         // What stands behind the body is not its.
-        (Body::Length(length), [&bodies[1][..], b"data: not ours\n\n"].concat()),
+        (BodyFraming::Length(length), [&bodies[1][..], b"data: not ours\n\n"].concat()),
     ];
     for (framing, body) in &framings {
         for size in [1, 2, 3, 7, 64, 100_000] {
@@ -121,7 +122,7 @@ async fn every_framing_is_read() {
         }
     }
     // Nothing is lost that came with the head.
-    let mut reader = EventReader::with_received(&bodies[1][9..], Body::UntilClose, &bodies[1][..9]);
+    let mut reader = EventReader::with_received(&bodies[1][9..], BodyFraming::UntilClose, &bodies[1][..9]);
     assert_eq!(reader.next().await.unwrap().unwrap().data, "plain");
 }
 
@@ -129,31 +130,31 @@ async fn every_framing_is_read() {
 #[tokio::test]
 async fn a_cut_body_is_told() {
     let chunk = b"9\r\ndata: 1\n\n\r\n";
-    let mut reader = EventReader::new(&chunk[..], Body::Chunked);
+    let mut reader = EventReader::new(&chunk[..], BodyFraming::Chunked);
     assert_eq!(reader.next().await.unwrap().unwrap().data, "1");
     assert!(matches!(reader.next().await, Some(Err(Error::Chunked(_)))));
     assert!(reader.next().await.is_none());
 
-    let mut reader = EventReader::new(&b"data: 1\n\n"[..], Body::Length(10));
+    let mut reader = EventReader::new(&b"data: 1\n\n"[..], BodyFraming::Length(10));
     assert_eq!(reader.next().await.unwrap().unwrap().data, "1");
     assert!(matches!(reader.next().await, Some(Err(Error::Aborted))));
     assert!(reader.next().await.is_none());
 
-    let mut reader = EventReader::new(&b"data: 1\n\ndata: 2\n"[..], Body::UntilClose);
+    let mut reader = EventReader::new(&b"data: 1\n\ndata: 2\n"[..], BodyFraming::UntilClose);
     assert_eq!(reader.next().await.unwrap().unwrap().data, "1");
     assert!(reader.next().await.is_none(), "an event that was not ended does not count");
 
-    let mut reader = EventReader::new(&b"zz\r\n"[..], Body::Chunked);
+    let mut reader = EventReader::new(&b"zz\r\n"[..], BodyFraming::Chunked);
     assert!(matches!(reader.next().await, Some(Err(Error::Chunked(_)))));
     assert!(reader.next().await.is_none());
-    assert!(EventReader::new(&b""[..], Body::None).next().await.is_none());
+    assert!(EventReader::new(&b""[..], BodyFraming::None).next().await.is_none());
 }
 
 #[tokio::test]
 async fn events_over_the_limit_do_not_end_the_stream() {
     let body = b"data: 1\n\ndata: much too long\n\ndata: 3\n\n";
-    let decoder = || Decoder::with_limits(Limits::new().max_event(16));
-    let mut reader = EventReader::new(&body[..], Body::UntilClose).decoder(decoder());
+    let decoder = || EventDecoder::with_limits(EventLimits::new().max_event(16));
+    let mut reader = EventReader::new(&body[..], BodyFraming::UntilClose).decoder(decoder());
     assert_eq!(reader.next().await.unwrap().unwrap().data, "1");
     assert!(matches!(reader.next().await, Some(Err(Error::Event(DecodeError::EventTooLong)))));
     assert_eq!(reader.next().await.unwrap().unwrap().data, "3");
@@ -169,7 +170,7 @@ async fn events_over_the_limit_do_not_end_the_stream() {
 #[tokio::test]
 async fn what_cannot_be_encoded_is_refused() {
     let (client, server) = duplex(64 * 1024);
-    let mut writer = EventWriter::new(server, Version::Http11, &Response::new());
+    let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new());
     let refused = writer.send(&Block::new().id("1\ndata: forged").data("x")).await;
     assert!(matches!(refused, Err(Error::Encode(EncodeError::BadId))), "{refused:?}");
     writer.send(&Block::new().data("x")).await.unwrap();
@@ -204,7 +205,7 @@ async fn a_stream_of_chunks_is_a_stream_of_events() {
 async fn a_quiet_stream_is_kept_alive() {
     let (mut client, server) = duplex(64 * 1024);
     let mut writer =
-        EventWriter::new(server, Version::Http11, &Response::new().keep_alive(Some(15 * SECOND)));
+        EventWriter::new(server, Version::Http11, &EventResponse::new().keep_alive(Some(15 * SECOND)));
     writer.send(&Block::new().data("1")).await.unwrap();
     let writing = tokio::spawn(async move {
         tokio::time::timeout(10 * SECOND, writer.left()).await.unwrap_err();
@@ -226,7 +227,7 @@ async fn a_client_that_leaves_is_noticed() {
     // While there is nothing to send: at once, not at the next keep-alive.
     let began = tokio::time::Instant::now();
     let (client, server) = duplex(1024);
-    let mut writer = EventWriter::new(server, Version::Http11, &Response::new());
+    let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new());
     writer.flush().await.unwrap();
     let leaving = tokio::spawn(async move {
         tokio::time::sleep(SECOND).await;
@@ -240,7 +241,7 @@ async fn a_client_that_leaves_is_noticed() {
 
     // While a send waits for it to read.
     let (client, server) = duplex(64);
-    let mut writer = EventWriter::new(server, Version::Http11, &Response::new().max_queued(0));
+    let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new().max_queued(0));
     let leaving = tokio::spawn(async move {
         tokio::time::sleep(SECOND).await;
         drop(client);
@@ -256,7 +257,7 @@ async fn a_client_that_leaves_is_noticed() {
 
     // What it sends meanwhile is not the end.
     let (mut client, server) = duplex(1024);
-    let mut writer = EventWriter::new(server, Version::Http11, &Response::new());
+    let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new());
     client.write_all(&[b'x'; 900]).await.unwrap();
     assert!(tokio::time::timeout(SECOND, writer.left()).await.is_err());
     client.write_all(&[b'x'; 900]).await.unwrap();
@@ -266,7 +267,7 @@ async fn a_client_that_leaves_is_noticed() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_waited_for_and_then_given_up() {
     let (mut client, server) = duplex(256);
-    let response = Response::new().write_timeout(60 * SECOND).max_queued(1000);
+    let response = EventResponse::new().write_timeout(60 * SECOND).max_queued(1000);
     let mut writer = EventWriter::new(server, Version::Http11, &response);
     let mut taken = 0;
     let block = Block::new().data("0123456789");
@@ -330,7 +331,7 @@ impl AsyncWrite for Held {
 #[tokio::test(start_paused = true)]
 async fn what_the_transport_holds_back_is_flushed() {
     let held = Held::default();
-    let mut writer = EventWriter::new(held.clone(), Version::Http10, &Response::new());
+    let mut writer = EventWriter::new(held.clone(), Version::Http10, &EventResponse::new());
     let flushed = |end: &[u8]| held.0.lock().unwrap().flushed.ends_with(end);
     writer.send(&Block::new().data("1")).await.unwrap();
     writer.flush().await.unwrap();
@@ -347,8 +348,8 @@ async fn a_proxy_holds_the_origin_back() {
     let (origin, near) = duplex(512);
     let (far, mut client) = duplex(512);
     let proxy = tokio::spawn(async move {
-        let mut events = EventReader::new(near, Body::UntilClose);
-        let mut writer = EventWriter::new(far, Version::Http10, &Response::new().max_queued(512));
+        let mut events = EventReader::new(near, BodyFraming::UntilClose);
+        let mut writer = EventWriter::new(far, Version::Http10, &EventResponse::new().max_queued(512));
         while let Some(event) = events.next().await {
             writer.send(&Block::new().data(&event?.data)).await?;
         }
@@ -380,7 +381,7 @@ async fn a_proxy_holds_the_origin_back() {
 #[tokio::test]
 async fn nothing_waits_for_the_next_event() {
     let (mut client, server) = duplex(64 * 1024);
-    let mut writer = EventWriter::new(server, Version::Http11, &Response::new());
+    let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new());
     for number in 0..3 {
         writer.send(&Block::new().data(&number.to_string())).await.unwrap();
         assert_eq!(writer.queued(), 0);
@@ -395,7 +396,7 @@ async fn nothing_waits_for_the_next_event() {
 async fn dropped_futures_lose_and_repeat_nothing() {
     for capacity in [1, 3, 16, 64] {
         let (client, server) = duplex(capacity);
-        let mut writer = EventWriter::new(server, Version::Http11, &Response::new().max_queued(8));
+        let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new().max_queued(8));
         let writing = tokio::spawn(async move {
             let mut sent = Vec::new();
             for number in 0..300 {
@@ -417,7 +418,7 @@ async fn dropped_futures_lose_and_repeat_nothing() {
         let end = wire.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
 
         // The reader's futures are dropped, too.
-        let mut reader = EventReader::new(tokio_test_reads(&wire[end..], capacity), Body::Chunked);
+        let mut reader = EventReader::new(tokio_test_reads(&wire[end..], capacity), BodyFraming::Chunked);
         let mut received = Vec::new();
         let mut polls = 0;
         loop {
@@ -449,7 +450,7 @@ async fn polled<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
 
 #[test]
 fn the_blocking_writer_writes_the_same() {
-    let mut writer = blocking::sse::EventWriter::new(Vec::new(), Version::Http11, &Response::new());
+    let mut writer = blocking::sse::EventWriter::new(Vec::new(), Version::Http11, &EventResponse::new());
     for (event_type, id, data) in AWKWARD {
         writer.send(&Block::new().event_type(event_type).id(id).data(data)).unwrap();
     }
@@ -457,15 +458,16 @@ fn the_blocking_writer_writes_the_same() {
     let wire = writer.finish().unwrap();
     let end = wire.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
     let mut slots = Slots::new();
-    let head = Reader::new(HeadLimits::default()).read_response(&wire, &mut slots).unwrap().unwrap();
-    assert_eq!((head.len(), head.body("GET")), (end, Body::Chunked));
-    let events: Result<Vec<_>, _> = blocking::sse::EventReader::new(&wire[end..], Body::Chunked).collect();
+    let head = HeadReader::new(HeadLimits::default()).read_response(&wire, &mut slots).unwrap().unwrap();
+    assert_eq!((head.len(), head.body("GET")), (end, BodyFraming::Chunked));
+    let events: Result<Vec<_>, _> =
+        blocking::sse::EventReader::new(&wire[end..], BodyFraming::Chunked).collect();
     assert_awkward(&events.unwrap());
 
     let writer = blocking::sse::EventWriter::new(
         Vec::new(),
         Version::Http11,
-        &Response::new().keep_alive(Some(Duration::from_nanos(1))),
+        &EventResponse::new().keep_alive(Some(Duration::from_nanos(1))),
     );
     let mut writer = writer;
     writer.keep_alive().unwrap();
@@ -496,7 +498,7 @@ impl io::Write for Reluctant {
 
 #[test]
 fn the_blocking_writer_loses_nothing_when_the_transport_is_not_ready() {
-    let response = Response::new().max_queued(usize::MAX);
+    let response = EventResponse::new().max_queued(usize::MAX);
     let mut writer = blocking::sse::EventWriter::new(Reluctant::default(), Version::Http10, &response);
     for _ in 0..10 {
         writer.send(&Block::new().data("x")).unwrap();
@@ -534,7 +536,7 @@ async fn cutting_server(listener: TcpListener, last: u64, per_stream: u64) -> Ve
             }
             Resume::Gone => panic!("the log has them all"),
         };
-        let mut writer = EventWriter::new(&mut stream, version, &Response::new());
+        let mut writer = EventWriter::new(&mut stream, version, &EventResponse::new());
         for event in missed.iter().take(per_stream as usize) {
             writer.send_prepared(event).await.unwrap();
         }
@@ -550,19 +552,19 @@ async fn cutting_server(listener: TcpListener, last: u64, per_stream: u64) -> Ve
 
 async fn read_request(stream: &mut TcpStream) -> (String, Version) {
     let mut received = Vec::new();
-    let mut reader = Reader::new(HeadLimits::default());
+    let mut reader = HeadReader::new(HeadLimits::default());
     loop {
         let mut slots = Slots::new();
         if let Some(head) = reader.read_request(&received, &mut slots).unwrap() {
             let (length, version) = (head.len(), head.version());
             let wanted = match head.body() {
-                Body::Length(content) => length + content as usize,
+                BodyFraming::Length(content) => length + content as usize,
                 _ => length,
             };
             if received.len() >= wanted {
                 return (String::from_utf8(received).unwrap(), version);
             }
-            reader = Reader::new(HeadLimits::default());
+            reader = HeadReader::new(HeadLimits::default());
         }
         assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0, "a request");
     }
@@ -584,12 +586,12 @@ async fn local() -> (TcpListener, String) {
 }
 
 /// A source over TCP, its updates until the end.
-async fn all_events(source: &mut EventSource) -> (Vec<Event>, usize) {
+async fn all_events(source: &mut EventSource) -> (Vec<MessageEvent>, usize) {
     let (mut events, mut opened) = (Vec::new(), 0);
     while let Some(update) = source.next().await {
         match update.unwrap() {
-            Update::Event(event) => events.push(event),
-            Update::Open => opened += 1,
+            SourceEvent::Event(event) => events.push(event),
+            SourceEvent::Open => opened += 1,
             _ => {}
         }
     }
@@ -627,7 +629,7 @@ async fn a_source_whose_futures_are_dropped_loses_nothing() {
         match tokio::time::timeout(Duration::from_micros(300), source.next()).await {
             Err(_) => {}
             Ok(Some(update)) => {
-                if let Update::Event(event) = update.unwrap() {
+                if let SourceEvent::Event(event) = update.unwrap() {
                     ids.push(event.id.parse::<u64>().unwrap());
                 }
             }
@@ -764,8 +766,8 @@ async fn a_post_is_sent_once() {
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 99\r\n\r\ndata: x\n\n";
     let server = tokio::spawn(scripted(listener, vec![answer.to_owned()]));
     let mut source = EventSource::new(&url, fast().post("text/plain", "x")).unwrap();
-    assert!(matches!(source.next().await, Some(Ok(Update::Open))));
-    assert!(matches!(source.next().await, Some(Ok(Update::Event(_)))));
+    assert!(matches!(source.next().await, Some(Ok(SourceEvent::Open))));
+    assert!(matches!(source.next().await, Some(Ok(SourceEvent::Event(_)))));
     assert!(matches!(source.next().await, Some(Err(Error::Aborted))));
     assert!(source.next().await.is_none());
     server.await.unwrap();
@@ -784,7 +786,7 @@ async fn the_last_failure_is_told() {
         EventSource::with_connector(url.clone(), options.clone(), refused),
         EventSource::with_connector(url, options, silent),
     ] {
-        assert!(matches!(source.next().await, Some(Ok(Update::Lost { error: Some(Error::Io(_)), .. }))));
+        assert!(matches!(source.next().await, Some(Ok(SourceEvent::Lost { error: Some(Error::Io(_)), .. }))));
         assert!(matches!(source.next().await, Some(Err(Error::Io(_)))));
         assert!(source.next().await.is_none());
         assert_eq!(source.closed(), Some(CloseReason::TooManyAttempts));
@@ -816,13 +818,13 @@ async fn a_silent_server_is_lost_and_waits_grow() {
         .idle_timeout(Some(30 * SECOND));
     let mut source = EventSource::with_connector(Url::parse("http://h/").unwrap(), options, connector);
     for expected in [3, 6, 12] {
-        let Some(Ok(Update::Lost { error: Some(Error::Io(_)), wait })) = source.next().await else {
+        let Some(Ok(SourceEvent::Lost { error: Some(Error::Io(_)), wait })) = source.next().await else {
             panic!()
         };
         assert_eq!(wait, expected * SECOND);
     }
-    assert!(matches!(source.next().await, Some(Ok(Update::Open))));
-    let Some(Ok(Update::Event(event))) = source.next().await else { panic!() };
+    assert!(matches!(source.next().await, Some(Ok(SourceEvent::Open))));
+    let Some(Ok(SourceEvent::Event(event))) = source.next().await else { panic!() };
     assert_eq!(event.retry, Some(Duration::from_millis(500)));
     // Comments are a sign of life.
     for _ in 0..5 {
@@ -832,7 +834,9 @@ async fn a_silent_server_is_lost_and_waits_grow() {
         servers.lock().unwrap().push(server);
     }
     let began = tokio::time::Instant::now();
-    let Some(Ok(Update::Lost { error: Some(Error::TimedOut), wait })) = source.next().await else { panic!() };
+    let Some(Ok(SourceEvent::Lost { error: Some(Error::TimedOut), wait })) = source.next().await else {
+        panic!()
+    };
     assert_eq!((wait, began.elapsed()), (Duration::from_millis(500), 30 * SECOND));
     source.close();
     assert_eq!(source.closed(), Some(CloseReason::Caller));

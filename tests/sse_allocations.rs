@@ -5,7 +5,9 @@
 mod allocations;
 
 use allocations::allocations;
-use pushline::sse::{Block, Decoder, Input, Item, KEEP_ALIVE, Limits, ReplayLog, Resume, Storage};
+use pushline::sse::{
+    Block, EventDecoder, EventLimits, EventStorage, Input, Item, KEEP_ALIVE, ReplayLog, Resume,
+};
 use std::time::Duration;
 
 /// Streams of the shapes that take different ways through the decoder.
@@ -20,7 +22,7 @@ fn streams() -> Vec<Vec<u8>> {
     ]
 }
 
-fn decode<S: Storage>(decoder: &mut Decoder<S>, stream: &[u8], read: usize) -> usize {
+fn decode<S: EventStorage>(decoder: &mut EventDecoder<S>, stream: &[u8], read: usize) -> usize {
     let mut events = 0;
     for part in stream.chunks(read) {
         let mut input = Input::new(part);
@@ -40,7 +42,7 @@ fn counts_at_all() {
 fn decoding_in_steady_state() {
     for stream in streams() {
         for read in [1, 7, 1460, 16 << 10, stream.len()] {
-            let mut decoder = Decoder::new();
+            let mut decoder = EventDecoder::new();
             let events = decode(&mut decoder, &stream, read);
             assert!(events >= 20);
             let count = allocations(|| {
@@ -57,10 +59,10 @@ fn decoding_in_steady_state() {
 fn decoding_whole_events_of_one_line_from_the_start() {
     let stream = &streams()[0];
     let count = allocations(|| {
-        assert_eq!(decode(&mut Decoder::new(), stream, stream.len()), 500);
+        assert_eq!(decode(&mut EventDecoder::new(), stream, stream.len()), 500);
     });
     assert_eq!(count, 0, "even the first is lent");
-    let mut decoder = Decoder::new();
+    let mut decoder = EventDecoder::new();
     let mut input = Input::new(stream);
     while let Some(item) = decoder.decode(&mut input).unwrap() {
         let Item::Event(event) = item else { panic!("{item:?}") };
@@ -73,10 +75,10 @@ fn decoding_in_a_buffer_from_the_start() {
     let mut buffer = [0; 4096];
     for stream in streams() {
         for read in [1, 7, 1460, stream.len()] {
-            let expected = decode(&mut Decoder::new(), &stream, read);
+            let expected = decode(&mut EventDecoder::new(), &stream, read);
             let count = allocations(|| {
-                let limits = Limits::new().max_id(16).max_type(16);
-                let mut decoder = Decoder::in_buffer(&mut buffer, limits);
+                let limits = EventLimits::new().max_id(16).max_type(16);
+                let mut decoder = EventDecoder::in_buffer(&mut buffer, limits);
                 assert_eq!(decode(&mut decoder, &stream, read), expected);
             });
             assert_eq!(count, 0, "reads of {read}");

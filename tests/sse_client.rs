@@ -1,9 +1,9 @@
 //! The client of event streams: servers that refuse, redirect, compress, ask to be asked later; requests that are answered
 //! before they are read.
 
-use pushline::adapter::tokio::sse::{Connecting, Error, EventSource, SourceOptions, Update, Url};
-use pushline::http1::head::Body;
-use pushline::sse::{AnswerReader, CloseReason, Method, ReconnectPolicy};
+use pushline::adapter::tokio::sse::{Connecting, Error, EventSource, SourceEvent, SourceOptions, Url};
+use pushline::http1::head::BodyFraming;
+use pushline::sse::{CloseReason, Method, ReconnectPolicy, SourceResponseReader};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -86,12 +86,13 @@ async fn a_busy_server_is_asked_again_if_so_wished() {
             assert_eq!(source.refusal().map(|refusal| refusal.text().into_owned()), Some("busy".to_owned()));
             assert!(source.refusal().is_some_and(|refusal| refusal.status == status && refusal.is_complete));
             if again {
-                let Ok(Update::Lost { error: Some(Error::Closed(CloseReason::Status(found))), wait }) = told
+                let Ok(SourceEvent::Lost { error: Some(Error::Closed(CloseReason::Status(found))), wait }) =
+                    told
                 else {
                     panic!("{status}: {told:?}")
                 };
                 assert_eq!((found, wait), (status, SECOND));
-                assert!(matches!(source.next().await, Some(Ok(Update::Open))));
+                assert!(matches!(source.next().await, Some(Ok(SourceEvent::Open))));
                 assert!(source.refusal().is_none());
             } else {
                 assert!(matches!(told, Err(Error::Closed(CloseReason::Status(found))) if found == status));
@@ -123,7 +124,7 @@ async fn retry_after_is_kept_to() {
         let server = Server::new([&answer, "HTTP/1.1 204 X\r\n\r\n"]);
         let mut source = server.source("http://h/", retrying());
         let start = Instant::now();
-        assert!(matches!(source.next().await, Some(Ok(Update::Lost { .. }))));
+        assert!(matches!(source.next().await, Some(Ok(SourceEvent::Lost { .. }))));
         assert!(source.next().await.is_none());
         assert_eq!(start.elapsed(), wait * SECOND, "{value}");
     }
@@ -133,7 +134,7 @@ async fn retry_after_is_kept_to() {
     let options = SourceOptions::new().policy(policy().retry_statuses(true).max_attempts(Some(3)));
     let mut source = server.source("http://h/", options);
     for wait in [1, 2] {
-        let Some(Ok(Update::Lost { wait: found, .. })) = source.next().await else { panic!() };
+        let Some(Ok(SourceEvent::Lost { wait: found, .. })) = source.next().await else { panic!() };
         assert_eq!(found, wait * SECOND);
     }
     assert!(matches!(source.next().await, Some(Err(Error::Closed(CloseReason::Status(503))))));
@@ -158,7 +159,7 @@ async fn a_compressed_stream_is_an_error() {
             assert!(matches!(told, Err(Error::Closed(CloseReason::ContentEncoding))), "{fields}: {told:?}");
             assert!(source.next().await.is_none());
         } else {
-            assert!(matches!(told, Ok(Update::Open)), "{fields}: {told:?}");
+            assert!(matches!(told, Ok(SourceEvent::Open)), "{fields}: {told:?}");
         }
         assert!(server.requests.lock().unwrap()[0].1.contains("\r\naccept-encoding: identity\r\n"));
     }
@@ -279,7 +280,7 @@ fn interim_answers_are_passed_over() {
     for (count, status) in [(0, 200), (15, 200), (16, 200), (17, 103)] {
         let wire = ["HTTP/1.1 103 X\r\na: b\r\n\r\n".repeat(count), format!("{STREAM}\r\ndata: x")].concat();
         for size in [1, 7, 10_000] {
-            let mut reader = AnswerReader::new(Method::Get);
+            let mut reader = SourceResponseReader::new(Method::Get);
             let mut found = None;
             for piece in wire.as_bytes().chunks(size) {
                 reader.receive(piece);
@@ -290,7 +291,7 @@ fn interim_answers_are_passed_over() {
             let found = found.unwrap();
             assert_eq!(found.status, status, "{count}");
             if status == 200 {
-                assert_eq!((found.body, reader.received()), (Body::UntilClose, &b"data: x"[..]));
+                assert_eq!((found.body, reader.received()), (BodyFraming::UntilClose, &b"data: x"[..]));
             }
         }
     }

@@ -3,9 +3,9 @@
 //! error says so. Seeded: a failure names its seed.
 
 use pushline::adapter::tokio::sse::{
-    Connecting, Error, EventReader, EventSource, EventWriter, Response, SourceOptions, Update, Url,
+    Connecting, Error, EventReader, EventResponse, EventSource, EventWriter, SourceEvent, SourceOptions, Url,
 };
-use pushline::http1::head::{Body, Version};
+use pushline::http1::head::{BodyFraming, Version};
 use pushline::sse::{Block, ReconnectPolicy};
 use std::future::Future;
 use std::io;
@@ -166,7 +166,7 @@ async fn polled<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
 }
 
 /// The data of the events in a body, up to where it ends or breaks.
-async fn data(body: &[u8], framing: Body, random: &mut Random) -> Vec<String> {
+async fn data(body: &[u8], framing: BodyFraming, random: &mut Random) -> Vec<String> {
     let wire = Faulty::new(random.clone());
     {
         let mut wire = wire.0.lock().unwrap();
@@ -198,7 +198,7 @@ async fn what_a_writer_accepts_arrives_or_an_error_says_so() {
         if random.one_in(2) {
             faulty.0.lock().unwrap().fails_at = random.below(3000);
         }
-        let response = Response::new().max_queued(random.below(400));
+        let response = EventResponse::new().max_queued(random.below(400));
         let mut writer = EventWriter::new(faulty.clone(), version, &response);
         let (mut accepted, mut error) = (Vec::new(), false);
         for number in 0..random.below(80) {
@@ -227,7 +227,7 @@ async fn what_a_writer_accepts_arrives_or_an_error_says_so() {
         assert!(!(error && finished.is_ok()), "seed {seed}: finished after an error");
         let written = faulty.0.lock().unwrap().written.clone();
         let head = written.windows(4).position(|four| four == b"\r\n\r\n").map_or(written.len(), |at| at + 4);
-        let framing = if version == Version::Http11 { Body::Chunked } else { Body::UntilClose };
+        let framing = if version == Version::Http11 { BodyFraming::Chunked } else { BodyFraming::UntilClose };
         let arrived = data(&written[head..], framing, &mut random).await;
         assert!(accepted.starts_with(&arrived), "seed {seed}: {arrived:?} of {accepted:?}");
         if finished.is_ok() {
@@ -326,12 +326,12 @@ async fn a_source_sees_every_event_once() {
             match polled(source.next(), random.below(5)).await {
                 None => tokio::time::advance(Duration::from_millis(1)).await,
                 Some(None) => break,
-                Some(Some(Ok(Update::Event(event)))) => {
+                Some(Some(Ok(SourceEvent::Event(event)))) => {
                     assert!(event.data.starts_with(&format!("\u{1f600}{}\nline", event.id)), "seed {seed}");
                     assert_eq!(event.event, "n");
                     seen.push(event.id.parse::<usize>().unwrap());
                 }
-                Some(Some(Ok(Update::Lost { error, .. }))) => {
+                Some(Some(Ok(SourceEvent::Lost { error, .. }))) => {
                     lost += 1;
                     assert!(!matches!(error, Some(Error::TimedOut)), "seed {seed}");
                 }
@@ -356,7 +356,7 @@ async fn futures_are_small() {
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let mut writer = EventWriter::new(stream, Version::Http11, &Response::new());
+    let mut writer = EventWriter::new(stream, Version::Http11, &EventResponse::new());
     let block = Block::new().data("x");
     let event = block.prepare().unwrap();
     let sizes = [

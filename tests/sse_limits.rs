@@ -8,13 +8,13 @@ mod common;
 
 use allocations::{allocations, memory};
 use common::every_cut;
-use pushline::sse::{DecodeError, Decoder, Input, Item, Limits, Storage};
+use pushline::sse::{DecodeError, EventDecoder, EventLimits, EventStorage, Input, Item};
 
 /// The events, type, ID and data joined by `|`; the error that came; the last event ID.
 type Outcome = (Vec<String>, Result<(), DecodeError>, String);
 
 /// Decodes up to the end or the first error.
-fn run<S: Storage>(mut decoder: Decoder<S>, parts: &[&[u8]]) -> Outcome {
+fn run<S: EventStorage>(mut decoder: EventDecoder<S>, parts: &[&[u8]]) -> Outcome {
     let mut events = Vec::new();
     for part in parts {
         let mut input = Input::new(part);
@@ -37,7 +37,7 @@ fn run<S: Storage>(mut decoder: Decoder<S>, parts: &[&[u8]]) -> Outcome {
 }
 
 /// Decodes to the end; each event that exceeds a limit is skipped and becomes a `!`.
-fn run_skipping(mut decoder: Decoder, parts: &[&[u8]]) -> (Vec<String>, String) {
+fn run_skipping(mut decoder: EventDecoder, parts: &[&[u8]]) -> (Vec<String>, String) {
     let mut events = Vec::new();
     for part in parts {
         let mut input = Input::new(part);
@@ -60,30 +60,30 @@ fn run_skipping(mut decoder: Decoder, parts: &[&[u8]]) -> (Vec<String>, String) 
 
 /// `stream(n)` needs n of what `limit` allows.
 fn at_the_edge(
-    limit: impl Fn(Limits, usize) -> Limits,
+    limit: impl Fn(EventLimits, usize) -> EventLimits,
     n: usize,
     stream: impl Fn(usize) -> String,
     error: DecodeError,
 ) {
-    let limits = limit(Limits::new().max_type(64).max_id(64), n);
+    let limits = limit(EventLimits::new().max_type(64).max_id(64), n);
     let mut buffer = [0; 1024];
     for (needed, result) in [(n - 1, Ok(())), (n, Ok(())), (n + 1, Err(error))] {
         let stream = stream(needed).into_bytes();
-        let whole = run(Decoder::with_limits(limits), &[&stream]);
+        let whole = run(EventDecoder::with_limits(limits), &[&stream]);
         assert_eq!(whole.1, result, "{needed} of {n}");
         every_cut(&stream, |parts| {
-            assert_eq!(run(Decoder::with_limits(limits), parts), whole);
-            assert_eq!(run(Decoder::in_buffer(&mut buffer, limits), parts), whole);
+            assert_eq!(run(EventDecoder::with_limits(limits), parts), whole);
+            assert_eq!(run(EventDecoder::in_buffer(&mut buffer, limits), parts), whole);
         });
         // An error is no end: what stands before and after the event is seen, of itself and its ID nothing.
         let embedded =
             ["id: 1\ndata: x\n\nid: 2\n", core::str::from_utf8(&stream).unwrap(), "\n\ndata: y\n\n"];
         let wide = limit(limits, n + "id: 2\n".len());
         let embedded = embedded.concat().into_bytes();
-        let all = run_skipping(Decoder::with_limits(wide), &[&embedded]);
+        let all = run_skipping(EventDecoder::with_limits(wide), &[&embedded]);
         assert_eq!(all.0.first().map(String::as_str), Some("message|1|x"));
         assert!(all.0.last().unwrap().ends_with("|y"), "{all:?}");
-        every_cut(&embedded, |parts| assert_eq!(run_skipping(Decoder::with_limits(wide), parts), all));
+        every_cut(&embedded, |parts| assert_eq!(run_skipping(EventDecoder::with_limits(wide), parts), all));
     }
 }
 
@@ -94,25 +94,25 @@ fn x(count: usize) -> String {
 #[test]
 fn max_event_of_one_line() {
     let error = DecodeError::EventTooLong;
-    at_the_edge(Limits::max_event, 40, |n| format!("data: {}\n\n", x(n - 6)), error);
-    at_the_edge(Limits::max_event, 40, |n| format!("data:{}\r\r", x(n - 5)), error);
-    at_the_edge(Limits::max_event, 40, |n| format!("event:{}\r\n\r\n", x(n - 6)), error);
-    at_the_edge(Limits::max_event, 40, |n| format!("id:{}\n\n", x(n - 3)), error);
+    at_the_edge(EventLimits::max_event, 40, |n| format!("data: {}\n\n", x(n - 6)), error);
+    at_the_edge(EventLimits::max_event, 40, |n| format!("data:{}\r\r", x(n - 5)), error);
+    at_the_edge(EventLimits::max_event, 40, |n| format!("event:{}\r\n\r\n", x(n - 6)), error);
+    at_the_edge(EventLimits::max_event, 40, |n| format!("id:{}\n\n", x(n - 3)), error);
 }
 
 #[test]
 fn max_event_of_lines_that_leave_nothing() {
     let error = DecodeError::EventTooLong;
-    at_the_edge(Limits::max_event, 40, |n| format!(":{}\n", x(n - 1)), error);
-    at_the_edge(Limits::max_event, 40, |n| format!("{}\n", x(n)), error);
-    at_the_edge(Limits::max_event, 40, |n| format!("retry:{}\n", "1".repeat(n - 6)), error);
-    at_the_edge(Limits::max_event, 40, |n| format!("id:\0{}\n", x(n - 4)), error);
+    at_the_edge(EventLimits::max_event, 40, |n| format!(":{}\n", x(n - 1)), error);
+    at_the_edge(EventLimits::max_event, 40, |n| format!("{}\n", x(n)), error);
+    at_the_edge(EventLimits::max_event, 40, |n| format!("retry:{}\n", "1".repeat(n - 6)), error);
+    at_the_edge(EventLimits::max_event, 40, |n| format!("id:\0{}\n", x(n - 4)), error);
     // They count while they come, not after.
     let lines = ":comment\nnothing\nretry:5\nid:\0\n".repeat(9);
-    let limits = Limits::new().max_event(8 + 9);
+    let limits = EventLimits::new().max_event(8 + 9);
     every_cut(["data: x\n", &lines, "data:xx\n\n"].concat().as_bytes(), |parts| {
         assert_eq!(
-            run(Decoder::with_limits(limits), parts),
+            run(EventDecoder::with_limits(limits), parts),
             (vec!["message||x\nxx".into()], Ok(()), "".into())
         );
     });
@@ -122,14 +122,19 @@ fn max_event_of_lines_that_leave_nothing() {
 fn max_event_of_all_lines() {
     let error = DecodeError::EventTooLong;
     // 8 and 8 bytes for the first lines and their ends, LF or not.
-    at_the_edge(Limits::max_event, 40, |n| format!("data: x\nevent:y\n{}\n\n", data(n - 16)), error);
-    at_the_edge(Limits::max_event, 40, |n| format!("data: x\r\ndata: y\r\n{}\r\n\r\n", data(n - 16)), error);
-    at_the_edge(Limits::max_event, 40, |n| format!("id:1234\n{}\ndata: y\n\n", data(n - 16)), error);
+    at_the_edge(EventLimits::max_event, 40, |n| format!("data: x\nevent:y\n{}\n\n", data(n - 16)), error);
+    at_the_edge(
+        EventLimits::max_event,
+        40,
+        |n| format!("data: x\r\ndata: y\r\n{}\r\n\r\n", data(n - 16)),
+        error,
+    );
+    at_the_edge(EventLimits::max_event, 40, |n| format!("id:1234\n{}\ndata: y\n\n", data(n - 16)), error);
     // Lines that say the same again count again.
-    at_the_edge(Limits::max_event, 40, |n| format!("id:1234\nid:5678\n{}\n\n", data(n - 16)), error);
+    at_the_edge(EventLimits::max_event, 40, |n| format!("id:1234\nid:5678\n{}\n\n", data(n - 16)), error);
     // The smallest of lines.
     at_the_edge(
-        Limits::max_event,
+        EventLimits::max_event,
         4 + 5 * 9,
         |n| format!("{}{}\n\n", "data\n".repeat(9), data(n - 45)),
         error,
@@ -144,12 +149,12 @@ fn data(len: usize) -> String {
 #[test]
 fn max_type_and_max_id() {
     let (long_type, long_id) = (DecodeError::TypeTooLong, DecodeError::IdTooLong);
-    at_the_edge(Limits::max_type, 40, |n| format!("event: {}\ndata: x\n\n", x(n)), long_type);
-    at_the_edge(Limits::max_type, 40, |n| format!("data: x\nevent:{}\r\n\r\n", x(n)), long_type);
-    at_the_edge(Limits::max_id, 40, |n| format!("id: {}\ndata: x\n\n", x(n)), long_id);
-    at_the_edge(Limits::max_id, 40, |n| format!("data: x\nid:{}\n\n", x(n)), long_id);
+    at_the_edge(EventLimits::max_type, 40, |n| format!("event: {}\ndata: x\n\n", x(n)), long_type);
+    at_the_edge(EventLimits::max_type, 40, |n| format!("data: x\nevent:{}\r\n\r\n", x(n)), long_type);
+    at_the_edge(EventLimits::max_id, 40, |n| format!("id: {}\ndata: x\n\n", x(n)), long_id);
+    at_the_edge(EventLimits::max_id, 40, |n| format!("data: x\nid:{}\n\n", x(n)), long_id);
 
-    let mut decoder = Decoder::with_limits(Limits::new().max_id(2));
+    let mut decoder = EventDecoder::with_limits(EventLimits::new().max_id(2));
     assert_eq!(decoder.set_last_event_id("12"), Ok(()));
     assert_eq!(decoder.set_last_event_id("123"), Err(long_id));
     assert_eq!(decoder.last_event_id(), "12");
@@ -157,7 +162,7 @@ fn max_type_and_max_id() {
 
 #[test]
 fn the_defaults() {
-    let at = |stream: String| run(Decoder::new(), &[stream.as_bytes()]).1;
+    let at = |stream: String| run(EventDecoder::new(), &[stream.as_bytes()]).1;
     assert_eq!(at(format!("event:{}\n", x(1 << 10))), Ok(()));
     assert_eq!(at(format!("event:{}\n", x((1 << 10) + 1))), Err(DecodeError::TypeTooLong));
     assert_eq!(at(format!("id:{}\n", x(1 << 10))), Ok(()));
@@ -169,7 +174,7 @@ fn the_defaults() {
 /// What is not UTF-8 counts as the U+FFFD that it becomes.
 #[test]
 fn limits_count_text() {
-    let limits = Limits::new().max_event(5 + 9).max_id(6);
+    let limits = EventLimits::new().max_event(5 + 9).max_id(6);
     for (stream, result) in [
         (&b"data:\xff\xff\xff\n\n"[..], Ok(())),
         (b"data:\xff\xff\xffx\n\n", Err(DecodeError::EventTooLong)),
@@ -177,7 +182,7 @@ fn limits_count_text() {
         (b"id:\xff\xffx\n\n", Err(DecodeError::IdTooLong)),
     ] {
         every_cut(stream, |parts| {
-            assert_eq!(run(Decoder::with_limits(limits), parts).1, result, "{parts:?}");
+            assert_eq!(run(EventDecoder::with_limits(limits), parts).1, result, "{parts:?}");
         });
     }
 }
@@ -185,15 +190,15 @@ fn limits_count_text() {
 #[test]
 fn a_read_of_thousands_of_events_is_no_event() {
     let stream = "data: 0123456789\n\n".repeat(10_000);
-    let limits = Limits::new().max_event(16);
+    let limits = EventLimits::new().max_event(16);
     for parts in [vec![stream.as_bytes()], stream.as_bytes().chunks(1460).collect()] {
-        assert_eq!(run(Decoder::with_limits(limits), &parts).0.len(), 10_000);
+        assert_eq!(run(EventDecoder::with_limits(limits), &parts).0.len(), 10_000);
     }
 }
 
 #[test]
 fn a_block_is_skipped_to_its_end_and_no_further() {
-    let limits = Limits::new().max_event(14).max_type(3).max_id(3);
+    let limits = EventLimits::new().max_event(14).max_type(3).max_id(3);
     for (stream, seen) in [
         ("data: quite long\nid: 1\ndata: a\n\ndata: b\n\n", "! message||b"),
         ("data: quite long\r\rdata: b\r\r", "! message||b"),
@@ -207,14 +212,14 @@ fn a_block_is_skipped_to_its_end_and_no_further() {
         ("data: quite long\n\n", "!"),
     ] {
         every_cut(stream.as_bytes(), |parts| {
-            let (events, _) = run_skipping(Decoder::with_limits(limits), parts);
+            let (events, _) = run_skipping(EventDecoder::with_limits(limits), parts);
             assert_eq!(events.join(" "), seen, "{stream:?} as {parts:?}");
         });
     }
     // Part of a BOM is part of the line that is skipped, be nothing else in it.
-    let limits = Limits::new().max_event(1);
+    let limits = EventLimits::new().max_event(1);
     every_cut(b"\xef\xbb\n:\n:\n\n:\n\n", |parts| {
-        let mut decoder = Decoder::with_limits(limits);
+        let mut decoder = EventDecoder::with_limits(limits);
         let (mut errors, mut comments) = (0, 0);
         for part in parts {
             let mut input = Input::new(part);
@@ -235,7 +240,7 @@ fn a_block_is_skipped_to_its_end_and_no_further() {
 
 #[test]
 fn a_skipped_event_does_not_outlive_its_connection() {
-    let mut decoder = Decoder::with_limits(Limits::new().max_event(8));
+    let mut decoder = EventDecoder::with_limits(EventLimits::new().max_event(8));
     assert!(decoder.decode(&mut Input::new(b"data: quite long")).is_err());
     decoder.skip_event();
     assert_eq!(decoder.decode(&mut Input::new(b"data: quite long")), Ok(None));
@@ -258,11 +263,11 @@ struct Cost {
     result: Option<DecodeError>,
 }
 
-fn cost(limits: Limits, read: usize, stream: &[u8]) -> Cost {
+fn cost(limits: EventLimits, read: usize, stream: &[u8]) -> Cost {
     let mut cost = Cost::default();
     let Cost { items, calls, allocations: count, peak, result } = &mut cost;
     let mut work = || {
-        let mut decoder = Decoder::with_limits(limits);
+        let mut decoder = EventDecoder::with_limits(limits);
         for part in stream.chunks(read) {
             let mut input = Input::new(part);
             loop {
@@ -296,7 +301,7 @@ fn a_line_of_8_mib_and_an_endless_comment() {
         for filler in ["x", "\u{1f600}"] {
             let line = [name.as_bytes(), &filler.as_bytes().repeat(8 * MIB / filler.len())].concat();
             for read in [1460, 16 << 10, usize::MAX] {
-                let cost = cost(Limits::new(), read, &line);
+                let cost = cost(EventLimits::new(), read, &line);
                 assert_eq!(cost.result, Some(DecodeError::EventTooLong));
                 assert!(cost.calls <= 4 * MIB / read.min(4 * MIB) + 2, "{cost:?}");
                 assert!(cost.allocations <= 24, "{cost:?}");
@@ -306,7 +311,7 @@ fn a_line_of_8_mib_and_an_endless_comment() {
     }
     let line = ["data: ", &x(8 * MIB), "\n\n"].concat();
     for read in [1460, 16 << 10, usize::MAX] {
-        let cost = cost(Limits::new().max_event(16 * MIB), read, line.as_bytes());
+        let cost = cost(EventLimits::new().max_event(16 * MIB), read, line.as_bytes());
         assert_eq!((cost.result, cost.items), (None, 1));
         assert!(cost.calls <= line.len() / read + 3 && cost.allocations <= 24, "{cost:?}");
     }
@@ -324,7 +329,7 @@ fn bad_bytes() {
         [b"\xef\xbb\xbf".repeat(99), b"\n\xff\n".to_vec()].concat().repeat(LEN / 300),
     ] {
         for read in [1, 1460, 16 << 10, usize::MAX] {
-            let cost = cost(Limits::new(), read, &stream);
+            let cost = cost(EventLimits::new(), read, &stream);
             assert_eq!((cost.items, cost.result), (0, None));
             assert!(cost.calls <= stream.len().div_ceil(read), "{cost:?}");
             assert!(cost.allocations <= 24 && cost.peak <= 3 * 3 * LEN as isize, "{cost:?}");
@@ -337,7 +342,7 @@ fn bad_bytes() {
 fn a_bom_first() {
     let stream = "\u{feff}data: x\n\n".repeat(10_000);
     for read in [1, 2, 1460, usize::MAX] {
-        let cost = cost(Limits::new(), read, stream.as_bytes());
+        let cost = cost(EventLimits::new(), read, stream.as_bytes());
         assert_eq!((cost.items, cost.result), (1, None));
     }
 }
@@ -346,10 +351,10 @@ fn a_bom_first() {
 #[test]
 fn a_limit_inside_of_what_might_be_a_bom_loses_nothing_behind_it() {
     use pushline::adapter::blocking::sse::EventReader;
-    use pushline::http1::head::Body;
+    use pushline::http1::head::BodyFraming;
 
     let stream = "\u{fffd}a\nb\n\r\n0".as_bytes();
-    let limits = Limits::new().max_event(0);
-    let reader = EventReader::new(stream, Body::UntilClose).decoder(Decoder::with_limits(limits));
+    let limits = EventLimits::new().max_event(0);
+    let reader = EventReader::new(stream, BodyFraming::UntilClose).decoder(EventDecoder::with_limits(limits));
     assert_eq!(reader.filter(Result::is_err).count(), 2);
 }

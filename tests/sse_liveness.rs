@@ -5,10 +5,10 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pushline::adapter::blocking;
 use pushline::adapter::tokio::sse::{
-    Connecting, Error, EventBody, EventSource, EventWriter, Response, SourceOptions, Update, Url,
+    Connecting, Error, EventBody, EventResponse, EventSource, EventWriter, SourceEvent, SourceOptions, Url,
 };
 use pushline::http1::head::Version;
-use pushline::sse::{Block, Prepared, ReconnectPolicy};
+use pushline::sse::{Block, PreparedEvent, ReconnectPolicy};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-fn event(data: &str) -> Prepared {
+fn event(data: &str) -> PreparedEvent {
     Block::new().data(data).prepare().unwrap()
 }
 
@@ -67,7 +67,7 @@ impl AsyncWrite for Flooding {
 async fn a_client_that_reads_nothing_is_given_up_by_default() {
     for call in 0..4 {
         let (_client, server) = duplex(300);
-        let mut writer = EventWriter::new(server, Version::Http11, &Response::new().max_queued(1000));
+        let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new().max_queued(1000));
         let start = Instant::now();
         let block = Block::new().data("0123456789");
         while timeout(Duration::ZERO, writer.send(&block)).await.is_ok() {}
@@ -98,7 +98,7 @@ async fn a_client_that_reads_nothing_is_given_up_by_default() {
 #[tokio::test(start_paused = true)]
 async fn bytes_that_can_be_written_are_written_before_the_time_is_judged() {
     let (mut client, server) = duplex(300);
-    let mut writer = EventWriter::new(server, Version::Http11, &Response::new().max_queued(1000));
+    let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new().max_queued(1000));
     let block = Block::new().data("0123456789");
     while timeout(Duration::ZERO, writer.send(&block)).await.is_ok() {}
     client.read_exact(&mut [0; 300]).await.unwrap();
@@ -113,13 +113,13 @@ async fn bytes_that_can_be_written_are_written_before_the_time_is_judged() {
 async fn what_a_client_may_send_is_bounded() {
     for (sent, has_left) in [(4999, false), (5000, false), (5001, true)] {
         let (mut client, server) = duplex(64 * 1024);
-        let mut writer = EventWriter::new(server, Version::Http11, &Response::new().max_received(5000));
+        let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new().max_received(5000));
         client.write_all(&vec![b'x'; sent]).await.unwrap();
         assert_eq!(timeout(SECOND, writer.left()).await.is_ok(), has_left, "{sent}");
     }
     let read = Arc::new(Mutex::new(0));
     let stream = Flooding { takes: usize::MAX, read: read.clone() };
-    let mut writer = EventWriter::new(stream, Version::Http11, &Response::new());
+    let mut writer = EventWriter::new(stream, Version::Http11, &EventResponse::new());
     writer.left().await.unwrap();
     assert!((64 * 1024..66 * 1024).contains(&*read.lock().unwrap()));
 }
@@ -127,7 +127,7 @@ async fn what_a_client_may_send_is_bounded() {
 /// Time passes as fast as the clock says; the client keeps the task busy without end.
 #[tokio::test]
 async fn a_client_that_floods_holds_nothing() {
-    let response = Response::new()
+    let response = EventResponse::new()
         .write_timeout(200 * MILLISECOND)
         .close_timeout(200 * MILLISECOND)
         .max_received(usize::MAX);
@@ -149,7 +149,7 @@ async fn a_client_that_floods_holds_nothing() {
 #[tokio::test(start_paused = true)]
 async fn the_end_takes_a_bounded_time() {
     let (mut client, server) = duplex(1);
-    let mut writer = EventWriter::new(server, Version::Http11, &Response::new());
+    let mut writer = EventWriter::new(server, Version::Http11, &EventResponse::new());
     writer.send(&Block::new().data(&"x".repeat(10_000))).await.unwrap();
     let dripping = tokio::spawn(async move {
         while client.read_exact(&mut [0]).await.is_ok() {
@@ -164,7 +164,7 @@ async fn the_end_takes_a_bounded_time() {
     // All was written, and the client does not close.
     let (_client, server) = duplex(1024);
     let start = Instant::now();
-    EventWriter::new(server, Version::Http11, &Response::new()).finish().await.unwrap();
+    EventWriter::new(server, Version::Http11, &EventResponse::new()).finish().await.unwrap();
     assert_eq!(start.elapsed(), 5 * SECOND);
 }
 
@@ -223,7 +223,7 @@ async fn a_failed_write_is_the_end() {
     let block = Block::new().data("0123456789");
     for takes in [0, 10, 250, 300] {
         let stream = FailsOnce { takes, failed: false, taken: Vec::new() };
-        let mut writer = EventWriter::new(stream, Version::Http11, &Response::new());
+        let mut writer = EventWriter::new(stream, Version::Http11, &EventResponse::new());
         let mut failed = false;
         for _ in 0..20 {
             let sent = writer.send(&block).await;
@@ -236,7 +236,7 @@ async fn a_failed_write_is_the_end() {
         assert!(writer.finish().await.is_err());
 
         let stream = FailsOnce { takes, failed: false, taken: Vec::new() };
-        let mut writer = blocking::sse::EventWriter::new(stream, Version::Http11, &Response::new());
+        let mut writer = blocking::sse::EventWriter::new(stream, Version::Http11, &EventResponse::new());
         let results: Vec<_> = (0..20).map(|_| writer.send(&block)).collect();
         let first = results.iter().position(Result::is_err).unwrap();
         assert!(matches!(results[first], Err(Error::Io(_))));
@@ -246,7 +246,7 @@ async fn a_failed_write_is_the_end() {
     }
     // All is written: how the transport ends is of no account.
     let stream = FailsOnce { takes: 0, failed: true, taken: Vec::new() };
-    let writer = EventWriter::new(stream, Version::Http11, &Response::new());
+    let writer = EventWriter::new(stream, Version::Http11, &EventResponse::new());
     writer.finish().await.unwrap();
 }
 
@@ -254,7 +254,7 @@ async fn a_failed_write_is_the_end() {
 async fn no_keep_alive_is_none() {
     for none in [None, Some(Duration::ZERO), Some(Duration::MAX)] {
         let (mut client, server) = duplex(1024);
-        let mut writer = EventWriter::new(server, Version::Http10, &Response::new().keep_alive(none));
+        let mut writer = EventWriter::new(server, Version::Http10, &EventResponse::new().keep_alive(none));
         writer.flush().await.unwrap();
         let head = client.read(&mut [0; 1024]).await.unwrap();
         assert!(head > 0);
@@ -265,7 +265,7 @@ async fn no_keep_alive_is_none() {
         let mut body = body.keep_alive(none);
         assert!(timeout(100_000 * SECOND, body.next()).await.is_err(), "{none:?}");
 
-        let response = Response::new().keep_alive(none);
+        let response = EventResponse::new().keep_alive(none);
         let mut writer = blocking::sse::EventWriter::new(Vec::new(), Version::Http10, &response);
         let due = writer.next_keep_alive();
         assert!(due.is_none_or(|due| due > Instant::now().into_std() + 1_000_000 * SECOND));
@@ -278,7 +278,7 @@ async fn no_keep_alive_is_none() {
 #[tokio::test(start_paused = true)]
 async fn never_is_no_panic() {
     const NEVER: Duration = Duration::MAX;
-    let response = Response::new().keep_alive(Some(NEVER)).write_timeout(NEVER).close_timeout(NEVER);
+    let response = EventResponse::new().keep_alive(Some(NEVER)).write_timeout(NEVER).close_timeout(NEVER);
     let (client, server) = duplex(64);
     let mut writer = EventWriter::new(server, Version::Http11, &response);
     assert!(timeout(1_000_000 * SECOND, writer.flush()).await.is_err());
@@ -312,8 +312,8 @@ async fn never_is_no_panic() {
         })
     };
     let mut source = EventSource::with_connector(Url::parse("http://h/").unwrap(), options, connector);
-    assert!(matches!(source.next().await, Some(Ok(Update::Open))));
-    assert!(matches!(source.next().await, Some(Ok(Update::Lost { .. }))));
+    assert!(matches!(source.next().await, Some(Ok(SourceEvent::Open))));
+    assert!(matches!(source.next().await, Some(Ok(SourceEvent::Lost { .. }))));
     assert!(timeout(1_000_000 * SECOND, source.next()).await.is_err());
 }
 
@@ -463,7 +463,7 @@ async fn behind_axum_nobody_is_held() {
 async fn over_a_socket_nobody_is_held() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let response = Response::new().write_timeout(300 * MILLISECOND);
+    let response = EventResponse::new().write_timeout(300 * MILLISECOND);
     for resets in [false, true] {
         let client = TcpStream::connect(address).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();

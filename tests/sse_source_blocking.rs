@@ -1,7 +1,7 @@
 //! The event source over the blocking adapter: it comes back, resumes, follows, gives up, and can be ended.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a test, not the protocol
 
-use pushline::adapter::blocking::sse::{Error, EventSource, SourceOptions, Update};
+use pushline::adapter::blocking::sse::{Error, EventSource, SourceEvent, SourceOptions};
 use pushline::sse::{CloseReason, ReconnectPolicy};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -46,11 +46,11 @@ fn serve(answers: Vec<String>) -> (String, thread::JoinHandle<Vec<String>>) {
     (url, server)
 }
 
-fn text(update: Result<Update, Error>) -> String {
+fn text(update: Result<SourceEvent, Error>) -> String {
     match update {
-        Ok(Update::Open) => "open".into(),
-        Ok(Update::Event(event)) => event.data,
-        Ok(Update::Lost { error, .. }) => {
+        Ok(SourceEvent::Open) => "open".into(),
+        Ok(SourceEvent::Event(event)) => event.data,
+        Ok(SourceEvent::Lost { error, .. }) => {
             format!("lost: {}", error.map(|e| e.to_string()).unwrap_or_default())
         }
         Ok(_) => unreachable!(),

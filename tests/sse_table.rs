@@ -6,8 +6,8 @@ mod common;
 
 use common::{every_cut, rows, unescape};
 use pushline::sse::{
-    CloseReason, Decoder, Input, Item, Limits, Method, Next, Reconnect, ReconnectPolicy, Storage, Verdict,
-    needs_preflight, request_fields,
+    CloseReason, EventDecoder, EventLimits, EventStorage, Input, Item, Method, Next, Reconnect,
+    ReconnectPolicy, Verdict, needs_preflight, request_fields,
 };
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ struct Outcome {
     last_id: String,
 }
 
-fn feed<S: Storage>(decoder: &mut Decoder<S>, parts: &[&[u8]]) -> Outcome {
+fn feed<S: EventStorage>(decoder: &mut EventDecoder<S>, parts: &[&[u8]]) -> Outcome {
     let mut outcome = Outcome::default();
     for part in parts {
         let mut input = Input::new(part);
@@ -53,10 +53,10 @@ fn feed<S: Storage>(decoder: &mut Decoder<S>, parts: &[&[u8]]) -> Outcome {
 
 /// What a new decoder makes of the stream, on the heap and in a buffer.
 fn run(parts: &[&[u8]], seed: &str, buffer: &mut [u8]) -> Outcome {
-    let mut on_heap = Decoder::new();
+    let mut on_heap = EventDecoder::new();
     on_heap.set_last_event_id(seed).unwrap();
     let outcome = feed(&mut on_heap, parts);
-    let mut in_buffer = Decoder::in_buffer(buffer, Limits::new());
+    let mut in_buffer = EventDecoder::in_buffer(buffer, EventLimits::new());
     in_buffer.set_last_event_id(seed).unwrap();
     assert_eq!(feed(&mut in_buffer, parts), outcome, "on the heap otherwise than in a buffer");
     outcome
@@ -92,7 +92,7 @@ fn parse(row: &[&str], buffer: &mut [u8]) {
 /// A client, and the time for it.
 struct Client {
     reconnect: Reconnect<Duration>,
-    decoder: Decoder,
+    decoder: EventDecoder,
     now: Duration,
 }
 
@@ -101,7 +101,7 @@ impl Client {
     fn new() -> Self {
         let mut client = Self {
             reconnect: Reconnect::new(Method::Get, ReconnectPolicy::new().jitter(0)),
-            decoder: Decoder::new(),
+            decoder: EventDecoder::new(),
             now: Duration::ZERO,
         };
         assert!(client.reconnect.should_connect(client.now));
@@ -246,7 +246,7 @@ fn an_event_comes_with_the_first_byte_that_ends_its_block() {
         (b"data:a\n\r\n", 8),
         (b"data:a\xff\r\r\n", 9),
     ] {
-        let mut decoder = Decoder::new();
+        let mut decoder = EventDecoder::new();
         let mut came = Vec::new();
         for (index, byte) in stream.iter().enumerate() {
             let mut input = Input::new(std::slice::from_ref(byte));

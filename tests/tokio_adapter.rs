@@ -5,7 +5,8 @@ use bytes::Bytes;
 use pushline::adapter::tokio::WebSocket;
 use pushline::adapter::{Error, Options, TimedOut};
 use pushline::ws::{
-    CloseCode, Config, Connection, Event, Message, Negotiated, Prepared, ProtocolError, State, UsageError,
+    CloseCode, Connection, ConnectionOptions, Event, Message, Negotiated, Prepared, ProtocolError, State,
+    UsageError,
 };
 use std::collections::VecDeque;
 use std::future::Future;
@@ -20,11 +21,16 @@ use tokio::time::Instant;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 fn server<S>(stream: S, options: &Options) -> WebSocket<S> {
-    WebSocket::new(stream, Connection::server(Negotiated::default(), Config::new()), &[], options)
+    WebSocket::new(stream, Connection::server(Negotiated::default(), ConnectionOptions::new()), &[], options)
 }
 
 fn client<S>(stream: S, options: &Options) -> WebSocket<S> {
-    WebSocket::new(stream, Connection::client(Negotiated::default(), Config::new(), || KEY), &[], options)
+    WebSocket::new(
+        stream,
+        Connection::client(Negotiated::default(), ConnectionOptions::new(), || KEY),
+        &[],
+        options,
+    )
 }
 
 fn pair(options: &Options) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
@@ -34,7 +40,7 @@ fn pair(options: &Options) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>)
 
 /// A client's frames.
 fn frames(messages: &[&str]) -> Vec<u8> {
-    let mut connection = Connection::client(Negotiated::default(), Config::new(), || KEY);
+    let mut connection = Connection::client(Negotiated::default(), ConnectionOptions::new(), || KEY);
     for message in messages {
         connection.send(*message).unwrap();
     }
@@ -277,7 +283,7 @@ async fn what_was_received_is_delivered_though_writing_fails() {
 
 #[tokio::test]
 async fn parts_are_lent_as_they_arrive() {
-    let config = Config::new().parts(true);
+    let config = ConnectionOptions::new().parts(true);
     let bytes = frames(&["Hello, wörld"]);
     // Cut inside the two bytes of the ö.
     let (head, tail) = bytes.split_at(6 + 9);
@@ -335,7 +341,7 @@ async fn a_server_that_does_not_close_the_transport_is_waited_for_in_vain_withou
 
 #[tokio::test]
 async fn a_full_queue_makes_the_sender_wait_and_loses_nothing() {
-    let config = Config::new().max_outgoing(1000);
+    let config = ConnectionOptions::new().max_outgoing(1000);
     let (a, b) = duplex(100);
     let connection = Connection::server(Negotiated::default(), config);
     let mut sending = WebSocket::new(a, connection, &[], &Options::new());
@@ -409,7 +415,8 @@ async fn a_sink_takes_one_message_over_the_bound() {
 
     for split in [false, true] {
         let (a, b) = duplex(64);
-        let connection = Connection::server(Negotiated::default(), Config::new().max_outgoing(100));
+        let connection =
+            Connection::server(Negotiated::default(), ConnectionOptions::new().max_outgoing(100));
         let mut sending = WebSocket::new(a, connection, &[], &Options::new());
         for text in ["one", "two"] {
             Pin::new(&mut sending).start_send(Message::from(text.repeat(30))).unwrap();
@@ -568,7 +575,7 @@ async fn futures_dropped_at_every_await_lose_nothing() {
             }
         }
         assert_eq!(received, texts);
-        let mut connection = Connection::client(Negotiated::default(), Config::new(), || KEY);
+        let mut connection = Connection::client(Negotiated::default(), ConnectionOptions::new(), || KEY);
         let mut inbox = pushline::Inbox::new();
         let _ = inbox.extend(&script.0.lock().unwrap().written);
         let mut echoed = Vec::new();

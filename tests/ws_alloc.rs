@@ -11,7 +11,8 @@ use allocations::{allocations, memory};
 use bytes::Buf;
 use model::encode;
 use pushline::ws::{
-    Config, Connection, Event, Negotiated, Opcode, Prepared, ProtocolError, Role, Sender, UsageError,
+    Connection, ConnectionOptions, Event, Negotiated, Opcode, Prepared, ProtocolError, Role, Sender,
+    UsageError,
 };
 use pushline::{Inbox, READ_SIZE};
 use std::hint::black_box;
@@ -22,7 +23,7 @@ const TEXT: &str = "sixty-four bytes of text, as a chat message might well have 
 /// Text of characters of one to four bytes, to be cut inside of them.
 const WIDE: &str = "n\u{ef}ve \u{1f600} \u{20ac} 5, na\u{ef}ver \u{1f600}\u{1f600}, \u{65e5}\u{672c}\u{8a9e}";
 
-fn connection(role: Role, config: Config) -> Connection {
+fn connection(role: Role, config: ConnectionOptions) -> Connection {
     match role {
         Role::Server => Connection::server(Negotiated::default(), config),
         Role::Client => Connection::client(Negotiated::default(), config, || KEY),
@@ -62,7 +63,7 @@ fn write_all(connection: &mut Connection) {
 fn a_small_message_is_received_without_an_allocation() {
     assert_eq!(TEXT.len(), 64);
     for role in ROLES {
-        for config in [Config::new(), Config::new().parts(true)] {
+        for config in [ConnectionOptions::new(), ConnectionOptions::new().parts(true)] {
             for first in [0x81, 0x82, 0x89, 0x8a] {
                 let frame = frame_for(role, first, TEXT.as_bytes());
                 for in_flight in [1, 16, 300] {
@@ -95,7 +96,7 @@ fn a_message_in_pieces_is_received_without_an_allocation() {
         stream.extend(frame_for(role, 0x80, tail));
         let stream = stream.repeat(7);
         for read in [1, 5, 61, 500] {
-            let mut connection = connection(role, Config::new());
+            let mut connection = connection(role, ConnectionOptions::new());
             let mut inbox = Inbox::new();
             let mut run = |rounds: usize| {
                 for _ in 0..rounds {
@@ -118,7 +119,7 @@ fn a_message_in_pieces_is_received_without_an_allocation() {
 fn a_small_owned_message_takes_one_allocation() {
     for first in [0x81, 0x82] {
         let frame = frame_for(Role::Server, first, TEXT.as_bytes());
-        let mut connection = connection(Role::Server, Config::new());
+        let mut connection = connection(Role::Server, ConnectionOptions::new());
         let mut inbox = Inbox::with_read_size(READ_SIZE);
         let mut run = |rounds: u64| {
             for _ in 0..rounds {
@@ -161,7 +162,7 @@ fn a_small_message_is_sent_without_an_allocation() {
                     continue; // more than there is room for
                 }
                 let prepared = Prepared::text(TEXT);
-                let mut connection = connection(role, Config::new());
+                let mut connection = connection(role, ConnectionOptions::new());
                 let mut run = |rounds: usize| {
                     for _ in 0..rounds {
                         for _ in 0..in_flight {
@@ -181,7 +182,7 @@ fn a_small_message_is_sent_without_an_allocation() {
 #[test]
 fn a_queue_that_is_never_empty_does_not_grow() {
     for role in ROLES {
-        let mut connection = connection(role, Config::new());
+        let mut connection = connection(role, ConnectionOptions::new());
         connection.send(TEXT).expect("open");
         let mut run = |rounds: usize| {
             for _ in 0..rounds {
@@ -203,7 +204,7 @@ fn a_queue_that_is_never_empty_does_not_grow() {
 #[test]
 fn a_large_message_is_not_copied() {
     let payload = bytes::Bytes::from(vec![7; 1 << 20]);
-    let mut connection = connection(Role::Server, Config::new().fragment_size(64 * 1024));
+    let mut connection = connection(Role::Server, ConnectionOptions::new().fragment_size(64 * 1024));
     let mut run = || {
         connection.send(payload.clone()).expect("an empty queue");
         write_all(&mut connection);
@@ -215,7 +216,7 @@ fn a_large_message_is_not_copied() {
     let prepared = Prepared::binary(&payload);
     let (peak, _) = memory(|| {
         for _ in 0..100 {
-            let mut connection = Connection::server(Negotiated::default(), Config::new());
+            let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
             connection.send(&prepared).expect("an empty queue");
             write_all(&mut connection);
         }
@@ -229,7 +230,7 @@ fn an_idle_server_connection_takes_256_bytes_at_most() {
     let size = size_of::<Connection>() as isize;
     let mut idle = None;
     let (_, heap) = memory(|| {
-        let mut connection = connection(Role::Server, Config::new());
+        let mut connection = connection(Role::Server, ConnectionOptions::new());
         let mut inbox = Inbox::new();
         for first in [0x81, 0x89, 0x82] {
             assert_eq!(
@@ -262,7 +263,7 @@ fn a_length_is_no_reason_to_take_memory() {
         let header = [&unhex(header)[..], &KEY].concat();
         for limit in [16 << 20, usize::MAX] {
             for parts in [false, true] {
-                let config = Config::new().max_frame(limit).max_message(limit).parts(parts);
+                let config = ConnectionOptions::new().max_frame(limit).max_message(limit).parts(parts);
                 let mut connection = connection(Role::Server, config);
                 let mut inbox = Inbox::new();
                 let (peak, _) = memory(|| {
@@ -306,7 +307,7 @@ fn small_fragments_take_no_more_than_their_bytes() {
         for per_read in [1, 1_000] {
             let batch = next.repeat(per_read);
             let (peak, _) = memory(|| {
-                let mut connection = connection(Role::Server, Config::new());
+                let mut connection = connection(Role::Server, ConnectionOptions::new());
                 let mut inbox = Inbox::new();
                 receive(&mut connection, &mut inbox, &start);
                 for _ in 0..count / per_read {
@@ -326,7 +327,7 @@ fn a_peer_that_never_reads_costs_a_bounded_queue() {
     for role in ROLES {
         let ping = frame_for(role, 0x89, &[7; 125]);
         let (peak, _) = memory(|| {
-            let mut connection = connection(role, Config::new());
+            let mut connection = connection(role, ConnectionOptions::new());
             let mut inbox = Inbox::new();
             for _ in 0..20_000 {
                 receive(&mut connection, &mut inbox, &ping);
@@ -337,7 +338,7 @@ fn a_peer_that_never_reads_costs_a_bounded_queue() {
 
         let limit = 100_000;
         let (peak, _) = memory(|| {
-            let mut connection = connection(role, Config::new().max_outgoing(limit));
+            let mut connection = connection(role, ConnectionOptions::new().max_outgoing(limit));
             let text = "x".repeat(1_000);
             while connection.send(&text) == Ok(()) {}
             assert!(connection.queued() <= limit && connection.queued() > limit - 1_010);
@@ -353,7 +354,7 @@ fn a_peer_that_never_reads_costs_a_bounded_queue() {
 fn parts_take_one_read() {
     let frame = frame_for(Role::Client, 0x02, &vec![7; 200_000]);
     let next = frame_for(Role::Client, 0x00, &vec![7; 200_000]);
-    let config = Config::new().parts(true).max_message(usize::MAX);
+    let config = ConnectionOptions::new().parts(true).max_message(usize::MAX);
     let (peak, _) = memory(|| {
         let mut connection = connection(Role::Client, config);
         let mut inbox = Inbox::new();
@@ -369,7 +370,7 @@ fn parts_take_one_read() {
 #[test]
 fn a_message_that_lies_whole_in_the_inbox_is_not_copied() {
     let frame = frame_for(Role::Client, 0x82, &[7; 1_000]);
-    let mut connection = connection(Role::Client, Config::new());
+    let mut connection = connection(Role::Client, ConnectionOptions::new());
     let mut inbox = Inbox::new();
     let room = inbox.space();
     room[..frame.len()].copy_from_slice(&frame);

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::{Buf, Bytes};
-use pushline::ws::deflate::{Compression, DeflateOptions, Deflater, Params, WindowBits};
+use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams, Deflater, WindowBits};
 use pushline::ws::{
-    Config, Connection, Event, Message, Negotiated, Opcode, Prepared, ProtocolError, UsageError,
+    Connection, ConnectionOptions, Event, Message, Negotiated, Opcode, Prepared, ProtocolError, UsageError,
 };
 // The shared modules name these as the crate does.
 use pushline::{Inbox, ws};
@@ -39,11 +39,20 @@ fn options() -> DeflateOptions {
         .threshold(0)
 }
 
-fn no_takeover() -> Params {
-    Params { server_no_context_takeover: true, client_no_context_takeover: true, ..Params::default() }
+fn no_takeover() -> DeflateParams {
+    DeflateParams {
+        server_no_context_takeover: true,
+        client_no_context_takeover: true,
+        ..DeflateParams::default()
+    }
 }
 
-fn connection(server: bool, params: Params, options: DeflateOptions, config: Config) -> Connection {
+fn connection(
+    server: bool,
+    params: DeflateParams,
+    options: DeflateOptions,
+    config: ConnectionOptions,
+) -> Connection {
     let negotiated = Negotiated::with_deflate(params, options);
     if server {
         Connection::server(negotiated, config)
@@ -304,7 +313,7 @@ fn pd_18_empty_blocks_are_counted() {
 #[test]
 fn pd_19_a_sender_leaves_the_tail_out() {
     for server in [true, false] {
-        let mut connection = connection(server, no_takeover(), options(), Config::new());
+        let mut connection = connection(server, no_takeover(), options(), ConnectionOptions::new());
         connection.send("Hello").unwrap();
         connection.send(Message::from("Hello")).unwrap();
         connection.send(&Prepared::text("Hello")).unwrap();
@@ -325,9 +334,9 @@ fn pd_19_a_sender_leaves_the_tail_out() {
 #[test]
 fn pd_20_fragments_keep_the_tail_but_the_last() {
     for server in [true, false] {
-        for params in [Params::default(), no_takeover()] {
-            let ours = || connection(server, params, options(), Config::new());
-            let mut peer = connection(!server, params, options(), Config::new());
+        for params in [DeflateParams::default(), no_takeover()] {
+            let ours = || connection(server, params, options(), ConnectionOptions::new());
+            let mut peer = connection(!server, params, options(), ConnectionOptions::new());
             let mut inbox = Inbox::new();
             let mut connection = ours();
             connection.send_fragment(Opcode::Text, false, b"Hel").unwrap();
@@ -354,9 +363,9 @@ fn pd_20_fragments_keep_the_tail_but_the_last() {
             assert!(frames[0].payload.ends_with(&[0, 0, 0xff, 0xff]));
             assert!(!frames[1].payload.ends_with(&[0, 0, 0xff, 0xff]));
         }
-        let small = Config::new().fragment_size(125);
+        let small = ConnectionOptions::new().fragment_size(125);
         let mut ours = connection(server, no_takeover(), options(), small);
-        let mut peer = connection(!server, no_takeover(), options(), Config::new());
+        let mut peer = connection(!server, no_takeover(), options(), ConnectionOptions::new());
         let mut inbox = Inbox::new();
         let long: String = (0..3_000).map(|n| format!("{n}\u{20ac}")).collect();
         for by_reference in [false, true] {
@@ -381,8 +390,8 @@ fn pd_20_fragments_keep_the_tail_but_the_last() {
 fn pd_22_what_is_not_compressed() {
     for server in [true, false] {
         let options = || options().threshold(5);
-        let mut ours = connection(server, Params::default(), options(), Config::new());
-        let mut peer = connection(!server, Params::default(), options(), Config::new());
+        let mut ours = connection(server, DeflateParams::default(), options(), ConnectionOptions::new());
+        let mut peer = connection(!server, DeflateParams::default(), options(), ConnectionOptions::new());
         let mut inbox = Inbox::new();
         for expected in [0x40, 0x40] {
             ours.send(Message::from("Hello")).unwrap();
@@ -420,8 +429,12 @@ fn what_gets_longer_stays_within_the_queue() {
                 let options = DeflateOptions::new(Compression::Dedicated { window_bits, memory_level })
                     .level(level)
                     .threshold(0);
-                let mut ours =
-                    connection(server, Params::default(), options, Config::new().max_outgoing(MOST));
+                let mut ours = connection(
+                    server,
+                    DeflateParams::default(),
+                    options,
+                    ConnectionOptions::new().max_outgoing(MOST),
+                );
                 // High bytes take nine bits where codes are fixed.
                 let mut state = 1_u32;
                 let mut noise = |len: usize| -> Vec<u8> {
@@ -455,9 +468,12 @@ fn pn_26_the_agreed_window_is_kept() {
     let message = noise(600).repeat(7);
     for server in [true, false] {
         for n in 8..=15 {
-            let params =
-                Params { server_max_window_bits: bits(n), client_max_window_bits: bits(n), ..no_takeover() };
-            let mut ours = connection(server, params, options(), Config::new());
+            let params = DeflateParams {
+                server_max_window_bits: bits(n),
+                client_max_window_bits: bits(n),
+                ..no_takeover()
+            };
+            let mut ours = connection(server, params, options(), ConnectionOptions::new());
             ours.send(&message).unwrap();
             let frames = written(&mut ours);
             let stream = [&frames[0].payload[..], &[0, 0, 0xff, 0xff]].concat();
@@ -482,13 +498,14 @@ fn pd_23_beyond_the_agreed_window() {
             (Compression::Compact { window_bits }, 256),
             (Compression::Dedicated { window_bits, memory_level: 4 }, 300),
         ] {
-            let params = Params {
+            let params = DeflateParams {
                 server_max_window_bits: bits(8),
                 client_max_window_bits: bits(8),
-                ..Params::default()
+                ..DeflateParams::default()
             };
             let last = |frames: &[(u8, &[u8])]| {
-                let mut ours = connection(server, params, DeflateOptions::new(policy), Config::new());
+                let mut ours =
+                    connection(server, params, DeflateOptions::new(policy), ConnectionOptions::new());
                 let mut inbox = Inbox::new();
                 let bytes = stream(server, frames);
                 assert_eq!(inbox.extend(&bytes), bytes.len());
@@ -518,11 +535,11 @@ fn prepared_and_own_messages_in_turn() {
         Compression::Dedicated { window_bits, memory_level: 2 },
     ] {
         for takeover in [true, false] {
-            let mut params = if takeover { Params::default() } else { no_takeover() };
+            let mut params = if takeover { DeflateParams::default() } else { no_takeover() };
             params.server_max_window_bits = window_bits;
             let options = DeflateOptions::new(compression).threshold(0);
-            let mut server = connection(true, params, options.clone(), Config::new());
-            let mut client = connection(false, params, options, Config::new());
+            let mut server = connection(true, params, options.clone(), ConnectionOptions::new());
+            let mut client = connection(false, params, options, ConnectionOptions::new());
             let mut inbox = Inbox::new();
             for n in 0..50_usize {
                 let said = format!("the same words again and again, {}", n % 3).repeat(1 + n % 20);
@@ -544,7 +561,7 @@ fn owned_and_queued_messages_hold_what_they_are() {
     let rules = rules(false, false);
     let large = stream(false, &[(0xc2, &compressed(&[1; 60_000]))]);
     let small = stream(false, &[(0xc2, &compressed(&[2; 17_000]))]);
-    let mut client = observe::connection(&rules, Config::new());
+    let mut client = observe::connection(&rules, ConnectionOptions::new());
     let mut inbox = Inbox::with_read_size(1_024);
     assert_eq!(inbox.extend(&large), large.len());
     assert!(client.next_owned(&mut inbox).unwrap().is_some());
@@ -565,7 +582,7 @@ fn owned_and_queued_messages_hold_what_they_are() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     });
-    let mut server = connection(true, no_takeover(), options(), Config::new());
+    let mut server = connection(true, no_takeover(), options(), ConnectionOptions::new());
     server.send(&payload).unwrap();
     let (_, held) = memory(|| {
         for _ in 0..16 {
@@ -590,7 +607,7 @@ fn a_bomb_costs_less_than_four_mebibytes() {
                 let mut tokens = Vec::new();
                 let (peak, _) = memory(|| {
                     let rules = Rules { max_message: 1 << 20, ..rules(server, takeover) };
-                    let mut connection = observe::connection(&rules, Config::new());
+                    let mut connection = observe::connection(&rules, ConnectionOptions::new());
                     let mut inbox = Inbox::with_read_size(read);
                     for piece in frame.chunks(read) {
                         assert_eq!(inbox.extend(piece), piece.len());
@@ -619,7 +636,7 @@ fn memory_follows_what_was_received() {
         let header = if server { 8 } else { 4 };
         for front in [Front::Lent, Front::Parts] {
             let parts = front == Front::Parts;
-            let mut connection = observe::connection(&rules, Config::new().parts(parts));
+            let mut connection = observe::connection(&rules, ConnectionOptions::new().parts(parts));
             let mut inbox = Inbox::with_read_size(16 * 1024);
             let feed = |connection: &mut Connection, inbox: &mut Inbox, bytes: &[u8]| {
                 let mut len = 0;

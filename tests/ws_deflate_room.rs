@@ -5,8 +5,8 @@
 
 use bytes::Buf;
 use pushline::Inbox;
-use pushline::ws::deflate::{Compression, DeflateOptions, Params, WindowBits};
-use pushline::ws::{Config, Connection, Event, Negotiated, Prepared};
+use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams, WindowBits};
+use pushline::ws::{Connection, ConnectionOptions, Event, Negotiated, Prepared};
 
 #[path = "common/allocations.rs"]
 mod allocations;
@@ -23,26 +23,26 @@ fn bits(n: u8) -> WindowBits {
     WindowBits::new(n).unwrap()
 }
 
-fn agreed(server_bits: u8, takeover: bool) -> Params {
-    Params {
+fn agreed(server_bits: u8, takeover: bool) -> DeflateParams {
+    DeflateParams {
         server_no_context_takeover: !takeover,
         client_no_context_takeover: !takeover,
         server_max_window_bits: bits(server_bits),
-        ..Params::default()
+        ..DeflateParams::default()
     }
 }
 
 /// A server's end and its client's.
 struct Member {
     name: &'static str,
-    agreed: Option<Params>,
+    agreed: Option<DeflateParams>,
     server: Connection,
     client: Connection,
     inbox: Inbox,
 }
 
 impl Member {
-    fn new(name: &'static str, agreed: Option<Params>, compression: Compression) -> Self {
+    fn new(name: &'static str, agreed: Option<DeflateParams>, compression: Compression) -> Self {
         let options = DeflateOptions::new(compression).threshold(0).level(6);
         let negotiated = || match agreed {
             Some(params) => Negotiated::with_deflate(params, options.clone()),
@@ -51,8 +51,8 @@ impl Member {
         Self {
             name,
             agreed,
-            server: Connection::server(negotiated(), Config::new()),
-            client: Connection::client(negotiated(), Config::new(), || [1, 2, 3, 4]),
+            server: Connection::server(negotiated(), ConnectionOptions::new()),
+            client: Connection::client(negotiated(), ConnectionOptions::new(), || [1, 2, 3, 4]),
             inbox: Inbox::new(),
         }
     }
@@ -178,14 +178,14 @@ fn pd_21_what_an_idle_connection_holds() {
         ("Dedicated, 15 bits, memory level 4", dedicated(15), Some(15), true),
     ] {
         let options = DeflateOptions::new(compression);
-        let params = |n| Params { client_max_window_bits: bits(n), ..agreed(n, takeover) };
+        let params = |n| DeflateParams { client_max_window_bits: bits(n), ..agreed(n, takeover) };
         let negotiated = || match window {
             Some(n) => Negotiated::with_deflate(params(n), options.clone()),
             None => Negotiated::default(),
         };
         // What the other end and the thread need is there before.
         let message = said(3).repeat(50);
-        let mut client = Connection::client(negotiated(), Config::new(), || [1, 2, 3, 4]);
+        let mut client = Connection::client(negotiated(), ConnectionOptions::new(), || [1, 2, 3, 4]);
         let mut inbox = Inbox::new();
         client.send(&message).unwrap();
         let outgoing = client.outgoing();
@@ -200,9 +200,10 @@ fn pd_21_what_an_idle_connection_holds() {
             outgoing.advance(outgoing.remaining());
             outgoing.release();
         };
-        talk(&mut Connection::server(negotiated(), Config::new()), &mut inbox);
+        talk(&mut Connection::server(negotiated(), ConnectionOptions::new()), &mut inbox);
         let (_, unused) = memory(|| {
-            servers.extend((0..CONNECTIONS).map(|_| Connection::server(negotiated(), Config::new())));
+            servers
+                .extend((0..CONNECTIONS).map(|_| Connection::server(negotiated(), ConnectionOptions::new())));
         });
         let (_, idle) = memory(|| servers.iter_mut().for_each(|server| talk(server, &mut inbox)));
         let unused = size_of::<Connection>() + unused as usize / CONNECTIONS;

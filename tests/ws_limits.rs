@@ -3,7 +3,8 @@
 
 use bytes::{Buf, Bytes};
 use pushline::ws::{
-    Config, Connection, Event, Message, Opcode, Outbound, Prepared, ProtocolError, Role, Sender, UsageError,
+    Connection, ConnectionOptions, Event, Message, Opcode, Outbound, Prepared, ProtocolError, Role, Sender,
+    UsageError,
 };
 // The shared modules name these as the crate does.
 use pushline::{Inbox, ws};
@@ -21,7 +22,7 @@ use observe::{Front, KEY, observe};
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 const FRONTS: [Front; 3] = [Front::Lent, Front::Owned, Front::Parts];
 
-fn connection(role: Role, config: Config) -> Connection {
+fn connection(role: Role, config: ConnectionOptions) -> Connection {
     observe::connection(&Rules::defaults(role == Role::Server), config)
 }
 
@@ -133,7 +134,7 @@ fn defaults() {
             assert_eq!(observe(&rules, Front::Lent, &[&header]).error, error);
         }
 
-        let mut connection = connection(role, Config::new());
+        let mut connection = connection(role, ConnectionOptions::new());
         let mut inbox = Inbox::new();
         for n in 0..131_073 {
             let fragment = encode(if n == 0 { 0x02 } else { 0x00 }, key(role), &[]);
@@ -181,7 +182,7 @@ fn control_payloads() {
             let expected = if len <= 125 { Ok(&pong) } else { Err(too_long) };
             receives(&rules, &[(0x8a, payload.clone())], expected);
 
-            let mut connection = connection(role, Config::new());
+            let mut connection = connection(role, ConnectionOptions::new());
             let expected = if len <= 125 { Ok(()) } else { Err(UsageError::ControlTooLong) };
             assert_eq!(connection.ping(&payload), expected);
             assert_eq!(connection.pong(&payload), expected);
@@ -198,7 +199,7 @@ fn close_reasons() {
     for role in ROLES {
         for len in [122, 123, 124] {
             let reason = "r".repeat(len);
-            let mut connection = connection(role, Config::new());
+            let mut connection = connection(role, ConnectionOptions::new());
             let sent = connection.close(1000, &reason);
             assert_eq!(sent, if len <= 123 { Ok(()) } else { Err(UsageError::ReasonTooLong) });
             assert_eq!(connection.queued(), if len <= 123 { frame_len(role, 2 + len) } else { 0 });
@@ -212,7 +213,7 @@ fn fragment_size() {
     for role in ROLES {
         for (set, size) in [(0, 125), (124, 125), (125, 125), (126, 126), (5_000, 5_000)] {
             for len in [0, 1, size - 1, size, size + 1, 3 * size, 3 * size + 1] {
-                let mut connection = connection(role, Config::new().fragment_size(set));
+                let mut connection = connection(role, ConnectionOptions::new().fragment_size(set));
                 let payload: Vec<u8> = (0..len).map(|n| n as u8).collect();
                 connection.send(&payload).expect("an empty queue");
                 let copied = written(&mut connection);
@@ -270,7 +271,7 @@ fn max_outgoing_holds_to_the_byte() {
             for len in [0, 1, 125, 126, 4_096, 65_535, 65_536] {
                 let exact = frame_len(role, 10) + frame_len(role, len);
                 for (max, taken) in [(exact - 1, false), (exact, true), (exact + 1, true)] {
-                    let mut connection = connection(role, Config::new().max_outgoing(max));
+                    let mut connection = connection(role, ConnectionOptions::new().max_outgoing(max));
                     connection.send(&[0; 10]).expect("one message fits");
                     let queued = connection.queued();
                     let result = send(&mut connection, len);
@@ -291,7 +292,7 @@ fn max_outgoing_holds_to_the_byte() {
 fn max_outgoing_counts_every_fragment() {
     for role in ROLES {
         for (len, fragment) in [(1_000, 125), (1_000, 500), (1_001, 500), (999, 500), (200_000, 70_000)] {
-            let config = Config::new().fragment_size(fragment);
+            let config = ConnectionOptions::new().fragment_size(fragment);
             let mut free = connection(role, config);
             free.send(&[0; 10]).expect("one message fits");
             free.send(&vec![0; len][..]).expect("far below the limit");
@@ -309,7 +310,7 @@ fn max_outgoing_counts_every_fragment() {
 #[test]
 fn one_message_fits_into_an_empty_queue() {
     for role in ROLES {
-        let mut connection = connection(role, Config::new().max_outgoing(0));
+        let mut connection = connection(role, ConnectionOptions::new().max_outgoing(0));
         for round in 0..3_u8 {
             let payload = Bytes::from(vec![round; 100_000]);
             assert_eq!(connection.ping(b"control frames do not count"), Ok(()));
@@ -332,7 +333,7 @@ fn control_frames_have_room_of_their_own() {
     for role in ROLES {
         let frame = |len: usize| frame_len(role, len);
         for (more, taken) in [(-1, true), (0, true), (1, false)] {
-            let mut connection = connection(role, Config::new().max_outgoing(0));
+            let mut connection = connection(role, ConnectionOptions::new().max_outgoing(0));
             connection.send(&[0; 5_000]).expect("an empty queue");
             connection.pong(&[0; 125]).expect("open");
             let mut left = Sender::CONTROL_ROOM - frame(125);
@@ -364,7 +365,7 @@ fn control_frames_have_room_of_their_own() {
 #[test]
 fn a_ping_is_unwritten_to_its_last_byte() {
     for role in ROLES {
-        let mut connection = connection(role, Config::new());
+        let mut connection = connection(role, ConnectionOptions::new());
         connection.send(&[0; 300]).expect("room");
         connection.outgoing().advance(1);
         connection.pong(b"pong").expect("open");
@@ -396,7 +397,7 @@ fn a_fixed_inbox_that_is_full_is_a_message_too_large() {
             let mut wire = &encode(0x82, Some(KEY), &vec![7; len])[..];
             // Headers are taken out as they come: the payload counts.
             let mut inbox = Inbox::over([0; 106]);
-            let mut connection = connection(Role::Server, Config::new());
+            let mut connection = connection(Role::Server, ConnectionOptions::new());
             let end = loop {
                 match connection.next_event(&mut inbox) {
                     Ok(None) => {
@@ -431,7 +432,7 @@ fn parts_and_owned_messages_mix() {
         for first in 0..wire.len() {
             for second in first..wire.len() {
                 for owned_at in 0..3 {
-                    let config = Config::new().parts(true);
+                    let config = ConnectionOptions::new().parts(true);
                     let mut connection = connection(Role::Server, config);
                     let mut inbox = Inbox::with_read_size(256);
                     let mut seen = Vec::new();

@@ -7,10 +7,11 @@ use proptest::prelude::*;
 use pushline::Inbox;
 use pushline::heartbeat::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PING_INTERVAL, PING_TIMEOUT};
 use pushline::ws::handshake::{
-    Client, ClientOptions, Decide, Failure, Opening, OpeningStep, ServerOptions, Uri,
+    ClientHandshake, ClientOptions, Decide, Failure, Opening, OpeningStep, ServerOptions, Uri,
 };
 use pushline::ws::{
-    CLOSE_LIMIT, CloseCode, Config, Connection, End, Event, Life, Message, Side, State, Step, TimedOut, Times,
+    CLOSE_LIMIT, CloseCode, Connection, ConnectionOptions, End, Event, Life, Message, Side, State, Step,
+    TimedOut, Times,
 };
 use std::collections::VecDeque;
 use std::sync::LazyLock;
@@ -76,7 +77,7 @@ enum Phase {
 struct Peer {
     server: bool,
     phase: Phase,
-    config: Config,
+    config: ConnectionOptions,
     inbox: Inbox,
     /// When the machine wants to be called next.
     until: Option<Duration>,
@@ -104,12 +105,12 @@ enum Seen {
 static OPTIONS: LazyLock<ServerOptions> = LazyLock::new(ServerOptions::new);
 
 impl Peer {
-    fn new(server: bool, config: Config, at_a_time: usize) -> Self {
+    fn new(server: bool, config: ConnectionOptions, at_a_time: usize) -> Self {
         let opening = if server {
             Opening::server(&OPTIONS, (|_, _| Ok(())) as Decide)
         } else {
             let uri = Uri::parse("ws://server.example.com/chat").expect("a URI");
-            Opening::client(Client::new(ClientOptions::new(), &uri, *b"the sample nonce"))
+            Opening::client(ClientHandshake::new(ClientOptions::new(), &uri, *b"the sample nonce"))
         };
         Self {
             server,
@@ -350,7 +351,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(seed: u64, config: Config, at_a_time: usize) -> Self {
+    fn new(seed: u64, config: ConnectionOptions, at_a_time: usize) -> Self {
         Self {
             now: Duration::ZERO,
             random: Random(seed | 1),
@@ -390,7 +391,7 @@ impl Pair {
     }
 
     /// A pair that has opened.
-    fn open(seed: u64, config: Config, at_a_time: usize) -> Self {
+    fn open(seed: u64, config: ConnectionOptions, at_a_time: usize) -> Self {
         let mut pair = Self::new(seed, config, at_a_time);
         pair.run(Duration::from_secs(5));
         assert!(pair.ends.iter().all(|end| end.seen == [Seen::Open]));
@@ -422,9 +423,9 @@ fn actions() -> impl Strategy<Value = Vec<(usize, Action)>> {
     proptest::collection::vec((0_usize..2, action), 0..40)
 }
 
-fn config() -> impl Strategy<Value = Config> {
+fn config() -> impl Strategy<Value = ConnectionOptions> {
     let sizes = prop_oneof![Just(1 << 20), 125_usize..5_000];
-    sizes.prop_map(|size| Config::new().fragment_size(size).max_outgoing(200_000))
+    sizes.prop_map(|size| ConnectionOptions::new().fragment_size(size).max_outgoing(200_000))
 }
 
 proptest! {
@@ -506,7 +507,7 @@ proptest! {
     /// The network swallows everything from some moment on: both ends notice, each at its own time, to the tick.
     #[test]
     fn a_peer_that_vanishes_is_given_up(seed in any::<u64>(), cut in 0_u64..100_000, chat in any::<bool>()) {
-        let mut pair = Pair::open(seed, Config::new(), 1_000);
+        let mut pair = Pair::open(seed, ConnectionOptions::new(), 1_000);
         let start = pair.now;
         for second in 0..cut / 1_000 {
             pair.run(start + Duration::from_secs(second));
@@ -533,7 +534,7 @@ proptest! {
 /// Both are there and say nothing: pings keep the connection, for an hour.
 #[test]
 fn a_silent_connection_lives() {
-    let mut pair = Pair::open(7, Config::new(), 1_000);
+    let mut pair = Pair::open(7, ConnectionOptions::new(), 1_000);
     pair.run(Duration::from_secs(3_600));
     assert!(pair.ends.iter().all(|end| end.gone().is_none()));
     let pings: usize = pair.ends.iter().map(|end| end.count(&Seen::Ping)).sum();
@@ -546,7 +547,7 @@ fn a_silent_connection_lives() {
 /// A byte now and then is a sign of life, even if no frame is ever whole.
 #[test]
 fn any_byte_is_a_sign_of_life() {
-    let mut pair = Pair::open(7, Config::new(), 1_000);
+    let mut pair = Pair::open(7, ConnectionOptions::new(), 1_000);
     pair.ends[CLIENT].mute = true;
     let frame = [&[0x82, 0xfe, 0x01, 0x00, 0, 0, 0, 0][..], &[0; 256]].concat();
     let start = pair.now;
@@ -568,7 +569,7 @@ fn any_byte_is_a_sign_of_life() {
 #[test]
 fn an_unanswered_close_ends_at_its_deadline() {
     for (side, other) in [(SERVER, CLIENT), (CLIENT, SERVER)] {
-        let mut pair = Pair::open(9, Config::new(), 1_000);
+        let mut pair = Pair::open(9, ConnectionOptions::new(), 1_000);
         pair.ends[other].mute = true;
         let start = pair.now;
         pair.connection(side).close(CloseCode::NORMAL, "").expect("open");
@@ -582,7 +583,7 @@ fn an_unanswered_close_ends_at_its_deadline() {
 /// A client whose server does not close the transport waits for the close deadline and no longer.
 #[test]
 fn a_client_does_not_wait_for_ever_for_the_transport() {
-    let mut pair = Pair::open(11, Config::new(), 1_000);
+    let mut pair = Pair::open(11, ConnectionOptions::new(), 1_000);
     pair.connection(CLIENT).close(CloseCode::NORMAL, "").expect("open");
     // The answer arrives, the end of the transport does not.
     let start = pair.now;
@@ -603,7 +604,7 @@ fn a_client_does_not_wait_for_ever_for_the_transport() {
 #[test]
 fn an_end_without_a_close_is_abnormal() {
     for side in [SERVER, CLIENT] {
-        let mut pair = Pair::open(13, Config::new(), 1_000);
+        let mut pair = Pair::open(13, ConnectionOptions::new(), 1_000);
         let start = pair.now;
         pair.pipes[1 - side].push(start, TICK, None);
         pair.run(start + Duration::from_secs(1));
@@ -617,7 +618,7 @@ fn an_end_without_a_close_is_abnormal() {
 fn a_handshake_has_a_deadline() {
     for (side, other) in [(SERVER, CLIENT), (CLIENT, SERVER)] {
         for drops in [false, true] {
-            let mut pair = Pair::new(17, Config::new(), 1_000);
+            let mut pair = Pair::new(17, ConnectionOptions::new(), 1_000);
             pair.ends[other].mute = true;
             if drops {
                 let head: &[u8] = if side == SERVER { b"GET /chat HTTP/1.1" } else { b"HTTP/1.1 101 Switch" };

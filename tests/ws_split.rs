@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use pushline::ws::deflate::{Compression, DeflateOptions, Deflater, Direction, WindowBits};
 use pushline::ws::header::HeaderError;
-use pushline::ws::{Config, Event, ProtocolError};
+use pushline::ws::{ConnectionOptions, Event, ProtocolError};
 // The shared modules name these as the crate does.
 use pushline::{Inbox, ws};
 
@@ -39,7 +39,7 @@ fn faults_are_found_in_the_order_of_their_bytes() {
     ];
     for (server, bytes, expected) in cases {
         every_cut(bytes, |pieces| {
-            let mut connection = connection(&Rules::defaults(server), Config::new());
+            let mut connection = connection(&Rules::defaults(server), ConnectionOptions::new());
             let mut inbox = Inbox::new();
             let error = pieces.iter().find_map(|piece| {
                 assert_eq!(inbox.extend(piece), piece.len());
@@ -65,7 +65,7 @@ fn the_text_before_a_bad_byte_is_delivered() {
     ];
     for (bytes, expected) in cases {
         every_cut(bytes, |pieces| {
-            let mut connection = connection(&Rules::defaults(CLIENT), Config::new().parts(true));
+            let mut connection = connection(&Rules::defaults(CLIENT), ConnectionOptions::new().parts(true));
             let (mut inbox, mut seen, mut error) = (Inbox::new(), String::new(), None);
             for piece in pieces {
                 assert_eq!(inbox.extend(piece), piece.len());

@@ -5,7 +5,7 @@
 use bytes::{Buf, Bytes};
 use pushline::heartbeat::{Beat, CLOSE_TIMEOUT, Deadline, Heartbeat, PING_INTERVAL, PING_TIMEOUT};
 use pushline::ws::mask::{OsKeys, apply_mask, rotate};
-use pushline::ws::{CloseCode, Config, Connection, Event, Message, Opcode, State, UsageError};
+use pushline::ws::{CloseCode, Connection, ConnectionOptions, Event, Message, Opcode, State, UsageError};
 // The shared modules name these as the crate does.
 use pushline::{Inbox, ws};
 use std::collections::{HashMap, HashSet};
@@ -233,7 +233,7 @@ fn check(case: &Case, expected: &str) {
     }
     if clauses.contains(&Clause::NoMemory) {
         let mut inbox = Inbox::new();
-        let mut connection = connection(&case.rules, Config::new());
+        let mut connection = connection(&case.rules, ConnectionOptions::new());
         assert_eq!(inbox.extend(&case.bytes), case.bytes.len());
         let before = inbox.capacity();
         assert!(connection.next_event(&mut inbox).is_err());
@@ -290,7 +290,7 @@ fn clauses_are_read_as_they_are_meant() {
 
 /// Both roles, with the default settings.
 fn ends() -> [Connection; 2] {
-    [true, false].map(|server| connection(&Rules::defaults(server), Config::new()))
+    [true, false].map(|server| connection(&Rules::defaults(server), ConnectionOptions::new()))
 }
 
 /// Everything that is to be written, taken apart.
@@ -408,7 +408,7 @@ fn a_server_masks_none() {
 }
 
 fn every_frame_has_a_fresh_key() {
-    let config = Config::new().max_outgoing(4 << 20);
+    let config = ConnectionOptions::new().max_outgoing(4 << 20);
     let mut client = Connection::client(ws::Negotiated::default(), config, OsKeys);
     let mut keys: Vec<[u8; 4]> = Vec::new();
     for _ in 0..250 {
@@ -496,7 +496,7 @@ fn control_frames_between_own_fragments() {
 
 fn many_small_fragments() {
     let rules = Rules::defaults(true);
-    let mut connection = connection(&rules, Config::new());
+    let mut connection = connection(&rules, ConnectionOptions::new());
     let mut inbox = Inbox::new();
     for n in 0..100_000 {
         let fragment = encode(if n == 0 { 0x02 } else { 0x00 }, Some(KEY), &[n as u8]);
@@ -512,7 +512,7 @@ fn many_small_fragments() {
 
 fn a_message_that_is_never_held() {
     const FRAME: usize = 64 * 1024;
-    let config = Config::new().parts(true).max_message(2 << 30);
+    let config = ConnectionOptions::new().parts(true).max_message(2 << 30);
     let mut connection = Connection::client(ws::Negotiated::default(), config, || KEY);
     let mut inbox = Inbox::new();
     let mut frame = encode(0x02, None, &vec![7; FRAME]);
@@ -558,7 +558,7 @@ fn ten_pings() {
 
 fn a_flood_of_pings() {
     for server in [true, false] {
-        let mut connection = connection(&Rules::defaults(server), Config::new());
+        let mut connection = connection(&Rules::defaults(server), ConnectionOptions::new());
         // A frame that is being written: the pong cannot go before its end.
         connection.send(&[0; 1_000]).expect("open");
         connection.outgoing().advance(1);
@@ -586,7 +586,7 @@ fn no_long_control_payload_is_sent() {
 
 fn no_automatic_pong() {
     for server in [true, false] {
-        let mut connection = connection(&Rules::defaults(server), Config::new().auto_pong(false));
+        let mut connection = connection(&Rules::defaults(server), ConnectionOptions::new().auto_pong(false));
         assert_eq!(receives(&mut connection, 0x89, b"a"), Some(Token::Ping(b"a".to_vec())));
         assert_eq!(connection.queued(), 0);
         connection.pong(b"a").expect("by hand");
@@ -802,7 +802,8 @@ fn pings_are_not_part_of_the_message() {
 fn a_peer_that_does_not_read() {
     const LIMIT: usize = 4 << 20;
     for server in [true, false] {
-        let mut connection = connection(&Rules::defaults(server), Config::new().max_outgoing(LIMIT));
+        let mut connection =
+            connection(&Rules::defaults(server), ConnectionOptions::new().max_outgoing(LIMIT));
         let mut taken: Vec<u8> = Vec::new();
         for n in 0..100 {
             let message = Message::Binary(vec![n; 1 << 20].into());

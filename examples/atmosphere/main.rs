@@ -8,8 +8,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use pushline::adapter::frameworks::{Atmosphere, Body, Peer, Sender};
-use pushline::comet::atmosphere::{Config, Service};
+use pushline::adapter::frameworks::{Atmosphere, AtmospherePeer, AtmosphereSender, FrameworkBody};
+use pushline::comet::atmosphere::{AtmosphereOptions, AtmosphereService};
 use pushline::ws::handshake::OriginPolicy;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +17,14 @@ use std::time::Duration;
 
 /// All who are there.
 #[derive(Clone, Default)]
-struct Room(Arc<Mutex<Vec<(u64, Sender)>>>);
+struct Room(Arc<Mutex<Vec<(u64, AtmosphereSender)>>>);
 
 impl Room {
-    fn with<T>(&self, work: impl FnOnce(&mut Vec<(u64, Sender)>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<(u64, AtmosphereSender)>) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn talk(self, number: u64, mut peer: Peer) {
+    async fn talk(self, number: u64, mut peer: AtmospherePeer) {
         self.with(|all| all.push((number, peer.sender().clone())));
         while let Some(text) = peer.next().await {
             let text: Arc<str> = text.into();
@@ -42,11 +42,11 @@ fn service() -> Atmosphere {
     Atmosphere::new("/atmosphere/chat", move |peer| {
         room.clone().talk(numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed), peer)
     })
-    .service(Service::new().origins(OriginPolicy::any()))
-    .config(Config::new().client_heartbeat(Duration::from_secs(20)))
+    .service(AtmosphereService::new().origins(OriginPolicy::any()))
+    .config(AtmosphereOptions::new().client_heartbeat(Duration::from_secs(20)))
 }
 
-async fn answer(service: Atmosphere, request: http::Request<Incoming>) -> http::Response<Body> {
+async fn answer(service: Atmosphere, request: http::Request<Incoming>) -> http::Response<FrameworkBody> {
     service.serve(request).await
 }
 

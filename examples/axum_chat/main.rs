@@ -6,7 +6,7 @@ use pushline::adapter::tokio::{Broadcast, Outbox, OutboxOptions, QueuedSocket};
 use pushline::{sse, ws};
 
 #[derive(Clone, Default)]
-struct Room(Broadcast, Broadcast<sse::Prepared>);
+struct Room(Broadcast, Broadcast<sse::PreparedEvent>);
 
 async fn upgrade(upgrade: WebSocketUpgrade, Extension(room): Extension<Room>) -> Response {
     upgrade.on_upgrade(|socket| talk(socket, room))

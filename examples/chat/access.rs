@@ -7,7 +7,7 @@
 
 use axum::http::request::Parts;
 use axum::http::{Method, header};
-use pushline::comet::cors::{Decision, Policy, PolicyError};
+use pushline::comet::cors::{CorsDecision, CorsPolicy, CorsPolicyError};
 use pushline::http1::authority::Authority;
 use pushline::ws::handshake::OriginPolicy;
 
@@ -17,7 +17,7 @@ const MAX_AGE: u32 = 600;
 /// Who may.
 #[derive(Debug)]
 pub struct Access {
-    others: Policy,
+    others: CorsPolicy,
     own: OriginPolicy,
 }
 
@@ -33,9 +33,9 @@ impl Access {
     ///
     /// # Errors
     /// One of them is not written as browsers write it.
-    pub fn new(origins: &[String]) -> Result<Self, PolicyError> {
+    pub fn new(origins: &[String]) -> Result<Self, CorsPolicyError> {
         // An EventSource of another origin may have to ask for its Last-Event-ID.
-        let others = Policy::new().headers(&["Last-Event-ID", "Cache-Control"])?.max_age(MAX_AGE);
+        let others = CorsPolicy::new().headers(&["Last-Event-ID", "Cache-Control"])?.max_age(MAX_AGE);
         let others = origins.iter().try_fold(others, |policy, origin| policy.allow_origin(origin))?;
         Ok(Self { others, own: OriginPolicy::same_host() })
     }
@@ -75,7 +75,7 @@ impl Access {
 }
 
 impl<'a> Granted<'a> {
-    fn of(decision: &Decision<'a>, is_own: bool) -> Self {
+    fn of(decision: &CorsDecision<'a>, is_own: bool) -> Self {
         Self { is_allowed: is_own || decision.is_allowed(), fields: decision.fields().collect() }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pushline::adapter::frameworks::{Atmosphere, Peer};
-use pushline::comet::atmosphere::Service;
+use pushline::adapter::frameworks::{Atmosphere, AtmospherePeer};
+use pushline::comet::atmosphere::AtmosphereService;
 use pushline::ws::handshake::OriginPolicy;
 
 use crate::server::Server;
@@ -14,13 +14,13 @@ use crate::ws::OPTIONS;
 pub fn service(server: &Arc<Server>) -> Atmosphere {
     let server = Arc::clone(server);
     Atmosphere::new("/atmosphere/chat", move |peer| talk(Arc::clone(&server), peer))
-        .service(Service::new().origins(OriginPolicy::any()))
+        .service(AtmosphereService::new().origins(OriginPolicy::any()))
         .options(OPTIONS)
 }
 
-impl Client for Peer {
+impl Client for AtmospherePeer {
     async fn next(&mut self) -> Option<String> {
-        Peer::next(self).await
+        AtmospherePeer::next(self).await
     }
 
     fn send(&mut self, text: &str) -> bool {

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use pushline::adapter::bayeux::{self, Options, Service};
-use pushline::comet::bayeux::{Channel, ClientId, Denied, Host, Message, Pattern};
+use pushline::adapter::bayeux::{self, BayeuxOptions, BayeuxService};
+use pushline::comet::bayeux::{BayeuxMessage, Channel, ClientId, Denied, Host, Pattern};
 use pushline::json::{self, Value};
 use tokio::sync::mpsc;
 
@@ -18,10 +18,10 @@ const HEARD: &str = "/chat";
 const SAID: &str = "/service/chat";
 
 /// The service. Whose pages may use it was decided before: see `access`.
-pub fn service(server: &Arc<Server>) -> Service<Members> {
+pub fn service(server: &Arc<Server>) -> BayeuxService<Members> {
     let (opened, mut opens) = mpsc::unbounded_channel(); // as many as there are sessions, which are bounded
-    let options = Options::new().callback_polling(true);
-    let service = Service::new(options, Members { opened, saying: HashMap::new() });
+    let options = BayeuxOptions::new().callback_polling(true);
+    let service = BayeuxService::new(options, Members { opened, saying: HashMap::new() });
     let (server, there) = (Arc::clone(server), service.clone());
     tokio::spawn(async move {
         while let Some((client, saying)) = opens.recv().await {
@@ -51,7 +51,12 @@ impl Host for Members {
         if pattern.as_str() == HEARD { Ok(()) } else { Err(Denied("only_/chat")) }
     }
 
-    fn may_publish(&mut self, client: ClientId, channel: Channel<'_>, _: &Message<'_>) -> Result<(), Denied> {
+    fn may_publish(
+        &mut self,
+        client: ClientId,
+        channel: Channel<'_>,
+        _: &BayeuxMessage<'_>,
+    ) -> Result<(), Denied> {
         if channel.as_str() != SAID {
             return Err(Denied("only_/service/chat"));
         }
@@ -83,7 +88,7 @@ impl Host for Members {
 struct Member {
     client: ClientId,
     saying: mpsc::Receiver<String>,
-    service: Service<Members>,
+    service: BayeuxService<Members>,
 }
 
 impl Client for Member {

@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use pushline::comet::{Stream, StreamConfig};
+use pushline::comet::{StreamOptions, StreamWriter};
 
 use crate::server::{Params, Peer, Server, respond};
 use crate::visit::Asked;
@@ -21,7 +21,7 @@ pub async fn stream(
 ) -> Response {
     let origin = params.origin.as_str();
     let allowed = server.access.allows(origin, &parts);
-    let Some(stream) = Stream::frame_to(origin, StreamConfig::new()).ok().filter(|_| allowed) else {
+    let Some(stream) = StreamWriter::frame_to(origin, StreamOptions::new()).ok().filter(|_| allowed) else {
         return (StatusCode::FORBIDDEN, "That origin may not use this server.\n").into_response();
     };
     // The document's scripts stand in it, one for each message, as they come: no hash or nonce can name them. So it gets
@@ -33,7 +33,7 @@ pub async fn stream(
         return (StatusCode::BAD_REQUEST, "That is not a cursor.\n").into_response();
     };
     let request = server.visits.enter(asked, true, &server.chat).await;
-    let mut response = respond(200, &Stream::FRAME_FIELDS, body(request, stream));
+    let mut response = respond(200, &StreamWriter::FRAME_FIELDS, body(request, stream));
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pushline::adapter::frameworks::Pushlet;
-use pushline::comet::pushlet::{Config, Publication};
+use pushline::comet::pushlet::{Publication, PushletOptions};
 use pushline::ws::handshake::OriginPolicy;
 use tokio::sync::mpsc;
 use tokio::time::interval;
@@ -36,7 +36,7 @@ pub fn service(server: &Arc<Server>) -> Pushlet {
         false // nothing goes from client to client but through the room
     };
     // A stream that a proxy cut is missed soon.
-    let config = Config::new().origins(OriginPolicy::any()).lease(Duration::from_secs(60));
+    let config = PushletOptions::new().origins(OriginPolicy::any()).lease(Duration::from_secs(60));
     itself.get_or_init(|| Pushlet::moderated("/pushlet.srv", config, decide)).clone()
 }
 

@@ -32,7 +32,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use pushline::adapter::tokio::OutboxOptions;
-use pushline::comet::cors::PolicyError;
+use pushline::comet::cors::CorsPolicyError;
 use pushline::ws::deflate::{Compression, DeflateOptions};
 use pushline::ws::handshake::{OriginPolicy, ServerOptions};
 use serde::Deserialize;
@@ -102,7 +102,7 @@ impl Server {
     ///
     /// # Errors
     /// One of the origins in `options` is none.
-    pub fn new(options: Options, engine: Engine, limits: Arc<Limits>) -> Result<Self, PolicyError> {
+    pub fn new(options: Options, engine: Engine, limits: Arc<Limits>) -> Result<Self, CorsPolicyError> {
         // Of the page's servers, too, only what is an origin may stand in its policy.
         Access::new(&options.backends)?;
         // Whose page it is was decided before: see `access`.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pushline::adapter::socketio::{Options, Socket, SocketIo};
+use pushline::adapter::socketio::{SocketIo, SocketIoOptions, SocketRef};
 use pushline::json;
 use tokio::sync::mpsc;
 
@@ -16,7 +16,7 @@ type Requests = Arc<Mutex<HashMap<Arc<str>, mpsc::Sender<String>>>>;
 
 /// The server. Whose pages may use it was decided before: see `access`.
 pub fn service(server: &Arc<Server>) -> SocketIo {
-    let options = Options::new();
+    let options = SocketIoOptions::new();
     let io = SocketIo::new(options.clone().allow_any_origin().unwrap_or(options));
     let requests = Requests::default();
     let with = |requests: &Requests, sid: &str| {
@@ -48,7 +48,7 @@ pub fn service(server: &Arc<Server>) -> SocketIo {
 }
 
 struct Member {
-    socket: Socket,
+    socket: SocketRef,
     saying: mpsc::Receiver<String>,
 }
 

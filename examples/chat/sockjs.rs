@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pushline::adapter::frameworks::{SockJs, Socket};
-use pushline::comet::sockjs::Service;
+use pushline::adapter::frameworks::{SockJs, SockJsSocket};
+use pushline::comet::sockjs::SockJsService;
 use pushline::ws::handshake::OriginPolicy;
 
 use crate::server::Server;
@@ -14,20 +14,20 @@ use crate::ws::OPTIONS;
 pub fn service(server: &Arc<Server>) -> SockJs {
     let server = Arc::clone(server);
     SockJs::new("/sockjs", move |socket| talk(Arc::clone(&server), socket))
-        .service(Service::new().origins(OriginPolicy::any()))
+        .service(SockJsService::new().origins(OriginPolicy::any()))
         .options(OPTIONS)
 }
 
-impl Client for Socket {
+impl Client for SockJsSocket {
     async fn next(&mut self) -> Option<String> {
-        Socket::next(self).await
+        SockJsSocket::next(self).await
     }
 
     fn send(&mut self, text: &str) -> bool {
-        Socket::send(self, text).is_ok()
+        SockJsSocket::send(self, text).is_ok()
     }
 
     fn close(self, code: u16, reason: &str) {
-        Socket::close(self, code, reason);
+        SockJsSocket::close(self, code, reason);
     }
 }

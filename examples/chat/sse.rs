@@ -10,7 +10,7 @@ use axum::response::Response;
 use futures_util::{StreamExt, stream};
 use pushline::adapter::tokio::Outbox;
 use pushline::adapter::tokio::sse::EventBody;
-use pushline::sse::{Block, Prepared};
+use pushline::sse::{Block, PreparedEvent};
 use tokio::time::sleep;
 
 use crate::chat::Entry;
@@ -60,7 +60,7 @@ pub async fn events(
     EventBody::new(events).keep_alive(Some(KEEP_ALIVE_AFTER)).into_response().map(Body::new)
 }
 
-struct Events(Outbox<Prepared>);
+struct Events(Outbox<PreparedEvent>);
 
 impl Sink for Events {
     fn tell(&self, told: &Told) -> bool {

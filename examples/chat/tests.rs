@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pushline::adapter;
 use pushline::adapter::tokio::WebSocket;
-use pushline::ws::{Config, Connection, Message, Negotiated};
+use pushline::ws::{Connection, ConnectionOptions, Message, Negotiated};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -412,7 +412,7 @@ async fn upgrade(mut stream: TcpStream) -> WebSocket<TcpStream> {
         head.push(stream.read_u8().await.unwrap());
     }
     assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", head.escape_ascii());
-    let connection = Connection::client(Negotiated::default(), Config::new(), || [1, 2, 3, 4]);
+    let connection = Connection::client(Negotiated::default(), ConnectionOptions::new(), || [1, 2, 3, 4]);
     WebSocket::new(stream, connection, &[], &adapter::Options::new())
 }
 

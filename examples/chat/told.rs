@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use pushline::comet::Message;
+use pushline::comet::CometMessage;
 use pushline::sse::{self, Block};
 use pushline::ws;
 
@@ -19,8 +19,8 @@ struct Forms {
     id: Option<Id>,
     only: Option<[MemberId; 2]>,
     frame: OnceLock<ws::Prepared>,
-    message: OnceLock<Message>,
-    block: OnceLock<Option<sse::Prepared>>,
+    message: OnceLock<CometMessage>,
+    block: OnceLock<Option<sse::PreparedEvent>>,
 }
 
 impl Told {
@@ -74,13 +74,13 @@ impl Told {
     }
 
     /// For polling and streaming.
-    pub fn message(&self) -> Message {
-        self.0.message.get_or_init(|| Message::text(&self.0.json)).clone()
+    pub fn message(&self) -> CometMessage {
+        self.0.message.get_or_init(|| CometMessage::text(&self.0.json)).clone()
     }
 
     /// For Server-Sent Events. An event's id is its cursor: the browser shows it when it comes back. `None` cannot be: ids
     /// hold no line end.
-    pub fn block(&self) -> Option<sse::Prepared> {
+    pub fn block(&self) -> Option<sse::PreparedEvent> {
         let make = || {
             let id = self.0.id.map(|id| id.to_string());
             let block = Block::new().data(&self.0.json);

@@ -1,4 +1,4 @@
-//! The clients that poll or stream: a [`Visit`] each, with a `comet::Session` that holds what it is told until it has
+//! The clients that poll or stream: a [`Visit`] each, with a `comet::CometSession` that holds what it is told until it has
 //! fetched it, by reference. Between the room and the requests of `polling.rs`, `jsonp.rs`, `xhr_streaming.rs` and
 //! `iframe.rs`.
 //!
@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pushline::comet::{Answer, Config, Session, Ticket, parse_cursor};
+use pushline::comet::{CometAnswer, CometOptions, CometSession, CometTicket, parse_cursor};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -39,7 +39,7 @@ const SPEAKS_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a visit holds: the welcome, all of the room's past, and what may come meanwhile. The bytes are those of the
 /// room's past, by reference; escaped, they are at most six times as many.
-const LIMITS: Config = Config::new().max_messages(2048).max_bytes(6 << 20);
+const LIMITS: CometOptions = CometOptions::new().max_messages(2048).max_bytes(6 << 20);
 
 /// Messages of one visit: its numbers begin at the visit's own number times this.
 const SPAN: u64 = 1 << 20;
@@ -78,8 +78,8 @@ pub struct Visit {
 }
 
 struct State {
-    session: Session<Instant>,
-    current: Option<Ticket>,
+    session: CometSession<Instant>,
+    current: Option<CometTicket>,
     /// The number that its first request came with.
     before: u64,
     base: u64,
@@ -92,7 +92,7 @@ struct State {
 /// A request that waits for what its visit is told. Dropping it ends its claim.
 pub struct Request {
     visit: Arc<Visit>,
-    ticket: Ticket,
+    ticket: CometTicket,
 }
 
 impl Asked {
@@ -199,7 +199,7 @@ impl Visit {
             false => LIMITS.hold(Duration::ZERO).idle(POLLING_IDLE),
         };
         let state = State {
-            session: Session::new(config, Instant::now()).starting_at(base),
+            session: CometSession::new(config, Instant::now()).starting_at(base),
             current: None,
             before: asked.since,
             base,
@@ -281,7 +281,7 @@ impl Sink for Listening {
 
 impl Request {
     /// Waits until there is something to be answered, and writes it; `None` if a newer request has come.
-    pub async fn next<T>(&mut self, write: impl FnOnce(Option<&Answer<'_>>) -> T) -> T {
+    pub async fn next<T>(&mut self, write: impl FnOnce(Option<&CometAnswer<'_>>) -> T) -> T {
         let visit = Arc::clone(&self.visit);
         loop {
             let mut news = std::pin::pin!(visit.news.notified());

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use pushline::adapter::axum::{Socket, WebSocketUpgrade};
 use pushline::adapter::tokio::{Outbox, QueuedSocket};
 use pushline::adapter::{Error, Options};
-use pushline::ws::{CloseCode, Config, Message};
+use pushline::ws::{CloseCode, ConnectionOptions, Message};
 use tokio::time::timeout;
 
 use crate::chat::Seat;
@@ -24,7 +24,7 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// The first reads of a connection; later ones take a buffer that is shared.
 pub const OPTIONS: Options =
-    Options::new().config(Config::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST));
+    Options::new().config(ConnectionOptions::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST));
 
 type Queued = QueuedSocket<TokioIo<Upgraded>>;
 

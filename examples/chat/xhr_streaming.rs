@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
-use pushline::comet::{Stream, StreamConfig};
+use pushline::comet::{StreamOptions, StreamWriter};
 use tokio::time::{Instant, timeout_at};
 
 use crate::server::{Params, Peer, STREAM_FOR, Server, respond};
@@ -25,11 +25,11 @@ pub async fn stream(
         return (StatusCode::BAD_REQUEST, "That is not a cursor.\n").into_response();
     };
     let request = server.visits.enter(asked, true, &server.chat).await;
-    respond(200, &Stream::XHR_FIELDS, body(request, Stream::xhr(StreamConfig::new())))
+    respond(200, &StreamWriter::XHR_FIELDS, body(request, StreamWriter::xhr(StreamOptions::new())))
 }
 
 /// The body of a response that goes on, until its budget is spent, its time is over, or its client has left.
-pub fn body(request: Request, mut stream: Stream) -> Body {
+pub fn body(request: Request, mut stream: StreamWriter) -> Body {
     let end = Instant::now() + STREAM_FOR;
     let mut open = Vec::new();
     stream.open(&mut open);

@@ -10,7 +10,7 @@ use axum::{Extension, Router, response::Html, response::Response, routing::any};
 use pushline::adapter::Options;
 use pushline::adapter::axum::{Socket, WebSocketUpgrade};
 use pushline::adapter::tokio::{Outbox, OutboxOptions, QueuedSocket};
-use pushline::ws::{Config, Prepared};
+use pushline::ws::{ConnectionOptions, Prepared};
 
 const LINES: usize = 50; // kept for those who come later
 
@@ -36,7 +36,7 @@ impl Room {
 }
 
 async fn upgrade(upgrade: WebSocketUpgrade, Extension(room): Extension<Shared>) -> Response {
-    let config = Config::new().max_message(4096).max_frame(4096);
+    let config = ConnectionOptions::new().max_message(4096).max_frame(4096);
     upgrade.options(Options::new().config(config)).on_upgrade(|socket| talk(socket, room))
 }
 

@@ -2,12 +2,12 @@
 
 use crate::Mode;
 use crate::text::{Options, hex, unescape, unhex};
-use pushline::http1::chunked::{Decoder, Encoder, Error, Limits, Piece};
+use pushline::http1::chunked::{ChunkedDecoder, ChunkedEncoder, ChunkedError, ChunkedLimits, Piece};
 
 /// `>HEX` and `>EOF` in; data, trailers, the end or the failure out.
 pub struct Decode {
-    decoder: Decoder,
-    limits: Limits,
+    decoder: ChunkedDecoder,
+    limits: ChunkedLimits,
     /// The end or a failure was told: nothing more until `reset`.
     over: bool,
 }
@@ -15,14 +15,14 @@ pub struct Decode {
 impl Decode {
     pub fn new(options: &[String]) -> Result<Self, String> {
         let options = Options::parse(options, &["max_body"])?;
-        let mut limits = Limits::default();
+        let mut limits = ChunkedLimits::default();
         if let Some(bytes) = options.number("max_body")? {
             limits = limits.max_body(bytes);
         }
-        Ok(Self { decoder: Decoder::new(limits), limits, over: false })
+        Ok(Self { decoder: ChunkedDecoder::new(limits), limits, over: false })
     }
 
-    fn read(&mut self, mut input: &[u8], out: &mut Vec<String>) -> Result<(), Error> {
+    fn read(&mut self, mut input: &[u8], out: &mut Vec<String>) -> Result<(), ChunkedError> {
         loop {
             let (consumed, piece) = self.decoder.decode(input)?;
             input = &input[consumed..];
@@ -61,19 +61,19 @@ impl Mode for Decode {
     }
 
     fn reset(&mut self) {
-        *self = Self { decoder: Decoder::new(self.limits), limits: self.limits, over: false };
+        *self = Self { decoder: ChunkedDecoder::new(self.limits), limits: self.limits, over: false };
     }
 }
 
 /// `HEX` (one write) and `finish [name=value,...]` in; the bytes written out.
 pub struct Encode {
-    encoder: Encoder,
+    encoder: ChunkedEncoder,
 }
 
 impl Encode {
     pub fn new(options: &[String]) -> Result<Self, String> {
         Options::parse(options, &[])?;
-        Ok(Self { encoder: Encoder::chunked() })
+        Ok(Self { encoder: ChunkedEncoder::chunked() })
     }
 }
 
@@ -97,7 +97,7 @@ impl Mode for Encode {
     }
 
     fn reset(&mut self) {
-        self.encoder = Encoder::chunked();
+        self.encoder = ChunkedEncoder::chunked();
     }
 }
 

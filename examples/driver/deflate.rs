@@ -4,8 +4,8 @@ use crate::Mode;
 use crate::text::{Options, hex, unhex};
 use pushline::ws::Negotiated;
 use pushline::ws::deflate::{
-    AnswerError, Compression, DeflateOptions, Deflater, Direction, Inflater, Params, Terms, WindowBits,
-    negotiate, verify,
+    AnswerError, Compression, DeflateOptions, DeflateParams, Deflater, Direction, Inflater, Terms,
+    WindowBits, negotiate, verify,
 };
 use pushline::ws::handshake::fields::extensions;
 
@@ -51,9 +51,9 @@ fn policy() -> DeflateOptions {
         .threshold(0)
 }
 
-fn agreed(options: &Options) -> Result<Params, String> {
+fn agreed(options: &Options) -> Result<DeflateParams, String> {
     let terms = terms(options)?;
-    Ok(Params {
+    Ok(DeflateParams {
         server_no_context_takeover: terms.server_no_context_takeover,
         client_no_context_takeover: terms.client_no_context_takeover,
         server_max_window_bits: terms.server_max_window_bits.unwrap_or(WindowBits::MAX),

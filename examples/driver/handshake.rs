@@ -1,8 +1,8 @@
 //! `driver handshake-server`, `handshake-client` and `handshake-request`: the opening handshake, one head a line.
 
-use pushline::http1::head::{Limits, Reader, Slots};
+use pushline::http1::head::{HeadLimits, HeadReader, Slots};
 use pushline::ws::handshake::{
-    Client, ClientError, ClientOptions, Key, OriginPolicy, ServerOptions, Uri, accept_request,
+    ClientError, ClientHandshake, ClientOptions, Key, OriginPolicy, ServerOptions, Uri, accept_request,
 };
 
 use crate::text::{Options, escape, hex, unescape};
@@ -43,7 +43,7 @@ impl Server {
             options = options.deflate(deflate);
         }
         if let Some(head) = words.number("max_head")? {
-            options = options.limits(Limits { head, ..Limits::default() });
+            options = options.limits(HeadLimits { head, ..HeadLimits::default() });
         }
         Ok(Self { options })
     }
@@ -79,7 +79,7 @@ impl Mode for Server {
 /// The fields of a response as it was written, names in lower case.
 fn written(response: &[u8]) -> Result<String, String> {
     let mut slots = Slots::new();
-    let head = Reader::new(Limits::default()).read_response(response, &mut slots);
+    let head = HeadReader::new(HeadLimits::default()).read_response(response, &mut slots);
     let head = head.map_err(|error| error.to_string())?.ok_or("the response has no end")?;
     let fields: Vec<String> = head
         .fields()
@@ -112,7 +112,7 @@ impl Verifier {
 impl Mode for Verifier {
     fn line(&mut self, line: &str, out: &mut Vec<String>) -> Result<(), String> {
         let bytes = unescape(line)?;
-        let mut client = Client::sent(self.options.clone(), self.key);
+        let mut client = ClientHandshake::sent(self.options.clone(), self.key);
         out.push(match client.receive(&bytes) {
             Ok(None) => "incomplete".to_owned(),
             Ok(Some(opened)) => {
@@ -171,5 +171,5 @@ pub fn request(words: &[String]) -> Result<String, String> {
             Err(_) => return Ok("error InvalidHeader".to_owned()),
         }
     }
-    Ok(escape(Client::new(options, &uri, [0; 16]).request()))
+    Ok(escape(ClientHandshake::new(options, &uri, [0; 16]).request()))
 }

@@ -1,13 +1,13 @@
 //! `driver http1 request|response [max_head=N]`: one head a line, in escaped text.
 
-use pushline::http1::head::{Body, HeadError, Limits, Reader, Slots};
+use pushline::http1::head::{BodyFraming, HeadError, HeadLimits, HeadReader, Slots};
 
 use crate::Mode;
 use crate::text::{Options, escape, hex, unescape};
 
 /// Reads heads, each by a reader of its own.
 pub struct Heads {
-    limits: Limits,
+    limits: HeadLimits,
     kind: Kind,
 }
 
@@ -25,16 +25,16 @@ impl Heads {
             other => return Err(format!("neither request nor response: {other}")),
         };
         let options = Options::parse(words, &["max_head"])?;
-        let default = Limits::default();
+        let default = HeadLimits::default();
         let head = options.number("max_head")?.unwrap_or(default.head);
-        Ok(Self { limits: Limits { head, ..default }, kind })
+        Ok(Self { limits: HeadLimits { head, ..default }, kind })
     }
 }
 
 impl Mode for Heads {
     fn line(&mut self, line: &str, out: &mut Vec<String>) -> Result<(), String> {
         let bytes = unescape(line)?;
-        let mut reader = Reader::new(self.limits);
+        let mut reader = HeadReader::new(self.limits);
         let mut slots = Slots::new();
         match self.kind {
             Kind::Request => match reader.read_request(&bytes, &mut slots) {
@@ -63,15 +63,15 @@ impl Mode for Heads {
 fn show<'a>(
     out: &mut Vec<String>,
     fields: impl Iterator<Item = (&'a str, &'a [u8])>,
-    body: Body,
+    body: BodyFraming,
     rest: &[u8],
 ) {
     out.extend(fields.map(|(name, value)| format!("field {name}: {}", escape(value))));
     out.push(match body {
-        Body::None => "body none".to_owned(),
-        Body::Length(length) => format!("body length {length}"),
-        Body::Chunked => "body chunked".to_owned(),
-        Body::UntilClose => "body until-close".to_owned(),
+        BodyFraming::None => "body none".to_owned(),
+        BodyFraming::Length(length) => format!("body length {length}"),
+        BodyFraming::Chunked => "body chunked".to_owned(),
+        BodyFraming::UntilClose => "body until-close".to_owned(),
     });
     out.push(format!("rest={}", hex(rest)));
 }

@@ -2,14 +2,14 @@
 
 use crate::Mode;
 use crate::text::{Options, hex, unescape, unhex};
-use pushline::sse::{Block, DecodeError, Decoder, Input, Item, Limits};
+use pushline::sse::{Block, DecodeError, EventDecoder, EventLimits, Input, Item};
 use std::time::Duration;
 
 /// `>HEX` and `>EOF` in; events, reconnection times, comments or the failure out.
 pub struct Decode {
     /// The decoder as it is before the first read.
-    fresh: Decoder,
-    decoder: Decoder,
+    fresh: EventDecoder,
+    decoder: EventDecoder,
     /// A failure was told: nothing more of this stream.
     failed: bool,
 }
@@ -17,11 +17,11 @@ pub struct Decode {
 impl Decode {
     pub fn new(options: &[String]) -> Result<Self, String> {
         let options = Options::parse(options, &["max_event", "last_id"])?;
-        let mut limits = Limits::new();
+        let mut limits = EventLimits::new();
         if let Some(bytes) = options.number("max_event")? {
             limits = limits.max_event(bytes);
         }
-        let mut fresh = Decoder::with_limits(limits);
+        let mut fresh = EventDecoder::with_limits(limits);
         let last_id = text(unescape(options.text("last_id").unwrap_or_default())?)?;
         fresh.set_last_event_id(&last_id).map_err(|error| error.to_string())?;
         Ok(Self { decoder: fresh.clone(), fresh, failed: false })

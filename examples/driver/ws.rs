@@ -6,7 +6,9 @@ use bytes::Buf;
 use pushline::Inbox;
 use pushline::ws::header::Header;
 use pushline::ws::mask::apply_mask;
-use pushline::ws::{CloseFrame, Config, Connection, Event, Message, Negotiated, Opcode, UsageError};
+use pushline::ws::{
+    CloseFrame, Connection, ConnectionOptions, Event, Message, Negotiated, Opcode, UsageError,
+};
 
 const KEYS: &[&str] = &[
     "max_message",
@@ -26,7 +28,7 @@ const KEYS: &[&str] = &[
 
 pub struct Ws {
     server: bool,
-    config: Config,
+    config: ConnectionOptions,
     negotiated: Negotiated,
     mask: [u8; 4],
     owned: bool,
@@ -58,7 +60,7 @@ impl Ws {
             other => return Err(format!("unknown role {other}")),
         };
         let options = Options::parse(words, KEYS)?;
-        let mut config = Config::new();
+        let mut config = ConnectionOptions::new();
         if let Some(bytes) = options.number("max_message")? {
             config = config.max_message(bytes);
         }
@@ -90,7 +92,13 @@ impl Ws {
 }
 
 impl Run {
-    fn new(server: bool, negotiated: Negotiated, config: Config, mask: [u8; 4], owned: bool) -> Self {
+    fn new(
+        server: bool,
+        negotiated: Negotiated,
+        config: ConnectionOptions,
+        mask: [u8; 4],
+        owned: bool,
+    ) -> Self {
         let connection = if server {
             Connection::server(negotiated, config)
         } else {

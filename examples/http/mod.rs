@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use pushline::http1::head::{Body, FieldLines, Limits, Reader, Slots, Version, write_response};
+use pushline::http1::head::{
+    BodyFraming, FieldLines, HeadLimits, HeadReader, Slots, Version, write_response,
+};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -62,15 +64,15 @@ pub async fn read_request(stream: &mut TcpStream) -> io::Result<Request> {
 /// The request, or the status that refuses it.
 async fn read(stream: &mut TcpStream) -> io::Result<Result<Request, u16>> {
     let mut received = Vec::with_capacity(2048);
-    let mut reader = Reader::new(Limits::default());
+    let mut reader = HeadReader::new(HeadLimits::default());
     let (mut request, length) = loop {
         let mut slots = Slots::new();
         match reader.read_request(&received, &mut slots) {
             Ok(Some(head)) => {
                 let length = match head.body() {
-                    Body::None => 0,
-                    Body::Length(length) if length <= MAX_CONTENT => length as usize,
-                    Body::Length(_) => return Ok(Err(413)),
+                    BodyFraming::None => 0,
+                    BodyFraming::Length(length) if length <= MAX_CONTENT => length as usize,
+                    BodyFraming::Length(_) => return Ok(Err(413)),
                     _ => return Ok(Err(411)),
                 };
                 let field = |name| head.field(name).map(<[u8]>::to_vec);

@@ -13,7 +13,9 @@ mod upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushline::adapter::tokio::sse::{Error, EventSource, EventWriter, Response, SourceOptions, Update, Url};
+use pushline::adapter::tokio::sse::{
+    Error, EventResponse, EventSource, EventWriter, SourceEvent, SourceOptions, Url,
+};
 use pushline::sse::{Block, ReconnectPolicy};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -93,7 +95,7 @@ async fn forward(browser: TcpStream, request: Request, upstream: &Url) -> Result
     let once = ReconnectPolicy::new().max_attempts(Some(1));
     let options = SourceOptions::new().policy(once).post("application/json", request.content);
     let mut source = EventSource::with_url(upstream.clone(), options);
-    let mut writer = EventWriter::new(browser, request.version, &Response::new());
+    let mut writer = EventWriter::new(browser, request.version, &EventResponse::new());
     let mut id = String::new();
     loop {
         let update = tokio::select! {
@@ -101,10 +103,10 @@ async fn forward(browser: TcpStream, request: Request, upstream: &Url) -> Result
             left = writer.left() => return left,
         };
         match update {
-            Some(Ok(Update::Event(event))) => {
+            Some(Ok(SourceEvent::Event(event))) => {
                 // Said as the upstream said it: what it left out, some clients take ill.
                 let mut block = Block::new().data(&event.data);
-                if event.event != pushline::sse::Event::MESSAGE {
+                if event.event != pushline::sse::EventRef::MESSAGE {
                     block = block.event_type(&event.event);
                 }
                 if event.id != id {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pushline::adapter::blocking::sse::EventReader;
-use pushline::adapter::tokio::sse::{Error, EventWriter, Response};
-use pushline::http1::head::Body;
+use pushline::adapter::tokio::sse::{Error, EventResponse, EventWriter};
+use pushline::http1::head::BodyFraming;
 use pushline::sse::Block;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
@@ -59,8 +59,8 @@ async fn play(mut stream: TcpStream, delay: Duration) -> Result<bool, Error> {
         respond(&mut stream, &request.method, 405, &[("allow", "POST")], "").await?;
         return Ok(true);
     }
-    let mut writer = EventWriter::new(stream, request.version, &Response::new());
-    for event in EventReader::new(RECORDING, Body::UntilClose) {
+    let mut writer = EventWriter::new(stream, request.version, &EventResponse::new());
+    for event in EventReader::new(RECORDING, BodyFraming::UntilClose) {
         let event = event?;
         writer.send(&Block::new().data(&event.data)).await?;
         if event.data == DONE {

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use pushline::http1::chunked::{self, Piece};
-use pushline::http1::head::{Body, FieldLines, Limits, Reader, Slots, write_request};
+use pushline::http1::head::{BodyFraming, FieldLines, HeadLimits, HeadReader, Slots, write_request};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -36,7 +36,7 @@ pub struct Wire {
 #[derive(Debug)]
 enum Rest {
     Length(u64),
-    Chunked(Box<chunked::Decoder>),
+    Chunked(Box<chunked::ChunkedDecoder>),
     UntilClose,
 }
 
@@ -65,18 +65,18 @@ impl Wire {
         request.extend_from_slice(content.as_bytes());
         timeout(SILENCE, self.stream.write_all(&request)).await??;
         drop(request);
-        let mut reader = Reader::new(Limits::default());
+        let mut reader = HeadReader::new(HeadLimits::default());
         loop {
             if let Some(head) = reader.read_response(&self.received, &mut Slots::<32>::with_room())? {
                 let (status, length) = (head.status(), head.len());
                 self.keep = head.keep_alive(method);
                 self.body = match head.body(method) {
-                    Body::None => Rest::Length(0),
-                    Body::Length(length) => Rest::Length(length),
-                    Body::Chunked => {
-                        Rest::Chunked(Box::new(chunked::Decoder::new(chunked::Limits::default())))
-                    }
-                    Body::UntilClose => Rest::UntilClose,
+                    BodyFraming::None => Rest::Length(0),
+                    BodyFraming::Length(length) => Rest::Length(length),
+                    BodyFraming::Chunked => Rest::Chunked(Box::new(chunked::ChunkedDecoder::new(
+                        chunked::ChunkedLimits::default(),
+                    ))),
+                    BodyFraming::UntilClose => Rest::UntilClose,
                 };
                 self.received.drain(..length);
                 if status >= 200 {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushline::adapter::tokio::sse::{Connecting, EventSource, SourceOptions, Update, Url};
-use pushline::sse::Limits;
+use pushline::adapter::tokio::sse::{Connecting, EventSource, SourceEvent, SourceOptions, Url};
+use pushline::sse::EventLimits;
 use tokio::net::TcpStream;
 
 use crate::client::{Client, Ended};
@@ -23,8 +23,8 @@ pub async fn connection(client: &Client, world: &Arc<World>, node: usize) -> Res
     let hear = async {
         while let Some(update) = source.next().await {
             match update? {
-                Update::Event(event) => client.hear(world, &event.data)?,
-                Update::Lost { error, .. } => {
+                SourceEvent::Event(event) => client.hear(world, &event.data)?,
+                SourceEvent::Lost { error, .. } => {
                     let was_open = client.lost();
                     // A stream that ended as it should is no fault: it is asked for again.
                     if let Some(error) = error {
@@ -45,7 +45,8 @@ pub async fn connection(client: &Client, world: &Arc<World>, node: usize) -> Res
 fn source(client: &Client, world: &Arc<World>, node: usize) -> Result<EventSource<TcpStream>, Ended> {
     let url: Url =
         format!("http://{}/events?{}{}", world.authority(node), client.query(), world.room()).parse()?;
-    let options = SourceOptions::new().idle_timeout(Some(SILENCE)).limits(Limits::new().max_event(MAX_EVENT));
+    let options =
+        SourceOptions::new().idle_timeout(Some(SILENCE)).limits(EventLimits::new().max_event(MAX_EVENT));
     // As a load balancer would do it: each connection goes to a node of its own.
     let (shared, mut next) = (Arc::clone(world), node);
     let connector = move |_: &Url| -> Connecting<TcpStream> {

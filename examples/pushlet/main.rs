@@ -9,15 +9,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use pushline::adapter::frameworks::{Body, Pushlet};
-use pushline::comet::pushlet::Config;
+use pushline::adapter::frameworks::{FrameworkBody, Pushlet};
+use pushline::comet::pushlet::PushletOptions;
 use std::convert::Infallible;
 
-async fn answer(pushlet: Pushlet, request: http::Request<Incoming>) -> http::Response<Body> {
+async fn answer(pushlet: Pushlet, request: http::Request<Incoming>) -> http::Response<FrameworkBody> {
     if request.uri().path() != "/" {
         return pushlet.serve(request).await;
     }
-    let mut response = http::Response::new(Body::from(include_bytes!("page.html").as_slice().to_vec()));
+    let mut response =
+        http::Response::new(FrameworkBody::from(include_bytes!("page.html").as_slice().to_vec()));
     let page = http::HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(http::header::CONTENT_TYPE, page);
     response
@@ -32,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("http://{}/", listener.local_addr()?);
-    let pushlet = Pushlet::new("/pushlet.srv", Config::new());
+    let pushlet = Pushlet::new("/pushlet.srv", PushletOptions::new());
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let pushlet = pushlet.clone();

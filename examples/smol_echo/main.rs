@@ -6,8 +6,12 @@
 
 use bytes::Buf;
 use pushline::Inbox;
-use pushline::ws::handshake::{Client, ClientOptions, Decide, Opening, OpeningStep, ServerOptions, Uri};
-use pushline::ws::{Config, Connection, End, Life, Message, Outbound, Side, Step, Times, UsageError};
+use pushline::ws::handshake::{
+    ClientHandshake, ClientOptions, Decide, Opening, OpeningStep, ServerOptions, Uri,
+};
+use pushline::ws::{
+    Connection, ConnectionOptions, End, Life, Message, Outbound, Side, Step, Times, UsageError,
+};
 use pushline::ws::{Negotiated, mask::OsKeys};
 use smol::Timer;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -38,15 +42,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     pub async fn accept(stream: S, options: &ServerOptions) -> io::Result<Self> {
         let decide: Decide = |_, _| Ok(());
         Self::open(stream, Opening::server(options, decide), |agreed| {
-            Connection::server(agreed, Config::new())
+            Connection::server(agreed, ConnectionOptions::new())
         })
         .await
     }
 
     /// A client's.
     pub async fn connect(stream: S, uri: &Uri) -> io::Result<Self> {
-        let client = Client::new(ClientOptions::new(), uri, pushline::adapter::nonce()?);
-        let make = |agreed| Connection::client(agreed, Config::new(), OsKeys);
+        let client = ClientHandshake::new(ClientOptions::new(), uri, pushline::adapter::nonce()?);
+        let make = |agreed| Connection::client(agreed, ConnectionOptions::new(), OsKeys);
         Self::open(stream, Opening::client(client), make).await
     }
 

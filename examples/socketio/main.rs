@@ -13,12 +13,12 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::any;
-use pushline::adapter::socketio::{EngineIo, Event, Options, Socket, SocketIo};
-use pushline::socketio::engine::{self, Data, Message};
-use pushline::socketio::{self, Limits, RecoveryConfig};
+use pushline::adapter::socketio::{EngineIo, SocketEvent, SocketIo, SocketIoOptions, SocketRef};
+use pushline::socketio::engine::{self, Data, EngineMessage};
+use pushline::socketio::{self, PacketLimits, RecoveryOptions};
 use std::time::Duration;
 
-fn server(options: Options) -> SocketIo {
+fn server(options: SocketIoOptions) -> SocketIo {
     let io = SocketIo::new(options);
     for name in ["/", "/custom"] {
         io.of(name)
@@ -49,23 +49,23 @@ fn server(options: Options) -> SocketIo {
     io
 }
 
-async fn emit_with_ack(socket: Socket, event: Event) {
+async fn emit_with_ack(socket: SocketRef, event: SocketEvent) {
     let answer = socket.emit_with_ack("emit-with-ack", &event.payload, Duration::from_secs(10)).await;
     if let Ok(answer) = answer {
         let _ = socket.emit("emit-with-ack", &answer);
     }
 }
 
-fn echo(options: Options) -> EngineIo {
+fn echo(options: SocketIoOptions) -> EngineIo {
     EngineIo::new(options, |session, data| {
         let _ = session.send(match data {
-            Data::Text(text) => Message::text(text),
-            Data::Binary(bytes) => Message::binary(bytes),
+            Data::Text(text) => EngineMessage::text(text),
+            Data::Binary(bytes) => EngineMessage::binary(bytes),
         });
     })
 }
 
-fn app(options: Options) -> Router {
+fn app(options: SocketIoOptions) -> Router {
     let (io, echo) = (server(options.clone()), echo(options));
     Router::new()
         .route(
@@ -78,10 +78,10 @@ fn app(options: Options) -> Router {
         )
 }
 
-fn options(mut arguments: impl Iterator<Item = String>) -> Result<(String, Options), String> {
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<(String, SocketIoOptions), String> {
     let mut listen = String::from("127.0.0.1:3000");
-    let (mut engine, mut config) = (engine::Config::new(), socketio::Config::new());
-    let mut options = Options::new();
+    let (mut engine, mut config) = (engine::EngineOptions::new(), socketio::SocketIoLimits::new());
+    let mut options = SocketIoOptions::new();
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or(format!("{name}: a value is missing"))?;
         let number = || value.parse::<u64>().map_err(|_| format!("{name}: {value} is no number"));
@@ -92,9 +92,9 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(String, Optio
             "--ping-interval" => engine = engine.ping_interval(time()?),
             "--ping-timeout" => engine = engine.ping_timeout(time()?),
             "--max-payload" => engine = engine.max_payload(size()?),
-            "--max-attachments" => config = config.packets(Limits::new().attachments(size()?)),
+            "--max-attachments" => config = config.packets(PacketLimits::new().attachments(size()?)),
             "--connect-timeout" => config = config.connect_timeout(time()?),
-            "--recovery" => options = options.recovery(RecoveryConfig::new().max_absence(time()?)),
+            "--recovery" => options = options.recovery(RecoveryOptions::new().max_absence(time()?)),
             "--allow-origin" => options = options.allow_origin(&value).map_err(|error| error.to_string())?,
             _ => return Err(format!("{name}: no such option")),
         }

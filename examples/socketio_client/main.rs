@@ -3,14 +3,14 @@
 //! `socketio_client [URL] [NAMESPACE]`, by default `http://127.0.0.1:3000/` and `/`. It begins with polling, goes on on a
 //! WebSocket, and comes back by itself after a cut.
 
-use pushline::adapter::socketio::{Client, ClientEvent, ClientOptions};
+use pushline::adapter::socketio::{ClientEvent, SocketIoClient, SocketIoClientOptions};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or_else(|| String::from("http://127.0.0.1:3000/"));
     let namespace = arguments.next().unwrap_or_else(|| String::from("/"));
-    let mut client = Client::connect(&url, ClientOptions::new().join(&namespace, None))?;
+    let mut client = SocketIoClient::connect(&url, SocketIoClientOptions::new().join(&namespace, None))?;
     let emitter = client.emitter();
     let (lines, mut read) = tokio::sync::mpsc::channel(1);
     std::thread::spawn(move || {

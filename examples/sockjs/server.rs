@@ -4,13 +4,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use pushline::adapter::frameworks::{Body, SockJs, Socket};
-use pushline::comet::sockjs::{Config, Service};
+use pushline::adapter::frameworks::{FrameworkBody, SockJs, SockJsSocket};
+use pushline::comet::sockjs::{SockJsOptions, SockJsService};
 use pushline::ws::handshake::OriginPolicy;
 use std::convert::Infallible;
 use tokio::net::TcpListener;
 
-async fn echo(mut socket: Socket) {
+async fn echo(mut socket: SockJsSocket) {
     while let Some(text) = socket.next().await {
         if socket.send(&text).is_err() {
             return; // the client does not fetch what it is sent
@@ -18,17 +18,17 @@ async fn echo(mut socket: Socket) {
     }
 }
 
-async fn close(socket: Socket) {
+async fn close(socket: SockJsSocket) {
     socket.close(3000, "Go away!");
 }
 
 /// The services. Pages of every origin may use them: there is nothing here that anyone could take.
 fn services(client: Option<&str>) -> [SockJs; 4] {
-    let mut open = Service::new().origins(OriginPolicy::any());
+    let mut open = SockJsService::new().origins(OriginPolicy::any());
     if let Some(url) = client {
         open = open.sockjs_url(url);
     }
-    let config = Config::new().response_limit(4096);
+    let config = SockJsOptions::new().response_limit(4096);
     [
         SockJs::new("/echo", echo).service(open.clone()),
         SockJs::new("/disabled_websocket_echo", echo).service(open.clone().websocket(false)),
@@ -38,11 +38,11 @@ fn services(client: Option<&str>) -> [SockJs; 4] {
     .map(|service| service.config(config))
 }
 
-async fn answer(services: &[SockJs], request: http::Request<Incoming>) -> http::Response<Body> {
+async fn answer(services: &[SockJs], request: http::Request<Incoming>) -> http::Response<FrameworkBody> {
     match services.iter().find(|service| service.serves(request.uri().path())) {
         Some(service) => service.serve(request).await,
         None => {
-            let mut response = http::Response::new(Body::default());
+            let mut response = http::Response::new(FrameworkBody::default());
             *response.status_mut() = http::StatusCode::NOT_FOUND;
             response
         }

@@ -13,8 +13,8 @@ mod http;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pushline::adapter::tokio::sse::{Error, EventWriter, Response};
-use pushline::sse::{Block, EncodeError, Prepared, ReplayLog, Resume};
+use pushline::adapter::tokio::sse::{Error, EventResponse, EventWriter};
+use pushline::sse::{Block, EncodeError, PreparedEvent, ReplayLog, Resume};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -141,7 +141,7 @@ impl Feed {
     }
 
     /// What a client has missed that has seen this event last; `None` if that cannot be told.
-    fn since(&self, last_event_id: &[u8]) -> Option<Vec<Prepared>> {
+    fn since(&self, last_event_id: &[u8]) -> Option<Vec<PreparedEvent>> {
         match self.log().resume(Some(last_event_id)) {
             Resume::From(missed) => Some(missed.cloned().collect()),
             Resume::Fresh | Resume::Gone => None,
@@ -202,7 +202,7 @@ async fn events(
 ) -> Result<(), Error> {
     let mut newest = feed.newest.subscribe();
     let mut left = cut.unwrap_or(u64::MAX);
-    let mut writer = EventWriter::new(&mut stream, request.version, &Response::new());
+    let mut writer = EventWriter::new(&mut stream, request.version, &EventResponse::new());
     if feed.ticks {
         writer.send(&Block::new().retry(Duration::from_secs(1))).await?;
     }

@@ -3,7 +3,7 @@
 //! trust it: browsers warn of it.
 
 use pushline::adapter::{Error, Options, tokio::accept};
-use pushline::http1::head::{FieldLines, Limits, Reader, Slots, write_response};
+use pushline::http1::head::{FieldLines, HeadLimits, HeadReader, Slots, write_response};
 use pushline::ws::handshake::ServerOptions;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, crypto::ring};
@@ -55,7 +55,7 @@ pub async fn serve(tcp: TcpStream, tls: TlsAcceptor) -> Result<(), Error> {
 
 /// The path of a request, and all that was received.
 async fn request(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(String, io::Cursor<Vec<u8>>)> {
-    let (mut received, mut reader) = (Vec::with_capacity(2048), Reader::new(Limits::default()));
+    let (mut received, mut reader) = (Vec::with_capacity(2048), HeadReader::new(HeadLimits::default()));
     loop {
         if let Some(head) = reader.read_request(&received, &mut Slots::new()).map_err(io::Error::other)? {
             return Ok((head.path().to_owned(), io::Cursor::new(received)));

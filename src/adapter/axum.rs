@@ -49,12 +49,12 @@ pub use super::hyper::Socket;
 /// use axum::response::Response;
 /// use pushline::adapter::Options;
 /// use pushline::adapter::axum::WebSocketUpgrade;
-/// use pushline::ws::Config;
+/// use pushline::ws::ConnectionOptions;
 ///
 /// async fn handler(upgrade: WebSocketUpgrade) -> Response {
 ///     upgrade
 ///         .protocols(["v2.chat", "v1.chat"])
-///         .options(Options::new().config(Config::new().max_message(64 * 1024)))
+///         .options(Options::new().config(ConnectionOptions::new().max_message(64 * 1024)))
 ///         .on_upgrade(|socket| async move {
 ///             println!("speaks {:?}", socket.subprotocol());
 ///         })

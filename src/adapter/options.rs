@@ -5,25 +5,25 @@ use super::Stats;
 use super::route::Route;
 use crate::heartbeat::HANDSHAKE_TIMEOUT;
 use crate::inbox::READ_SIZE;
-use crate::ws::{Config, Times};
+use crate::ws::{ConnectionOptions, Times};
 use core::time::Duration;
 
-/// The times and sizes of an adapter, and the [`Config`] of its connections.
+/// The times and sizes of an adapter, and the [`ConnectionOptions`] of its connections.
 ///
 /// ```
 /// use std::time::Duration;
 /// use pushline::adapter::Options;
-/// use pushline::ws::Config;
+/// use pushline::ws::ConnectionOptions;
 ///
 /// let options = Options::new()
-///     .config(Config::new().max_message(64 * 1024))
+///     .config(ConnectionOptions::new().max_message(64 * 1024))
 ///     .ping_interval(Some(Duration::from_secs(15)));
 /// # let _ = options;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Options {
-    pub(crate) config: Config,
+    pub(crate) config: ConnectionOptions,
     pub(crate) handshake_timeout: Duration,
     pub(crate) times: Times,
     pub(crate) read_size: usize,
@@ -35,7 +35,7 @@ impl Options {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
-            config: Config::new(),
+            config: ConnectionOptions::new(),
             handshake_timeout: HANDSHAKE_TIMEOUT,
             times: Times::new(),
             read_size: READ_SIZE,
@@ -45,7 +45,7 @@ impl Options {
     }
 
     /// Limits and choices of the connection.
-    pub const fn config(mut self, config: Config) -> Self {
+    pub const fn config(mut self, config: ConnectionOptions) -> Self {
         self.config = config;
         self
     }

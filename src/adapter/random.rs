@@ -10,10 +10,10 @@ use core::time::Duration;
 /// The operating system has no randomness to give.
 ///
 /// ```
-/// use pushline::ws::handshake::{Client, ClientOptions, Uri};
+/// use pushline::ws::handshake::{ClientHandshake, ClientOptions, Uri};
 ///
 /// let uri = Uri::parse("ws://example.com/chat")?;
-/// let client = Client::new(ClientOptions::new(), &uri, pushline::adapter::nonce()?);
+/// let client = ClientHandshake::new(ClientOptions::new(), &uri, pushline::adapter::nonce()?);
 /// # let _ = client;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

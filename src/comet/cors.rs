@@ -1,9 +1,9 @@
 //! Which other origins may read the answers (the Fetch standard, 3.3 CORS protocol; RFC 6454).
 //!
-//! [`Policy::check`] turns a request's `Origin` into the fields of its response, [`Policy::preflight`] does the same
+//! [`CorsPolicy::check`] turns a request's `Origin` into the fields of its response, [`CorsPolicy::preflight`] does the same
 //! for the `OPTIONS` request that a browser sends first if the real one is not simple. Without these fields a page of
 //! another origin cannot read the response; but it could send the request. A server whose requests do something
-//! refuses those whose origin is not [allowed](Decision::is_allowed).
+//! refuses those whose origin is not [allowed](CorsDecision::is_allowed).
 
 use crate::http1::syntax::{elements, is_token};
 use alloc::string::{String, ToString};
@@ -13,9 +13,9 @@ use core::fmt;
 /// What other origins may do. Nothing, until told.
 ///
 /// ```
-/// use pushline::comet::cors::Policy;
+/// use pushline::comet::cors::CorsPolicy;
 ///
-/// let policy = Policy::new().allow_origin("https://app.example")?.credentials(true)?;
+/// let policy = CorsPolicy::new().allow_origin("https://app.example")?.credentials(true)?;
 /// let decision = policy.check(Some(b"https://app.example"));
 /// let fields: Vec<_> = decision.fields().collect();
 /// assert_eq!(
@@ -27,11 +27,11 @@ use core::fmt;
 ///     ]
 /// );
 /// assert!(!policy.check(Some(b"https://app.example.evil.net")).is_allowed());
-/// # Ok::<(), pushline::comet::cors::PolicyError>(())
+/// # Ok::<(), pushline::comet::cors::CorsPolicyError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
-pub struct Policy {
+pub struct CorsPolicy {
     origins: Vec<String>,
     any: bool,
     credentials: bool,
@@ -48,16 +48,16 @@ struct List {
     value: String,
 }
 
-/// What a [`Policy`] cannot be: a mistake in a program's configuration.
+/// What a [`CorsPolicy`] cannot be: a mistake in a program's configuration.
 ///
 /// ```
-/// use pushline::comet::cors::{Policy, PolicyError};
+/// use pushline::comet::cors::{CorsPolicy, CorsPolicyError};
 ///
-/// assert_eq!(Policy::new().allow_origin("https://app.example/"), Err(PolicyError::InvalidOrigin));
+/// assert_eq!(CorsPolicy::new().allow_origin("https://app.example/"), Err(CorsPolicyError::InvalidOrigin));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum PolicyError {
+pub enum CorsPolicyError {
     /// An origin is not written as browsers write it, so that none would ever be equal to it.
     InvalidOrigin,
     /// A method or field name is not a token (RFC 9110 5.6.2).
@@ -66,7 +66,7 @@ pub enum PolicyError {
     CredentialsForAny,
 }
 
-impl fmt::Display for PolicyError {
+impl fmt::Display for CorsPolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::InvalidOrigin => InvalidOrigin::MESSAGE,
@@ -76,15 +76,15 @@ impl fmt::Display for PolicyError {
     }
 }
 
-impl core::error::Error for PolicyError {}
+impl core::error::Error for CorsPolicyError {}
 
 /// An origin is not written as browsers write it: scheme, host and, unless it is the default, port, all lower case.
 ///
 /// ```
-/// use pushline::comet::{Stream, StreamConfig};
+/// use pushline::comet::{StreamWriter, StreamOptions};
 ///
-/// assert!(Stream::frame_to("https://app.example", StreamConfig::new()).is_ok());
-/// assert!(Stream::frame_to("https://app.example/page", StreamConfig::new()).is_err());
+/// assert!(StreamWriter::frame_to("https://app.example", StreamOptions::new()).is_ok());
+/// assert!(StreamWriter::frame_to("https://app.example/page", StreamOptions::new()).is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidOrigin;
@@ -101,13 +101,13 @@ impl fmt::Display for InvalidOrigin {
 
 impl core::error::Error for InvalidOrigin {}
 
-impl From<InvalidOrigin> for PolicyError {
+impl From<InvalidOrigin> for CorsPolicyError {
     fn from(InvalidOrigin: InvalidOrigin) -> Self {
         Self::InvalidOrigin
     }
 }
 
-impl Policy {
+impl CorsPolicy {
     /// No other origin may read anything.
     pub fn new() -> Self {
         Self::default()
@@ -117,8 +117,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::InvalidOrigin`] if no browser writes an origin so: with a path, a default port, capitals.
-    pub fn allow_origin(mut self, origin: &str) -> Result<Self, PolicyError> {
+    /// [`CorsPolicyError::InvalidOrigin`] if no browser writes an origin so: with a path, a default port, capitals.
+    pub fn allow_origin(mut self, origin: &str) -> Result<Self, CorsPolicyError> {
         check_origin(origin)?;
         self.origins.push(origin.to_string());
         Ok(self)
@@ -135,8 +135,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::CredentialsForAny`] if credentials are allowed.
-    pub fn allow_any(mut self) -> Result<Self, PolicyError> {
+    /// [`CorsPolicyError::CredentialsForAny`] if credentials are allowed.
+    pub fn allow_any(mut self) -> Result<Self, CorsPolicyError> {
         self.any = true;
         self.consistent()
     }
@@ -145,8 +145,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::CredentialsForAny`] if any origin is allowed.
-    pub fn credentials(mut self, allowed: bool) -> Result<Self, PolicyError> {
+    /// [`CorsPolicyError::CredentialsForAny`] if any origin is allowed.
+    pub fn credentials(mut self, allowed: bool) -> Result<Self, CorsPolicyError> {
         self.credentials = allowed;
         self.consistent()
     }
@@ -155,8 +155,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::InvalidName`] if one is not a token; `*` is refused, too: it means itself with credentials.
-    pub fn methods(mut self, methods: &[&str]) -> Result<Self, PolicyError> {
+    /// [`CorsPolicyError::InvalidName`] if one is not a token; `*` is refused, too: it means itself with credentials.
+    pub fn methods(mut self, methods: &[&str]) -> Result<Self, CorsPolicyError> {
         self.methods = List::new(methods)?;
         Ok(self)
     }
@@ -165,8 +165,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::InvalidName`] if one is not a token, or `*`.
-    pub fn headers(mut self, names: &[&str]) -> Result<Self, PolicyError> {
+    /// [`CorsPolicyError::InvalidName`] if one is not a token, or `*`.
+    pub fn headers(mut self, names: &[&str]) -> Result<Self, CorsPolicyError> {
         self.headers = List::new(names)?;
         Ok(self)
     }
@@ -175,8 +175,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::InvalidName`] if one is not a token, or `*`.
-    pub fn expose(mut self, names: &[&str]) -> Result<Self, PolicyError> {
+    /// [`CorsPolicyError::InvalidName`] if one is not a token, or `*`.
+    pub fn expose(mut self, names: &[&str]) -> Result<Self, CorsPolicyError> {
         self.exposed = List::new(names)?;
         Ok(self)
     }
@@ -190,7 +190,7 @@ impl Policy {
     /// What a request with this `Origin` gets; `None` if it has none, and so does not come from another origin's
     /// script.
     #[must_use]
-    pub fn check(&self, origin: Option<&[u8]>) -> Decision<'_> {
+    pub fn check(&self, origin: Option<&[u8]>) -> CorsDecision<'_> {
         let Some(origin) = origin else { return self.decision(false, true, None) };
         let named = self.origins.iter().find(|allowed| allowed.as_bytes() == origin);
         let value = match named {
@@ -203,10 +203,10 @@ impl Policy {
 
     /// What an `OPTIONS` request gets that has `Origin` and `Access-Control-Request-Method`, and perhaps
     /// `Access-Control-Request-Headers`: it asks whether such a request may be sent. Answer 204 if it
-    /// [may](Decision::is_allowed), 403 if not, with the fields in either case.
+    /// [may](CorsDecision::is_allowed), 403 if not, with the fields in either case.
     #[must_use]
-    pub fn preflight(&self, origin: &[u8], method: &[u8], headers: Option<&[u8]>) -> Decision<'_> {
-        let Decision { origin, .. } = self.check(Some(origin));
+    pub fn preflight(&self, origin: &[u8], method: &[u8], headers: Option<&[u8]>) -> CorsDecision<'_> {
+        let CorsDecision { origin, .. } = self.check(Some(origin));
         let allowed = origin.is_some()
             && (matches!(method, b"GET" | b"HEAD" | b"POST") || self.methods.has(|name| name == method))
             && headers.is_none_or(|headers| {
@@ -217,19 +217,19 @@ impl Policy {
         self.decision(true, allowed, origin.filter(|_| allowed))
     }
 
-    fn decision<'p>(&'p self, preflight: bool, allowed: bool, origin: Option<&'p str>) -> Decision<'p> {
-        Decision { policy: self, preflight, allowed, origin }
+    fn decision<'p>(&'p self, preflight: bool, allowed: bool, origin: Option<&'p str>) -> CorsDecision<'p> {
+        CorsDecision { policy: self, preflight, allowed, origin }
     }
 
-    fn consistent(self) -> Result<Self, PolicyError> {
-        if self.any && self.credentials { Err(PolicyError::CredentialsForAny) } else { Ok(self) }
+    fn consistent(self) -> Result<Self, CorsPolicyError> {
+        if self.any && self.credentials { Err(CorsPolicyError::CredentialsForAny) } else { Ok(self) }
     }
 }
 
 impl List {
-    fn new(names: &[&str]) -> Result<Self, PolicyError> {
+    fn new(names: &[&str]) -> Result<Self, CorsPolicyError> {
         if names.iter().any(|name| !is_token(name.as_bytes()) || *name == "*") {
-            return Err(PolicyError::InvalidName);
+            return Err(CorsPolicyError::InvalidName);
         }
         Ok(Self { names: names.iter().map(ToString::to_string).collect(), value: names.join(", ") })
     }
@@ -239,16 +239,16 @@ impl List {
     }
 }
 
-/// What a request gets: whether its page may, and the fields that say so. See [`Policy`] for an example.
+/// What a request gets: whether its page may, and the fields that say so. See [`CorsPolicy`] for an example.
 #[derive(Clone, Copy, Debug)]
-pub struct Decision<'p> {
-    policy: &'p Policy,
+pub struct CorsDecision<'p> {
+    policy: &'p CorsPolicy,
     preflight: bool,
     allowed: bool,
     origin: Option<&'p str>,
 }
 
-impl<'p> Decision<'p> {
+impl<'p> CorsDecision<'p> {
     /// Whether the page may read the response, or, for a preflight, send the request. A request without `Origin`
     /// is allowed.
     #[must_use]

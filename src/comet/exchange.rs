@@ -18,16 +18,16 @@ use alloc::vec::Vec;
 /// A request, lent: method, path and query, fields, body.
 ///
 /// ```
-/// use pushline::comet::Request;
+/// use pushline::comet::HttpRequest;
 ///
 /// let fields = [("Origin", &b"https://app.example"[..])];
-/// let request = Request::new("GET", "/0/abc/jsonp?c=_jp.a%62c", &fields, b"");
+/// let request = HttpRequest::new("GET", "/0/abc/jsonp?c=_jp.a%62c", &fields, b"");
 /// assert_eq!((request.path, request.query), ("/0/abc/jsonp", "c=_jp.a%62c"));
 /// assert_eq!(request.field("origin"), Some("https://app.example"));
 /// assert_eq!(request.parameter("c").as_deref(), Some("_jp.abc"));
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'r> {
+pub struct HttpRequest<'r> {
     /// The method, in capitals.
     pub method: &'r str,
     /// The path below the framework's own, as sent: its percent signs are still there.
@@ -40,7 +40,7 @@ pub struct Request<'r> {
     pub body: &'r [u8],
 }
 
-impl<'r> Request<'r> {
+impl<'r> HttpRequest<'r> {
     /// A request to `target`: a path, and perhaps a query.
     #[must_use]
     pub fn new(method: &'r str, target: &'r str, fields: &'r [(&'r str, &'r [u8])], body: &'r [u8]) -> Self {
@@ -72,14 +72,14 @@ impl<'r> Request<'r> {
 /// A response: what an HTTP server writes. `Content-Length`, and what concerns the connection, is the server's.
 ///
 /// ```
-/// use pushline::comet::Response;
+/// use pushline::comet::HttpResponse;
 ///
-/// let response = Response::text(404, "no such session\n");
+/// let response = HttpResponse::text(404, "no such session\n");
 /// assert_eq!(response.field("content-type"), Some("text/plain; charset=UTF-8"));
 /// assert_eq!((response.status, &response.body[..]), (404, &b"no such session\n"[..]));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
+pub struct HttpResponse {
     /// The status code.
     pub status: u16,
     /// Names and values of the fields. No value has a line end in it.
@@ -88,7 +88,7 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-impl Response {
+impl HttpResponse {
     /// A response without fields and without a body.
     #[must_use]
     pub fn new(status: u16) -> Self {
@@ -122,7 +122,7 @@ impl Response {
 
 /// Whether a page of the request's origin may use the service.
 #[cfg(any(feature = "sockjs", feature = "atmosphere", feature = "pushlet"))]
-pub(super) fn may(origins: &OriginPolicy, request: &Request<'_>) -> bool {
+pub(super) fn may(origins: &OriginPolicy, request: &HttpRequest<'_>) -> bool {
     let find = |name: &str| {
         let mut values = request.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
         (values.next().map(|(_, value)| *value), values.next().is_some())
@@ -134,7 +134,11 @@ pub(super) fn may(origins: &OriginPolicy, request: &Request<'_>) -> bool {
 /// The response, readable to pages of the origins that may use the service. Fetch 3.3: with credentials the origin must
 /// be named, and `null` is a name as well.
 #[cfg(any(feature = "sockjs", feature = "atmosphere"))]
-pub(super) fn cors(origins: &OriginPolicy, request: &Request<'_>, response: Response) -> Response {
+pub(super) fn cors(
+    origins: &OriginPolicy,
+    request: &HttpRequest<'_>,
+    response: HttpResponse,
+) -> HttpResponse {
     let Some(origin) = request.field("origin") else {
         return response.with("Access-Control-Allow-Origin", "*");
     };
@@ -227,9 +231,9 @@ mod tests {
 
     #[test]
     fn a_value_with_a_line_end_is_no_field() {
-        let response = Response::new(200).with("Set-Cookie", "a\r\nb: c");
+        let response = HttpResponse::new(200).with("Set-Cookie", "a\r\nb: c");
         assert_eq!(response.fields, []);
         let fields = [("cookie", &b"a\0"[..])];
-        assert_eq!(Request::new("GET", "/", &fields, b"").field("Cookie"), None);
+        assert_eq!(HttpRequest::new("GET", "/", &fields, b"").field("Cookie"), None);
     }
 }

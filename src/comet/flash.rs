@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 use bytes::BufMut;
 use core::fmt;
 
-/// The request that asks for the policy file, as [`Decoder`] reports it: its NUL is gone.
+/// The request that asks for the policy file, as [`FlashDecoder`] reports it: its NUL is gone.
 ///
 /// ```
-/// use pushline::comet::flash::{Decoder, POLICY_REQUEST};
+/// use pushline::comet::flash::{FlashDecoder, POLICY_REQUEST};
 ///
-/// let mut decoder = Decoder::new(1024);
+/// let mut decoder = FlashDecoder::new(1024);
 /// assert_eq!(decoder.decode(&mut &b"<policy-file-request/>\0"[..])?, Some(POLICY_REQUEST));
 /// # Ok::<(), pushline::comet::flash::FlashError>(())
 /// ```
@@ -51,9 +51,9 @@ impl core::error::Error for FlashError {}
 /// Cuts what was received at the NULs.
 ///
 /// ```
-/// use pushline::comet::flash::Decoder;
+/// use pushline::comet::flash::FlashDecoder;
 ///
-/// let mut decoder = Decoder::new(1024);
+/// let mut decoder = FlashDecoder::new(1024);
 /// let mut input = &b"one\0two\0thr"[..];
 /// assert_eq!(decoder.decode(&mut input)?, Some(&b"one"[..]));
 /// assert_eq!(decoder.decode(&mut input)?, Some(&b"two"[..]));
@@ -62,7 +62,7 @@ impl core::error::Error for FlashError {}
 /// # Ok::<(), pushline::comet::flash::FlashError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Decoder {
+pub struct FlashDecoder {
     max_message: usize,
     /// What has come of a message whose end is not in the same read.
     held: Vec<u8>,
@@ -71,7 +71,7 @@ pub struct Decoder {
     failed: bool,
 }
 
-impl Decoder {
+impl FlashDecoder {
     /// A decoder of messages of at most so many bytes.
     ///
     /// Without the limit a peer that never sends a NUL makes it hold all that it sends.

@@ -6,7 +6,7 @@
 //! answer is 200 and has a body, an empty one too. Any origin can load a script: put nothing private behind it
 //! without a secret in the URL.
 
-use super::long_poll::Answer;
+use super::long_poll::CometAnswer;
 use super::{NO_STORE, NOSNIFF};
 use bytes::BufMut;
 use core::fmt;
@@ -165,14 +165,14 @@ impl core::error::Error for InvalidCallback {}
 ///
 /// # Panics
 ///
-/// If `out` cannot grow and has not the room: the name and 7 bytes more than [`Answer::write_json`].
+/// If `out` cannot grow and has not the room: the name and 7 bytes more than [`CometAnswer::write_json`].
 ///
 /// ```
 /// use core::time::Duration;
 /// use pushline::comet::jsonp::{self, Callback};
-/// use pushline::comet::{Config, Session};
+/// use pushline::comet::{CometOptions, CometSession};
 ///
-/// let mut session = Session::new(Config::new().hold(Duration::ZERO), Duration::ZERO);
+/// let mut session = CometSession::new(CometOptions::new().hold(Duration::ZERO), Duration::ZERO);
 /// let _ = session.poll(0, Duration::ZERO);
 /// let answer = session.next_answer(Duration::ZERO).expect("short polling");
 /// let mut body = Vec::new();
@@ -180,7 +180,7 @@ impl core::error::Error for InvalidCallback {}
 /// assert_eq!(body, br#"/**/app.news({"cursor":0,"messages":[]});"#);
 /// # Ok::<(), jsonp::InvalidCallback>(())
 /// ```
-pub fn write(callback: Callback<'_>, answer: &Answer<'_>, out: &mut impl BufMut) {
+pub fn write(callback: Callback<'_>, answer: &CometAnswer<'_>, out: &mut impl BufMut) {
     out.put_slice(b"/**/");
     out.put_slice(callback.0.as_bytes());
     out.put_slice(b"(");

@@ -4,7 +4,7 @@
     reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up; cursors are checked against `newest` first"
 )]
 
-use super::script::Message;
+use super::script::CometMessage;
 use alloc::collections::VecDeque;
 use alloc::collections::vec_deque;
 use core::fmt;
@@ -14,11 +14,11 @@ use core::fmt;
 /// A cursor is the number of the last message that a reader has; 0 for none.
 ///
 /// ```
-/// use pushline::comet::{Log, Message};
+/// use pushline::comet::{Log, CometMessage};
 ///
 /// let mut log = Log::new(2, 1000);
 /// for text in ["one", "two", "three"] {
-///     log.push(Message::text(text))?;
+///     log.push(CometMessage::text(text))?;
 /// }
 /// let after_one: Vec<u64> = log.after(1).expect("still there").map(|(id, _)| id).collect();
 /// assert_eq!(after_one, [2, 3]);
@@ -29,7 +29,7 @@ use core::fmt;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Log {
-    messages: VecDeque<Message>,
+    messages: VecDeque<CometMessage>,
     newest: u64,
     bytes: usize,
     max_messages: usize,
@@ -56,7 +56,7 @@ impl Log {
     /// # Errors
     ///
     /// [`TooLarge`], with the message in it, if it alone takes more bytes than the log may.
-    pub fn push(&mut self, message: Message) -> Result<u64, TooLarge> {
+    pub fn push(&mut self, message: CometMessage) -> Result<u64, TooLarge> {
         if message.size() > self.max_bytes {
             return Err(TooLarge(message));
         }
@@ -79,10 +79,10 @@ impl Log {
     /// The messages after this cursor, none if it is the newest; `None` if the log cannot go on from it: some of them
     /// fell off, or it is of another log.
     #[must_use]
-    pub fn after(&self, cursor: u64) -> Option<Messages<'_>> {
+    pub fn after(&self, cursor: u64) -> Option<LogMessages<'_>> {
         let skip = cursor.checked_sub(self.oldest())?;
         let skip = usize::try_from(skip).ok().filter(|&skip| skip <= self.messages.len())?;
-        Some(Messages { messages: self.messages.range(skip..), next: cursor + 1 })
+        Some(LogMessages { messages: self.messages.range(skip..), next: cursor + 1 })
     }
 
     /// The cursor from which all that is held can be read.
@@ -117,20 +117,20 @@ impl Log {
 /// Messages with their numbers, lent from a [`Log`].
 ///
 /// ```
-/// use pushline::comet::{Log, Message};
+/// use pushline::comet::{Log, CometMessage};
 ///
 /// let mut log = Log::new(100, 1000);
-/// log.push(Message::text("one"))?;
-/// assert_eq!(log.after(0).into_iter().flatten().next(), Some((1, &Message::text("one"))));
+/// log.push(CometMessage::text("one"))?;
+/// assert_eq!(log.after(0).into_iter().flatten().next(), Some((1, &CometMessage::text("one"))));
 /// # Ok::<(), pushline::comet::TooLarge>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Messages<'l> {
-    messages: vec_deque::Iter<'l, Message>,
+pub struct LogMessages<'l> {
+    messages: vec_deque::Iter<'l, CometMessage>,
     next: u64,
 }
 
-impl Messages<'_> {
+impl LogMessages<'_> {
     /// As many of the first as take at most so many bytes as events, but at least one.
     pub(super) fn limit(mut self, bytes: usize) -> Self {
         let mut left = bytes;
@@ -148,8 +148,8 @@ impl Messages<'_> {
     }
 }
 
-impl<'l> Iterator for Messages<'l> {
-    type Item = (u64, &'l Message);
+impl<'l> Iterator for LogMessages<'l> {
+    type Item = (u64, &'l CometMessage);
 
     fn next(&mut self) -> Option<Self::Item> {
         let message = self.messages.next()?;
@@ -162,18 +162,18 @@ impl<'l> Iterator for Messages<'l> {
     }
 }
 
-impl ExactSizeIterator for Messages<'_> {}
+impl ExactSizeIterator for LogMessages<'_> {}
 
 /// A message of more bytes than a log may hold in all; here it is back.
 ///
 /// ```
-/// use pushline::comet::{Log, Message, TooLarge};
+/// use pushline::comet::{Log, CometMessage, TooLarge};
 ///
-/// let message = Message::text("hello");
+/// let message = CometMessage::text("hello");
 /// assert_eq!(Log::new(10, 6).push(message.clone()), Err(TooLarge(message)));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TooLarge(pub Message);
+pub struct TooLarge(pub CometMessage);
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

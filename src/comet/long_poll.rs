@@ -4,24 +4,24 @@
     reason = "cursors that the log has checked; numbers of 64 bits are not used up"
 )]
 
-use super::log::{Log, Messages, TooLarge};
-use super::script::{Message, write_number};
+use super::log::{Log, LogMessages, TooLarge};
+use super::script::{CometMessage, write_number};
 use crate::heartbeat::{Deadline, Instant};
 use bytes::BufMut;
 use core::time::Duration;
 
-/// Limits and times of a [`Session`].
+/// Limits and times of a [`CometSession`].
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::Config;
+/// use pushline::comet::CometOptions;
 ///
-/// let short_polling = Config::new().hold(Duration::ZERO);
-/// assert_ne!(short_polling, Config::new());
+/// let short_polling = CometOptions::new().hold(Duration::ZERO);
+/// assert_ne!(short_polling, CometOptions::new());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Config {
+pub struct CometOptions {
     hold: Duration,
     idle: Duration,
     max_messages: usize,
@@ -29,7 +29,7 @@ pub struct Config {
     max_answer: usize,
 }
 
-impl Config {
+impl CometOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for CometOptions {
     fn default() -> Self {
         Self::new()
     }
@@ -96,11 +96,11 @@ impl Default for Config {
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::{Config, Kind, Message, Session};
+/// use pushline::comet::{CometOptions, AnswerKind, CometMessage, CometSession};
 ///
 /// let seconds = Duration::from_secs; // a virtual clock: time since the start
-/// let mut session = Session::new(Config::new(), seconds(0));
-/// session.push(Message::text("one"))?;
+/// let mut session = CometSession::new(CometOptions::new(), seconds(0));
+/// session.push(CometMessage::text("one"))?;
 ///
 /// let first = session.poll(0, seconds(1));
 /// assert!(first.superseded.is_none());
@@ -111,25 +111,25 @@ impl Default for Config {
 /// assert_eq!(session.next_deadline(), Some(seconds(27)));
 /// assert!(session.next_answer(seconds(26)).is_none());
 /// let answer = session.next_answer(seconds(27)).expect("held long enough");
-/// assert!(matches!(answer.kind, Kind::Empty));
+/// assert!(matches!(answer.kind, AnswerKind::Empty));
 /// assert_eq!(answer.status(), 204);
 ///
 /// assert!(session.is_expired(seconds(27 + 60)));
 /// # Ok::<(), pushline::comet::TooLarge>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Session<I> {
-    config: Config,
+pub struct CometSession<I> {
+    config: CometOptions,
     log: Log,
-    request: Option<Request<I>>,
+    request: Option<HttpRequest<I>>,
     /// Runs while there is no request.
     idle: Deadline<I>,
     tickets: u64,
 }
 
 #[derive(Clone, Debug)]
-struct Request<I> {
-    ticket: Ticket,
+struct HttpRequest<I> {
+    ticket: CometTicket,
     /// What it has been sent.
     cursor: u64,
     hold: Deadline<I>,
@@ -141,22 +141,22 @@ struct Request<I> {
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::{Config, Session};
+/// use pushline::comet::{CometOptions, CometSession};
 ///
-/// let mut session = Session::new(Config::new(), Duration::ZERO);
+/// let mut session = CometSession::new(CometOptions::new(), Duration::ZERO);
 /// let first = session.poll(0, Duration::ZERO).ticket;
 /// assert_ne!(first, session.poll(0, Duration::ZERO).ticket);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(u64);
+pub struct CometTicket(u64);
 
 /// What became of a request that was opened.
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::{Config, Session};
+/// use pushline::comet::{CometOptions, CometSession};
 ///
-/// let mut session = Session::new(Config::new(), Duration::ZERO);
+/// let mut session = CometSession::new(CometOptions::new(), Duration::ZERO);
 /// let older = session.poll(0, Duration::ZERO);
 /// let newer = session.poll(0, Duration::ZERO);
 /// let answer = newer.superseded.expect("the older was waiting");
@@ -164,22 +164,22 @@ pub struct Ticket(u64);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Opened {
-    /// The request: [`Session::next_answer`] names it.
-    pub ticket: Ticket,
+pub struct CometOpened {
+    /// The request: [`CometSession::next_answer`] names it.
+    pub ticket: CometTicket,
     /// The empty answer to the older request, whose place this one has taken; a stream just ends.
-    pub superseded: Option<Answer<'static>>,
+    pub superseded: Option<CometAnswer<'static>>,
 }
 
 /// What to send to a request.
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::{Config, Message, Session};
+/// use pushline::comet::{CometOptions, CometMessage, CometSession};
 ///
-/// let mut session = Session::new(Config::new().max_messages(1), Duration::ZERO);
-/// session.push(Message::text("one"))?;
-/// session.push(Message::text("two"))?;
+/// let mut session = CometSession::new(CometOptions::new().max_messages(1), Duration::ZERO);
+/// session.push(CometMessage::text("one"))?;
+/// session.push(CometMessage::text("two"))?;
 /// let _ = session.poll(0, Duration::ZERO);
 /// let answer = session.next_answer(Duration::ZERO).expect("the first has fallen off");
 /// let mut body = Vec::new();
@@ -189,21 +189,21 @@ pub struct Opened {
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Answer<'s> {
+pub struct CometAnswer<'s> {
     /// The request that is answered.
-    pub ticket: Ticket,
+    pub ticket: CometTicket,
     /// The cursor of a client that has got this answer.
     pub cursor: u64,
     /// What the answer is.
-    pub kind: Kind<'s>,
+    pub kind: AnswerKind<'s>,
 }
 
-/// What an [`Answer`] is. See there for an example.
+/// What an [`CometAnswer`] is. See there for an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Kind<'s> {
+pub enum AnswerKind<'s> {
     /// News, at least one message: status 200.
-    Messages(Messages<'s>),
+    Messages(LogMessages<'s>),
     /// No news for as long as requests are held, or a newer request has come: status 204. To a stream: a sign of
     /// life, and no end.
     Empty,
@@ -212,10 +212,10 @@ pub enum Kind<'s> {
     Gone,
 }
 
-impl<I: Instant> Session<I> {
+impl<I: Instant> CometSession<I> {
     /// A session with no messages and no request.
     #[must_use]
-    pub fn new(config: Config, now: I) -> Self {
+    pub fn new(config: CometOptions, now: I) -> Self {
         Self {
             config,
             log: Log::new(config.max_messages, config.max_bytes),
@@ -230,10 +230,10 @@ impl<I: Instant> Session<I> {
     ///
     /// ```
     /// use core::time::Duration;
-    /// use pushline::comet::{Config, Message, Session};
+    /// use pushline::comet::{CometOptions, CometMessage, CometSession};
     ///
-    /// let mut session = Session::new(Config::new(), Duration::ZERO).starting_at(41);
-    /// assert_eq!(session.push(Message::text("the answer"))?, 42);
+    /// let mut session = CometSession::new(CometOptions::new(), Duration::ZERO).starting_at(41);
+    /// assert_eq!(session.push(CometMessage::text("the answer"))?, 42);
     /// # Ok::<(), pushline::comet::TooLarge>(())
     /// ```
     #[must_use]
@@ -246,25 +246,25 @@ impl<I: Instant> Session<I> {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`], with the message in it, if it is larger than [`Config::max_bytes`].
-    pub fn push(&mut self, message: Message) -> Result<u64, TooLarge> {
+    /// [`TooLarge`], with the message in it, if it is larger than [`CometOptions::max_bytes`].
+    pub fn push(&mut self, message: CometMessage) -> Result<u64, TooLarge> {
         self.log.push(message)
     }
 
     /// A request came that is answered once, by a client that has the messages up to `since`.
-    pub fn poll(&mut self, since: u64, now: I) -> Opened {
+    pub fn poll(&mut self, since: u64, now: I) -> CometOpened {
         self.open(since, false, now)
     }
 
     /// A request came whose answer goes on, by a client that has the messages up to `since`. What it is sent is
     /// held until a later request acknowledges it.
-    pub fn stream(&mut self, since: u64, now: I) -> Opened {
+    pub fn stream(&mut self, since: u64, now: I) -> CometOpened {
         self.open(since, true, now)
     }
 
     /// A request's connection is gone, or its response has ended before the session said so (a stream's byte budget
     /// is spent). Another request than the one that waits is none of its business.
-    pub fn close(&mut self, ticket: Ticket, now: I) {
+    pub fn close(&mut self, ticket: CometTicket, now: I) {
         if self.request.as_ref().is_some_and(|request| request.ticket == ticket) {
             self.request = None;
             self.idle = Deadline::new(now, self.config.idle);
@@ -272,28 +272,28 @@ impl<I: Instant> Session<I> {
     }
 
     /// What to send now, if anything. One answer a call, as long as there is one; a poll waits no longer after its
-    /// own, a stream does unless it is [`Kind::Gone`].
-    pub fn next_answer(&mut self, now: I) -> Option<Answer<'_>> {
+    /// own, a stream does unless it is [`AnswerKind::Gone`].
+    pub fn next_answer(&mut self, now: I) -> Option<CometAnswer<'_>> {
         let request = self.request.as_mut()?;
         let ticket = request.ticket;
         let (kind, cursor) = match self.log.after(request.cursor) {
-            None => (Kind::Gone, self.log.oldest()),
+            None => (AnswerKind::Gone, self.log.oldest()),
             Some(messages) if messages.len() > 0 => {
                 let messages = messages.limit(self.config.max_answer);
                 let cursor = request.cursor + messages.len() as u64;
-                (Kind::Messages(messages), cursor)
+                (AnswerKind::Messages(messages), cursor)
             }
-            Some(_) if request.hold.is_over(now) => (Kind::Empty, request.cursor),
+            Some(_) if request.hold.is_over(now) => (AnswerKind::Empty, request.cursor),
             Some(_) => return None,
         };
-        if request.stream && !matches!(kind, Kind::Gone) {
+        if request.stream && !matches!(kind, AnswerKind::Gone) {
             request.cursor = cursor;
             request.hold = Deadline::new(now, self.config.hold);
         } else {
             self.request = None;
             self.idle = Deadline::new(now, self.config.idle);
         }
-        Some(Answer { ticket, cursor, kind })
+        Some(CometAnswer { ticket, cursor, kind })
     }
 
     /// When to ask [`next_answer`](Self::next_answer) or [`is_expired`](Self::is_expired) even if nothing happens.
@@ -317,29 +317,32 @@ impl<I: Instant> Session<I> {
         &self.log
     }
 
-    fn open(&mut self, since: u64, stream: bool, now: I) -> Opened {
+    fn open(&mut self, since: u64, stream: bool, now: I) -> CometOpened {
         if self.log.after(since).is_some() {
             self.log.release(since);
         }
         self.tickets += 1;
-        let ticket = Ticket(self.tickets);
+        let ticket = CometTicket(self.tickets);
         let hold = Deadline::new(now, self.config.hold);
         self.idle.clear();
-        let older = self.request.replace(Request { ticket, cursor: since, hold, stream });
-        let superseded =
-            older.map(|older| Answer { ticket: older.ticket, cursor: older.cursor, kind: Kind::Empty });
-        Opened { ticket, superseded }
+        let older = self.request.replace(HttpRequest { ticket, cursor: since, hold, stream });
+        let superseded = older.map(|older| CometAnswer {
+            ticket: older.ticket,
+            cursor: older.cursor,
+            kind: AnswerKind::Empty,
+        });
+        CometOpened { ticket, superseded }
     }
 }
 
-impl Answer<'_> {
+impl CometAnswer<'_> {
     /// The HTTP status for a poll: 200, 204 or 410.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self.kind {
-            Kind::Messages(_) => 200,
-            Kind::Empty => 204,
-            Kind::Gone => 410,
+            AnswerKind::Messages(_) => 200,
+            AnswerKind::Empty => 204,
+            AnswerKind::Gone => 410,
         }
     }
 
@@ -353,11 +356,11 @@ impl Answer<'_> {
     pub fn write_json(&self, out: &mut impl BufMut) {
         out.put_slice(b"{\"cursor\":");
         write_number(self.cursor, out);
-        if matches!(self.kind, Kind::Gone) {
+        if matches!(self.kind, AnswerKind::Gone) {
             out.put_slice(b",\"gone\":true");
         }
         out.put_slice(b",\"messages\":[");
-        if let Kind::Messages(messages) = &self.kind {
+        if let AnswerKind::Messages(messages) = &self.kind {
             for (at, (id, message)) in messages.clone().enumerate() {
                 if at > 0 {
                     out.put_u8(b',');

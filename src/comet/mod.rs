@@ -2,7 +2,7 @@
 //! XHR streaming, streaming into an iframe, and the cross-origin rules that go with them.
 //!
 //! All of it is history that still works where nothing else does: behind proxies that break WebSocket, on clients that
-//! can only fetch. A server keeps one [`Session`] a client; the message that goes in once comes out on whichever
+//! can only fetch. A server keeps one [`CometSession`] a client; the message that goes in once comes out on whichever
 //! transport the client can use, and moves with it to another, because all of them count alike:
 //!
 //! - the server numbers a session's messages from 1; a client's *cursor* is the number of the last one that it has;
@@ -14,10 +14,10 @@
 //! | file | what | client |
 //! |---|---|---|
 //! | `log.rs` | numbered messages, bounded, resumed at a cursor: [`Log`] | |
-//! | `long_poll.rs` | requests held until there is news: [`Session`] | `fetch`, XHR |
+//! | `long_poll.rs` | requests held until there is news: [`CometSession`] | `fetch`, XHR |
 //! | `jsonp.rs` | the answer as a call: [`jsonp`] | `<script src>` |
-//! | `stream.rs` | one long response, a message at a time: [`Stream`] | XHR, iframe, IE's `htmlfile` |
-//! | `script.rs` | text as a JavaScript and JSON string that is safe inside HTML: [`Message`] | |
+//! | `stream.rs` | one long response, a message at a time: [`StreamWriter`] | XHR, iframe, IE's `htmlfile` |
+//! | `script.rs` | text as a JavaScript and JSON string that is safe inside HTML: [`CometMessage`] | |
 //! | `cors.rs` | which other origins may read the answers: [`cors`] | |
 //! | `flash.rs` | NUL-delimited messages and the policy file: [`flash`] | Flash's XMLSocket |
 //!
@@ -26,17 +26,17 @@
 //!
 //! ```
 //! use core::time::Duration;
-//! use pushline::comet::{Config, Message, Session};
+//! use pushline::comet::{CometOptions, CometMessage, CometSession};
 //!
 //! let seconds = Duration::from_secs; // a virtual clock: time since the start
-//! let mut session = Session::new(Config::new(), seconds(0));
+//! let mut session = CometSession::new(CometOptions::new(), seconds(0));
 //!
 //! // GET /poll?since=0: nothing yet, so the request is held.
 //! let poll = session.poll(0, seconds(1));
 //! assert!(session.next_answer(seconds(1)).is_none());
 //!
 //! // A message comes, and answers it.
-//! session.push(Message::text("hello </script>"))?;
+//! session.push(CometMessage::text("hello </script>"))?;
 //! let answer = session.next_answer(seconds(2)).expect("there is news");
 //! assert_eq!((answer.ticket, answer.status()), (poll.ticket, 200));
 //! let mut body = Vec::new();
@@ -69,17 +69,19 @@ pub mod sockjs;
 mod stream;
 
 #[cfg(any(feature = "atmosphere", feature = "pushlet", feature = "sockjs"))]
-pub use exchange::{Request, Response};
-pub use log::{Log, Messages, TooLarge};
-pub use long_poll::{Answer, Config, Kind, Opened, Session, Ticket, parse_cursor};
-pub use script::{Message, write_literal};
-pub use stream::{Stream, StreamConfig};
+pub use exchange::{HttpRequest, HttpResponse};
+pub use log::{Log, LogMessages, TooLarge};
+pub use long_poll::{
+    AnswerKind, CometAnswer, CometOpened, CometOptions, CometSession, CometTicket, parse_cursor,
+};
+pub use script::{CometMessage, write_literal};
+pub use stream::{StreamOptions, StreamWriter};
 
 /// What every answer carries: the type that it says it is, and not kept by anyone on the way.
 pub(crate) const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
 pub(crate) const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
-/// The fields of a poll's answer ([`Answer::write_json`]).
+/// The fields of a poll's answer ([`CometAnswer::write_json`]).
 ///
 /// ```
 /// assert_eq!(pushline::comet::JSON_FIELDS[0], ("Content-Type", "application/json"));

@@ -17,17 +17,17 @@ use bytes::{BufMut, Bytes};
 /// It holds the text as [`write_literal`] writes it; a clone is a reference.
 ///
 /// ```
-/// use pushline::comet::Message;
+/// use pushline::comet::CometMessage;
 ///
-/// let message = Message::text("it's <b>\"bold\"</b>\n");
+/// let message = CometMessage::text("it's <b>\"bold\"</b>\n");
 /// assert_eq!(message.literal(), br#""it's \u003cb\u003e\"bold\"\u003c/b\u003e\n""#);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct CometMessage {
     literal: Bytes,
 }
 
-impl Message {
+impl CometMessage {
     /// A message of this text. Allocates for the text and for counting who shares it; what is sent of the message, to
     /// however many, allocates no more.
     #[must_use]

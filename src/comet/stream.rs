@@ -6,7 +6,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
 
 use super::jsonp::Callback;
-use super::long_poll::{Answer, Kind};
+use super::long_poll::{AnswerKind, CometAnswer};
 use super::script::{write_literal, write_number};
 use super::{NO_STORE, NOSNIFF, cors};
 use alloc::boxed::Box;
@@ -17,22 +17,22 @@ use bytes::BufMut;
 /// Asks nginx, and proxies that learnt it from there, not to collect the response.
 const UNBUFFERED: (&str, &str) = ("X-Accel-Buffering", "no");
 
-/// What a [`Stream`] writes besides messages, and for how long.
+/// What a [`StreamWriter`] writes besides messages, and for how long.
 ///
 /// ```
-/// use pushline::comet::StreamConfig;
+/// use pushline::comet::StreamOptions;
 ///
-/// let config = StreamConfig::new().budget(1 << 20).padding(0);
-/// assert_ne!(config, StreamConfig::default());
+/// let config = StreamOptions::new().budget(1 << 20).padding(0);
+/// assert_ne!(config, StreamOptions::default());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct StreamConfig {
+pub struct StreamOptions {
     budget: usize,
     padding: usize,
 }
 
-impl StreamConfig {
+impl StreamOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self { budget: 128 << 10, padding: 2048 }
@@ -56,30 +56,30 @@ impl StreamConfig {
     }
 }
 
-impl Default for StreamConfig {
+impl Default for StreamOptions {
     fn default() -> Self {
         Self::new()
     }
 }
 
 /// Writes one streaming response: [`open`](Self::open) first, then [`write`](Self::write) each answer of a
-/// [`Session::stream`](super::Session::stream) until it says that the response is over.
+/// [`CometSession::stream`](super::CometSession::stream) until it says that the response is over.
 ///
-/// Then the connection's task ends the response and tells [`Session::close`](super::Session::close); the client,
+/// Then the connection's task ends the response and tells [`CometSession::close`](super::CometSession::close); the client,
 /// seeing the end, asks again with its cursor, and gets what the session holds from there on.
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::{Config, Message, Session, Stream, StreamConfig};
+/// use pushline::comet::{CometOptions, CometMessage, CometSession, StreamWriter, StreamOptions};
 ///
 /// let now = Duration::ZERO;
-/// let mut session = Session::new(Config::new(), now);
+/// let mut session = CometSession::new(CometOptions::new(), now);
 /// let request = session.stream(0, now);
-/// let mut stream = Stream::xhr(StreamConfig::new().padding(0));
+/// let mut stream = StreamWriter::xhr(StreamOptions::new().padding(0));
 /// let mut body = Vec::new();
 /// stream.open(&mut body);
 ///
-/// session.push(Message::text("one"))?;
+/// session.push(CometMessage::text("one"))?;
 /// while let Some(answer) = session.next_answer(now) {
 ///     if !stream.write(&answer, &mut body) {
 ///         session.close(request.ticket, now);
@@ -89,7 +89,7 @@ impl Default for StreamConfig {
 /// # Ok::<(), pushline::comet::TooLarge>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Stream {
+pub struct StreamWriter {
     frame: bool,
     /// Whom the events are posted to, if that is a page of another origin.
     origin: Option<Box<str>>,
@@ -102,7 +102,7 @@ pub struct Stream {
     over: bool,
 }
 
-impl Stream {
+impl StreamWriter {
     /// The fields of a response that XMLHttpRequest reads. Without `nosniff` some browsers wait for more bytes to
     /// guess the type from.
     pub const XHR_FIELDS: [(&str, &str); 4] =
@@ -115,7 +115,7 @@ impl Stream {
     /// A JSON event a line, for a script that looks at the lines that are new each time. Empty lines mean nothing:
     /// the first one holds the padding, others are signs of life.
     #[must_use]
-    pub fn xhr(config: StreamConfig) -> Self {
+    pub fn xhr(config: StreamOptions) -> Self {
         Self::new(false, Vec::new(), b"\n".to_vec(), config)
     }
 
@@ -125,7 +125,7 @@ impl Stream {
     /// The page of old was IE's, which loaded the iframe into an `htmlfile` object, so that no throbber turned and no
     /// click was heard: `parent` is that object's window then. No browser of today needs either.
     #[must_use]
-    pub fn frame(callback: Callback<'_>, config: StreamConfig) -> Self {
+    pub fn frame(callback: Callback<'_>, config: StreamOptions) -> Self {
         let before = [b"<script>parent.", callback.as_str().as_bytes(), b"("].concat();
         Self::new(true, before, b")</script>\n".to_vec(), config)
     }
@@ -135,7 +135,7 @@ impl Stream {
     /// # Errors
     ///
     /// [`InvalidOrigin`](cors::InvalidOrigin) if it is not an origin as a browser writes it; `*` and `null` are none.
-    pub fn frame_to(origin: &str, config: StreamConfig) -> Result<Self, cors::InvalidOrigin> {
+    pub fn frame_to(origin: &str, config: StreamOptions) -> Result<Self, cors::InvalidOrigin> {
         cors::check_origin(origin)?;
         let mut after = b",".to_vec();
         write_literal(origin, &mut after);
@@ -152,9 +152,9 @@ impl Stream {
     /// origin of its own: it needs none to post.
     ///
     /// ```
-    /// use pushline::comet::{Stream, StreamConfig};
+    /// use pushline::comet::{StreamWriter, StreamOptions};
     ///
-    /// let stream = Stream::frame_to("https://app.example", StreamConfig::new())?;
+    /// let stream = StreamWriter::frame_to("https://app.example", StreamOptions::new())?;
     /// let policy = stream.content_security_policy().unwrap();
     /// assert!(policy.ends_with("sandbox allow-scripts; frame-ancestors https://app.example"));
     /// # Ok::<(), pushline::comet::cors::InvalidOrigin>(())
@@ -169,7 +169,7 @@ impl Stream {
         })
     }
 
-    fn new(frame: bool, before: Vec<u8>, after: Vec<u8>, config: StreamConfig) -> Self {
+    fn new(frame: bool, before: Vec<u8>, after: Vec<u8>, config: StreamOptions) -> Self {
         Self { frame, origin: None, before, after, padding: config.padding, left: config.budget, over: false }
     }
 
@@ -195,12 +195,12 @@ impl Stream {
     /// # Panics
     ///
     /// If `out` cannot grow and has not the room: for each message its literal, 36 bytes, and the script around it.
-    pub fn write(&mut self, answer: &Answer<'_>, out: &mut impl BufMut) -> bool {
+    pub fn write(&mut self, answer: &CometAnswer<'_>, out: &mut impl BufMut) -> bool {
         if self.over {
             return false;
         }
         match &answer.kind {
-            Kind::Messages(messages) => {
+            AnswerKind::Messages(messages) => {
                 for (id, message) in messages.clone() {
                     out.put_slice(&self.before);
                     let length = message.write_event(id, out);
@@ -211,11 +211,11 @@ impl Stream {
                     }
                 }
             }
-            Kind::Empty => {
+            AnswerKind::Empty => {
                 out.put_slice(b"\n");
                 self.spend(1);
             }
-            Kind::Gone => {
+            AnswerKind::Gone => {
                 out.put_slice(&self.before);
                 out.put_slice(b"{\"cursor\":");
                 write_number(answer.cursor, out);

@@ -1,6 +1,8 @@
 //! Bayeux: names and routes against segments compared one by one; sessions against clients that count what they hear.
 
-use crate::comet::bayeux::{Broker, Channel, ClientId, Config, Host, Link, Output, Pattern, Request, Routes};
+use crate::comet::bayeux::{
+    BayeuxRequest, Broker, BrokerOptions, Channel, ClientId, Host, Link, Output, Pattern, Routes,
+};
 use crate::json;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -126,7 +128,7 @@ struct World {
 
 impl World {
     fn request(&mut self, text: &str) -> Option<Link> {
-        self.broker.request(Request::new(&[text]), self.now).ok()
+        self.broker.request(BayeuxRequest::new(&[text]), self.now).ok()
     }
 
     fn ask(&mut self, text: &str) -> String {
@@ -208,7 +210,7 @@ impl World {
 
 /// Each pair of bytes is something that happens to one of four clients; each hears what it is to hear.
 pub fn session(data: &[u8]) {
-    let config = Config::new().max_answer(data.first().map_or(0, |limit| usize::from(*limit)));
+    let config = BrokerOptions::new().max_answer(data.first().map_or(0, |limit| usize::from(*limit)));
     let broker = Broker::new(config, Program::default());
     let mut world = World { broker, now: Duration::ZERO, published: 0 };
     let mut clients: Vec<_> =

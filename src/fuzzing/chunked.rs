@@ -1,6 +1,8 @@
 //! The chunked codec against a parser that has the whole input before it and looks ahead (RFC 9112 7.1).
 
-use crate::http1::chunked::{Decoder, EncodeError, Encoder, Error, Limits, Piece};
+use crate::http1::chunked::{
+    ChunkedDecoder, ChunkedEncodeError, ChunkedEncoder, ChunkedError, ChunkedLimits, Piece,
+};
 
 /// What became of a body: data, trailers, and the end: how many bytes were read, and if not to the end of the
 /// body, why. A refused body's last byte read is the bad one.
@@ -9,7 +11,7 @@ struct Outcome {
     body: Vec<u8>,
     trailers: Vec<(String, Vec<u8>)>,
     read: usize,
-    stop: Result<(), Error>,
+    stop: Result<(), ChunkedError>,
 }
 
 /// Four bytes choose small limits, one the cuts, the rest is the body: decoder and model agree on all of it.
@@ -28,7 +30,7 @@ pub fn decode(data: &[u8]) {
         trailer_bytes_left: usize::from(*trailers),
         trailer_fields_left: usize::from(trailers & 7),
     };
-    let limits = Limits::default()
+    let limits = ChunkedLimits::default()
         .max_body(model.body_left)
         .max_extension(model.max_extension)
         .max_extensions(model.extensions_left)
@@ -40,7 +42,7 @@ pub fn decode(data: &[u8]) {
     let bytes: Vec<&[u8]> = input.chunks(1).collect();
     assert_eq!(run(&limits, &bytes), expected, "byte by byte");
     let mut whole = run(&limits, &[input]);
-    if whole.stop.is_err() && whole.stop != Err(Error::UnexpectedEof) {
+    if whole.stop.is_err() && whole.stop != Err(ChunkedError::UnexpectedEof) {
         // The decoder does not tell where in its input the bad byte stands.
         whole.read = expected.read;
     }
@@ -53,7 +55,7 @@ pub fn decode(data: &[u8]) {
 /// Writes and trailers from the data; what the decoder reads is what was written, write by write.
 pub fn roundtrip(data: &[u8]) {
     let [cuts, count, rest @ ..] = data else { return };
-    let (mut encoder, mut copied) = (Encoder::chunked(), Encoder::chunked());
+    let (mut encoder, mut copied) = (ChunkedEncoder::chunked(), ChunkedEncoder::chunked());
     let (mut wire, mut copy) = (Vec::new(), Vec::new());
     let mut writes: Vec<&[u8]> = Vec::new();
     let mut lines = rest.split(|&byte| byte == b'\n');
@@ -79,7 +81,7 @@ pub fn roundtrip(data: &[u8]) {
     copied.finish(&sent, &mut copy).unwrap();
     assert_eq!(wire, copy);
 
-    let limits = Limits::default().max_trailer_bytes(usize::MAX);
+    let limits = ChunkedLimits::default().max_trailer_bytes(usize::MAX);
     let whole = run(&limits, &[&wire]);
     assert_eq!(whole.stop, Ok(()));
     assert_eq!(whole.read, wire.len());
@@ -87,7 +89,7 @@ pub fn roundtrip(data: &[u8]) {
     assert!(whole.trailers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).eq(sent));
     assert_eq!(run(&limits, &cut(&wire, *cuts)), whole);
 
-    let mut decoder = Decoder::new(limits);
+    let mut decoder = ChunkedDecoder::new(limits);
     let mut input = wire.as_slice();
     for write in writes {
         let (consumed, piece) = decoder.decode(input).unwrap();
@@ -110,8 +112,8 @@ pub(super) fn cut(mut input: &[u8], seed: u8) -> Vec<&[u8]> {
     pieces
 }
 
-fn run(limits: &Limits, parts: &[&[u8]]) -> Outcome {
-    let mut decoder = Decoder::new(*limits);
+fn run(limits: &ChunkedLimits, parts: &[&[u8]]) -> Outcome {
+    let mut decoder = ChunkedDecoder::new(*limits);
     let mut outcome = Outcome { body: Vec::new(), trailers: Vec::new(), read: 0, stop: Ok(()) };
     'parts: for part in parts {
         let mut input = *part;
@@ -162,7 +164,7 @@ impl Model<'_> {
         let stop = self.chunked_body();
         match stop {
             Ok(()) => {}
-            Err(Error::UnexpectedEof) => self.trailers.clear(),
+            Err(ChunkedError::UnexpectedEof) => self.trailers.clear(),
             Err(_) => {
                 self.trailers.clear();
                 self.at += 1;
@@ -171,7 +173,7 @@ impl Model<'_> {
         Outcome { body: self.body, trailers: self.trailers, read: self.at, stop }
     }
 
-    fn chunked_body(&mut self) -> Result<(), Error> {
+    fn chunked_body(&mut self) -> Result<(), ChunkedError> {
         loop {
             let size = self.size_line()?;
             if size == 0 {
@@ -183,25 +185,25 @@ impl Model<'_> {
             self.body_left -= size;
             self.at += data.len();
             self.overhead = self.overhead.saturating_sub(4 * data.len() as u64);
-            self.framing(|byte| byte == b'\r', Error::BadDataEnd)?;
-            self.framing(|byte| byte == b'\n', Error::BadDataEnd)?;
+            self.framing(|byte| byte == b'\r', ChunkedError::BadDataEnd)?;
+            self.framing(|byte| byte == b'\n', ChunkedError::BadDataEnd)?;
         }
     }
 
-    fn size_line(&mut self) -> Result<u64, Error> {
+    fn size_line(&mut self) -> Result<u64, ChunkedError> {
         let start = self.at;
         while self.peek()?.is_ascii_hexdigit() {
             if self.at - start == 16 {
-                return Err(Error::SizeTooLong);
+                return Err(ChunkedError::SizeTooLong);
             }
             if self.size(start, self.at + 1) > self.body_left {
-                return Err(Error::BodyTooLong);
+                return Err(ChunkedError::BodyTooLong);
             }
-            self.framing(|_| true, Error::BadSize)?;
+            self.framing(|_| true, ChunkedError::BadSize)?;
         }
         let size = self.size(start, self.at);
         if self.at == start {
-            return Err(Error::BadSize);
+            return Err(ChunkedError::BadSize);
         }
         let extensions = self.at;
         let mut white = self.white_space(extensions)?;
@@ -224,9 +226,9 @@ impl Model<'_> {
         let plain = self.at == extensions;
         self.framing(
             |byte| byte == b'\r' && !white,
-            if plain { Error::BadSize } else { Error::BadExtension },
+            if plain { ChunkedError::BadSize } else { ChunkedError::BadExtension },
         )?;
-        self.framing(|byte| byte == b'\n', Error::BadLineEnd)?;
+        self.framing(|byte| byte == b'\n', ChunkedError::BadLineEnd)?;
         Ok(size)
     }
 
@@ -235,7 +237,7 @@ impl Model<'_> {
         if digits.is_empty() { 0 } else { u64::from_str_radix(digits, 16).unwrap() }
     }
 
-    fn white_space(&mut self, start: usize) -> Result<bool, Error> {
+    fn white_space(&mut self, start: usize) -> Result<bool, ChunkedError> {
         let before = self.at;
         while matches!(self.peek()?, b' ' | b'\t') {
             self.extension(start, |_| true)?;
@@ -243,7 +245,7 @@ impl Model<'_> {
         Ok(self.at > before)
     }
 
-    fn token(&mut self, start: usize) -> Result<(), Error> {
+    fn token(&mut self, start: usize) -> Result<(), ChunkedError> {
         self.extension(start, is_tchar)?;
         while is_tchar(self.peek()?) {
             self.extension(start, is_tchar)?;
@@ -251,7 +253,7 @@ impl Model<'_> {
         Ok(())
     }
 
-    fn quoted_string(&mut self, start: usize) -> Result<(), Error> {
+    fn quoted_string(&mut self, start: usize) -> Result<(), ChunkedError> {
         self.extension(start, |byte| byte == b'"')?;
         loop {
             match self.peek()? {
@@ -265,19 +267,19 @@ impl Model<'_> {
         }
     }
 
-    fn trailer_section(&mut self) -> Result<(), Error> {
+    fn trailer_section(&mut self) -> Result<(), ChunkedError> {
         while self.peek()? != b'\r' {
             let start = self.at;
             while self.at == start || self.peek()? != b':' {
                 if !is_tchar(self.peek()?) {
-                    return Err(Error::BadTrailer);
+                    return Err(ChunkedError::BadTrailer);
                 }
                 self.trailer_byte()?;
                 if self.at == start + 1 {
                     // Undone if the limit is broken, so that the bad byte is the one before.
                     self.at -= 1;
                     self.trailer_fields_left =
-                        self.trailer_fields_left.checked_sub(1).ok_or(Error::TooManyTrailers)?;
+                        self.trailer_fields_left.checked_sub(1).ok_or(ChunkedError::TooManyTrailers)?;
                     self.at += 1;
                 }
             }
@@ -285,14 +287,14 @@ impl Model<'_> {
             self.trailer_byte()?;
             while self.peek()? != b'\r' {
                 if !is_text(self.peek()?) {
-                    return Err(Error::BadTrailer);
+                    return Err(ChunkedError::BadTrailer);
                 }
                 self.trailer_byte()?;
             }
             let end = self.at;
             self.trailer_byte()?;
             if self.peek()? != b'\n' {
-                return Err(Error::BadLineEnd);
+                return Err(ChunkedError::BadLineEnd);
             }
             self.trailer_byte()?;
             let name = str::from_utf8(&self.input[start..colon]).unwrap();
@@ -301,51 +303,55 @@ impl Model<'_> {
                 value = rest;
             }
             let is_forbidden = FORBIDDEN.split(' ').any(|forbidden| forbidden == name.to_ascii_lowercase());
-            let sendable = Encoder::chunked().finish(&[(name, value)], &mut Vec::new());
-            assert_eq!(sendable, if is_forbidden { Err(EncodeError::ForbiddenTrailer) } else { Ok(()) });
+            let sendable = ChunkedEncoder::chunked().finish(&[(name, value)], &mut Vec::new());
+            assert_eq!(
+                sendable,
+                if is_forbidden { Err(ChunkedEncodeError::ForbiddenTrailer) } else { Ok(()) }
+            );
             if !is_forbidden {
                 self.trailers.push((name.to_owned(), value.to_vec()));
             }
         }
         self.at += 1;
         if self.peek()? != b'\n' {
-            return Err(Error::BadLineEnd);
+            return Err(ChunkedError::BadLineEnd);
         }
         self.at += 1;
         Ok(())
     }
 
-    fn peek(&self) -> Result<u8, Error> {
-        self.input.get(self.at).copied().ok_or(Error::UnexpectedEof)
+    fn peek(&self) -> Result<u8, ChunkedError> {
+        self.input.get(self.at).copied().ok_or(ChunkedError::UnexpectedEof)
     }
 
-    fn trailer_byte(&mut self) -> Result<(), Error> {
-        self.trailer_bytes_left = self.trailer_bytes_left.checked_sub(1).ok_or(Error::TrailersTooLong)?;
+    fn trailer_byte(&mut self) -> Result<(), ChunkedError> {
+        self.trailer_bytes_left =
+            self.trailer_bytes_left.checked_sub(1).ok_or(ChunkedError::TrailersTooLong)?;
         self.at += 1;
         Ok(())
     }
 
-    fn framing(&mut self, allowed: impl Fn(u8) -> bool, error: Error) -> Result<(), Error> {
+    fn framing(&mut self, allowed: impl Fn(u8) -> bool, error: ChunkedError) -> Result<(), ChunkedError> {
         if !allowed(self.peek()?) {
             return Err(error);
         }
         if self.overhead == self.max_overhead {
-            return Err(Error::TooMuchOverhead);
+            return Err(ChunkedError::TooMuchOverhead);
         }
         self.overhead += 1;
         self.at += 1;
         Ok(())
     }
 
-    fn extension(&mut self, start: usize, allowed: impl Fn(u8) -> bool) -> Result<(), Error> {
+    fn extension(&mut self, start: usize, allowed: impl Fn(u8) -> bool) -> Result<(), ChunkedError> {
         if !allowed(self.peek()?) {
-            return Err(Error::BadExtension);
+            return Err(ChunkedError::BadExtension);
         }
         if (self.at - start) as u64 == self.max_extension {
-            return Err(Error::ExtensionTooLong);
+            return Err(ChunkedError::ExtensionTooLong);
         }
-        self.extensions_left = self.extensions_left.checked_sub(1).ok_or(Error::TooManyExtensions)?;
-        self.framing(allowed, Error::BadExtension)
+        self.extensions_left = self.extensions_left.checked_sub(1).ok_or(ChunkedError::TooManyExtensions)?;
+        self.framing(allowed, ChunkedError::BadExtension)
     }
 }
 

@@ -2,7 +2,9 @@
 //! between NULs against a split.
 
 use crate::comet::flash::{self, FlashError};
-use crate::comet::{Config, Message, Session, Stream, StreamConfig, Ticket, write_literal};
+use crate::comet::{
+    CometMessage, CometOptions, CometSession, CometTicket, StreamOptions, StreamWriter, write_literal,
+};
 use core::time::Duration;
 use std::fmt::Write;
 
@@ -71,7 +73,7 @@ pub fn flash(data: &[u8]) {
             expected.push(Ok(piece.to_vec()));
         }
     }
-    let mut decoder = flash::Decoder::new(limit);
+    let mut decoder = flash::FlashDecoder::new(limit);
     let mut actual = Vec::new();
     'parts: for mut input in wire.chunks(part) {
         while let Some(result) =
@@ -96,7 +98,7 @@ pub fn flash(data: &[u8]) {
 
 /// The request that waits, as the model knows it.
 struct Waiting {
-    ticket: Ticket,
+    ticket: CometTicket,
     cursor: u64,
     until: Duration,
     stream: bool,
@@ -109,14 +111,14 @@ pub fn long_poll(data: &[u8]) {
     let (hold, idle) = (milliseconds(*hold), milliseconds(*idle));
     let max_messages = usize::from(*max_messages % 16);
     let (max_bytes, max_answer) = (usize::from(*max_bytes), usize::from(*max_answer) * 4);
-    let config = Config::new()
+    let config = CometOptions::new()
         .max_messages(max_messages)
         .max_bytes(max_bytes)
         .max_answer(max_answer)
         .hold(hold)
         .idle(idle);
     let mut now = Duration::ZERO;
-    let mut session = Session::new(config, now);
+    let mut session = CometSession::new(config, now);
 
     // All texts there ever were, how many of the first are not held any more, and who waits, or since when nobody.
     let mut all: Vec<String> = Vec::new();
@@ -131,7 +133,7 @@ pub fn long_poll(data: &[u8]) {
             0 => {
                 let text = "ab<\n\u{e9}\"c".repeat(usize::from(argument % 8));
                 let size = naive_literal(&text).len();
-                let result = session.push(Message::text(&text));
+                let result = session.push(CometMessage::text(&text));
                 assert_eq!(result.is_ok(), size <= max_bytes);
                 if result.is_ok() {
                     all.push(text);
@@ -181,7 +183,7 @@ pub fn long_poll(data: &[u8]) {
                     let mut body = Vec::new();
                     answer.write_json(&mut body);
                     let mut lines = Vec::new();
-                    Stream::xhr(StreamConfig::new()).write(&answer, &mut lines);
+                    StreamWriter::xhr(StreamOptions::new()).write(&answer, &mut lines);
                     assert!(lines.ends_with(b"\n"));
                     (answer.ticket, answer.status(), answer.cursor, String::from_utf8(body).unwrap())
                 });
@@ -213,7 +215,7 @@ fn expected_answer(
     max_answer: usize,
     waiting: &Waiting,
     now: Duration,
-) -> Option<(Ticket, u16, u64, String)> {
+) -> Option<(CometTicket, u16, u64, String)> {
     let cursor = waiting.cursor as usize;
     if cursor < dropped || cursor > all.len() {
         let body = format!("{{\"cursor\":{dropped},\"gone\":true,\"messages\":[]}}");

@@ -1,7 +1,7 @@
 //! permessage-deflate against an inflate and a parameter parser as plain as they come.
 
 use crate::ws::deflate::{
-    Compression, DeflateOptions, Deflater, Direction, InflateError, Inflater, Params, Pool, Terms,
+    Compression, DeflateOptions, DeflateParams, Deflater, Direction, InflateError, Inflater, Pool, Terms,
     WindowBits, negotiate, offer, verify,
 };
 use crate::ws::handshake::fields::{MAX_EXTENSIONS, MAX_PARAMETERS, extensions};
@@ -452,7 +452,7 @@ fn read((name, parameters): &Element, offer: bool) -> Option<Terms> {
     (name == "permessage-deflate" && parameters.len() == known).then_some(terms)
 }
 
-fn agreed(offered: &Terms, answer: &Terms) -> Option<Params> {
+fn agreed(offered: &Terms, answer: &Terms) -> Option<DeflateParams> {
     let number = |bits: Option<WindowBits>| bits.map_or(15, WindowBits::get);
     let server = number(answer.server_max_window_bits);
     let client = number(answer.client_max_window_bits).min(number(offered.client_max_window_bits));
@@ -461,7 +461,7 @@ fn agreed(offered: &Terms, answer: &Terms) -> Option<Params> {
         && server <= number(offered.server_max_window_bits)
         && answer.client_max_window_bits.is_some() <= offered.client_max_window_bits.is_some()
         && answer.client_max_window_bits.is_none_or(|bits| bits.get() == client);
-    fits.then(|| Params {
+    fits.then(|| DeflateParams {
         server_no_context_takeover: answer.server_no_context_takeover,
         client_no_context_takeover: answer.client_no_context_takeover || offered.client_no_context_takeover,
         server_max_window_bits: WindowBits::new(server).unwrap(),

@@ -1,24 +1,25 @@
 //! The frameworks: sessions against lists of what was sent, subscriptions against a search through all of them, and
 //! requests of any kind, whose answers must not carry what they must not.
 
-use crate::comet::{Request, Response, atmosphere, pushlet, sockjs};
+use crate::comet::{HttpRequest, HttpResponse, atmosphere, pushlet, sockjs};
 use core::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A SockJS session: `o` once and first, then what was sent, once and in order, until a response is cut; then the close.
 pub fn sockjs(data: &[u8]) {
-    let config = sockjs::Config::new().response_limit(30).max_messages(4).max_bytes(40);
-    let mut session = sockjs::Session::new(config, Duration::ZERO);
+    let config = sockjs::SockJsOptions::new().response_limit(30).max_messages(4).max_bytes(40);
+    let mut session = sockjs::SockJsSession::new(config, Duration::ZERO);
     let mut now = Duration::ZERO;
-    let mut receiver: Option<(sockjs::Ticket, bool)> = None;
+    let mut receiver: Option<(sockjs::SockJsTicket, bool)> = None;
     let (mut sent, mut got) = (String::new(), String::new());
     let (mut open, mut closed) = (false, false);
     for &byte in data {
         match byte % 8 {
             0 | 1 => {
                 let polls = byte & 8 == 0;
-                let transport = if polls { sockjs::Transport::Xhr } else { sockjs::Transport::WebSocket };
+                let transport =
+                    if polls { sockjs::SockJsTransport::Xhr } else { sockjs::SockJsTransport::WebSocket };
                 let ticket = session.receive(transport, now);
                 assert_eq!(ticket.is_ok(), receiver.is_none());
                 receiver = receiver.or(ticket.ok().map(|ticket| (ticket, polls)));
@@ -37,7 +38,7 @@ pub fn sockjs(data: &[u8]) {
             }
             5 => {
                 let text = char::from(b'a' + byte / 8 % 26).to_string();
-                if session.send(sockjs::Message::text(&text)).is_ok() {
+                if session.send(sockjs::SockJsMessage::text(&text)).is_ok() {
                     assert!(!closed);
                     sent += &text;
                 } else {
@@ -76,11 +77,11 @@ pub fn sockjs_route(data: &[u8]) {
     let Some((target, body)) = split(data) else { return };
     let fields =
         [("Origin", &b"https://a.example"[..]), ("Cookie", target.as_bytes()), ("Host", b"a.example")];
-    let service = sockjs::Service::new().cookie(true);
+    let service = sockjs::SockJsService::new().cookie(true);
     for method in ["GET", "POST", "OPTIONS"] {
-        match service.route(&Request::new(method, target, &fields, body), 0) {
-            sockjs::Reply::Response(response) => check(&response),
-            sockjs::Reply::Receive { session, transport, head } => {
+        match service.route(&HttpRequest::new(method, target, &fields, body), 0) {
+            sockjs::SockJsReply::Response(response) => check(&response),
+            sockjs::SockJsReply::Receive { session, transport, head } => {
                 check(&head);
                 assert!(!session.is_empty() && session.len() <= sockjs::MAX_ID);
                 let mut out = Vec::new();
@@ -88,7 +89,8 @@ pub fn sockjs_route(data: &[u8]) {
                 transport.write_frame("a[\"</script><!--\"]", &mut out);
                 let text = String::from_utf8(out).unwrap();
                 match &transport {
-                    sockjs::Transport::HtmlFile(callback) | sockjs::Transport::Jsonp(callback) => {
+                    sockjs::SockJsTransport::HtmlFile(callback)
+                    | sockjs::SockJsTransport::Jsonp(callback) => {
                         assert!(
                             callback
                                 .bytes()
@@ -100,17 +102,17 @@ pub fn sockjs_route(data: &[u8]) {
                     _ => assert!(text.contains("a[\"</script><!--\"]")),
                 }
             }
-            sockjs::Reply::Send { messages, done, missing, .. } => {
+            sockjs::SockJsReply::Send { messages, done, missing, .. } => {
                 check(&done);
                 check(&missing);
                 // What was taken is given back as it was.
                 for text in messages.iter() {
-                    let message = sockjs::Message::text(&text);
-                    let again = sockjs::Messages::parse(message.literal()).unwrap();
+                    let message = sockjs::SockJsMessage::text(&text);
+                    let again = sockjs::SockJsMessages::parse(message.literal()).unwrap();
                     assert_eq!(again.iter().collect::<Vec<_>>(), [text]);
                 }
             }
-            sockjs::Reply::WebSocket { .. } => unreachable!("no such fields"),
+            sockjs::SockJsReply::WebSocket { .. } => unreachable!("no such fields"),
         }
     }
 }
@@ -118,27 +120,37 @@ pub fn sockjs_route(data: &[u8]) {
 /// An Atmosphere session, read as its client reads it; and requests of any kind.
 pub fn atmosphere(data: &[u8]) {
     let Some((target, body)) = split(data) else { return };
-    let service = atmosphere::Service::new();
+    let service = atmosphere::AtmosphereService::new();
     for method in ["GET", "POST"] {
-        match service.route(&Request::new(method, target, &[], body)) {
-            atmosphere::Reply::Response(response) => check(&response),
-            atmosphere::Reply::Listen(listen) => check(&listen.head),
-            atmosphere::Reply::Message { done, .. } | atmosphere::Reply::Close { done, .. } => check(&done),
+        match service.route(&HttpRequest::new(method, target, &[], body)) {
+            atmosphere::AtmosphereReply::Response(response) => check(&response),
+            atmosphere::AtmosphereReply::Listen(listen) => check(&listen.head),
+            atmosphere::AtmosphereReply::Message { done, .. }
+            | atmosphere::AtmosphereReply::Close { done, .. } => check(&done),
         }
     }
-    let request =
-        Request::new("GET", "?X-Atmosphere-Transport=streaming&X-Atmosphere-TrackMessageSize=true", &[], b"");
-    let atmosphere::Reply::Listen(listen) = service.route(&request) else { unreachable!("it listens") };
-    let mut session =
-        atmosphere::Session::new("id", atmosphere::Config::new().max_messages(4), Duration::ZERO);
+    let request = HttpRequest::new(
+        "GET",
+        "?X-Atmosphere-Transport=streaming&X-Atmosphere-TrackMessageSize=true",
+        &[],
+        b"",
+    );
+    let atmosphere::AtmosphereReply::Listen(listen) = service.route(&request) else {
+        unreachable!("it listens")
+    };
+    let mut session = atmosphere::AtmosphereSession::new(
+        "id",
+        atmosphere::AtmosphereOptions::new().max_messages(4),
+        Duration::ZERO,
+    );
     let (mut sent, mut got, mut ticket) = (String::new(), String::new(), None);
     for &byte in body {
         match byte % 4 {
             0 => {
                 let transport = match byte / 4 % 3 {
-                    0 => atmosphere::Transport::WebSocket,
-                    1 => atmosphere::Transport::Streaming,
-                    _ => atmosphere::Transport::LongPolling,
+                    0 => atmosphere::AtmosphereTransport::WebSocket,
+                    1 => atmosphere::AtmosphereTransport::Streaming,
+                    _ => atmosphere::AtmosphereTransport::LongPolling,
                 };
                 let listen = atmosphere::Listen { transport, ..listen.clone() };
                 ticket = Some(session.receive(&listen, Duration::ZERO));
@@ -176,13 +188,14 @@ pub fn atmosphere(data: &[u8]) {
 /// Pushlet requests of any kind, and publications to subscribers, against a search through all subscriptions.
 pub fn pushlet(data: &[u8]) {
     let Some((target, ops)) = split(data) else { return };
-    let mut server = pushlet::Server::new(pushlet::Config::new().max_subscriptions(3).max_events(1000));
-    let ask = |server: &mut pushlet::Server<Duration>, query: &str, id: u8| {
+    let mut server =
+        pushlet::PushletServer::new(pushlet::PushletOptions::new().max_subscriptions(3).max_events(1000));
+    let ask = |server: &mut pushlet::PushletServer<Duration>, query: &str, id: u8| {
         let target = format!("/?{query}");
         let fresh = pushlet::Fresh { id: [id; 16], time: 0 };
-        match server.request(&Request::new("GET", &target, &[], b""), fresh, Duration::ZERO) {
-            pushlet::Reply::Response(response) => (response, None),
-            pushlet::Reply::Listen { ticket, head } => (head, Some(ticket)),
+        match server.request(&HttpRequest::new("GET", &target, &[], b""), fresh, Duration::ZERO) {
+            pushlet::PushletReply::Response(response) => (response, None),
+            pushlet::PushletReply::Listen { ticket, head } => (head, Some(ticket)),
         }
     };
     check(&ask(&mut server, target, 9).0);
@@ -233,7 +246,7 @@ fn split(data: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// Nothing of a request may end a field of its answer.
-fn check(response: &Response) {
+fn check(response: &HttpResponse) {
     assert!((200..600).contains(&response.status));
     for (_, value) in &response.fields {
         assert!(!value.bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f), "{value:?}");

@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 
 use super::head::{Start, Verdict, model};
 use crate::http1::authority::Authority;
-use crate::http1::head::{Body, FieldLines, HeadError, Limits, MAX_FIELDS, Slots};
+use crate::http1::head::{BodyFraming, FieldLines, HeadError, HeadLimits, MAX_FIELDS, Slots};
 use crate::http1::syntax::{is_field_value, is_token, is_token_byte};
 use crate::ws::handshake::fields::{ListError, MAX_EXTENSIONS, MAX_PARAMETERS, MAX_SUBPROTOCOLS};
 use crate::ws::handshake::{
-    Client, ClientError, ClientOptions, Key, Refusal, Rejection, ResponseField, ServerOptions, accept_request,
+    ClientError, ClientHandshake, ClientOptions, Key, Refusal, Rejection, ResponseField, ServerOptions,
+    accept_request,
 };
 
 type Field = (String, Vec<u8>);
@@ -30,7 +31,7 @@ pub fn request(data: &[u8]) {
     let options = ServerOptions::new().subprotocols(["b", "a"]).unwrap();
     let mut slots = Slots::new();
     let head = options.reader().read_request(&bytes, &mut slots);
-    let expected = model(&bytes, true, &Limits::default(), MAX_FIELDS);
+    let expected = model(&bytes, true, &HeadLimits::default(), MAX_FIELDS);
     let Ok(head) = head else {
         let Verdict::Refused(error) = expected else { panic!("{expected:?}") };
         check_rejection(&error.into());
@@ -56,7 +57,8 @@ pub fn request(data: &[u8]) {
             let key =
                 head.fields().find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key")).unwrap().1;
             let options = ClientOptions::new().subprotocols(["a", "b"]).unwrap();
-            let opened = Client::sent(options, Key::parse(key).unwrap()).receive(&written).unwrap().unwrap();
+            let opened =
+                ClientHandshake::sent(options, Key::parse(key).unwrap()).receive(&written).unwrap().unwrap();
             assert_eq!(opened.subprotocol.as_deref(), accepted.subprotocol());
             assert_eq!(opened.negotiated, accepted.negotiated());
         }
@@ -70,15 +72,15 @@ pub fn request(data: &[u8]) {
 /// A refusal is a whole response of the status it names, without a body.
 fn check_rejection(rejection: &Rejection) {
     let bytes = rejection.to_bytes();
-    let Verdict::Head(head) = model(&bytes, false, &Limits::default(), MAX_FIELDS) else {
+    let Verdict::Head(head) = model(&bytes, false, &HeadLimits::default(), MAX_FIELDS) else {
         panic!("{rejection}")
     };
     assert_eq!(head.start, Start::Response { status: rejection.status(), old: false });
-    assert_eq!((head.length, head.body, head.keep_alive), (bytes.len(), Body::Length(0), false));
+    assert_eq!((head.length, head.body, head.keep_alive), (bytes.len(), BodyFraming::Length(0), false));
 }
 
 /// The subprotocol that the server `["b", "a"]` of the same host selects, or its refusal.
-fn serve(start: &Start, fields: &[Field], body: Body) -> Result<Option<String>, Refusal> {
+fn serve(start: &Start, fields: &[Field], body: BodyFraming) -> Result<Option<String>, Refusal> {
     let Start::Request { method, target, old } = start else { panic!("a request") };
     let all = |name: &str| -> Vec<&[u8]> {
         fields
@@ -100,7 +102,7 @@ fn serve(start: &Start, fields: &[Field], body: Body) -> Result<Option<String>, 
     if method != "GET" {
         return Err(Refusal::MethodNotAllowed);
     }
-    if all("content-length").iter().any(|length| *length != b"0") || body == Body::Chunked {
+    if all("content-length").iter().any(|length| *length != b"0") || body == BodyFraming::Chunked {
         return Err(Refusal::BodyAnnounced);
     }
     if !listed("upgrade", "websocket") {
@@ -291,13 +293,13 @@ pub fn response(data: &[u8]) {
     let options = ClientOptions::new().subprotocols(["a", "b"]).unwrap();
     let expected = open(&bytes);
 
-    let mut client = Client::sent(options.clone(), key);
-    let outcome = |client: &mut Client, bytes: &[u8]| {
+    let mut client = ClientHandshake::sent(options.clone(), key);
+    let outcome = |client: &mut ClientHandshake, bytes: &[u8]| {
         client.receive(bytes).map(|opened| opened.map(|opened| (opened.subprotocol, opened.length)))
     };
     assert_eq!(outcome(&mut client, &bytes), expected, "whole");
 
-    let mut client = Client::sent(options, key);
+    let mut client = ClientHandshake::sent(options, key);
     let step = usize::from(*step).max(1);
     for end in (step..bytes.len()).step_by(step).chain([bytes.len()]) {
         let said = outcome(&mut client, &bytes[..end]);
@@ -313,8 +315,8 @@ fn open(bytes: &[u8]) -> Result<Option<(Option<String>, usize)>, ClientError> {
     use ResponseField::{Accept, Connection, Protocol, Upgrade};
     let mut skipped = 0;
     let head = loop {
-        let default = Limits::default();
-        let limits = Limits { head: default.head - skipped, ..default };
+        let default = HeadLimits::default();
+        let limits = HeadLimits { head: default.head - skipped, ..default };
         match model(&bytes[skipped..], false, &limits, MAX_FIELDS) {
             Verdict::Incomplete => return Ok(None),
             Verdict::Refused(error) => return Err(error.into()),

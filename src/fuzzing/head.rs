@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::http1::head::{Body, HeadError, Limits, Reader, Slots};
+use crate::http1::head::{BodyFraming, HeadError, HeadLimits, HeadReader, Slots};
 
 /// What was said of some bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub(super) enum Verdict {
 pub(super) struct Head {
     pub(super) start: Start,
     pub(super) fields: Vec<(String, Vec<u8>)>,
-    pub(super) body: Body,
+    pub(super) body: BodyFraming,
     pub(super) keep_alive: bool,
     pub(super) length: usize,
 }
@@ -37,14 +37,14 @@ pub fn head(data: &[u8]) {
     let [choice, step, bytes @ ..] = data else { return };
     let request = choice & 1 == 0;
     let limits = match choice >> 1 & 3 {
-        0 => Limits { head: 64, line: 24, fields: 4 },
-        1 => Limits { head: 40, line: 64, fields: 64 },
-        _ => Limits::default(),
+        0 => HeadLimits { head: 64, line: 24, fields: 4 },
+        1 => HeadLimits { head: 40, line: 64, fields: 64 },
+        _ => HeadLimits::default(),
     };
     let expected = model(bytes, request, &limits, limits.fields.min(FIELDS));
-    assert_eq!(read(&mut Reader::new(limits), bytes, request), expected, "whole");
+    assert_eq!(read(&mut HeadReader::new(limits), bytes, request), expected, "whole");
 
-    let mut reader = Reader::new(limits);
+    let mut reader = HeadReader::new(limits);
     let step = usize::from(*step).max(1);
     for end in (step..bytes.len()).step_by(step).chain([bytes.len()]) {
         let verdict = read(&mut reader, &bytes[..end], request);
@@ -59,7 +59,7 @@ pub fn head(data: &[u8]) {
     }
 }
 
-fn read(reader: &mut Reader, bytes: &[u8], request: bool) -> Verdict {
+fn read(reader: &mut HeadReader, bytes: &[u8], request: bool) -> Verdict {
     let mut slots = Slots::<FIELDS>::with_room();
     let copy = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_owned());
     if request {
@@ -98,7 +98,7 @@ fn read(reader: &mut Reader, bytes: &[u8], request: bool) -> Verdict {
 }
 
 /// The verdict at the first byte that allows one.
-pub(super) fn model(bytes: &[u8], request: bool, limits: &Limits, most_fields: usize) -> Verdict {
+pub(super) fn model(bytes: &[u8], request: bool, limits: &HeadLimits, most_fields: usize) -> Verdict {
     let mut lines: Vec<&[u8]> = Vec::new();
     let mut begin = 0;
     for end in 1..=bytes.len() {
@@ -398,11 +398,11 @@ fn finish(lines: &[&[u8]], request: bool, length: usize) -> Result<Head, HeadErr
         return Err(HeadError::MissingHost);
     }
     let body = match start {
-        Start::Response { status: 100..=199 | 204 | 304, .. } => Body::None,
-        _ if coded => Body::Chunked,
-        _ if !lengths.is_empty() => Body::Length(lengths[0]),
-        Start::Request { .. } => Body::None,
-        Start::Response { .. } => Body::UntilClose,
+        Start::Response { status: 100..=199 | 204 | 304, .. } => BodyFraming::None,
+        _ if coded => BodyFraming::Chunked,
+        _ if !lengths.is_empty() => BodyFraming::Length(lengths[0]),
+        Start::Request { .. } => BodyFraming::None,
+        Start::Response { .. } => BodyFraming::UntilClose,
     };
     let options: Vec<String> = fields
         .iter()
@@ -410,7 +410,7 @@ fn finish(lines: &[&[u8]], request: bool, length: usize) -> Result<Head, HeadErr
         .flat_map(|(_, value)| items(value))
         .collect();
     let has = |option: &str| options.iter().any(|other| other == option);
-    let keep_alive = !has("close") && (!old || has("keep-alive")) && body != Body::UntilClose;
+    let keep_alive = !has("close") && (!old || has("keep-alive")) && body != BodyFraming::UntilClose;
     let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     Ok(Head { start, fields, body, keep_alive, length })
 }

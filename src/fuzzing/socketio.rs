@@ -2,17 +2,18 @@
 //! sent; one whose client does anything; packets against a parse by hand.
 
 use crate::socketio::engine::{
-    Answer, Config, Data, Frame, Message, Outgoing, Packet, SendError, Session, SocketId, Ticket, records,
+    Data, EngineAnswer, EngineFrame, EngineMessage, EngineOptions, EngineOutput, EnginePacket, EngineSession,
+    EngineTicket, SendError, SocketId, records,
 };
-use crate::socketio::{self, Connection, Encoded, Limits, PacketKind};
+use crate::socketio::{self, Encoded, PacketKind, PacketLimits, ServerConnection};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What the client of the model is up to.
 struct Client {
-    poll: Option<Ticket>,
+    poll: Option<EngineTicket>,
     /// Answers on their way.
-    answers: VecDeque<Answer>,
+    answers: VecDeque<EngineAnswer>,
     /// The socket that it tries, whether it has said `2probe`, and whether it has seen `3probe`.
     probe: Option<(SocketId, bool, bool)>,
     socket: Option<SocketId>,
@@ -38,15 +39,15 @@ impl Client {
 /// and in order, or is among those that the session says may not have arrived.
 pub fn upgrade(data: &[u8]) {
     let mut now = Duration::ZERO;
-    let config = Config::new().max_answer(3);
-    let mut session = Session::polling("sid", config, now);
+    let config = EngineOptions::new().max_answer(3);
+    let mut session = EngineSession::polling("sid", config, now);
     let mut client =
         Client { poll: None, answers: VecDeque::new(), probe: None, socket: None, got: Vec::new() };
     let (mut sent, mut posted, mut heard) = (0_u32, 0_u32, 0_u32);
     for &byte in data {
         let (action, argument) = (byte & 15, byte >> 4);
         match action {
-            0..3 => match session.send(Message::text(&sent.to_string())) {
+            0..3 => match session.send(EngineMessage::text(&sent.to_string())) {
                 Ok(()) => sent += 1,
                 Err(error) => assert!(error == SendError::Closed && !session.is_open()),
             },
@@ -63,7 +64,7 @@ pub fn upgrade(data: &[u8]) {
                     let pinged = client.take(std::str::from_utf8(answer.body()).unwrap());
                     if pinged {
                         let post = session.post(now);
-                        session.packet(post, Packet::parse("3"), now);
+                        session.packet(post, EnginePacket::parse("3"), now);
                         session.posted(post);
                     }
                 }
@@ -82,17 +83,17 @@ pub fn upgrade(data: &[u8]) {
             9 => {
                 if let Some((socket, asked @ false, _)) = &mut client.probe {
                     *asked = true;
-                    assert_eq!(session.frame(*socket, Packet::parse("2probe"), now), None);
+                    assert_eq!(session.frame(*socket, EnginePacket::parse("2probe"), now), None);
                 }
             }
             10 => {
                 if let Some((socket, _, paused)) = &mut client.probe {
                     match session.next_frame(*socket) {
-                        Some(Outgoing::Message(message)) => {
-                            assert!(matches!(message.frame(), Frame::Text("3probe")));
+                        Some(EngineOutput::Message(message)) => {
+                            assert!(matches!(message.frame(), EngineFrame::Text("3probe")));
                             *paused = true;
                         }
-                        Some(Outgoing::Close) => client.probe = None,
+                        Some(EngineOutput::Close) => client.probe = None,
                         None => {}
                     }
                 }
@@ -102,7 +103,7 @@ pub fn upgrade(data: &[u8]) {
                     && client.poll.is_none()
                     && client.answers.is_empty()
                 {
-                    session.frame(socket, Packet::parse("5"), now);
+                    session.frame(socket, EnginePacket::parse("5"), now);
                     client.probe = None;
                     // If it came too late, the socket is told so.
                     client.socket = session.has_socket(socket).then_some(socket);
@@ -112,20 +113,20 @@ pub fn upgrade(data: &[u8]) {
                 if let Some((socket, ..)) = client.probe.take() {
                     match argument % 3 {
                         0 => session.socket_closed(socket, now),
-                        1 => drop(session.frame(socket, Packet::parse("4x"), now)),
-                        _ => drop(session.frame(socket, Packet::parse(""), now)),
+                        1 => drop(session.frame(socket, EnginePacket::parse("4x"), now)),
+                        _ => drop(session.frame(socket, EnginePacket::parse(""), now)),
                     }
                     assert!(!session.has_socket(socket));
-                    assert!(matches!(session.next_frame(socket), Some(Outgoing::Close)));
+                    assert!(matches!(session.next_frame(socket), Some(EngineOutput::Close)));
                 }
             }
             13 => {
                 if let Some(socket) = client.socket
-                    && let Some(Outgoing::Message(message)) = session.next_frame(socket)
+                    && let Some(EngineOutput::Message(message)) = session.next_frame(socket)
                 {
-                    let Frame::Text(text) = message.frame() else { panic!("a text") };
+                    let EngineFrame::Text(text) = message.frame() else { panic!("a text") };
                     if client.take(text) {
-                        session.frame(socket, Packet::parse("3"), now);
+                        session.frame(socket, EnginePacket::parse("3"), now);
                     }
                 }
             }
@@ -133,10 +134,10 @@ pub fn upgrade(data: &[u8]) {
                 let number = posted.to_string();
                 let text = format!("4{number}");
                 let data = match client.socket {
-                    Some(socket) => session.frame(socket, Packet::parse(&text), now),
+                    Some(socket) => session.frame(socket, EnginePacket::parse(&text), now),
                     None => {
                         let post = session.post(now);
-                        let data = session.packet(post, Packet::parse(&text), now);
+                        let data = session.packet(post, EnginePacket::parse(&text), now);
                         session.posted(post);
                         data
                     }
@@ -169,10 +170,10 @@ pub fn upgrade(data: &[u8]) {
     check(&session, &client.got, sent);
 }
 
-fn check(session: &Session<Duration>, got: &[u32], sent: u32) {
+fn check(session: &EngineSession<Duration>, got: &[u32], sent: u32) {
     assert!(got.iter().copied().eq(0..got.len() as u32), "each once, in order: {got:?}");
     let texts = session.unacknowledged().filter_map(|message| match message.frame() {
-        Frame::Text(text) => text.strip_prefix('4')?.parse::<u32>().ok(),
+        EngineFrame::Text(text) => text.strip_prefix('4')?.parse::<u32>().ok(),
         _ => None,
     });
     let left: Vec<u32> = texts.collect();
@@ -184,8 +185,8 @@ fn check(session: &Session<Duration>, got: &[u32], sent: u32) {
 /// says nothing more.
 pub fn session(data: &[u8]) {
     let mut now = Duration::ZERO;
-    let config = Config::new().max_queued(5).max_queued_bytes(100).max_packets(3);
-    let mut session = Session::polling("sid", config, now);
+    let config = EngineOptions::new().max_queued(5).max_queued_bytes(100).max_packets(3);
+    let mut session = EngineSession::polling("sid", config, now);
     let (mut tickets, mut sockets, mut open) = (Vec::new(), Vec::new(), Vec::new());
     for pair in data.chunks_exact(2) {
         let (action, argument) = (pair[0], pair[1]);
@@ -196,18 +197,22 @@ pub fn session(data: &[u8]) {
         match action % 11 {
             0 => tickets.push(session.poll(now)),
             1 => tickets.push(session.post(now)),
-            2 => ticket.into_iter().for_each(|ticket| drop(session.packet(ticket, Packet::parse(text), now))),
+            2 => ticket
+                .into_iter()
+                .for_each(|ticket| drop(session.packet(ticket, EnginePacket::parse(text), now))),
             3 => ticket.into_iter().for_each(|ticket| session.posted(ticket)),
             4 => {
                 if let Some(ticket) = ticket {
                     session.cut(ticket);
-                    open.retain(|open: &Ticket| *open != ticket);
+                    open.retain(|open: &EngineTicket| *open != ticket);
                 }
             }
             5 => sockets.extend(session.socket(now)),
-            6 => socket.into_iter().for_each(|socket| drop(session.frame(socket, Packet::parse(text), now))),
+            6 => socket
+                .into_iter()
+                .for_each(|socket| drop(session.frame(socket, EnginePacket::parse(text), now))),
             7 => socket.into_iter().for_each(|socket| session.socket_closed(socket, now)),
-            8 => drop(session.send(Message::text(&"x".repeat(usize::from(argument))))),
+            8 => drop(session.send(EngineMessage::text(&"x".repeat(usize::from(argument))))),
             9 => now += Duration::from_millis(u64::from(argument) * 100),
             _ if argument == 0 => session.close(now),
             _ => drop(socket.map(|socket| session.next_frame(socket))),
@@ -227,28 +232,28 @@ pub fn session(data: &[u8]) {
         if session.closed().is_some() {
             assert!(open.is_empty(), "everybody was answered");
             assert!(session.next_deadline().is_none());
-            assert_eq!(session.send(Message::text("")), Err(SendError::Closed));
+            assert_eq!(session.send(EngineMessage::text("")), Err(SendError::Closed));
         }
         assert!(open.len() <= 2);
     }
 }
 
-fn size(message: &Message) -> usize {
+fn size(message: &EngineMessage) -> usize {
     match message.frame() {
-        Frame::Text(text) => text.len(),
-        Frame::Binary(bytes) => bytes.len(),
-        Frame::Shared(prepared) => prepared.payload().len(),
+        EngineFrame::Text(text) => text.len(),
+        EngineFrame::Binary(bytes) => bytes.len(),
+        EngineFrame::Shared(prepared) => prepared.payload().len(),
     }
 }
 
 /// A packet's text: what is accepted is read as it would be by hand, and means the same when it is written again.
 pub fn packet(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let mut connection = Connection::new(socketio::Config::new(), Duration::ZERO);
+    let mut connection = ServerConnection::new(socketio::SocketIoLimits::new(), Duration::ZERO);
     let _ = connection.receive_text("0");
     assert!(connection.accept("/", "sid", None).is_some());
     let received = connection.receive_text(text);
-    let Ok(packet) = socketio::Packet::parse(text, &Limits::new()) else {
+    let Ok(packet) = socketio::Packet::parse(text, &PacketLimits::new()) else {
         assert!(received.is_err());
         return;
     };
@@ -279,7 +284,7 @@ pub fn packet(data: &[u8]) {
         };
         let Some(name) = payload.name() else { return };
         let again = Encoded::event("/", &name.to_cow(), &payload, id);
-        let parsed = socketio::Packet::parse(&again.text()[1..], &Limits::new()).unwrap();
+        let parsed = socketio::Packet::parse(&again.text()[1..], &PacketLimits::new()).unwrap();
         assert_eq!((parsed.kind, parsed.id), (packet.kind, packet.id));
         let items = |packet: socketio::Packet<'_>| -> Vec<String> {
             packet.data.unwrap().array().unwrap().skip(1).map(|item| item.as_str().to_owned()).collect()

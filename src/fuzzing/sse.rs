@@ -3,9 +3,10 @@
 
 use super::chunked::cut;
 use crate::adapter::blocking::sse::{Error, EventReader};
-use crate::http1::head::Body;
+use crate::http1::head::BodyFraming;
 use crate::sse::{
-    Block, DecodeError, Decoder, EncodeError, Input, Item, Limits, Prepared, ReplayLog, Resume, Storage,
+    Block, DecodeError, EncodeError, EventDecoder, EventLimits, EventStorage, Input, Item, PreparedEvent,
+    ReplayLog, Resume,
 };
 use core::time::Duration;
 
@@ -26,7 +27,7 @@ pub fn decode(data: &[u8]) {
     let [max_event, max_type, max_id, cuts, stream @ ..] = data else { return };
     let (max_event, max_type, max_id) =
         (usize::from(*max_event), usize::from(*max_type), usize::from(*max_id));
-    let limits = Limits::new().max_event(max_event).max_type(max_type).max_id(max_id);
+    let limits = EventLimits::new().max_event(max_event).max_type(max_type).max_id(max_id);
     let mut model = Model { max_event, max_type, max_id, last_event_id: String::new(), said: Vec::new() };
     model.stream(stream);
     model.stream(stream);
@@ -37,10 +38,10 @@ pub fn decode(data: &[u8]) {
     let mut buffer = vec![0; max_event + max_type + 2 * max_id];
     for parts in [&[stream][..], &bytes, &pieces] {
         for fresh_input in [false, true] {
-            assert_eq!(run(Decoder::with_limits(limits), &[parts, parts], fresh_input), expected);
+            assert_eq!(run(EventDecoder::with_limits(limits), &[parts, parts], fresh_input), expected);
         }
         assert_eq!(
-            run(Decoder::in_buffer(&mut buffer, limits), &[parts, parts], false),
+            run(EventDecoder::in_buffer(&mut buffer, limits), &[parts, parts], false),
             expected,
             "in a buffer"
         );
@@ -56,7 +57,7 @@ pub fn owned(data: &[u8]) {
     let is_text = core::str::from_utf8(stream).is_ok();
     let limit = |limit: &u8| if is_text { usize::from(*limit) } else { stream.len() * 3 + 16 };
     let (max_event, max_type, max_id) = (limit(max_event), limit(max_type), limit(max_id));
-    let limits = Limits::new().max_event(max_event).max_type(max_type).max_id(max_id);
+    let limits = EventLimits::new().max_event(max_event).max_type(max_type).max_id(max_id);
     let mut model = Model { max_event, max_type, max_id, last_event_id: String::new(), said: Vec::new() };
     model.stream(stream);
     let is_told = |said: &Said| matches!(said, Said::Event(_) | Said::Failed(_));
@@ -66,7 +67,8 @@ pub fn owned(data: &[u8]) {
     let pieces = cut(stream, *cuts);
     for parts in [&[stream][..], &bytes, &pieces] {
         let reads = Reads { parts: parts.iter() };
-        let mut reader = EventReader::new(reads, Body::UntilClose).decoder(Decoder::with_limits(limits));
+        let mut reader =
+            EventReader::new(reads, BodyFraming::UntilClose).decoder(EventDecoder::with_limits(limits));
         let mut said = Vec::new();
         for event in &mut reader {
             said.push(match event {
@@ -97,7 +99,11 @@ impl std::io::Read for Reads<'_> {
 
 /// What the decoder makes of the streams of connections, one after the other, and the last event ID.
 /// `fresh_input` makes a new input of what remains after each item.
-fn run<S: Storage>(mut decoder: Decoder<S>, streams: &[&[&[u8]]], fresh_input: bool) -> (Vec<Said>, String) {
+fn run<S: EventStorage>(
+    mut decoder: EventDecoder<S>,
+    streams: &[&[&[u8]]],
+    fresh_input: bool,
+) -> (Vec<Said>, String) {
     let mut said = Vec::new();
     for parts in streams {
         for part in *parts {
@@ -266,9 +272,9 @@ pub fn roundtrip(data: &[u8]) {
             expected.push(Said::Event([event_type.to_owned(), last_id.to_owned(), lines(data)]));
         }
     }
-    let limits = Limits::new().max_event(usize::MAX).max_type(usize::MAX).max_id(usize::MAX);
+    let limits = EventLimits::new().max_event(usize::MAX).max_type(usize::MAX).max_id(usize::MAX);
     for parts in [&[&wire[..]][..], &cut(&wire, *cuts)] {
-        let (said, id) = run(Decoder::with_limits(limits), &[parts], false);
+        let (said, id) = run(EventDecoder::with_limits(limits), &[parts], false);
         assert_eq!((&said, id.as_str()), (&expected, last_id));
     }
 }
@@ -276,7 +282,7 @@ pub fn roundtrip(data: &[u8]) {
 /// Every way to encode a block gives the same bytes.
 fn check_copies(block: &Block<'_>, id: Option<&str>, encoded: &[u8]) {
     assert_eq!(block.encoded_len(), encoded.len());
-    let prepared: Prepared = block.prepare().unwrap();
+    let prepared: PreparedEvent = block.prepare().unwrap();
     assert_eq!((prepared.bytes().as_ref(), prepared.id()), (encoded, id.map(str::as_bytes)));
     let mut room = vec![0xff; encoded.len()];
     assert_eq!(block.encode(&mut room.as_mut_slice()), Ok(()));
@@ -293,7 +299,7 @@ pub fn replay(data: &[u8]) {
     let [max_events, max_bytes, rest @ ..] = data else { return };
     let (max_events, max_bytes) = (usize::from(*max_events % 16), usize::from(*max_bytes) * 2);
     let mut log = ReplayLog::new(max_events, max_bytes);
-    let mut all: Vec<Prepared> = Vec::new();
+    let mut all: Vec<PreparedEvent> = Vec::new();
     for pair in rest.chunks_exact(2) {
         let id = match pair[0] % 16 {
             15 => String::new(),
@@ -311,7 +317,7 @@ pub fn replay(data: &[u8]) {
             log.push(all[all.len() - 1].clone());
         }
         // The longest tail within the bounds.
-        let size = |events: &[Prepared]| events.iter().map(|event| event.bytes().len()).sum::<usize>();
+        let size = |events: &[PreparedEvent]| events.iter().map(|event| event.bytes().len()).sum::<usize>();
         let kept = (0..=all.len())
             .find(|&start| all.len() - start <= max_events && size(&all[start..]) <= max_bytes)
             .unwrap();

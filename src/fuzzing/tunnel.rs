@@ -1,16 +1,16 @@
 //! The answer to CONNECT: the machine against a model that reads heads one after the other from the whole.
 
 use super::head::{Start, Verdict, model};
-use crate::http1::head::{HeadError, Limits, MAX_FIELDS};
+use crate::http1::head::{HeadError, HeadLimits, MAX_FIELDS};
 use crate::http1::{Tunnel, TunnelError};
 
 /// One byte chooses the limits, one how the rest is cut.
 pub fn tunnel(data: &[u8]) {
     let [choice, step, bytes @ ..] = data else { return };
     let limits = match choice & 3 {
-        0 => Limits { head: 64, line: 24, fields: 4 },
-        1 => Limits { head: 40, line: 64, fields: 64 },
-        _ => Limits::default(),
+        0 => HeadLimits { head: 64, line: 24, fields: 4 },
+        1 => HeadLimits { head: 40, line: 64, fields: 64 },
+        _ => HeadLimits::default(),
     };
     let fresh = || Tunnel::with_limits("example.com", 443, None, limits).unwrap();
     assert_eq!(fresh().receive(bytes), expected(bytes, &limits), "whole");
@@ -37,7 +37,7 @@ pub fn tunnel(data: &[u8]) {
     assert_eq!((tunnel.receive_eof(), tunnel.receive(b"x")), (TunnelError::Ended, Err(TunnelError::Ended)));
 }
 
-fn expected(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, TunnelError> {
+fn expected(bytes: &[u8], limits: &HeadLimits) -> Result<Option<usize>, TunnelError> {
     let mut at = 0;
     for interim in 0.. {
         let rest = &bytes[at..];

@@ -1,13 +1,13 @@
 //! Request and response heads (RFC 9112 2 to 6): read strictly, on httparse, and written safely.
 //!
-//! A [`Reader`] finds and parses a head in bytes that arrive in pieces. It holds no buffer: it is shown all the bytes
+//! A [`HeadReader`] finds and parses a head in bytes that arrive in pieces. It holds no buffer: it is shown all the bytes
 //! received since the head began, each time, and remembers how far it has looked, so that the work is linear however
 //! the bytes are cut. The head lends everything from those bytes.
 //!
 //! ```
-//! use pushline::http1::head::{Body, Limits, Reader, Slots};
+//! use pushline::http1::head::{BodyFraming, HeadLimits, HeadReader, Slots};
 //!
-//! let mut reader = Reader::new(Limits::default());
+//! let mut reader = HeadReader::new(HeadLimits::default());
 //! let mut received = b"GET /chat?room=1 HTTP/1.1\r\nHost: exam".to_vec();
 //! assert!(reader.read_request(&received, &mut Slots::new())?.is_none()); // more bytes are needed
 //!
@@ -16,7 +16,7 @@
 //! let head = reader.read_request(&received, &mut slots)?.expect("the head is complete");
 //! assert_eq!((head.method(), head.path(), head.query()), ("GET", "/chat", Some("room=1")));
 //! assert_eq!(head.field("host"), Some(&b"example.com"[..]));
-//! assert_eq!(head.body(), Body::None);
+//! assert_eq!(head.body(), BodyFraming::None);
 //! assert_eq!(&received[head.len()..], b"rest");
 //! # Ok::<(), pushline::http1::head::HeadError>(())
 //! ```
@@ -26,7 +26,7 @@
 //! Bare LF, bare CR, folded lines, whitespace before a colon, control bytes in values; a missing, second or malformed
 //! Host; targets of no known form; Transfer-Encoding beside Content-Length, without `chunked` at its end or in HTTP/1.0;
 //! differing Content-Lengths (the same number several times counts once, as RFC 9112 6.3 allows); a head past its
-//! [`Limits`]. [`HeadError`] names each with the status that answers it. Two things that RFC 9112 asks a recipient to
+//! [`HeadLimits`]. [`HeadError`] names each with the status that answers it. Two things that RFC 9112 asks a recipient to
 //! bear are borne: one empty line before a request (2.2), and a status line without a reason phrase or the space
 //! before it.
 
@@ -49,7 +49,7 @@ pub use self::request::RequestHead;
 pub use self::response::ResponseHead;
 pub use self::write::{FieldLines, InvalidField, InvalidHead, write_request, write_response};
 
-/// The most fields in a head unless [`Limits`] and [`Slots`] say otherwise: 64. Without it, a head of tiny fields would
+/// The most fields in a head unless [`HeadLimits`] and [`Slots`] say otherwise: 64. Without it, a head of tiny fields would
 /// cost many times its size in work and memory.
 pub const MAX_FIELDS: usize = 64;
 
@@ -60,14 +60,14 @@ pub(crate) const MAX_INTERIM: usize = 16;
 /// How large a head may be.
 ///
 /// ```
-/// use pushline::http1::head::{HeadError, Limits, Reader, Slots};
+/// use pushline::http1::head::{HeadError, HeadLimits, HeadReader, Slots};
 ///
-/// let limits = Limits { head: 30, ..Limits::default() };
-/// let refused = Reader::new(limits).read_request(b"GET / HTTP/1.1\r\nCookie: aaaaaaaa", &mut Slots::new()).err();
+/// let limits = HeadLimits { head: 30, ..HeadLimits::default() };
+/// let refused = HeadReader::new(limits).read_request(b"GET / HTTP/1.1\r\nCookie: aaaaaaaa", &mut Slots::new()).err();
 /// assert_eq!(refused, Some(HeadError::HeadTooLarge));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Limits {
+pub struct HeadLimits {
     /// Bytes in the whole head, its empty line included. Default: 16 KiB. Without it, a peer that never ends its head
     /// would have all of it buffered.
     pub head: usize,
@@ -78,7 +78,7 @@ pub struct Limits {
     pub fields: usize,
 }
 
-impl Default for Limits {
+impl Default for HeadLimits {
     fn default() -> Self {
         Self { head: 16 * 1024, line: 8 * 1024, fields: MAX_FIELDS }
     }
@@ -102,11 +102,11 @@ impl<const N: usize> Slots<'_, N> {
     /// Room for `N` fields.
     ///
     /// ```
-    /// use pushline::http1::head::{HeadError, Limits, Reader, Slots};
+    /// use pushline::http1::head::{HeadError, HeadLimits, HeadReader, Slots};
     ///
     /// let mut slots = Slots::<1>::with_room();
     /// let head = b"GET / HTTP/1.1\r\nHost: h\r\nAccept: */*\r\n\r\n";
-    /// let refused = Reader::new(Limits::default()).read_request(head, &mut slots).err();
+    /// let refused = HeadReader::new(HeadLimits::default()).read_request(head, &mut slots).err();
     /// assert_eq!(refused, Some(HeadError::TooManyFields));
     /// ```
     #[must_use]
@@ -162,16 +162,16 @@ impl fmt::Display for Version {
 /// What follows the head (RFC 9112 6.3).
 ///
 /// ```
-/// use pushline::http1::head::{Body, Limits, Reader, Slots};
+/// use pushline::http1::head::{BodyFraming, HeadLimits, HeadReader, Slots};
 ///
 /// let received = b"POST /send HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
 /// let mut slots = Slots::new();
-/// let head = Reader::new(Limits::default()).read_request(received, &mut slots)?.expect("complete");
-/// assert_eq!(head.body(), Body::Chunked);
+/// let head = HeadReader::new(HeadLimits::default()).read_request(received, &mut slots)?.expect("complete");
+/// assert_eq!(head.body(), BodyFraming::Chunked);
 /// # Ok::<(), pushline::http1::head::HeadError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Body {
+pub enum BodyFraming {
     /// Nothing.
     None,
     /// So many bytes.
@@ -184,8 +184,8 @@ pub enum Body {
 
 /// Reads heads, one after the other, from bytes that arrive in pieces: see the [module](self).
 #[derive(Clone, Debug)]
-pub struct Reader {
-    limits: Limits,
+pub struct HeadReader {
+    limits: HeadLimits,
     scan: Scan,
     failed: Option<HeadError>,
 }
@@ -196,10 +196,10 @@ enum StartLine {
     Response,
 }
 
-impl Reader {
+impl HeadReader {
     /// A reader at the start of a head.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: HeadLimits) -> Self {
         Self { limits, scan: Scan::default(), failed: None }
     }
 
@@ -227,12 +227,12 @@ impl Reader {
     /// As [`read_request`](Self::read_request).
     ///
     /// ```
-    /// use pushline::http1::head::{Body, Limits, Reader, Slots};
+    /// use pushline::http1::head::{BodyFraming, HeadLimits, HeadReader, Slots};
     ///
     /// let mut slots = Slots::new();
     /// let received = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-    /// let head = Reader::new(Limits::default()).read_response(received, &mut slots)?.expect("complete");
-    /// assert_eq!((head.status(), head.body("GET")), (200, Body::Length(5)));
+    /// let head = HeadReader::new(HeadLimits::default()).read_response(received, &mut slots)?.expect("complete");
+    /// assert_eq!((head.status(), head.body("GET")), (200, BodyFraming::Length(5)));
     /// # Ok::<(), pushline::http1::head::HeadError>(())
     /// ```
     pub fn read_response<'f, 'b, const N: usize>(

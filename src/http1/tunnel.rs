@@ -5,7 +5,7 @@
 )]
 
 use super::basic;
-use super::head::{FieldLines, HeadError, Limits, MAX_INTERIM, Reader, Slots, write_request};
+use super::head::{FieldLines, HeadError, HeadLimits, HeadReader, MAX_INTERIM, Slots, write_request};
 use super::url::{Fault, Location};
 use super::{authority::Authority, http_url::InvalidUrl};
 use alloc::format;
@@ -31,7 +31,7 @@ use core::fmt;
 #[derive(Clone, Debug)]
 pub struct Tunnel {
     request: Vec<u8>,
-    reader: Reader,
+    reader: HeadReader,
     /// Of the head that is not whole yet.
     head: Vec<u8>,
     interim: usize,
@@ -46,10 +46,10 @@ impl Tunnel {
     ///
     /// [`TunnelError::InvalidTarget`] for what is no host, or a value that cannot stand in a field.
     pub fn new(host: &str, port: u16, authorization: Option<&str>) -> Result<Self, TunnelError> {
-        Self::with_limits(host, port, authorization, Limits::default())
+        Self::with_limits(host, port, authorization, HeadLimits::default())
     }
 
-    /// As [`new`](Self::new), with other [`Limits`] of the answer's head than 16 KiB and 64 fields.
+    /// As [`new`](Self::new), with other [`HeadLimits`] of the answer's head than 16 KiB and 64 fields.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Tunnel {
         host: &str,
         port: u16,
         authorization: Option<&str>,
-        limits: Limits,
+        limits: HeadLimits,
     ) -> Result<Self, TunnelError> {
         let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
         // RFC 9112 3.2.3: the port is always there.
@@ -73,7 +73,7 @@ impl Tunnel {
         pushed.map_err(|_| TunnelError::InvalidTarget)?;
         let mut request = Vec::new();
         write_request(&mut request, "CONNECT", &target, &fields).map_err(|_| TunnelError::InvalidTarget)?;
-        Ok(Self { request, reader: Reader::new(limits), head: Vec::new(), interim: 0, done: None })
+        Ok(Self { request, reader: HeadReader::new(limits), head: Vec::new(), interim: 0, done: None })
     }
 
     /// The request: to be written first.

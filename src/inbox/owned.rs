@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::ws::header::{Header, Opcode};
     use crate::ws::mask::apply_mask;
-    use crate::ws::{Config, Connection, Message, Negotiated};
+    use crate::ws::{Connection, ConnectionOptions, Message, Negotiated};
     use bytes::BufMut;
 
     const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -176,9 +176,9 @@ mod tests {
             for read in [1, 7, 600, 1_460, 4_096, 5_000, 16_384, 65_536] {
                 for kept in [false, true] {
                     let mut connection = if server {
-                        Connection::server(Negotiated::default(), Config::new())
+                        Connection::server(Negotiated::default(), ConnectionOptions::new())
                     } else {
-                        Connection::client(Negotiated::default(), Config::new(), || KEY)
+                        Connection::client(Negotiated::default(), ConnectionOptions::new(), || KEY)
                     };
                     let (mut inbox, mut rest, mut all) = (Inbox::new(), &stream[..], Vec::new());
                     let (mut received, mut straight) = (0, 0);

@@ -1,7 +1,7 @@
 //! The client's side of Socket.IO 5: the namespaces that it wants to be in, over one Engine.IO session after another.
 
-use super::config::Config;
-use super::connection::{Connection, Fault, Incoming};
+use super::config::SocketIoLimits;
+use super::connection::{Fault, Incoming, ServerConnection};
 use super::encode::Encoded;
 use super::packet::{Packet, PacketKind};
 use super::payload::Payload;
@@ -16,9 +16,9 @@ use core::time::Duration;
 /// What a server said.
 ///
 /// ```
-/// use pushline::socketio::{Client, Config, FromServer};
+/// use pushline::socketio::{ClientConnection, SocketIoLimits, FromServer};
 ///
-/// let mut client = Client::<std::time::Duration>::new(Config::new());
+/// let mut client = ClientConnection::<std::time::Duration>::new(SocketIoLimits::new());
 /// client.join("/", None);
 /// client.opened();
 /// let said = client.receive_text(r#"0{"sid":"s1"}"#)?;
@@ -64,7 +64,7 @@ pub enum FromServer {
     Ack {
         /// The namespace.
         namespace: Arc<str>,
-        /// What [`Client::expect_ack`] gave.
+        /// What [`ClientConnection::expect_ack`] gave.
         id: u64,
         /// The arguments.
         payload: Payload,
@@ -107,10 +107,10 @@ impl Wanted {
 ///
 /// ```
 /// use pushline::json;
-/// use pushline::socketio::{Client, Config, Encoded, FromServer};
+/// use pushline::socketio::{ClientConnection, SocketIoLimits, Encoded, FromServer};
 /// use std::time::Duration;
 ///
-/// let mut client = Client::<Duration>::new(Config::new());
+/// let mut client = ClientConnection::<Duration>::new(SocketIoLimits::new());
 /// client.join("/chat", Some(json::check(r#"{"token":"1"}"#)?));
 /// let packets: Vec<String> = client.opened().map(|packet| packet.into_text()).collect();
 /// assert_eq!(packets, [r#"40/chat,{"token":"1"}"#]);
@@ -125,17 +125,17 @@ impl Wanted {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Client<I> {
-    config: Config,
-    connection: Connection<I>,
+pub struct ClientConnection<I> {
+    config: SocketIoLimits,
+    connection: ServerConnection<I>,
     wanted: Vec<Wanted>,
 }
 
-impl<I: Instant> Client<I> {
+impl<I: Instant> ClientConnection<I> {
     /// A client in no namespace.
     #[must_use]
-    pub fn new(config: Config) -> Self {
-        Self { config, connection: Connection::client(config), wanted: Vec::new() }
+    pub fn new(config: SocketIoLimits) -> Self {
+        Self { config, connection: ServerConnection::client(config), wanted: Vec::new() }
     }
 
     /// The client wants into a namespace, now and after each cut. `auth` is an object; the packet to send, if a session
@@ -167,7 +167,7 @@ impl<I: Instant> Client<I> {
 
     /// The session is lost. No answer is awaited any more.
     pub fn lost(&mut self) {
-        self.connection = Connection::client(self.config);
+        self.connection = ServerConnection::client(self.config);
     }
 
     /// The text of a message came.
@@ -242,7 +242,7 @@ impl<I: Instant> Client<I> {
     }
 
     /// The id to send an event with whose answer is awaited. `None` if it is not in the namespace, or
-    /// [`Config::acks`] are awaited already.
+    /// [`SocketIoLimits::acks`] are awaited already.
     pub fn expect_ack(&mut self, namespace: &str, timeout: Duration, now: I) -> Option<u64> {
         self.connection.expect_ack(namespace, timeout, now)
     }

@@ -1,24 +1,24 @@
 //! The limits and times of a connection.
 
 #[cfg(doc)]
-use super::Connection;
-use super::packet::Limits;
+use super::ServerConnection;
+use super::packet::PacketLimits;
 use core::time::Duration;
 
-/// What a [`Connection`] allows and when it gives up.
+/// What a [`ServerConnection`] allows and when it gives up.
 ///
 /// ```
 /// use core::time::Duration;
 ///
-/// let config = pushline::socketio::Config::new().connect_timeout(Duration::from_secs(5));
+/// let config = pushline::socketio::SocketIoLimits::new().connect_timeout(Duration::from_secs(5));
 /// assert_eq!((config.namespaces, config.acks), (100, 1000));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub struct Config {
+pub struct SocketIoLimits {
     /// Limits of a packet.
-    pub packets: Limits,
+    pub packets: PacketLimits,
     /// Namespaces that one client may be in. Default 100.
     pub namespaces: usize,
     /// Answers that are awaited from one client. Default 1000.
@@ -29,11 +29,11 @@ pub struct Config {
     pub connect_timeout: Duration,
 }
 
-impl Config {
+impl SocketIoLimits {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
-            packets: Limits::new(),
+            packets: PacketLimits::new(),
             namespaces: 100,
             acks: 1000,
             attachment_bytes: 16 << 20,
@@ -42,7 +42,7 @@ impl Config {
     }
 
     /// Limits of a packet.
-    pub const fn packets(mut self, packets: Limits) -> Self {
+    pub const fn packets(mut self, packets: PacketLimits) -> Self {
         self.packets = packets;
         self
     }
@@ -72,7 +72,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for SocketIoLimits {
     fn default() -> Self {
         Self::new()
     }

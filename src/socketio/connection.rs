@@ -4,7 +4,7 @@
     reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
 )]
 
-use super::config::Config;
+use super::config::SocketIoLimits;
 use super::encode::Encoded;
 use super::packet::{InvalidPacket, Packet, PacketKind};
 use super::payload::Payload;
@@ -23,17 +23,17 @@ use core::time::Duration;
 /// What a client said.
 ///
 /// ```
-/// use pushline::socketio::{Config, Connection, Incoming};
+/// use pushline::socketio::{SocketIoLimits, ServerConnection, Incoming};
 /// use std::time::Duration;
 ///
-/// let mut connection = Connection::new(Config::new(), Duration::ZERO);
+/// let mut connection = ServerConnection::new(SocketIoLimits::new(), Duration::ZERO);
 /// let said = connection.receive_text(r#"0/chat,{"token":"1"}"#)?;
 /// assert!(matches!(said, Some(Incoming::Connect { namespace, .. }) if &*namespace == "/chat"));
 /// # Ok::<(), pushline::socketio::Fault>(())
 /// ```
 #[derive(Clone, Debug)]
 pub enum Incoming {
-    /// It wants into a namespace: [`accept`](Connection::accept) or [`refuse`](Connection::refuse) it.
+    /// It wants into a namespace: [`accept`](ServerConnection::accept) or [`refuse`](ServerConnection::refuse) it.
     Connect {
         /// The namespace.
         namespace: Arc<str>,
@@ -58,20 +58,20 @@ pub enum Incoming {
     Ack {
         /// The namespace.
         namespace: Arc<str>,
-        /// What [`Connection::expect_ack`] gave.
+        /// What [`ServerConnection::expect_ack`] gave.
         id: u64,
         /// The arguments.
         payload: Payload,
     },
 }
 
-/// Why a client's connection is to be closed: [`Session::fail`](super::engine::Session::fail).
+/// Why a client's connection is to be closed: [`EngineSession::fail`](super::engine::EngineSession::fail).
 ///
 /// ```
-/// use pushline::socketio::{Config, Connection, Fault};
+/// use pushline::socketio::{SocketIoLimits, ServerConnection, Fault};
 /// use std::time::Duration;
 ///
-/// let mut connection = Connection::new(Config::new(), Duration::ZERO);
+/// let mut connection = ServerConnection::new(SocketIoLimits::new(), Duration::ZERO);
 /// assert_eq!(connection.receive_text(r#"2["a"]"#).unwrap_err(), Fault::NotJoined);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub enum Fault {
     UnexpectedBinary,
     /// It sent a packet where an attachment was due.
     AttachmentExpected,
-    /// Its attachments are more bytes than [`Config::attachment_bytes`].
+    /// Its attachments are more bytes than [`SocketIoLimits::attachment_bytes`].
     AttachmentsTooLarge,
     /// A placeholder stands for an attachment that is not there.
     Placeholder,
@@ -93,7 +93,7 @@ pub enum Fault {
     NotJoined,
     /// It asked for a namespace that it is in, or is waiting for.
     JoinedAlready,
-    /// It asked for more namespaces than [`Config::namespaces`].
+    /// It asked for more namespaces than [`SocketIoLimits::namespaces`].
     TooManyNamespaces,
 }
 
@@ -137,11 +137,11 @@ struct Pending {
 /// One client's side of Socket.IO, on a server; what it says is carried by an Engine.IO session.
 ///
 /// ```
-/// use pushline::socketio::{Config, Connection, Encoded, Incoming};
+/// use pushline::socketio::{SocketIoLimits, ServerConnection, Encoded, Incoming};
 /// use std::time::Duration;
 ///
 /// let now = Duration::ZERO; // a virtual clock
-/// let mut connection = Connection::new(Config::new(), now);
+/// let mut connection = ServerConnection::new(SocketIoLimits::new(), now);
 /// connection.receive_text("0")?;
 /// let answer = connection.accept("/", "id-1", None).expect("it asked");
 /// assert_eq!(answer.text(), r#"40{"sid":"id-1"}"#);
@@ -153,8 +153,8 @@ struct Pending {
 /// # Ok::<(), pushline::socketio::Fault>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Connection<I> {
-    config: Config,
+pub struct ServerConnection<I> {
+    config: SocketIoLimits,
     joined: Vec<Joined>,
     pending: Option<Box<Pending>>,
     acks: BTreeMap<(Arc<str>, u64), I>,
@@ -162,10 +162,10 @@ pub struct Connection<I> {
     lonely: Deadline<I>,
 }
 
-impl<I: Instant> Connection<I> {
+impl<I: Instant> ServerConnection<I> {
     /// The connection of a client that has just come.
     #[must_use]
-    pub fn new(config: Config, now: I) -> Self {
+    pub fn new(config: SocketIoLimits, now: I) -> Self {
         Self {
             config,
             joined: Vec::new(),
@@ -177,7 +177,7 @@ impl<I: Instant> Connection<I> {
     }
 
     /// A client's own, in no namespace.
-    pub(super) fn client(config: Config) -> Self {
+    pub(super) fn client(config: SocketIoLimits) -> Self {
         let (joined, acks, due) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         Self { config, joined, pending: None, acks, due, lonely: Deadline::default() }
     }
@@ -307,7 +307,7 @@ impl<I: Instant> Connection<I> {
     }
 
     /// The id to send an event with whose answer is awaited. `None` if it is not in the namespace, or
-    /// [`Config::acks`] are awaited already.
+    /// [`SocketIoLimits::acks`] are awaited already.
     pub fn expect_ack(&mut self, namespace: &str, timeout: Duration, now: I) -> Option<u64> {
         if self.acks.len() >= self.config.acks {
             return None;

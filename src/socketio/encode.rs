@@ -7,7 +7,7 @@
 use super::payload::Payload;
 use super::placeholder::all_resolve;
 use crate::json::{self, Value};
-use crate::socketio::engine::Message;
+use crate::socketio::engine::EngineMessage;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -31,18 +31,18 @@ pub trait Arguments {
     }
 
     /// Adds each argument.
-    fn write(&self, out: &mut Writer);
+    fn write(&self, out: &mut ArgumentWriter);
 }
 
 /// What an [`Arguments`] writes to.
 ///
 /// ```
 /// use pushline::json;
-/// use pushline::socketio::{Arguments, Encoded, Writer};
+/// use pushline::socketio::{Arguments, Encoded, ArgumentWriter};
 ///
 /// struct Point(f64, f64);
 /// impl Arguments for Point {
-///     fn write(&self, out: &mut Writer) {
+///     fn write(&self, out: &mut ArgumentWriter) {
 ///         let Self(x, y) = self;
 ///         out.json_text(&format!(r#"{{"x":{x},"y":{y}}}"#));
 ///     }
@@ -50,7 +50,7 @@ pub trait Arguments {
 /// assert_eq!(Encoded::event("/", "move", &Point(1.0, 2.5), None).text(), r#"42["move",{"x":1,"y":2.5}]"#);
 /// ```
 #[derive(Debug)]
-pub struct Writer {
+pub struct ArgumentWriter {
     text: String,
     attachments: Vec<Bytes>,
     /// Whether the next one needs a comma before it.
@@ -59,7 +59,7 @@ pub struct Writer {
     binary: bool,
 }
 
-impl Writer {
+impl ArgumentWriter {
     fn comma(&mut self) {
         if core::mem::replace(&mut self.more, true) {
             self.text.push(',');
@@ -115,7 +115,7 @@ impl Writer {
 }
 
 impl Arguments for () {
-    fn write(&self, _: &mut Writer) {}
+    fn write(&self, _: &mut ArgumentWriter) {}
 }
 
 impl<T: Arguments + ?Sized> Arguments for &T {
@@ -123,25 +123,25 @@ impl<T: Arguments + ?Sized> Arguments for &T {
         (**self).attachments()
     }
 
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut ArgumentWriter) {
         (**self).write(out);
     }
 }
 
 impl Arguments for str {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut ArgumentWriter) {
         out.string(self);
     }
 }
 
 impl Arguments for String {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut ArgumentWriter) {
         out.string(self);
     }
 }
 
 impl Arguments for Value<'_> {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut ArgumentWriter) {
         out.json(*self);
     }
 }
@@ -151,7 +151,7 @@ impl Arguments for Bytes {
         1
     }
 
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut ArgumentWriter) {
         out.bytes(self.clone());
     }
 }
@@ -159,7 +159,7 @@ impl Arguments for Bytes {
 macro_rules! display {
     ($($type:ty)*) => {$(
         impl Arguments for $type {
-            fn write(&self, out: &mut Writer) {
+            fn write(&self, out: &mut ArgumentWriter) {
                 out.comma();
                 let _ = write!(out.text, "{self}");
             }
@@ -177,7 +177,7 @@ macro_rules! tuple {
                 0 $(+ $name.attachments())+
             }
 
-            fn write(&self, out: &mut Writer) {
+            fn write(&self, out: &mut ArgumentWriter) {
                 #[allow(non_snake_case)]
                 let ($($name,)+) = self;
                 $($name.write(out);)+
@@ -306,7 +306,8 @@ impl Encoded {
         let kind = if count > 0 { binary } else { text };
         let mut text = head_in(buffer, kind, count, namespace, id);
         text.push('[');
-        let mut out = Writer { text, attachments: Vec::with_capacity(count), more: false, binary: count > 0 };
+        let mut out =
+            ArgumentWriter { text, attachments: Vec::with_capacity(count), more: false, binary: count > 0 };
         if let Some(name) = name {
             out.string(name);
         }
@@ -335,14 +336,15 @@ impl Encoded {
     }
 
     /// The messages to send, next to one another.
-    pub fn into_messages(self) -> impl Iterator<Item = Message> {
-        core::iter::once(Message::packet(self.text)).chain(self.attachments.into_iter().map(Message::binary))
+    pub fn into_messages(self) -> impl Iterator<Item = EngineMessage> {
+        core::iter::once(EngineMessage::packet(self.text))
+            .chain(self.attachments.into_iter().map(EngineMessage::binary))
     }
 
     /// The same, encoded once for all that they are sent to.
     #[must_use]
-    pub fn into_shared(self) -> Vec<Message> {
-        self.into_messages().map(Message::shared).collect()
+    pub fn into_shared(self) -> Vec<EngineMessage> {
+        self.into_messages().map(EngineMessage::shared).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Socket.IO 5 over Engine.IO 4: what `socket.io-client` 3 and 4 and its relatives in other languages speak.
 //!
-//! Two state machines, without I/O: an [`engine::Session`] carries messages over polling, WebSocket and the way from one
-//! to the other; a [`Connection`] makes namespaces, events and answers of them. `adapter::socketio` serves them behind
+//! Two state machines, without I/O: an [`engine::EngineSession`] carries messages over polling, WebSocket and the way from one
+//! to the other; a [`ServerConnection`] makes namespaces, events and answers of them. `adapter::socketio` serves them behind
 //! hyper and axum (features `hyper` and `socketio`).
 //!
 //! | file | what |
@@ -10,21 +10,21 @@
 //! | `payload.rs` | arguments as they came, attachments by reference: [`Payload`] |
 //! | `placeholder.rs` | where in the JSON an attachment belongs: [`placeholder`] |
 //! | `encode.rs` | packets to be sent, to one or to many: [`Encoded`], [`Arguments`] |
-//! | `connection.rs` | a client's namespaces, packets and awaited answers: [`Connection`] |
-//! | `client.rs` | a client and the namespaces that it wants to be in: [`Client`] |
+//! | `connection.rs` | a client's namespaces, packets and awaited answers: [`ServerConnection`] |
+//! | `client.rs` | a client and the namespaces that it wants to be in: [`ClientConnection`] |
 //! | `recovery.rs` | clients that come back, and what they missed: [`Recovery`] |
 //! | `typed.rs` | arguments from and into types of one's own: `Json`, `Payload::parse` (feature `serde`) |
-//! | `config.rs` | its limits and times: [`Config`] |
+//! | `config.rs` | its limits and times: [`SocketIoLimits`] |
 //! | `engine/` | Engine.IO: [`engine`] |
 //!
 //! ```
-//! use pushline::socketio::engine::{self, Data, Session, records};
-//! use pushline::socketio::{Config, Connection, Incoming};
+//! use pushline::socketio::engine::{self, Data, EngineSession, records};
+//! use pushline::socketio::{SocketIoLimits, ServerConnection, Incoming};
 //! use std::time::Duration;
 //!
 //! let now = Duration::ZERO; // a virtual clock
-//! let mut session = Session::polling("a secret", engine::Config::new(), now);
-//! let mut connection = Connection::new(Config::new(), now);
+//! let mut session = EngineSession::polling("a secret", engine::EngineOptions::new(), now);
+//! let mut connection = ServerConnection::new(SocketIoLimits::new(), now);
 //!
 //! // A POST with the packets "40" and "42[...]".
 //! let post = session.post(now);
@@ -58,13 +58,13 @@ mod recovery;
 #[cfg(feature = "serde")]
 mod typed;
 
-pub use client::{Client, FromServer};
-pub use config::Config;
-pub use connection::{Connection, Fault, Incoming};
-pub use encode::{Arguments, Encoded, Writer};
-pub use packet::{InvalidPacket, Limits, Packet, PacketKind};
+pub use client::{ClientConnection, FromServer};
+pub use config::SocketIoLimits;
+pub use connection::{Fault, Incoming, ServerConnection};
+pub use encode::{ArgumentWriter, Arguments, Encoded};
+pub use packet::{InvalidPacket, Packet, PacketKind, PacketLimits};
 pub use payload::Payload;
 pub use placeholder::placeholder;
-pub use recovery::{Audience, Recovered, Recovery, RecoveryConfig};
+pub use recovery::{Audience, Recovered, Recovery, RecoveryOptions};
 #[cfg(feature = "serde")]
 pub use typed::Json;

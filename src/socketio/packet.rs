@@ -6,9 +6,9 @@ use core::fmt;
 /// The type of a packet.
 ///
 /// ```
-/// use pushline::socketio::{Limits, Packet, PacketKind};
+/// use pushline::socketio::{PacketLimits, Packet, PacketKind};
 ///
-/// assert_eq!(Packet::parse("0", &Limits::new())?.kind, PacketKind::Connect);
+/// assert_eq!(Packet::parse("0", &PacketLimits::new())?.kind, PacketKind::Connect);
 /// # Ok::<(), pushline::socketio::InvalidPacket>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +32,9 @@ pub enum PacketKind {
 /// A packet that was checked, borrowed from the text that it came in.
 ///
 /// ```
-/// use pushline::socketio::{Limits, Packet, PacketKind};
+/// use pushline::socketio::{PacketLimits, Packet, PacketKind};
 ///
-/// let packet = Packet::parse(r#"52-/chat,17["photo",{"_placeholder":true,"num":0}]"#, &Limits::new())?;
+/// let packet = Packet::parse(r#"52-/chat,17["photo",{"_placeholder":true,"num":0}]"#, &PacketLimits::new())?;
 /// assert_eq!((packet.kind, packet.attachments), (PacketKind::BinaryEvent, 2));
 /// assert_eq!((packet.namespace, packet.id), ("/chat", Some(17)));
 /// assert!(packet.data.is_some_and(|data| data.as_str().starts_with(r#"["photo""#)));
@@ -57,13 +57,13 @@ pub struct Packet<'a> {
 /// What a client may send at most.
 ///
 /// ```
-/// let limits = pushline::socketio::Limits::new().attachments(20);
+/// let limits = pushline::socketio::PacketLimits::new().attachments(20);
 /// assert_eq!(limits.attachments, 20);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub struct Limits {
+pub struct PacketLimits {
     /// Attachments of a packet. Default 10, which is also what official clients take. Without it, a client announces
     /// 2^31.
     pub attachments: usize,
@@ -71,7 +71,7 @@ pub struct Limits {
     pub namespace: usize,
 }
 
-impl Limits {
+impl PacketLimits {
     /// The defaults.
     pub const fn new() -> Self {
         Self { attachments: 10, namespace: 256 }
@@ -90,7 +90,7 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
+impl Default for PacketLimits {
     fn default() -> Self {
         Self::new()
     }
@@ -99,10 +99,10 @@ impl Default for Limits {
 /// Why a text is no packet. The connection is closed, as the reference server does.
 ///
 /// ```
-/// use pushline::socketio::{InvalidPacket, Limits, Packet};
+/// use pushline::socketio::{InvalidPacket, PacketLimits, Packet};
 ///
-/// assert_eq!(Packet::parse("abc", &Limits::new()), Err(InvalidPacket::Kind));
-/// assert_eq!(Packet::parse("2{}", &Limits::new()), Err(InvalidPacket::Payload));
+/// assert_eq!(Packet::parse("abc", &PacketLimits::new()), Err(InvalidPacket::Kind));
+/// assert_eq!(Packet::parse("2{}", &PacketLimits::new()), Err(InvalidPacket::Payload));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -111,9 +111,9 @@ pub enum InvalidPacket {
     Kind,
     /// The number of attachments is missing or no number.
     Attachments,
-    /// There are more attachments than [`Limits::attachments`].
+    /// There are more attachments than [`PacketLimits::attachments`].
     TooManyAttachments,
-    /// The namespace's name is longer than [`Limits::namespace`].
+    /// The namespace's name is longer than [`PacketLimits::namespace`].
     Namespace,
     /// The ack id is too large, or missing in an answer.
     Id,
@@ -152,7 +152,7 @@ impl<'a> Packet<'a> {
     /// # Errors
     ///
     /// [`InvalidPacket`].
-    pub fn parse(text: &'a str, limits: &Limits) -> Result<Self, InvalidPacket> {
+    pub fn parse(text: &'a str, limits: &PacketLimits) -> Result<Self, InvalidPacket> {
         use PacketKind::{Ack, BinaryAck, BinaryEvent, Connect, ConnectError, Disconnect, Event};
         let kinds = [Connect, Disconnect, Event, Ack, ConnectError, BinaryEvent, BinaryAck];
         let kind = text.bytes().next().and_then(|digit| kinds.get(usize::from(digit.wrapping_sub(b'0'))));

@@ -1,6 +1,6 @@
 //! What an event or an answer carries: JSON that was checked, and its attachments by reference.
 
-use super::encode::{Arguments, Writer};
+use super::encode::{ArgumentWriter, Arguments};
 use super::placeholder::placeholder;
 use crate::json::{self, Str, Value};
 use alloc::string::String;
@@ -96,7 +96,7 @@ impl Arguments for Payload {
         self.attachments.len()
     }
 
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut ArgumentWriter) {
         out.received(self);
     }
 }

@@ -4,7 +4,7 @@
     reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up; offsets are checked against the log's ends first"
 )]
 
-use super::engine::Message;
+use super::engine::EngineMessage;
 use crate::heartbeat::{Deadline, Instant};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -18,13 +18,13 @@ use core::time::Duration;
 /// ```
 /// use core::time::Duration;
 ///
-/// let config = pushline::socketio::RecoveryConfig::new().max_absence(Duration::from_secs(30));
+/// let config = pushline::socketio::RecoveryOptions::new().max_absence(Duration::from_secs(30));
 /// assert_eq!((config.events, config.bytes, config.sessions), (10_000, 16 << 20, 100_000));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub struct RecoveryConfig {
+pub struct RecoveryOptions {
     /// Time after which a client that was cut is somebody new. Default 2 minutes.
     pub max_absence: Duration,
     /// Events kept. Default 10,000.
@@ -35,7 +35,7 @@ pub struct RecoveryConfig {
     pub sessions: usize,
 }
 
-impl RecoveryConfig {
+impl RecoveryOptions {
     /// The defaults.
     pub const fn new() -> Self {
         let max_absence = Duration::from_secs(120);
@@ -67,7 +67,7 @@ impl RecoveryConfig {
     }
 }
 
-impl Default for RecoveryConfig {
+impl Default for RecoveryOptions {
     fn default() -> Self {
         Self::new()
     }
@@ -127,7 +127,7 @@ pub struct Recovered {
     /// The rooms that it was in when it was cut; none if that was not noticed yet.
     pub rooms: Vec<String>,
     /// The events that it has not got, to be sent before the answer to its CONNECT.
-    pub missed: Vec<Message>,
+    pub missed: Vec<EngineMessage>,
 }
 
 /// The clients of a namespace, and its last events: a bounded log whose numbers are the offsets that the events carry.
@@ -136,12 +136,12 @@ pub struct Recovered {
 /// good as long as nothing of the client's was dropped behind it; it need not have received anything.
 ///
 /// ```
-/// use pushline::socketio::engine::Message;
-/// use pushline::socketio::{Audience, Encoded, Recovery, RecoveryConfig};
+/// use pushline::socketio::engine::EngineMessage;
+/// use pushline::socketio::{Audience, Encoded, Recovery, RecoveryOptions};
 /// use std::time::Duration;
 ///
 /// let now = Duration::ZERO; // a virtual clock
-/// let mut recovery = Recovery::new(RecoveryConfig::new());
+/// let mut recovery = Recovery::new(RecoveryOptions::new());
 /// recovery.enter("pid", "sid".into(), now);
 /// for text in ["one", "two"] {
 ///     let offset = recovery.next_offset();
@@ -154,8 +154,8 @@ pub struct Recovered {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Recovery<I> {
-    config: RecoveryConfig,
-    log: VecDeque<(Audience, Vec<Message>)>,
+    config: RecoveryOptions,
+    log: VecDeque<(Audience, Vec<EngineMessage>)>,
     bytes: usize,
     newest: u64,
     known: BTreeMap<Box<str>, Known<I>>,
@@ -164,7 +164,7 @@ pub struct Recovery<I> {
 impl<I: Instant> Recovery<I> {
     /// Nobody is known, nothing was sent.
     #[must_use]
-    pub const fn new(config: RecoveryConfig) -> Self {
+    pub const fn new(config: RecoveryOptions) -> Self {
         Self { config, log: VecDeque::new(), bytes: 0, newest: 0, known: BTreeMap::new() }
     }
 
@@ -219,7 +219,7 @@ impl<I: Instant> Recovery<I> {
     }
 
     /// Keeps an event that is sent. The oldest go as needed.
-    pub fn push(&mut self, audience: Audience, messages: Vec<Message>) {
+    pub fn push(&mut self, audience: Audience, messages: Vec<EngineMessage>) {
         self.newest += 1;
         self.bytes += size(&messages);
         self.log.push_back((audience, messages));
@@ -252,8 +252,8 @@ impl<I: Instant> Recovery<I> {
     }
 }
 
-fn size(messages: &[Message]) -> usize {
-    messages.iter().map(Message::size).sum()
+fn size(messages: &[EngineMessage]) -> usize {
+    messages.iter().map(EngineMessage::size).sum()
 }
 
 /// A number in base 36.

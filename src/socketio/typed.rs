@@ -1,7 +1,7 @@
 //! Arguments from and into types of one's own (feature `serde`).
 #![allow(clippy::arithmetic_side_effects, reason = "two more than the length of a text in memory")]
 
-use super::encode::{Arguments, Writer};
+use super::encode::{ArgumentWriter, Arguments};
 use super::payload::Payload;
 use alloc::string::String;
 use serde::Serialize;
@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 pub struct Json<T>(pub T);
 
 impl<T: Serialize> Arguments for Json<T> {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut ArgumentWriter) {
         let text = serde_json::to_string(&self.0);
         out.json_text(text.as_deref().unwrap_or("null"));
     }

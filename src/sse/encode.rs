@@ -33,9 +33,9 @@ pub const RESPONSE_FIELDS: [(&str, &str); 3] = [
 /// [`Heartbeat`](crate::heartbeat) tells when; HTML 9.2.7 advises every 15 seconds or so.
 ///
 /// ```
-/// use pushline::sse::{Decoder, Input, Item, KEEP_ALIVE};
+/// use pushline::sse::{EventDecoder, Input, Item, KEEP_ALIVE};
 ///
-/// let mut decoder = Decoder::new();
+/// let mut decoder = EventDecoder::new();
 /// assert_eq!(decoder.decode(&mut Input::new(KEEP_ALIVE)), Ok(Some(Item::Comment(""))));
 /// ```
 pub const KEEP_ALIVE: &[u8] = b":\n\n";
@@ -196,14 +196,14 @@ impl<'a> Block<'a> {
     ///
     /// # Errors
     /// The event type or the ID cannot stand in an event stream.
-    pub fn prepare(&self) -> Result<Prepared, EncodeError> {
+    pub fn prepare(&self) -> Result<PreparedEvent, EncodeError> {
         let mut bytes = alloc::vec::Vec::with_capacity(self.encoded_len());
         self.encode(&mut bytes)?;
         // The ID stands after the comment and the event type.
         let before = lines_len(":", self.comment)
             + self.event_type.map_or(0, |event_type| "event: \n".len() + event_type.len())
             + "id: ".len();
-        Ok(Prepared { bytes: bytes.into(), id: self.id.map(|id| before..before + id.len()) })
+        Ok(PreparedEvent { bytes: bytes.into(), id: self.id.map(|id| before..before + id.len()) })
     }
 }
 
@@ -220,13 +220,13 @@ impl<'a> Block<'a> {
 /// # Ok::<(), pushline::sse::EncodeError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prepared {
+pub struct PreparedEvent {
     bytes: Bytes,
     /// Where the event ID stands in `bytes`.
     id: Option<Range<usize>>,
 }
 
-impl Prepared {
+impl PreparedEvent {
     /// The bytes to write.
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {
@@ -240,8 +240,8 @@ impl Prepared {
     }
 }
 
-impl From<Prepared> for Bytes {
-    fn from(prepared: Prepared) -> Self {
+impl From<PreparedEvent> for Bytes {
+    fn from(prepared: PreparedEvent) -> Self {
         prepared.bytes
     }
 }

@@ -5,10 +5,10 @@ use core::time::Duration;
 /// One thing that an event stream said.
 ///
 /// ```
-/// use pushline::sse::{Decoder, Input, Item};
+/// use pushline::sse::{EventDecoder, Input, Item};
 ///
 /// let mut input = Input::new(b": hello\nretry: 500\ndata: 1\n\n");
-/// let mut decoder = Decoder::new();
+/// let mut decoder = EventDecoder::new();
 /// let mut seen = Vec::new();
 /// while let Some(item) = decoder.decode(&mut input)? {
 ///     seen.push(match item {
@@ -25,7 +25,7 @@ use core::time::Duration;
 #[non_exhaustive]
 pub enum Item<'d> {
     /// An event was dispatched (HTML 9.2.6).
-    Event(Event<'d>),
+    Event(EventRef<'d>),
     /// The server set the reconnection time. It holds from now on, whether or not the block it stands in
     /// is ever finished. A time past `u64::MAX` milliseconds is that.
     Retry(Duration),
@@ -37,16 +37,16 @@ pub enum Item<'d> {
 /// A dispatched event, lent from the input or from the decoder's storage.
 ///
 /// ```
-/// use pushline::sse::{Decoder, Input, Item};
+/// use pushline::sse::{EventDecoder, Input, Item};
 ///
 /// let mut input = Input::new(b"event: price\nid: 7\ndata: 42\n\n");
-/// let mut decoder = Decoder::new();
+/// let mut decoder = EventDecoder::new();
 /// let Some(Item::Event(event)) = decoder.decode(&mut input)? else { panic!() };
 /// assert_eq!((event.event_type, event.last_event_id, event.data), ("price", "7", "42"));
 /// # Ok::<(), pushline::sse::DecodeError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Event<'d> {
+pub struct EventRef<'d> {
     /// The event type; `message` if the block named none.
     pub event_type: &'d str,
     /// The data: the values of the `data` lines joined by LF.
@@ -55,7 +55,7 @@ pub struct Event<'d> {
     pub last_event_id: &'d str,
 }
 
-impl Event<'_> {
+impl EventRef<'_> {
     /// The type of an event that names none.
     pub const MESSAGE: &'static str = "message";
 }

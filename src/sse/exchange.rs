@@ -4,7 +4,8 @@
 use super::reconnect::Method;
 use super::request::request_fields;
 use crate::http1::head::{
-    Body, FieldLines, HeadError, InvalidField, Limits, MAX_INTERIM, Reader, Slots, write_request,
+    BodyFraming, FieldLines, HeadError, HeadLimits, HeadReader, InvalidField, MAX_INTERIM, Slots,
+    write_request,
 };
 use crate::http1::syntax::{elements, is_field_value};
 use crate::http1::{RetryAfter, Url};
@@ -15,18 +16,18 @@ use alloc::vec::Vec;
 ///
 /// ```
 /// use pushline::http1::{Url, head::FieldLines};
-/// use pushline::sse::{Method, Request};
+/// use pushline::sse::{Method, SourceRequest};
 ///
 /// let url = Url::parse("http://example.com/feed")?;
 /// let fields = FieldLines::new();
-/// let request = Request { url: &url, first: &url, method: Method::Get, fields: &fields, content: None, last_event_id: "7" };
+/// let request = SourceRequest { url: &url, first: &url, method: Method::Get, fields: &fields, content: None, last_event_id: "7" };
 /// let bytes = request.to_bytes()?;
 /// assert!(bytes.starts_with(b"GET /feed HTTP/1.1\r\nhost: example.com\r\naccept: text/event-stream\r\n"));
 /// assert!(bytes.ends_with(b"\r\nlast-event-id: 7\r\n\r\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'r> {
+pub struct SourceRequest<'r> {
     /// Where it goes now, redirections included.
     pub url: &'r Url,
     /// Where it went at first. To another origin than this, `Authorization`, `Cookie` and `Proxy-Authorization` are not
@@ -42,7 +43,7 @@ pub struct Request<'r> {
     pub last_event_id: &'r str,
 }
 
-impl Request<'_> {
+impl SourceRequest<'_> {
     /// The request as it is written, with its content.
     ///
     /// # Errors
@@ -85,21 +86,21 @@ fn is_credential(name: &str) -> bool {
 /// What the head of a response says to one who asked for an event stream.
 ///
 /// ```
-/// use pushline::http1::head::Body;
-/// use pushline::sse::{AnswerReader, Method};
+/// use pushline::http1::head::BodyFraming;
+/// use pushline::sse::{SourceResponseReader, Method};
 ///
-/// let mut reader = AnswerReader::new(Method::Get);
+/// let mut reader = SourceResponseReader::new(Method::Get);
 /// reader.receive(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-type: text/event-");
 /// assert_eq!(reader.next()?, None);
 /// reader.receive(b"stream\r\n\r\ndata: 1\n\n");
 /// let answer = reader.next()?.unwrap();
-/// assert_eq!((answer.status, answer.body), (200, Body::UntilClose));
+/// assert_eq!((answer.status, answer.body), (200, BodyFraming::UntilClose));
 /// assert_eq!(reader.received(), b"data: 1\n\n");
 /// # Ok::<(), pushline::http1::head::HeadError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct SourceResponse {
     /// The status, not of class 1xx.
     pub status: u16,
     /// `Content-Type`.
@@ -111,23 +112,23 @@ pub struct Answer {
     /// Whether there is a `Content-Encoding` other than `identity`.
     pub is_encoded: bool,
     /// How the end of the body is told.
-    pub body: Body,
+    pub body: BodyFraming,
 }
 
 /// Reads the head of a response, past those of class 1xx.
 #[derive(Debug)]
-pub struct AnswerReader {
-    reader: Reader,
+pub struct SourceResponseReader {
+    reader: HeadReader,
     method: Method,
     received: Vec<u8>,
     interim: usize,
 }
 
-impl AnswerReader {
+impl SourceResponseReader {
     /// For the response to a request by this method.
     #[must_use]
     pub fn new(method: Method) -> Self {
-        Self { reader: Reader::new(Limits::default()), method, received: Vec::new(), interim: 0 }
+        Self { reader: HeadReader::new(HeadLimits::default()), method, received: Vec::new(), interim: 0 }
     }
 
     /// Takes bytes that were received.
@@ -149,7 +150,7 @@ impl AnswerReader {
     /// [`HeadError`] of a head that breaks RFC 9112 or exceeds a limit.
     // It is no iterator: there is one answer.
     #[expect(clippy::should_implement_trait, reason = "there is one answer, and it may fail")]
-    pub fn next(&mut self) -> Result<Option<Answer>, HeadError> {
+    pub fn next(&mut self) -> Result<Option<SourceResponse>, HeadError> {
         loop {
             let mut slots = Slots::new();
             let Some(head) = self.reader.read_response(&self.received, &mut slots)? else { return Ok(None) };
@@ -165,7 +166,7 @@ impl AnswerReader {
                 .filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"))
                 .flat_map(|(_, value)| elements(value))
                 .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"));
-            let answer = Answer {
+            let answer = SourceResponse {
                 status: head.status(),
                 content_type: own("content-type"),
                 location: own("location"),

@@ -2,23 +2,25 @@
 #![allow(clippy::arithmetic_side_effects, reason = "no more than was asked for")]
 
 use crate::http1::chunked;
-use crate::http1::head::Body;
+use crate::http1::head::BodyFraming;
 
 #[derive(Debug)]
 pub(crate) enum Framing {
     Length(u64),
-    Chunked(chunked::Decoder),
+    Chunked(chunked::ChunkedDecoder),
     UntilClose,
     Ended,
 }
 
 impl Framing {
-    pub(crate) fn new(body: Body) -> Self {
+    pub(crate) fn new(body: BodyFraming) -> Self {
         match body {
-            Body::None | Body::Length(0) => Self::Ended,
-            Body::Length(length) => Self::Length(length),
-            Body::Chunked => Self::Chunked(chunked::Decoder::new(chunked::Limits::default())),
-            Body::UntilClose => Self::UntilClose,
+            BodyFraming::None | BodyFraming::Length(0) => Self::Ended,
+            BodyFraming::Length(length) => Self::Length(length),
+            BodyFraming::Chunked => {
+                Self::Chunked(chunked::ChunkedDecoder::new(chunked::ChunkedLimits::default()))
+            }
+            BodyFraming::UntilClose => Self::UntilClose,
         }
     }
 
@@ -32,7 +34,7 @@ impl Framing {
     }
 
     /// Finds data of the body in what was received: how many bytes stand before it, and how many it has. These are taken.
-    pub(crate) fn find(&mut self, received: &[u8]) -> Result<(usize, usize), chunked::Error> {
+    pub(crate) fn find(&mut self, received: &[u8]) -> Result<(usize, usize), chunked::ChunkedError> {
         let found = match self {
             Self::UntilClose => (0, received.len()),
             Self::Length(left) => {
@@ -62,7 +64,7 @@ impl Framing {
     }
 
     /// The transport has ended. An error without a reason: inside a body of known length.
-    pub(crate) fn receive_eof(&mut self) -> Result<(), Option<chunked::Error>> {
+    pub(crate) fn receive_eof(&mut self) -> Result<(), Option<chunked::ChunkedError>> {
         match core::mem::replace(self, Self::Ended) {
             Self::UntilClose | Self::Ended => Ok(()),
             Self::Length(_) => Err(None),

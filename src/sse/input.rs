@@ -14,9 +14,9 @@ pub(super) const SHORT: usize = 64;
 /// read, not once an event.
 ///
 /// ```
-/// use pushline::sse::{Decoder, Input};
+/// use pushline::sse::{EventDecoder, Input};
 ///
-/// let mut decoder = Decoder::new();
+/// let mut decoder = EventDecoder::new();
 /// let mut input = Input::new(b"data: 1\n\ndata: 2\n\n");
 /// assert!(decoder.decode(&mut input)?.is_some());
 /// assert_eq!(input.remaining(), b"data: 2\n\n"); // one may stop here, and go on later

@@ -1,25 +1,25 @@
 //! What a decoder takes at most, and what it says when that is exceeded.
 
-/// Bounds on what a server makes a [`Decoder`](super::Decoder) hold. All of them count bytes of text, as
+/// Bounds on what a server makes a [`EventDecoder`](super::EventDecoder) hold. All of them count bytes of text, as
 /// UTF-8, after what is not UTF-8 became U+FFFD.
 ///
 /// ```
-/// use pushline::sse::{DecodeError, Decoder, Input, Limits};
+/// use pushline::sse::{DecodeError, EventDecoder, Input, EventLimits};
 ///
-/// let mut decoder = Decoder::with_limits(Limits::new().max_event(16));
+/// let mut decoder = EventDecoder::with_limits(EventLimits::new().max_event(16));
 /// let mut input = Input::new(b"data: short\n\ndata: quite a bit longer\n\n");
 /// assert!(decoder.decode(&mut input)?.is_some());
 /// assert_eq!(decoder.decode(&mut input), Err(DecodeError::EventTooLong));
 /// # Ok::<(), DecodeError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct EventLimits {
     pub(super) max_event: usize,
     pub(super) max_type: usize,
     pub(super) max_id: usize,
 }
 
-impl Limits {
+impl EventLimits {
     /// The default of [`max_event`](Self::max_event): 4 MiB.
     pub const MAX_EVENT: usize = 4 << 20;
     /// The default of [`max_type`](Self::max_type): 1 KiB.
@@ -64,7 +64,7 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
+impl Default for EventLimits {
     fn default() -> Self {
         Self::new()
     }
@@ -80,11 +80,11 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// An event, or a line, exceeds [`Limits::max_event`].
+    /// An event, or a line, exceeds [`EventLimits::max_event`].
     EventTooLong,
-    /// An event type exceeds [`Limits::max_type`].
+    /// An event type exceeds [`EventLimits::max_type`].
     TypeTooLong,
-    /// An event ID exceeds [`Limits::max_id`].
+    /// An event ID exceeds [`EventLimits::max_id`].
     IdTooLong,
 }
 

@@ -1,11 +1,11 @@
 //! Server-Sent Events: the event-stream format, reconnecting and resuming (WHATWG HTML 9.2).
 //!
 //! A server encodes each event as a [`Block`] and keeps the last ones in a [`ReplayLog`]; a client decodes them with a
-//! [`Decoder`] and asks [`Reconnect`] what to do when the stream ends. None of them does I/O:
+//! [`EventDecoder`] and asks [`Reconnect`] what to do when the stream ends. None of them does I/O:
 //! [`adapter`](crate::adapter) does.
 //!
 //! ```
-//! use pushline::sse::{Block, Decoder, Input, Item, ReplayLog, Resume};
+//! use pushline::sse::{Block, EventDecoder, Input, Item, ReplayLog, Resume};
 //!
 //! // The server: one event, for all who listen and for those who come back.
 //! let mut log = ReplayLog::default();
@@ -13,7 +13,7 @@
 //! log.push(event.clone());
 //!
 //! // The client, which may be given the bytes in any pieces.
-//! let mut decoder = Decoder::new();
+//! let mut decoder = EventDecoder::new();
 //! let mut input = Input::new(event.bytes());
 //! while let Some(item) = decoder.decode(&mut input)? {
 //!     if let Item::Event(event) = item {
@@ -30,11 +30,11 @@
 //! | HTML | here |
 //! |---|---|
 //! | 9.2.2 the request | [`request_fields`], [`is_event_stream`] in `request.rs` |
-//! | 9.2.2, 9.2.3 request and response as bytes, what a redirection must not take along | [`Request`], [`AnswerReader`] in `exchange.rs` |
+//! | 9.2.2, 9.2.3 request and response as bytes, what a redirection must not take along | [`SourceRequest`], [`SourceResponseReader`] in `exchange.rs` |
 //! | 9.2.3 the response, reconnecting | [`Reconnect`], [`ReconnectPolicy`] in `reconnect.rs`, `policy.rs` |
 //! | 9.2.4 the last event ID | [`ReplayLog`] in `replay.rs` |
-//! | 9.2.5 the format, written | [`Block`], [`Prepared`] in `encode.rs`, text as lines in `lines.rs` |
-//! | 9.2.5, 9.2.6 the format, read | [`Decoder`], with its [`Limits`]; lines in `input.rs`, fields in `field.rs`, blocks and the dispatch in `decode/block.rs` |
+//! | 9.2.5 the format, written | [`Block`], [`PreparedEvent`] in `encode.rs`, text as lines in `lines.rs` |
+//! | 9.2.5, 9.2.6 the format, read | [`EventDecoder`], with its [`EventLimits`]; lines in `input.rs`, fields in `field.rs`, blocks and the dispatch in `decode/block.rs` |
 //! | 9.2.7 keep-alive | [`KEEP_ALIVE`], with a [`Heartbeat`](crate::heartbeat::Heartbeat) |
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -55,15 +55,15 @@ mod request;
 mod storage;
 mod text;
 
-pub use decode::Decoder;
-pub use encode::{Block, CONTENT_TYPE, EncodeError, KEEP_ALIVE, Prepared, RESPONSE_FIELDS, put_padding};
-pub use event::{Event, Item};
-pub use exchange::{Answer, AnswerReader, Request};
+pub use decode::EventDecoder;
+pub use encode::{Block, CONTENT_TYPE, EncodeError, KEEP_ALIVE, PreparedEvent, RESPONSE_FIELDS, put_padding};
+pub use event::{EventRef, Item};
+pub use exchange::{SourceRequest, SourceResponse, SourceResponseReader};
 pub use input::Input;
-pub use limits::{DecodeError, Limits};
+pub use limits::{DecodeError, EventLimits};
 pub use policy::ReconnectPolicy;
 pub use reconnect::{CloseReason, Method, Next, Reconnect, Verdict};
-pub use refusal::{Refusal, RefusalReader};
+pub use refusal::{RefusedResponse, RefusedResponseReader};
 pub use replay::{Missed, ReplayLog, Resume};
 pub use request::{is_event_stream, needs_preflight, request_fields};
-pub use storage::{Fixed, Storage};
+pub use storage::{EventStorage, FixedStorage};

@@ -2,7 +2,7 @@
 //! of the answer, when to try again. Knows no bytes of the stream, no URLs, no sockets.
 #![allow(clippy::arithmetic_side_effects, reason = "counts redirections up to their limit")]
 
-use super::exchange::Answer;
+use super::exchange::SourceResponse;
 use super::policy::ReconnectPolicy;
 use super::request::is_event_stream;
 use crate::heartbeat::Instant;
@@ -138,13 +138,13 @@ impl core::error::Error for CloseReason {}
 ///
 /// It is told what happens and says what to do; time and randomness are arguments. `I` is the caller's
 /// instant: `std::time::Instant`, tokio's, or a plain `Duration` in a test. The last event ID lives in the
-/// [`Decoder`](super::Decoder), which keeps it from connection to connection.
+/// [`EventDecoder`](super::EventDecoder), which keeps it from connection to connection.
 ///
 /// ```
-/// use pushline::sse::{Decoder, Input, Item, Method, Next, Reconnect, ReconnectPolicy, Verdict, request_fields};
+/// use pushline::sse::{EventDecoder, Input, Item, Method, Next, Reconnect, ReconnectPolicy, Verdict, request_fields};
 /// use std::time::Duration;
 ///
-/// let mut decoder = Decoder::new();
+/// let mut decoder = EventDecoder::new();
 /// let mut reconnect = Reconnect::new(Method::Get, ReconnectPolicy::new().jitter(0));
 /// let now = Duration::ZERO;
 ///
@@ -278,9 +278,9 @@ impl<I: Instant> Reconnect<I> {
         }
     }
 
-    /// Judges an [`Answer`]: as [`response`](Self::response), and whether it is compressed. It must not be: the request
+    /// Judges an [`SourceResponse`]: as [`response`](Self::response), and whether it is compressed. It must not be: the request
     /// asked for `identity`, and a compressed stream would be read as one without events.
-    pub fn judge(&mut self, answer: &Answer) -> Verdict {
+    pub fn judge(&mut self, answer: &SourceResponse) -> Verdict {
         let (content_type, location) = (answer.content_type.as_deref(), answer.location.as_deref());
         match self.response(answer.status, content_type, location) {
             Verdict::Open if answer.is_encoded => {

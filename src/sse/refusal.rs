@@ -2,19 +2,19 @@
 #![allow(clippy::arithmetic_side_effects, reason = "the body never grows past `max`")]
 #![allow(clippy::indexing_slicing, reason = "up to what is left of the body and of the room for it")]
 
-use super::exchange::Answer;
+use super::exchange::SourceResponse;
 use super::framing::Framing;
 use alloc::vec::Vec;
 
 /// A response that is no event stream, with the start of its body: what an API says of a bad request, for example.
 ///
 /// ```
-/// use pushline::sse::{AnswerReader, Method, RefusalReader};
+/// use pushline::sse::{SourceResponseReader, Method, RefusedResponseReader};
 ///
-/// let mut reader = AnswerReader::new(Method::Post);
-/// reader.receive(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 9\r\n\r\nno model");
+/// let mut reader = SourceResponseReader::new(Method::Post);
+/// reader.receive(b"HTTP/1.1 400 Bad SourceRequest\r\ncontent-length: 9\r\n\r\nno model");
 /// let answer = reader.next()?.unwrap();
-/// let mut body = RefusalReader::new(&answer, 1024);
+/// let mut body = RefusedResponseReader::new(&answer, 1024);
 /// body.receive(reader.received());
 /// assert!(!body.is_finished());
 /// body.receive(b"!");
@@ -25,7 +25,7 @@ use alloc::vec::Vec;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Refusal {
+pub struct RefusedResponse {
     /// The status.
     pub status: u16,
     /// `Content-Type`.
@@ -36,7 +36,7 @@ pub struct Refusal {
     pub is_complete: bool,
 }
 
-impl Refusal {
+impl RefusedResponse {
     /// The body as text; what is not UTF-8 becomes U+FFFD.
     #[must_use]
     pub fn text(&self) -> alloc::borrow::Cow<'_, str> {
@@ -46,19 +46,19 @@ impl Refusal {
 
 /// Reads the body of a refusal, up to a limit.
 #[derive(Debug)]
-pub struct RefusalReader {
+pub struct RefusedResponseReader {
     framing: Framing,
     max: usize,
     /// The end was cut, or is over the limit.
     is_short: bool,
-    refusal: Refusal,
+    refusal: RefusedResponse,
 }
 
-impl RefusalReader {
+impl RefusedResponseReader {
     /// For what follows the head of this answer; `max` is how many bytes of it are kept.
     #[must_use]
-    pub fn new(answer: &Answer, max: usize) -> Self {
-        let refusal = Refusal {
+    pub fn new(answer: &SourceResponse, max: usize) -> Self {
+        let refusal = RefusedResponse {
             status: answer.status,
             content_type: answer.content_type.clone(),
             body: Vec::new(),
@@ -98,18 +98,18 @@ impl RefusalReader {
 
     /// What was read.
     #[must_use]
-    pub fn finish(self) -> Refusal {
-        Refusal { is_complete: self.framing.is_ended() && !self.is_short, ..self.refusal }
+    pub fn finish(self) -> RefusedResponse {
+        RefusedResponse { is_complete: self.framing.is_ended() && !self.is_short, ..self.refusal }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http1::head::Body;
+    use crate::http1::head::BodyFraming;
 
-    fn read(body: Body, max: usize, pieces: &[&[u8]], eof: bool) -> (Vec<u8>, bool, bool) {
-        let answer = Answer {
+    fn read(body: BodyFraming, max: usize, pieces: &[&[u8]], eof: bool) -> (Vec<u8>, bool, bool) {
+        let answer = SourceResponse {
             status: 500,
             content_type: None,
             location: None,
@@ -117,7 +117,7 @@ mod tests {
             is_encoded: false,
             body,
         };
-        let mut reader = RefusalReader::new(&answer, max);
+        let mut reader = RefusedResponseReader::new(&answer, max);
         for piece in pieces {
             reader.receive(piece);
         }
@@ -132,8 +132,11 @@ mod tests {
     #[test]
     fn every_framing_at_the_limit() {
         let chunked = &b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\nmore"[..];
-        let framings =
-            [(Body::Length(5), &b"abcdemore"[..]), (Body::Chunked, chunked), (Body::UntilClose, b"abcde")];
+        let framings = [
+            (BodyFraming::Length(5), &b"abcdemore"[..]),
+            (BodyFraming::Chunked, chunked),
+            (BodyFraming::UntilClose, b"abcde"),
+        ];
         for (body, wire) in framings {
             for (max, kept, is_complete) in
                 [(4, &b"abcd"[..], false), (5, b"abcde", true), (6, b"abcde", true)]
@@ -152,10 +155,10 @@ mod tests {
 
     #[test]
     fn what_is_cut_is_not_complete() {
-        assert_eq!(read(Body::Length(5), 9, &[b"ab"], true), (b"ab".to_vec(), false, true));
-        assert_eq!(read(Body::Chunked, 9, &[b"2\r\nab"], true), (b"ab".to_vec(), false, true));
-        assert_eq!(read(Body::Chunked, 9, &[b"2\r\nabxx"], false), (b"ab".to_vec(), false, true));
-        assert_eq!(read(Body::UntilClose, 9, &[b"ab"], false), (b"ab".to_vec(), false, false));
-        assert_eq!(read(Body::None, 9, &[b"ab"], false), (Vec::new(), true, true));
+        assert_eq!(read(BodyFraming::Length(5), 9, &[b"ab"], true), (b"ab".to_vec(), false, true));
+        assert_eq!(read(BodyFraming::Chunked, 9, &[b"2\r\nab"], true), (b"ab".to_vec(), false, true));
+        assert_eq!(read(BodyFraming::Chunked, 9, &[b"2\r\nabxx"], false), (b"ab".to_vec(), false, true));
+        assert_eq!(read(BodyFraming::UntilClose, 9, &[b"ab"], false), (b"ab".to_vec(), false, false));
+        assert_eq!(read(BodyFraming::None, 9, &[b"ab"], false), (Vec::new(), true, true));
     }
 }

@@ -4,7 +4,7 @@
     reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
 )]
 
-use super::encode::Prepared;
+use super::encode::PreparedEvent;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -32,7 +32,7 @@ use alloc::vec::Vec;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ReplayLog {
-    events: VecDeque<Prepared>,
+    events: VecDeque<PreparedEvent>,
     /// What the events come to.
     bytes: usize,
     max_events: usize,
@@ -50,7 +50,7 @@ pub struct ReplayLog {
 /// let mut log = ReplayLog::new(1, 1 << 20);
 /// log.push(Block::new().id("1").data("x").prepare()?);
 /// log.push(Block::new().id("2").data("y").prepare()?);
-/// // Event 1 is no more in the log, but all that came after it is.
+/// // EventRef 1 is no more in the log, but all that came after it is.
 /// let Resume::From(missed) = log.resume(Some(b"1")) else { panic!() };
 /// assert_eq!(missed.map(|event| event.id()).collect::<Vec<_>>(), [Some(b"2".as_slice())]);
 /// # Ok::<(), pushline::sse::EncodeError>(())
@@ -78,10 +78,10 @@ pub enum Resume<'l> {
 /// # Ok::<(), pushline::sse::EncodeError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Missed<'l>(alloc::collections::vec_deque::Iter<'l, Prepared>);
+pub struct Missed<'l>(alloc::collections::vec_deque::Iter<'l, PreparedEvent>);
 
 impl<'l> Iterator for Missed<'l> {
-    type Item = &'l Prepared;
+    type Item = &'l PreparedEvent;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next()
@@ -112,7 +112,7 @@ impl ReplayLog {
 
     /// Adds the newest event. The oldest go for it; if it alone exceeds the bounds, all of them go, and it
     /// is not kept either.
-    pub fn push(&mut self, event: Prepared) {
+    pub fn push(&mut self, event: PreparedEvent) {
         let len = event.bytes().len();
         while !self.events.is_empty()
             && (self.events.len() >= self.max_events || self.bytes.saturating_add(len) > self.max_bytes)
@@ -168,7 +168,7 @@ impl ReplayLog {
     }
 
     /// This event is the one before the oldest of the log.
-    fn remember(&mut self, event: &Prepared) {
+    fn remember(&mut self, event: &PreparedEvent) {
         // An event without an ID leaves the client's ID as it was, yet a client with that ID may not
         // have seen this event: nobody can resume from here any more.
         let before = self.before.take();
@@ -193,7 +193,7 @@ mod tests {
     use crate::sse::Block;
     use alloc::string::ToString;
 
-    fn event(id: Option<u32>) -> Prepared {
+    fn event(id: Option<u32>) -> PreparedEvent {
         let id = id.map(|id| id.to_string());
         let block = Block::new().data("x");
         id.as_ref().map_or(block, |id| block.id(id)).prepare().unwrap()

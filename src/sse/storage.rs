@@ -5,26 +5,26 @@
 use super::input::SHORT;
 use alloc::vec::Vec;
 
-/// Bytes that a [`Decoder`](super::Decoder) keeps: a `Vec<u8>`, which grows up to the decoder's limits, or
-/// [`Fixed`], which never allocates. Sealed: there are no others.
+/// Bytes that a [`EventDecoder`](super::EventDecoder) keeps: a `Vec<u8>`, which grows up to the decoder's limits, or
+/// [`FixedStorage`], which never allocates. Sealed: there are no others.
 ///
 /// ```
-/// use pushline::sse::{Decoder, Storage};
+/// use pushline::sse::{EventDecoder, EventStorage};
 ///
 /// /// Takes a decoder on the heap and one in a buffer alike.
-/// fn last_seen<S: Storage>(decoder: &Decoder<S>) -> &str {
+/// fn last_seen<S: EventStorage>(decoder: &EventDecoder<S>) -> &str {
 ///     decoder.last_event_id()
 /// }
-/// assert_eq!(last_seen(&Decoder::new()), "");
+/// assert_eq!(last_seen(&EventDecoder::new()), "");
 /// ```
-pub trait Storage: sealed::Storage {}
+pub trait EventStorage: sealed::EventStorage {}
 
-impl<S: sealed::Storage> Storage for S {}
+impl<S: sealed::EventStorage> EventStorage for S {}
 
 pub(super) mod sealed {
     use super::{Full, SHORT};
 
-    pub trait Storage: AsRef<[u8]> + AsMut<[u8]> {
+    pub trait EventStorage: AsRef<[u8]> + AsMut<[u8]> {
         /// Appends all of `bytes`, or nothing.
         fn append(&mut self, bytes: &[u8]) -> Result<(), Full>;
 
@@ -40,7 +40,7 @@ pub(super) mod sealed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-impl sealed::Storage for Vec<u8> {
+impl sealed::EventStorage for Vec<u8> {
     #[inline]
     fn append(&mut self, bytes: &[u8]) -> Result<(), Full> {
         self.extend_from_slice(bytes);
@@ -66,41 +66,41 @@ impl sealed::Storage for Vec<u8> {
     }
 }
 
-/// A storage inside the caller's buffer; see [`Decoder::in_buffer`](super::Decoder::in_buffer).
+/// A storage inside the caller's buffer; see [`EventDecoder::in_buffer`](super::EventDecoder::in_buffer).
 ///
 /// ```
-/// use pushline::sse::{Decoder, Fixed, Limits};
+/// use pushline::sse::{EventDecoder, FixedStorage, EventLimits};
 ///
 /// let mut buffer = [0; 1024];
-/// let decoder: Decoder<Fixed<'_>> = Decoder::in_buffer(&mut buffer, Limits::new().max_id(64).max_type(64));
+/// let decoder: EventDecoder<FixedStorage<'_>> = EventDecoder::in_buffer(&mut buffer, EventLimits::new().max_id(64).max_type(64));
 /// ```
 #[derive(Debug, Default)]
-pub struct Fixed<'b> {
+pub struct FixedStorage<'b> {
     buffer: &'b mut [u8],
     len: usize,
 }
 
-impl<'b> Fixed<'b> {
+impl<'b> FixedStorage<'b> {
     pub(super) fn new(buffer: &'b mut [u8]) -> Self {
         Self { buffer, len: 0 }
     }
 }
 
-impl AsRef<[u8]> for Fixed<'_> {
+impl AsRef<[u8]> for FixedStorage<'_> {
     #[inline]
     fn as_ref(&self) -> &[u8] {
         &self.buffer[..self.len]
     }
 }
 
-impl AsMut<[u8]> for Fixed<'_> {
+impl AsMut<[u8]> for FixedStorage<'_> {
     #[inline]
     fn as_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[..self.len]
     }
 }
 
-impl sealed::Storage for Fixed<'_> {
+impl sealed::EventStorage for FixedStorage<'_> {
     fn append(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let room = self.buffer[self.len..].get_mut(..bytes.len()).ok_or(Full)?;
         room.copy_from_slice(bytes);
@@ -121,13 +121,13 @@ impl sealed::Storage for Fixed<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::sealed::Storage as _;
+    use super::sealed::EventStorage as _;
     use super::*;
 
     #[test]
     fn a_buffer_takes_all_or_nothing() {
         let mut buffer = [9; 4];
-        let mut storage = Fixed::new(&mut buffer);
+        let mut storage = FixedStorage::new(&mut buffer);
         assert_eq!(storage.append(b"abc"), Ok(()));
         assert_eq!(storage.append(b"de"), Err(Full));
         assert_eq!(storage.as_ref(), b"abc");

@@ -2,7 +2,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "sums and differences of lengths of what is in memory")]
 #![allow(clippy::indexing_slicing, reason = "what was made room for: three bytes for each that is bad")]
 
-use super::storage::{Full, sealed::Storage};
+use super::storage::{Full, sealed::EventStorage};
 
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
@@ -15,7 +15,7 @@ pub(super) fn text_len(bytes: &[u8]) -> usize {
 }
 
 /// Makes `storage[start..]` text, in place and in one pass.
-pub(super) fn make_text<S: Storage>(storage: &mut S, start: usize) -> Result<(), Full> {
+pub(super) fn make_text<S: EventStorage>(storage: &mut S, start: usize) -> Result<(), Full> {
     let raw = storage.as_ref().len() - start;
     let end = start + text_len(&storage.as_ref()[start..]);
     // The raw bytes move to the end of their room. The text then grows from the start and never
@@ -46,7 +46,7 @@ pub(super) fn make_text<S: Storage>(storage: &mut S, start: usize) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sse::Fixed;
+    use crate::sse::FixedStorage;
     use alloc::{string::String, vec::Vec};
 
     #[test]
@@ -72,12 +72,12 @@ mod tests {
     #[test]
     fn needs_no_more_room_than_the_text() {
         let mut buffer = [0; 8];
-        let mut storage = Fixed::new(&mut buffer);
+        let mut storage = FixedStorage::new(&mut buffer);
         storage.append(b"a\xff\xe2\x82b").unwrap();
         make_text(&mut storage, 0).unwrap();
         assert_eq!(storage.as_ref(), "a\u{fffd}\u{fffd}b".as_bytes());
         let mut buffer = [0; 7];
-        let mut storage = Fixed::new(&mut buffer);
+        let mut storage = FixedStorage::new(&mut buffer);
         storage.append(b"a\xff\xe2\x82b").unwrap();
         assert_eq!(make_text(&mut storage, 0), Err(Full));
     }

@@ -3,14 +3,14 @@
 /// Limits and choices of a connection.
 ///
 /// ```
-/// use pushline::ws::Config;
+/// use pushline::ws::ConnectionOptions;
 ///
-/// let config = Config::new().max_message(64 * 1024).parts(true);
+/// let config = ConnectionOptions::new().max_message(64 * 1024).parts(true);
 /// # let _ = config;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Config {
+pub struct ConnectionOptions {
     pub(crate) max_frame: usize,
     pub(crate) max_message: usize,
     pub(crate) max_fragments: u32,
@@ -22,7 +22,7 @@ pub struct Config {
     pub(crate) accept_unmasked: bool,
 }
 
-impl Config {
+impl ConnectionOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
@@ -119,7 +119,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for ConnectionOptions {
     fn default() -> Self {
         Self::new()
     }
@@ -128,9 +128,9 @@ impl Default for Config {
 /// Which end of the connection this is.
 ///
 /// ```
-/// use pushline::ws::{Config, Connection, Negotiated, Role};
+/// use pushline::ws::{ConnectionOptions, Connection, Negotiated, Role};
 ///
-/// let connection = Connection::server(Negotiated::default(), Config::new());
+/// let connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
 /// assert_eq!(connection.role(), Role::Server);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

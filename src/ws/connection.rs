@@ -1,7 +1,7 @@
 //! A connection: receiver and sender joined, with the replies that RFC 6455 asks for.
 
 use super::close::CloseCode;
-use super::config::{Config, Role};
+use super::config::{ConnectionOptions, Role};
 use super::error::{ProtocolError, UsageError};
 use super::header::Opcode;
 use super::mask::MaskSource;
@@ -30,10 +30,10 @@ use alloc::boxed::Box;
 /// ```
 /// use bytes::Buf;
 /// use pushline::Inbox;
-/// use pushline::ws::{Config, Connection, Event, Negotiated};
+/// use pushline::ws::{ConnectionOptions, Connection, Event, Negotiated};
 ///
 /// fn echo(socket: &mut (impl std::io::Read + std::io::Write), mut inbox: Inbox) -> std::io::Result<()> {
-///     let mut connection = Connection::server(Negotiated::default(), Config::default());
+///     let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::default());
 ///     while !connection.is_finished() {
 ///         let n = socket.read(inbox.space())?;
 ///         inbox.filled(n);
@@ -70,7 +70,7 @@ pub struct Connection {
 impl Connection {
     /// The server's end of a connection, with what the handshake has negotiated.
     #[must_use]
-    pub fn server(negotiated: Negotiated, config: Config) -> Self {
+    pub fn server(negotiated: Negotiated, config: ConnectionOptions) -> Self {
         Self {
             receiver: Receiver::new(Role::Server, &negotiated, &config),
             sender: Sender::new(&negotiated, &config, None),
@@ -78,7 +78,7 @@ impl Connection {
     }
 
     /// As [`server`](Self::server), with the head of the response still to be written, before all frames.
-    pub(super) fn server_after(response: &[u8], negotiated: Negotiated, config: Config) -> Self {
+    pub(super) fn server_after(response: &[u8], negotiated: Negotiated, config: ConnectionOptions) -> Self {
         let mut connection = Self::server(negotiated, config);
         connection.outgoing().push_first(response);
         connection
@@ -87,7 +87,11 @@ impl Connection {
     /// The client's end of a connection. Each frame it sends is masked with a fresh key of `keys`,
     /// which must be unpredictable: with the feature `std`, `mask::OsKeys`.
     #[must_use]
-    pub fn client(negotiated: Negotiated, config: Config, keys: impl MaskSource + 'static) -> Self {
+    pub fn client(
+        negotiated: Negotiated,
+        config: ConnectionOptions,
+        keys: impl MaskSource + 'static,
+    ) -> Self {
         Self {
             receiver: Receiver::new(Role::Client, &negotiated, &config),
             sender: Sender::new(&negotiated, &config, Some(Box::new(keys))),
@@ -227,7 +231,7 @@ impl Connection {
         self.sender.pong(payload)
     }
 
-    /// Begins (or, without [`Config::auto_close`], answers) the closing handshake: the close frame
+    /// Begins (or, without [`ConnectionOptions::auto_close`], answers) the closing handshake: the close frame
     /// goes behind all that is queued. See [`Sender::close`].
     ///
     /// # Errors

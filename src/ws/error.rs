@@ -37,11 +37,11 @@ pub enum ProtocolError {
     InvalidUtf8,
     /// A compressed message that does not inflate (RFC 7692 7.2.2). 1007.
     InvalidDeflate,
-    /// A frame over [`Config::max_frame`](super::Config::max_frame). 1009.
+    /// A frame over [`ConnectionOptions::max_frame`](super::ConnectionOptions::max_frame). 1009.
     FrameTooLarge,
-    /// A message over [`Config::max_message`](super::Config::max_message). 1009.
+    /// A message over [`ConnectionOptions::max_message`](super::ConnectionOptions::max_message). 1009.
     MessageTooLarge,
-    /// A message in more frames than [`Config::max_fragments`](super::Config::max_fragments). 1008.
+    /// A message in more frames than [`ConnectionOptions::max_fragments`](super::ConnectionOptions::max_fragments). 1008.
     TooManyFragments,
 }
 
@@ -97,9 +97,9 @@ impl core::error::Error for ProtocolError {}
 /// What the caller asked for that cannot be done. Nothing was written, nothing has changed.
 ///
 /// ```
-/// use pushline::ws::{Config, Connection, Negotiated, UsageError};
+/// use pushline::ws::{ConnectionOptions, Connection, Negotiated, UsageError};
 ///
-/// let mut connection = Connection::server(Negotiated::default(), Config::default());
+/// let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::default());
 /// assert_eq!(connection.ping(&[0; 126]), Err(UsageError::ControlTooLong));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl core::error::Error for ProtocolError {}
 pub enum UsageError {
     /// Data after a close was sent or received, or after a failure (RFC 6455 5.5.1).
     Closed,
-    /// The outgoing queue has no room: [`Config::max_outgoing`](super::Config::max_outgoing).
+    /// The outgoing queue has no room: [`ConnectionOptions::max_outgoing`](super::ConnectionOptions::max_outgoing).
     Full,
     /// A ping or pong with more than 125 bytes (RFC 6455 5.5).
     ControlTooLong,

@@ -37,9 +37,9 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::ws::{Config, Connection, Life, Negotiated, Side, Step, Times};
+/// use pushline::ws::{ConnectionOptions, Connection, Life, Negotiated, Side, Step, Times};
 ///
-/// let connection = Connection::server(Negotiated::default(), Config::new());
+/// let connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
 /// let mut life = Life::new(Times::new(), connection.role(), Duration::ZERO);
 /// let (_, sender) = connection.split();
 /// life.sync(&sender);
@@ -127,10 +127,10 @@ pub enum Side {
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::ws::{Config, Connection, End, Life, Negotiated, Side, Step, TimedOut, Times};
+/// use pushline::ws::{ConnectionOptions, Connection, End, Life, Negotiated, Side, Step, TimedOut, Times};
 ///
 /// // A peer that says nothing, seen by a host with a clock of its own.
-/// let connection = Connection::server(Negotiated::default(), Config::new());
+/// let connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
 /// let mut life = Life::new(Times::new(), connection.role(), Duration::ZERO);
 /// let (_, mut sender) = connection.split();
 /// let mut now = Duration::ZERO;

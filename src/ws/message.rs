@@ -9,9 +9,9 @@ use bytes::Bytes;
 ///
 /// ```
 /// use pushline::Inbox;
-/// use pushline::ws::{Config, Connection, Event, Negotiated};
+/// use pushline::ws::{ConnectionOptions, Connection, Event, Negotiated};
 ///
-/// let mut connection = Connection::server(Negotiated::default(), Config::default());
+/// let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::default());
 /// let mut inbox = Inbox::new();
 /// let _ = inbox.extend(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
 /// assert_eq!(connection.next_event(&mut inbox)?, Some(Event::Text("Hello")));
@@ -25,14 +25,14 @@ pub enum Event<'b> {
     Text(&'b str),
     /// A whole binary message.
     Binary(&'b [u8]),
-    /// Part of a text message, of whole characters, with [`Config::parts`](super::Config::parts).
+    /// Part of a text message, of whole characters, with [`ConnectionOptions::parts`](super::ConnectionOptions::parts).
     TextPart {
         /// The text, following that of the part before.
         text: &'b str,
         /// Whether this is the message's last part; it may be empty, others are not.
         fin: bool,
     },
-    /// Part of a binary message, with [`Config::parts`](super::Config::parts).
+    /// Part of a binary message, with [`ConnectionOptions::parts`](super::ConnectionOptions::parts).
     BinaryPart {
         /// The bytes, following those of the part before.
         payload: &'b [u8],

@@ -17,7 +17,7 @@
 //! | 7.2.3: a client that comes back | [`redial`] |
 //! | 8.1 UTF-8 | `utf8.rs` |
 //! | 10.3 masking keys | [`mask::MaskSource`] |
-//! | 10.4 limits | [`Config`] in `config.rs` |
+//! | 10.4 limits | [`ConnectionOptions`] in `config.rs` |
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 #[cfg(feature = "deflate")]
@@ -44,7 +44,7 @@ pub(crate) mod utf8;
 
 pub use crate::inbox::Text;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
-pub use config::{Config, Role};
+pub use config::{ConnectionOptions, Role};
 pub use connection::Connection;
 pub use error::{ProtocolError, UsageError};
 pub use header::{MAX_CONTROL_LEN, Opcode};

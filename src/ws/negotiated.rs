@@ -2,7 +2,7 @@
 //! and `deflate/`, which reads it.
 
 #[cfg(feature = "deflate")]
-use super::deflate::{DeflateOptions, Params};
+use super::deflate::{DeflateOptions, DeflateParams};
 use alloc::boxed::Box;
 
 /// What the opening handshake has agreed for the connection. The default: no extension, no subprotocol.
@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 pub struct Negotiated {
     pub(super) subprotocol: Option<Box<str>>,
     #[cfg(feature = "deflate")]
-    pub(super) deflate: Option<Box<(Params, DeflateOptions)>>,
+    pub(super) deflate: Option<Box<(DeflateParams, DeflateOptions)>>,
 }
 
 impl Negotiated {
@@ -51,13 +51,13 @@ impl Negotiated {
     /// permessage-deflate as agreed, and this side's options for it: for a handshake that was done by
     /// other means than this crate's.
     #[must_use]
-    pub fn with_deflate(params: Params, options: DeflateOptions) -> Self {
+    pub fn with_deflate(params: DeflateParams, options: DeflateOptions) -> Self {
         Self { deflate: Some(Box::new((params, options))), ..Self::default() }
     }
 
     /// What was agreed on permessage-deflate, if it is in use.
     #[must_use]
-    pub fn deflate(&self) -> Option<Params> {
+    pub fn deflate(&self) -> Option<DeflateParams> {
         self.deflate.as_ref().map(|agreed| agreed.0)
     }
 }

@@ -14,9 +14,9 @@ use bytes::Bytes;
 ///
 /// ```
 /// use bytes::Bytes;
-/// use pushline::ws::{Config, Connection, Message, Negotiated, Outbound, Prepared};
+/// use pushline::ws::{ConnectionOptions, Connection, Message, Negotiated, Outbound, Prepared};
 ///
-/// let mut connection = Connection::server(Negotiated::default(), Config::default());
+/// let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::default());
 /// connection.send("text")?;
 /// connection.send(&[1, 2, 3])?;
 /// connection.send(Bytes::from(vec![7; 100_000]))?; // by reference

@@ -20,10 +20,10 @@ use std::sync::OnceLock;
 /// for connections with context takeover, whose next message then refers to nothing before it.
 ///
 /// ```
-/// use pushline::ws::{Config, Connection, Negotiated, Prepared};
+/// use pushline::ws::{ConnectionOptions, Connection, Negotiated, Prepared};
 ///
 /// let message = Prepared::text("to all of you");
-/// let mut room = [(); 3].map(|()| Connection::server(Negotiated::default(), Config::default()));
+/// let mut room = [(); 3].map(|()| Connection::server(Negotiated::default(), ConnectionOptions::default()));
 /// for connection in &mut room {
 ///     connection.send(&message)?;
 /// }

@@ -3,9 +3,9 @@
 /// Where a connection stands between open and over.
 ///
 /// ```
-/// use pushline::ws::state::{Input, State};
+/// use pushline::ws::state::{StateInput, State};
 ///
-/// let state = State::Open.next(Input::SendClose).next(Input::ReceiveClose);
+/// let state = State::Open.next(StateInput::SendClose).next(StateInput::ReceiveClose);
 /// assert_eq!(state, State::Closed);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -31,14 +31,14 @@ pub enum State {
 /// What moves a [`State`].
 ///
 /// ```
-/// use pushline::ws::state::{Input, State};
+/// use pushline::ws::state::{StateInput, State};
 ///
-/// assert_eq!(State::Open.next(Input::Eof), State::Aborted);
-/// assert_eq!(State::Closed.next(Input::Eof), State::Ended);
+/// assert_eq!(State::Open.next(StateInput::Eof), State::Aborted);
+/// assert_eq!(State::Closed.next(StateInput::Eof), State::Ended);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Input {
+pub enum StateInput {
     /// A close frame was queued.
     SendClose,
     /// A close frame was received.
@@ -52,19 +52,21 @@ pub enum Input {
 impl State {
     /// The state after `input`. Total: what makes no difference changes nothing.
     #[must_use]
-    pub const fn next(self, input: Input) -> Self {
+    pub const fn next(self, input: StateInput) -> Self {
         match (self, input) {
-            (Self::Open, Input::SendClose) => Self::CloseSent,
-            (Self::Open, Input::ReceiveClose) => Self::CloseReceived,
+            (Self::Open, StateInput::SendClose) => Self::CloseSent,
+            (Self::Open, StateInput::ReceiveClose) => Self::CloseReceived,
             // 7.1.3: a close that crosses ours completes the handshake; no second one is sent.
-            (Self::CloseSent, Input::ReceiveClose) | (Self::CloseReceived, Input::SendClose) => Self::Closed,
-            (Self::Open | Self::CloseSent, Input::Fail) => Self::Failed,
-            (Self::Open | Self::CloseSent, Input::Eof) => Self::Aborted,
-            (Self::CloseReceived | Self::Closed, Input::Eof) => Self::Ended,
+            (Self::CloseSent, StateInput::ReceiveClose) | (Self::CloseReceived, StateInput::SendClose) => {
+                Self::Closed
+            }
+            (Self::Open | Self::CloseSent, StateInput::Fail) => Self::Failed,
+            (Self::Open | Self::CloseSent, StateInput::Eof) => Self::Aborted,
+            (Self::CloseReceived | Self::Closed, StateInput::Eof) => Self::Ended,
             // Nothing is parsed after a close, so nothing can fail; nothing is undone.
-            (Self::CloseSent, Input::SendClose)
-            | (Self::CloseReceived, Input::ReceiveClose | Input::Fail)
-            | (Self::Closed, Input::SendClose | Input::ReceiveClose | Input::Fail)
+            (Self::CloseSent, StateInput::SendClose)
+            | (Self::CloseReceived, StateInput::ReceiveClose | StateInput::Fail)
+            | (Self::Closed, StateInput::SendClose | StateInput::ReceiveClose | StateInput::Fail)
             | (Self::Ended | Self::Failed | Self::Aborted, _) => self,
         }
     }
@@ -95,7 +97,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::{Input::*, State::*};
+    use super::{State::*, StateInput::*};
 
     #[test]
     fn every_pair_is_as_the_table_says() {

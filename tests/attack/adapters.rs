@@ -6,7 +6,7 @@ use crate::cost::{KIB, MIB, scale};
 use crate::websocket::frame;
 use pushline::adapter::axum::{Socket, WebSocketUpgrade};
 use pushline::adapter::{Error, Options, blocking, tokio as asynchronous};
-use pushline::ws::Config;
+use pushline::ws::ConnectionOptions;
 use pushline::ws::deflate::{Compression, DeflateOptions};
 use pushline::ws::handshake::ServerOptions;
 use std::io::{Read, Write};
@@ -163,7 +163,7 @@ const BASE: usize = 700 * KIB;
 /// What never ends, and what it is answered with.
 #[test]
 fn floods_are_answered() {
-    let config = Config::new().max_message(MIB).max_fragments(1000);
+    let config = ConnectionOptions::new().max_message(MIB).max_fragments(1000);
     for kind in KINDS {
         for (name, first, again, code) in [
             (
@@ -212,7 +212,7 @@ fn zip_bombs() {
     );
     for kind in KINDS {
         let bomb = frame(0xc2, &payload);
-        let config = Config::new().max_message(MIB);
+        let config = ConnectionOptions::new().max_message(MIB);
         let (read, held, _) = attacked(kind, options().config(config), move |stream| {
             pour(opened(stream, "Sec-WebSocket-Extensions: permessage-deflate\r\n"), bomb, Vec::new())
         });
@@ -230,7 +230,8 @@ fn peers_that_do_not_read() {
         {
             // The peer's system takes pongs for long, a few at a time: that is progress, and ends when it is full.
             let seconds = if name == "pings" { 3 } else { 15 };
-            let options = options().config(Config::new().max_outgoing(64 * KIB).max_message(64 * KIB));
+            let options =
+                options().config(ConnectionOptions::new().max_outgoing(64 * KIB).max_message(64 * KIB));
             let (_, held, took) = attacked(kind, options, move |stream| {
                 let mut stream = opened(stream, "");
                 let until = Instant::now() + Duration::from_secs(seconds);

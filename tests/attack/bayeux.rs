@@ -3,22 +3,22 @@
 use crate::allocations::memory;
 use crate::cost::{KIB, linear_bytes, scale};
 use crate::exchange::{foreign, get, post, read, request, runtime, stalled};
-use pushline::adapter::bayeux::{Everyone, Options, Service};
-use pushline::comet::bayeux::{Channel, Config, Message, Pattern};
+use pushline::adapter::bayeux::{BayeuxOptions, BayeuxService, Everyone};
+use pushline::comet::bayeux::{BayeuxMessage, BrokerOptions, Channel, Pattern};
 use std::time::Duration;
 
 const HANDSHAKE: &str =
     r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]"#;
 
-fn service(config: Config) -> Service<Everyone> {
-    Service::new(Options::new().config(config).callback_polling(true), Everyone)
+fn service(config: BrokerOptions) -> BayeuxService<Everyone> {
+    BayeuxService::new(BayeuxOptions::new().config(config).callback_polling(true), Everyone)
 }
 
-async fn ask(service: &Service<Everyone>, body: impl Into<bytes::Bytes>) -> (u16, String) {
+async fn ask(service: &BayeuxService<Everyone>, body: impl Into<bytes::Bytes>) -> (u16, String) {
     read(service.serve(post("/cometd", body)).await).await
 }
 
-async fn join(service: &Service<Everyone>) -> String {
+async fn join(service: &BayeuxService<Everyone>) -> String {
     let (_, body) = ask(service, HANDSHAKE).await;
     let start = body.find("\"clientId\":\"").unwrap() + 12;
     body[start..start + 32].to_owned()
@@ -28,7 +28,7 @@ async fn join(service: &Service<Everyone>) -> String {
 fn a_flood_of_sessions() {
     const MOST: usize = 500;
     let runtime = runtime();
-    let service = runtime.block_on(async { service(Config::new().max_sessions(MOST)) });
+    let service = runtime.block_on(async { service(BrokerOptions::new().max_sessions(MOST)) });
     let (held, _) = memory(|| {
         runtime.block_on(async {
             for number in 0..4 * MOST * scale() {
@@ -54,7 +54,7 @@ fn a_flood_of_sessions() {
 fn envelopes_that_are_none() {
     let runtime = runtime();
     runtime.block_on(async {
-        let service = service(Config::new());
+        let service = service(BrokerOptions::new());
         for body in ["", "1", "\"a\"", "null", "[1]", "[[]]", "[{}", "[{\"channel\":\"a\"},]", "\u{feff}[]"] {
             let (status, _) = ask(&service, body).await;
             assert_eq!(status, 400, "{body}");
@@ -86,7 +86,7 @@ fn envelopes_that_are_none() {
 fn clients_and_channels() {
     let runtime = runtime();
     runtime.block_on(async {
-        let service = service(Config::new());
+        let service = service(BrokerOptions::new());
         for id in ["", "0", &"0".repeat(32), &"g".repeat(32), &"f".repeat(33)] {
             for channel in ["/meta/connect", "/meta/subscribe", "/meta/disconnect", "/chat"] {
                 let text =
@@ -121,7 +121,7 @@ fn clients_and_channels() {
 fn forged_origins_and_callbacks() {
     let runtime = runtime();
     runtime.block_on(async {
-        let service = service(Config::new());
+        let service = service(BrokerOptions::new());
         assert_eq!(read(service.serve(foreign(post("/cometd", HANDSHAKE))).await).await.0, 403);
         for name in ["alert(1)", "a;b", "opener.document.activeElement.click", "top.f", "a.constructor", ""] {
             let target =
@@ -136,7 +136,7 @@ fn forged_origins_and_callbacks() {
 fn parsing_is_linear() {
     let fields = |count: usize| format!("{{{}\"channel\":\"/a\"}}", "\"x\":0,".repeat(count)).into_bytes();
     linear_bytes("fields of a message", 8 * KIB, KIB, fields, |text| {
-        assert!(Message::parse(std::str::from_utf8(text).unwrap()).is_some());
+        assert!(BayeuxMessage::parse(std::str::from_utf8(text).unwrap()).is_some());
     });
     let segments = |count: usize| "/a".repeat(count).into_bytes();
     linear_bytes("segments of a channel", 16 * KIB, KIB, segments, |name| {

@@ -1,9 +1,9 @@
 //! The older transports, against their machines: logs, cursors, polls, callbacks, documents, Flash's sockets, JSON.
 
 use crate::cost::{KIB, MIB, linear, linear_bytes, scale};
-use pushline::comet::flash::Decoder;
+use pushline::comet::flash::FlashDecoder;
 use pushline::comet::jsonp::Callback;
-use pushline::comet::{Config, Message, Session, Stream, StreamConfig, parse_cursor};
+use pushline::comet::{CometMessage, CometOptions, CometSession, StreamOptions, StreamWriter, parse_cursor};
 use pushline::json;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn polls() {
         |count| count,
         |count| *count,
         |count| {
-            let mut session = Session::new(Config::new(), NOW);
+            let mut session = CometSession::new(CometOptions::new(), NOW);
             let mut answers = 0;
             for _ in 0..*count {
                 let _ = session.poll(0, NOW);
@@ -35,7 +35,7 @@ fn polls() {
 /// A client that does not fetch: the oldest messages fall off.
 #[test]
 fn a_log_that_nobody_reads() {
-    let config = Config::new().max_bytes(64 * KIB).max_messages(1000);
+    let config = CometOptions::new().max_bytes(64 * KIB).max_messages(1000);
     linear(
         "messages",
         2 * KIB,
@@ -43,9 +43,9 @@ fn a_log_that_nobody_reads() {
         |count| count,
         |count| count * 100,
         |count| {
-            let mut session = Session::<Duration>::new(config, NOW);
+            let mut session = CometSession::<Duration>::new(config, NOW);
             for _ in 0..*count {
-                session.push(Message::text(&"x".repeat(100))).unwrap();
+                session.push(CometMessage::text(&"x".repeat(100))).unwrap();
             }
             assert!(session.log().len() <= 1000);
         },
@@ -62,8 +62,8 @@ fn cursors() {
         assert_eq!(parse_cursor(std::str::from_utf8(text).unwrap()), None);
     });
     // One that no message ever had.
-    let mut session = Session::new(Config::new(), NOW);
-    session.push(Message::text("secret")).unwrap();
+    let mut session = CometSession::new(CometOptions::new(), NOW);
+    session.push(CometMessage::text("secret")).unwrap();
     for cursor in [2, u64::MAX] {
         let _ = session.poll(cursor, NOW);
         let answer = session.next_answer(NOW).unwrap();
@@ -99,17 +99,17 @@ fn callbacks() {
 /// A document may be framed by the page that its events are for, and by no other.
 #[test]
 fn documents() {
-    let policy = |stream: Stream| stream.content_security_policy();
+    let policy = |stream: StreamWriter| stream.content_security_policy();
     let callback = Callback::parse("app.news").unwrap();
-    let same = policy(Stream::frame(callback, StreamConfig::new())).unwrap();
+    let same = policy(StreamWriter::frame(callback, StreamOptions::new())).unwrap();
     assert!(same.ends_with("; frame-ancestors 'self'"), "{same}");
-    let other = policy(Stream::frame_to("https://app.example", StreamConfig::new()).unwrap()).unwrap();
+    let other = policy(StreamWriter::frame_to("https://app.example", StreamOptions::new()).unwrap()).unwrap();
     assert!(other.ends_with("; sandbox allow-scripts; frame-ancestors https://app.example"), "{other}");
-    assert_eq!(policy(Stream::xhr(StreamConfig::new())), None);
+    assert_eq!(policy(StreamWriter::xhr(StreamOptions::new())), None);
     for origin in
         ["*", "null", "https://a.example; script-src *", "https://a.example 'self'", "https://a.example/"]
     {
-        assert!(Stream::frame_to(origin, StreamConfig::new()).is_err(), "{origin}");
+        assert!(StreamWriter::frame_to(origin, StreamOptions::new()).is_err(), "{origin}");
     }
 }
 
@@ -119,7 +119,7 @@ fn flash() {
     for (name, byte) in [("no NUL", b'x'), ("nothing but NULs", 0)] {
         let bytes = |size: usize| vec![byte; size];
         linear_bytes(name, 64 * KIB, 3 * MIB * scale(), bytes, |bytes| {
-            let mut decoder = Decoder::new(usize::MAX);
+            let mut decoder = FlashDecoder::new(usize::MAX);
             for part in bytes.chunks(1460) {
                 let mut rest = part;
                 while let Ok(Some(message)) = decoder.decode(&mut rest) {
@@ -129,7 +129,7 @@ fn flash() {
         });
     }
     for (length, fits) in [(1023, true), (1024, true), (1025, false)] {
-        let mut decoder = Decoder::new(1024);
+        let mut decoder = FlashDecoder::new(1024);
         let held = crate::allocations::memory(|| {
             let mut ok = true;
             for part in vec![b'x'; length].chunks(7) {

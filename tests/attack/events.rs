@@ -1,10 +1,10 @@
 //! Event streams (WHATWG HTML 9.2), against the decoder itself.
 
 use crate::cost::{KIB, MIB, linear_bytes, scale};
-use pushline::sse::{DecodeError, Decoder, Input, Limits, ReplayLog, Resume};
+use pushline::sse::{DecodeError, EventDecoder, EventLimits, Input, ReplayLog, Resume};
 
-fn decode(limits: Limits, bytes: &[u8], read: usize) -> Result<usize, DecodeError> {
-    let mut decoder = Decoder::with_limits(limits);
+fn decode(limits: EventLimits, bytes: &[u8], read: usize) -> Result<usize, DecodeError> {
+    let mut decoder = EventDecoder::with_limits(limits);
     let mut items = 0;
     for part in bytes.chunks(read) {
         let mut input = Input::new(part);
@@ -18,7 +18,7 @@ fn decode(limits: Limits, bytes: &[u8], read: usize) -> Result<usize, DecodeErro
 /// Nothing is held of lines that say nothing, and each byte is looked at a few times at most.
 #[test]
 fn lines_that_say_nothing() {
-    let free = Limits::new().max_event(usize::MAX).max_id(usize::MAX);
+    let free = EventLimits::new().max_event(usize::MAX).max_id(usize::MAX);
     let flood = |text: &'static str| move |count: usize| text.repeat(count).into_bytes();
     for (name, line) in [
         ("comments", ":\n"),
@@ -41,11 +41,11 @@ fn lines_that_say_nothing() {
 fn endless_comments_and_lines() {
     for start in [":", "data:", "id:", "event:", "x"] {
         let line = |size: usize| [start.as_bytes(), &b"x".repeat(size)].concat();
-        let free = Limits::new().max_event(usize::MAX).max_id(usize::MAX).max_type(usize::MAX);
+        let free = EventLimits::new().max_event(usize::MAX).max_id(usize::MAX).max_type(usize::MAX);
         linear_bytes("an endless line", 64 * KIB, 2 * MIB * scale(), line, |bytes| {
             assert_eq!(decode(free, bytes, 1460), Ok(0));
         });
-        let error = decode(Limits::new(), &line(5 * MIB), 16 * KIB).err();
+        let error = decode(EventLimits::new(), &line(5 * MIB), 16 * KIB).err();
         assert!(error.is_some(), "{start}");
     }
 }
@@ -53,8 +53,8 @@ fn endless_comments_and_lines() {
 #[test]
 fn ids_of_a_mebibyte() {
     let stream = |size: usize| [b"id: ", &b"x".repeat(size)[..], b"\ndata\n\n"].concat();
-    assert_eq!(decode(Limits::new(), &stream(MIB), 1460), Err(DecodeError::IdTooLong));
-    let free = Limits::new().max_id(usize::MAX).max_event(usize::MAX);
+    assert_eq!(decode(EventLimits::new(), &stream(MIB), 1460), Err(DecodeError::IdTooLong));
+    let free = EventLimits::new().max_id(usize::MAX).max_event(usize::MAX);
     linear_bytes("an id", 128 * KIB, 6 * MIB * scale(), stream, |bytes| {
         assert_eq!(decode(free, bytes, 1460), Ok(1));
     });

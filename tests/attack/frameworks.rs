@@ -4,9 +4,11 @@ use crate::allocations::memory;
 use crate::cost::{KIB, scale};
 use crate::exchange::{foreign, get, post, read, request, runtime, stalled};
 use http::{Request, Response};
-use pushline::adapter::frameworks::{Atmosphere, Body, Peer, Pushlet, SockJs, Socket};
-use pushline::comet::pushlet::Config;
-use pushline::comet::sockjs::Service;
+use pushline::adapter::frameworks::{
+    Atmosphere, AtmospherePeer, FrameworkBody, Pushlet, SockJs, SockJsSocket,
+};
+use pushline::comet::pushlet::PushletOptions;
+use pushline::comet::sockjs::SockJsService;
 use pushline::ws::handshake::OriginPolicy;
 use std::time::Duration;
 
@@ -21,14 +23,14 @@ enum Server {
 
 impl Server {
     fn all(most: usize) -> [Self; 3] {
-        let sockjs = SockJs::new("/echo", |mut socket: Socket| async move {
+        let sockjs = SockJs::new("/echo", |mut socket: SockJsSocket| async move {
             while let Some(text) = socket.next().await {
                 if socket.send(&text).is_err() {
                     return;
                 }
             }
         });
-        let atmosphere = Atmosphere::new("/chat", |mut peer: Peer| async move {
+        let atmosphere = Atmosphere::new("/chat", |mut peer: AtmospherePeer| async move {
             while let Some(text) = peer.next().await {
                 if peer.sender().send(text).is_err() {
                     return;
@@ -38,11 +40,11 @@ impl Server {
         [
             Self::SockJs(sockjs.max_sessions(most)),
             Self::Atmosphere(atmosphere.max_sessions(most)),
-            Self::Pushlet(Pushlet::new("/pushlet.srv", Config::new().max_sessions(most))),
+            Self::Pushlet(Pushlet::new("/pushlet.srv", PushletOptions::new().max_sessions(most))),
         ]
     }
 
-    async fn serve(&self, request: Request<Load>) -> Response<Body> {
+    async fn serve(&self, request: Request<Load>) -> Response<FrameworkBody> {
         match self {
             Self::SockJs(server) => server.serve(request).await,
             Self::Atmosphere(server) => server.serve(request).await,
@@ -160,8 +162,9 @@ fn forged_origins() {
 fn framed_by_a_foreign_page() {
     let runtime = runtime();
     runtime.block_on(async {
-        let server =
-            |origins| SockJs::new("/echo", |_: Socket| async {}).service(Service::new().origins(origins));
+        let server = |origins| {
+            SockJs::new("/echo", |_: SockJsSocket| async {}).service(SockJsService::new().origins(origins))
+        };
         for (origins, policy) in [
             (OriginPolicy::same_host(), Some("frame-ancestors 'self'")),
             (

@@ -2,8 +2,8 @@
 
 use crate::cost::{KIB, MIB, linear_bytes, scale};
 use pushline::Inbox;
-use pushline::http1::chunked::{self, Decoder, Piece};
-use pushline::http1::head::{HeadError, Limits, Reader, RequestHead, Slots};
+use pushline::http1::chunked::{self, ChunkedDecoder, Piece};
+use pushline::http1::head::{HeadError, HeadLimits, HeadReader, RequestHead, Slots};
 use pushline::ws::handshake::{Accepted, Opening, OpeningStep, ServerOptions};
 use std::time::Duration;
 
@@ -52,8 +52,8 @@ fn heads_in_reads_of_a_byte() {
         [("heads of many fields", &fields as &dyn Fn(usize) -> Vec<u8>), ("heads of one line", &line)]
     {
         linear_bytes(name, 8 * KIB, 64, make, |bytes| {
-            let limits = Limits { head: usize::MAX, line: usize::MAX, fields: usize::MAX };
-            let mut reader = Reader::new(limits);
+            let limits = HeadLimits { head: usize::MAX, line: usize::MAX, fields: usize::MAX };
+            let mut reader = HeadReader::new(limits);
             for end in 1..=bytes.len() {
                 let mut slots = Slots::<4096>::with_room();
                 assert_eq!(
@@ -83,17 +83,17 @@ fn a_hundred_thousand_fields() {
         |count: usize| [&b"GET / HTTP/1.1\r\nHost: h\r\n"[..], &b"a:\r\n".repeat(count), b"\r\n"].concat();
     // With room for as many as a handshake has at most.
     linear_bytes("fields", 12_500, 64 * KIB, head, |bytes| {
-        let limits = Limits { head: usize::MAX, line: usize::MAX, fields: usize::MAX };
+        let limits = HeadLimits { head: usize::MAX, line: usize::MAX, fields: usize::MAX };
         let mut slots = Slots::<1024>::with_room();
-        let refused = Reader::new(limits).read_request(bytes, &mut slots).err();
+        let refused = HeadReader::new(limits).read_request(bytes, &mut slots).err();
         assert_eq!(refused, Some(HeadError::TooManyFields));
     });
     let (response, _) = answer(&head(100_000), 1460);
     assert!(response.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{response}");
 }
 
-fn decode(limits: chunked::Limits, bytes: &[u8], read: usize) -> Result<usize, chunked::Error> {
-    let mut decoder = Decoder::new(limits);
+fn decode(limits: chunked::ChunkedLimits, bytes: &[u8], read: usize) -> Result<usize, chunked::ChunkedError> {
+    let mut decoder = ChunkedDecoder::new(limits);
     let mut data = 0;
     for part in bytes.chunks(read) {
         let mut rest = part;
@@ -112,19 +112,21 @@ fn decode(limits: chunked::Limits, bytes: &[u8], read: usize) -> Result<usize, c
 
 #[test]
 fn chunked_floods() {
-    use chunked::Error;
-    let free =
-        chunked::Limits::default().max_overhead(u64::MAX).max_extension(u64::MAX).max_extensions(u64::MAX);
-    let by_default = chunked::Limits::default();
+    use chunked::ChunkedError;
+    let free = chunked::ChunkedLimits::default()
+        .max_overhead(u64::MAX)
+        .max_extension(u64::MAX)
+        .max_extensions(u64::MAX);
+    let by_default = chunked::ChunkedLimits::default();
     let tiny = |count: usize| b"1\r\nx\r\n".repeat(count);
     let extension = |size: usize| [b"1;", &b"x".repeat(size)[..]].concat();
     let extensions = |count: usize| b"1;a=b\r\nx\r\n".repeat(count);
     let zeros = |size: usize| b"0000000000000001\r\nx\r\n".repeat(size);
     for (name, make, error) in [
-        ("chunks of a byte", &tiny as &dyn Fn(usize) -> Vec<u8>, Error::TooMuchOverhead),
-        ("an endless extension", &extension, Error::ExtensionTooLong),
-        ("extensions", &extensions, Error::TooManyExtensions),
-        ("zeros before sizes", &zeros, Error::TooMuchOverhead),
+        ("chunks of a byte", &tiny as &dyn Fn(usize) -> Vec<u8>, ChunkedError::TooMuchOverhead),
+        ("an endless extension", &extension, ChunkedError::ExtensionTooLong),
+        ("extensions", &extensions, ChunkedError::TooManyExtensions),
+        ("zeros before sizes", &zeros, ChunkedError::TooMuchOverhead),
     ] {
         for read in [1, 1460] {
             linear_bytes(name, 8 * KIB, KIB, make, |bytes| {
@@ -134,10 +136,11 @@ fn chunked_floods() {
             assert_eq!(decode(by_default, &make(MIB), read).err(), error, "{name}");
         }
     }
-    let size = decode(chunked::Limits::default().max_body(MIB as u64), b"FFFFFFFFFFFFFFF\r\n", 1).err();
-    assert_eq!(size, Some(Error::BodyTooLong));
+    let size =
+        decode(chunked::ChunkedLimits::default().max_body(MIB as u64), b"FFFFFFFFFFFFFFF\r\n", 1).err();
+    assert_eq!(size, Some(ChunkedError::BodyTooLong));
     let trailers = |count: usize| [&b"0\r\n"[..], &b"a: b\r\n".repeat(count)].concat();
-    let free = chunked::Limits::default().max_trailer_bytes(usize::MAX).max_trailer_fields(usize::MAX);
+    let free = chunked::ChunkedLimits::default().max_trailer_bytes(usize::MAX).max_trailer_fields(usize::MAX);
     linear_bytes("trailers", 2 * KIB, 8 * MIB * scale(), trailers, |bytes| {
         assert!(decode(free, bytes, 1460).is_ok());
     });

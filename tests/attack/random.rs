@@ -2,8 +2,8 @@
 
 use crate::cost::{KIB, scale};
 use pushline::http1::chunked;
-use pushline::http1::head::{Limits, Reader, Slots};
-use pushline::ws::{Config, Connection, Negotiated};
+use pushline::http1::head::{HeadLimits, HeadReader, Slots};
+use pushline::ws::{Connection, ConnectionOptions, Negotiated};
 use pushline::{Inbox, json, sse};
 use std::time::{Duration, Instant};
 
@@ -80,9 +80,9 @@ fn random_bytes() {
 fn all(bytes: &[u8], read: usize) {
     for server in [true, false] {
         let mut connection = if server {
-            Connection::server(Negotiated::default(), Config::new())
+            Connection::server(Negotiated::default(), ConnectionOptions::new())
         } else {
-            Connection::client(Negotiated::default(), Config::new(), || [1, 2, 3, 4])
+            Connection::client(Negotiated::default(), ConnectionOptions::new(), || [1, 2, 3, 4])
         };
         let mut inbox = Inbox::new();
         'parts: for part in bytes.chunks(read) {
@@ -97,7 +97,7 @@ fn all(bytes: &[u8], read: usize) {
         }
     }
     for is_request in [true, false] {
-        let mut reader = Reader::new(Limits::default());
+        let mut reader = HeadReader::new(HeadLimits::default());
         for end in (0..=bytes.len()).step_by(read) {
             let mut slots = Slots::new();
             let is_over = if is_request {
@@ -110,7 +110,7 @@ fn all(bytes: &[u8], read: usize) {
             }
         }
     }
-    let mut decoder = chunked::Decoder::new(chunked::Limits::default());
+    let mut decoder = chunked::ChunkedDecoder::new(chunked::ChunkedLimits::default());
     'all: for part in bytes.chunks(read) {
         let mut rest = part;
         while !rest.is_empty() {
@@ -120,20 +120,20 @@ fn all(bytes: &[u8], read: usize) {
             }
         }
     }
-    let mut decoder = sse::Decoder::new();
+    let mut decoder = sse::EventDecoder::new();
     for part in bytes.chunks(read) {
         let mut input = sse::Input::new(part);
         while let Ok(Some(_)) = decoder.decode(&mut input) {}
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = json::check(text);
-        let _ = pushline::socketio::Packet::parse(text, &pushline::socketio::Limits::new());
+        let _ = pushline::socketio::Packet::parse(text, &pushline::socketio::PacketLimits::new());
         pushline::socketio::engine::records(text).for_each(drop);
-        let _ = pushline::comet::sockjs::Messages::parse(text);
-        let _ = pushline::comet::bayeux::Message::parse(text);
+        let _ = pushline::comet::sockjs::SockJsMessages::parse(text);
+        let _ = pushline::comet::bayeux::BayeuxMessage::parse(text);
         let _ = pushline::comet::jsonp::Callback::parse(text);
     }
-    let mut decoder = pushline::comet::flash::Decoder::new(KIB);
+    let mut decoder = pushline::comet::flash::FlashDecoder::new(KIB);
     let mut rest = bytes;
     while let Ok(Some(_)) = decoder.decode(&mut rest) {}
 }

@@ -3,17 +3,17 @@
 use crate::allocations::memory;
 use crate::cost::{KIB, MIB, linear_bytes, scale};
 use crate::exchange::{foreign, get, post, read, runtime, stalled};
-use pushline::adapter::socketio::{EngineIo, Options, SocketIo};
-use pushline::socketio::engine::{self, Config, Packet, Session, records};
-use pushline::socketio::{self, Connection, Incoming, Limits};
+use pushline::adapter::socketio::{EngineIo, SocketIo, SocketIoOptions};
+use pushline::socketio::engine::{self, EngineOptions, EnginePacket, EngineSession, records};
+use pushline::socketio::{self, Incoming, PacketLimits, ServerConnection};
 use std::time::Duration;
 
 const OPEN: &str = "/engine.io/?EIO=4&transport=polling";
 
-fn echo(options: Options) -> EngineIo {
+fn echo(options: SocketIoOptions) -> EngineIo {
     EngineIo::new(options, |session, data| {
         if let engine::Data::Text(text) = data {
-            let _ = session.send(engine::Message::text(text));
+            let _ = session.send(engine::EngineMessage::text(text));
         }
     })
 }
@@ -37,7 +37,7 @@ fn session(sid: &str) -> String {
 fn a_flood_of_sessions() {
     const MOST: usize = 1000;
     let runtime = runtime();
-    let io = runtime.block_on(async { echo(Options::new().max_sessions(MOST)) });
+    let io = runtime.block_on(async { echo(SocketIoOptions::new().max_sessions(MOST)) });
     let (_, left) = memory(|| {
         let (held, _) = memory(|| {
             runtime.block_on(async {
@@ -63,7 +63,7 @@ fn a_flood_of_sessions() {
 #[test]
 fn sessions_that_come_and_go() {
     let runtime = runtime();
-    let io = runtime.block_on(async { echo(Options::new()) });
+    let io = runtime.block_on(async { echo(SocketIoOptions::new()) });
     let come_and_go = |count: usize| {
         memory(|| {
             runtime.block_on(async {
@@ -86,7 +86,7 @@ fn sessions_that_come_and_go() {
 fn payloads() {
     let runtime = runtime();
     runtime.block_on(async {
-        let io = echo(Options::new());
+        let io = echo(SocketIoOptions::new());
         let mut costs = Vec::new();
         for (what, body, status, lives) in [
             ("a million empty packets", "\u{1e}".repeat(999_999), 400, false),
@@ -119,14 +119,14 @@ fn records_are_linear() {
     }
     let base64 = |size: usize| [b"b", &b"A".repeat(size / 4 * 4)[..]].concat();
     linear_bytes("base64", 64 * KIB, 2 * MIB * scale(), base64, |packet| {
-        assert!(Packet::parse(std::str::from_utf8(packet).unwrap()).is_ok());
+        assert!(EnginePacket::parse(std::str::from_utf8(packet).unwrap()).is_ok());
     });
 }
 
 /// Packets whose numbers lie, and JSON that is deep: no memory is taken for them, and none recurses.
 #[test]
 fn packets_that_lie() {
-    let limits = Limits::new();
+    let limits = PacketLimits::new();
     for text in [
         "52147483648-[\"a\"]",
         "54294967296-[\"a\"]",
@@ -153,8 +153,8 @@ fn packets_that_lie() {
     });
 }
 
-fn connected() -> Connection<Duration> {
-    let mut connection = Connection::new(socketio::Config::new(), Duration::ZERO);
+fn connected() -> ServerConnection<Duration> {
+    let mut connection = ServerConnection::new(socketio::SocketIoLimits::new(), Duration::ZERO);
     connection.receive_text("0").unwrap();
     assert!(connection.accept("/", "sid", None).is_some());
     connection
@@ -205,20 +205,20 @@ fn attachments() {
 #[test]
 fn two_sockets_for_one_session() {
     let now = Duration::ZERO;
-    let mut session = Session::polling("S", Config::new(), now);
+    let mut session = EngineSession::polling("S", EngineOptions::new(), now);
     session.poll(now);
     session.next_answer(now).unwrap();
     let first = session.socket(now).unwrap();
     for _ in 0..1000 {
         assert!(session.socket(now).is_none());
     }
-    assert!(session.frame(first, Packet::parse("2probe"), now).is_none());
+    assert!(session.frame(first, EnginePacket::parse("2probe"), now).is_none());
     assert!(session.socket(now).is_none());
-    assert!(session.frame(first, Packet::parse("5"), now).is_none());
+    assert!(session.frame(first, EnginePacket::parse("5"), now).is_none());
     assert!(session.socket(now).is_none(), "it has one");
     assert!(session.is_open() && session.has_socket(first));
     // One that says nothing is let go of, and the next may try.
-    let mut session = Session::polling("S", Config::new(), now);
+    let mut session = EngineSession::polling("S", EngineOptions::new(), now);
     let silent = session.socket(now).unwrap();
     let later = Duration::from_secs(10);
     session.tick(later);
@@ -230,7 +230,7 @@ fn two_sockets_for_one_session() {
 fn slow_bodies() {
     let runtime = runtime();
     runtime.block_on(async {
-        let io = echo(Options::new());
+        let io = echo(SocketIoOptions::new());
         let sid = open(&io).await.unwrap();
         let begun = tokio::time::Instant::now();
         let answer = read(io.handle(stalled(post(&session(&sid), "4hello"))).await).await;
@@ -244,7 +244,7 @@ fn slow_bodies() {
 fn forged_origins() {
     let runtime = runtime();
     runtime.block_on(async {
-        let io = echo(Options::new());
+        let io = echo(SocketIoOptions::new());
         let sid = open(&io).await.unwrap();
         let answer = read(io.handle(foreign(get(OPEN))).await).await;
         assert_eq!(answer, (403, r#"{"code":4,"message":"Forbidden"}"#.into()));
@@ -286,7 +286,7 @@ fn forged_origins() {
 fn namespace_floods() {
     let runtime = runtime();
     runtime.block_on(async {
-        let io = SocketIo::new(Options::new());
+        let io = SocketIo::new(SocketIoOptions::new());
         let sid = {
             let (_, body) = read(io.handle(get(OPEN)).await).await;
             body.split_once("\"sid\":\"").unwrap().1.split('"').next().unwrap().to_owned()

@@ -3,13 +3,13 @@
 use crate::cost::{KIB, MIB, linear_bytes};
 use bytes::Buf;
 use pushline::Inbox;
-use pushline::ws::deflate::{Compression, DeflateOptions, Deflater, Direction, Params, WindowBits};
+use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams, Deflater, Direction, WindowBits};
 use pushline::ws::handshake::{ServerOptions, accept};
-use pushline::ws::{Config, Connection, Negotiated, ProtocolError, Sender};
+use pushline::ws::{Connection, ConnectionOptions, Negotiated, ProtocolError, Sender};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-fn server(config: Config) -> Connection {
+fn server(config: ConnectionOptions) -> Connection {
     Connection::server(Negotiated::default(), config)
 }
 
@@ -68,11 +68,11 @@ fn close(code: u16) -> Vec<u8> {
 #[test]
 fn claimed_lengths_cost_nothing() {
     for (length, config, code) in [
-        (1_u64 << 62, Config::new(), Some(1009)),
-        ((16 << 20) + 1, Config::new(), Some(1009)),
+        (1_u64 << 62, ConnectionOptions::new(), Some(1009)),
+        ((16 << 20) + 1, ConnectionOptions::new(), Some(1009)),
         // Believed, but not a reason to take memory.
-        (i64::MAX as u64, Config::new().max_frame(usize::MAX).max_message(usize::MAX), None),
-        (1 << 63, Config::new().max_frame(usize::MAX).max_message(usize::MAX), Some(1002)),
+        (i64::MAX as u64, ConnectionOptions::new().max_frame(usize::MAX).max_message(usize::MAX), None),
+        (1 << 63, ConnectionOptions::new().max_frame(usize::MAX).max_message(usize::MAX), Some(1002)),
     ] {
         let bytes = [&[0x82, 0xff][..], &length.to_be_bytes(), &KEY, &[0; 64]].concat();
         let (held, _) = crate::allocations::memory(|| {
@@ -89,13 +89,13 @@ fn claimed_lengths_cost_nothing() {
 fn fragment_floods() {
     for (name, payload) in [("fragments of a byte", &b"x"[..]), ("empty fragments", b"")] {
         let flood = |count: usize| [frame(1, payload), frame(0, payload).repeat(count - 1)].concat();
-        let config = Config::new().max_fragments(u32::MAX);
+        let config = ConnectionOptions::new().max_fragments(u32::MAX);
         linear_bytes(name, 4 * KIB, 512 * KIB * crate::cost::scale(), flood, |bytes| {
             assert_eq!(feed(&mut server(config), bytes, 1460), (0, None));
         });
         // One less, as many, one more than the default.
         for (count, code) in [(131_071, None), (131_072, None), (131_073, Some(1008))] {
-            let mut connection = server(Config::new());
+            let mut connection = server(ConnectionOptions::new());
             let (events, error) = feed(&mut connection, &flood(count), 16 * KIB);
             assert_eq!((events, error.map(|error| u16::from(error.close_code()))), (0, code));
             assert_eq!(written(&mut connection), code.map(close).unwrap_or_default());
@@ -113,7 +113,7 @@ fn ping_floods() {
             64 * KIB,
             |count| frame(0x89, payload).repeat(count),
             |bytes| {
-                let mut connection = server(Config::new());
+                let mut connection = server(ConnectionOptions::new());
                 let (pings, error) = feed(&mut connection, bytes, 1460);
                 assert_eq!((pings, error), (bytes.len() / frame(0x89, payload).len(), None));
                 assert!(connection.queued() <= Sender::CONTROL_ROOM);
@@ -132,7 +132,7 @@ fn a_byte_at_a_time() {
         |size| frame(0x82, &[1; 10]).repeat(size / 16),
     ] {
         linear_bytes("reads of a byte", 16 * KIB, 512 * KIB * crate::cost::scale(), make, |bytes| {
-            let (events, error) = feed(&mut server(Config::new()), bytes, 1);
+            let (events, error) = feed(&mut server(ConnectionOptions::new()), bytes, 1);
             assert!(events > 0 && error.is_none());
         });
     }
@@ -151,9 +151,9 @@ fn deflated(message: &[u8]) -> Vec<u8> {
     payload
 }
 
-fn deflating(config: Config) -> Connection {
+fn deflating(config: ConnectionOptions) -> Connection {
     let options = DeflateOptions::new(Compression::Shared);
-    let params = Params::default();
+    let params = DeflateParams::default();
     Connection::server(Negotiated::with_deflate(params, options), config)
 }
 
@@ -165,7 +165,7 @@ fn zip_bombs() {
     for limit in [64 * KIB, MIB] {
         for read in [1, 1460, usize::MAX] {
             let (held, _) = crate::allocations::memory(|| {
-                let mut connection = deflating(Config::new().max_message(limit));
+                let mut connection = deflating(ConnectionOptions::new().max_message(limit));
                 let (events, error) = feed(&mut connection, &bomb, read);
                 assert_eq!((events, error), (0, Some(ProtocolError::MessageTooLarge)));
                 assert_eq!(written(&mut connection), close(1009));
@@ -186,7 +186,7 @@ fn many_small_zip_bombs() {
         360 * KIB,
         |count| bomb.repeat(count),
         |bytes| {
-            let mut connection = deflating(Config::new().max_message(64 * KIB));
+            let mut connection = deflating(ConnectionOptions::new().max_message(64 * KIB));
             assert_eq!(feed(&mut connection, bytes, 1460), (bytes.len() / bomb.len(), None));
         },
     );
@@ -198,7 +198,7 @@ fn nested_zip_bombs() {
     let inner = deflated(&vec![0; 32 * MIB]);
     let outer = frame(0xc2, &deflated(&inner));
     let (held, _) = crate::allocations::memory(|| {
-        let mut connection = deflating(Config::new().max_message(64 * KIB));
+        let mut connection = deflating(ConnectionOptions::new().max_message(64 * KIB));
         assert_eq!(feed(&mut connection, &outer, 1460), (1, None));
     });
     assert!(held <= 300 * KIB as isize, "{held}");
@@ -207,7 +207,7 @@ fn nested_zip_bombs() {
 /// Empty blocks: a message that is never any longer and does not end.
 #[test]
 fn blocks_without_data() {
-    let mut connection = deflating(Config::new().max_message(64 * KIB));
+    let mut connection = deflating(ConnectionOptions::new().max_message(64 * KIB));
     let block = [0, 0, 0, 0xff, 0xff].repeat(200);
     let flood = [frame(0x42, &block), frame(0, &block).repeat(200)].concat();
     assert_eq!(feed(&mut connection, &flood, 1460), (0, Some(ProtocolError::MessageTooLarge)));
@@ -264,7 +264,7 @@ fn close_storms_and_data_behind_close() {
     for (name, make) in [("close frames", &closes as &dyn Fn(usize) -> Vec<u8>), ("data behind close", &data)]
     {
         linear_bytes(name, 2 * KIB, 2 * MIB * crate::cost::scale(), make, |bytes| {
-            let mut connection = server(Config::new());
+            let mut connection = server(ConnectionOptions::new());
             assert_eq!(feed(&mut connection, bytes, 1460), (1, None), "the first close frame");
             assert_eq!(written(&mut connection), close(1000), "one answer");
         });
@@ -286,7 +286,7 @@ fn what_breaks_the_grammar_is_answered_once() {
         (frame(0x81, &[0xff]), 1007),
         (frame(0x88, &[3, 0xe8, 0xff]), 1007),
     ] {
-        let mut connection = server(Config::new());
+        let mut connection = server(ConnectionOptions::new());
         // Whatever follows, nothing more is said.
         let flood = [bytes, frame(0x89, b"late").repeat(1000)].concat();
         let (_, error) = feed(&mut connection, &flood, 1460);

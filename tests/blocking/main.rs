@@ -8,7 +8,7 @@ mod split;
 use bytes::Buf;
 use pushline::adapter::blocking::{Transport, WebSocket};
 use pushline::adapter::{Error, Options};
-use pushline::ws::{Config, Connection, Message, Negotiated};
+use pushline::ws::{Connection, ConnectionOptions, Message, Negotiated};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -16,11 +16,16 @@ use std::time::Duration;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 fn server<S: Transport>(stream: S, options: &Options) -> WebSocket<S> {
-    WebSocket::new(stream, Connection::server(Negotiated::default(), Config::new()), &[], options)
+    WebSocket::new(stream, Connection::server(Negotiated::default(), ConnectionOptions::new()), &[], options)
 }
 
 fn client_end<S: Transport>(stream: S, options: &Options) -> WebSocket<S> {
-    WebSocket::new(stream, Connection::client(Negotiated::default(), Config::new(), || KEY), &[], options)
+    WebSocket::new(
+        stream,
+        Connection::client(Negotiated::default(), ConnectionOptions::new(), || KEY),
+        &[],
+        options,
+    )
 }
 
 fn sockets() -> (TcpStream, TcpStream) {
@@ -47,11 +52,11 @@ fn wire(mut connection: Connection, say: impl FnOnce(&mut Connection)) -> Vec<u8
 }
 
 fn from_client(say: impl FnOnce(&mut Connection)) -> Vec<u8> {
-    wire(Connection::client(Negotiated::default(), Config::new(), || KEY), say)
+    wire(Connection::client(Negotiated::default(), ConnectionOptions::new(), || KEY), say)
 }
 
 fn from_server(say: impl FnOnce(&mut Connection)) -> Vec<u8> {
-    wire(Connection::server(Negotiated::default(), Config::new()), say)
+    wire(Connection::server(Negotiated::default(), ConnectionOptions::new()), say)
 }
 
 /// Echoes data until the end; what came, and how it ended.

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use pushline::adapter::blocking::{Transport, WebSocket};
 use pushline::adapter::{Error, Options};
 use pushline::ws::{
-    CloseCode, Config, Connection, Event, Message, Negotiated, Prepared, ProtocolError, State, UsageError,
+    CloseCode, Connection, ConnectionOptions, Event, Message, Negotiated, Prepared, ProtocolError, State,
+    UsageError,
 };
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -240,7 +241,7 @@ fn events_are_lent_and_come_in_parts() {
 
     let large = from_client(|connection| connection.send(&[7; 1000]).unwrap());
     let stream = Scripted::new(large.chunks(300).map(<[u8]>::to_vec));
-    let connection = Connection::server(Negotiated::default(), Config::new().parts(true));
+    let connection = Connection::server(Negotiated::default(), ConnectionOptions::new().parts(true));
     let mut socket = WebSocket::new(stream, connection, &[], &Options::new());
     let (mut total, mut parts) = (0, 0);
     while let Ok(Some(Event::BinaryPart { payload, fin })) = socket.next_event() {
@@ -254,7 +255,7 @@ fn events_are_lent_and_come_in_parts() {
 #[test]
 fn bytes_behind_the_handshake_come_first() {
     let text = from_client(|connection| connection.send("early").unwrap());
-    let connection = Connection::server(Negotiated::default(), Config::new());
+    let connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
     let mut socket = WebSocket::new(Scripted::new([]), connection, &text, &Options::new());
     assert_eq!(socket.next().unwrap(), Some(Message::from("early")));
 }
@@ -384,7 +385,7 @@ fn a_full_queue_is_written_until_there_is_room() {
     let text = from_client(|connection| connection.send("Hello").unwrap());
     let stream = Scripted::new([[&text[..], &text[..]].concat()]);
     stream.0.lock().unwrap().longest_write = 100;
-    let config = Config::new().max_outgoing(1000);
+    let config = ConnectionOptions::new().max_outgoing(1000);
     let connection = Connection::server(Negotiated::default(), config);
     let mut socket = WebSocket::new(stream.clone(), connection, &[], &Options::new());
     socket.next().unwrap();

@@ -4,7 +4,7 @@ use super::{client_end, echo, from_client, millis, pair, server, sockets};
 use pushline::adapter::blocking::{Transport, Untimed, WebSocket, accept, accept_with, client, connect};
 use pushline::adapter::{Error, Options, TimedOut};
 use pushline::ws::handshake::{ClientError, ClientOptions, Refusal, Rejection, ServerOptions, Uri};
-use pushline::ws::{Config, Connection, Message, Negotiated, State};
+use pushline::ws::{Connection, ConnectionOptions, Message, Negotiated, State};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
@@ -321,7 +321,7 @@ fn unix_streams_and_boxed_ones_keep_times_too() {
 #[test]
 fn a_stream_without_times_is_dropped_rather_than_waited_for() {
     let (mut peer, stream) = sockets();
-    let connection = Connection::server(Negotiated::default(), Config::new());
+    let connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
     let mut socket = WebSocket::new(Untimed(stream), connection, &[], &Options::new());
     peer.write_all(&from_client(|connection| connection.close(1000, "").unwrap())).unwrap();
     assert!(matches!(socket.next().unwrap(), Some(Message::Close(_))));

@@ -3,7 +3,7 @@
 use super::*;
 use pushline::adapter::TimedOut;
 use pushline::adapter::blocking::Transport;
-use pushline::adapter::tokio::sse::{self, EventSource, SourceOptions, Update};
+use pushline::adapter::tokio::sse::{self, EventSource, SourceEvent, SourceOptions};
 use pushline::sse::ReconnectPolicy;
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -173,11 +173,11 @@ fn an_event_stream_that_is_cut() {
         block_on(async {
             let options = SourceOptions::new().tls(house.client()).policy(ReconnectPolicy::new());
             let mut source = EventSource::new(&format!("https://localhost:{port}/feed"), options).unwrap();
-            assert!(matches!(source.next().await, Some(Ok(Update::Open))));
-            assert!(matches!(source.next().await, Some(Ok(Update::Event(event))) if event.data == "1"));
+            assert!(matches!(source.next().await, Some(Ok(SourceEvent::Open))));
+            assert!(matches!(source.next().await, Some(Ok(SourceEvent::Event(event))) if event.data == "1"));
             match source.next().await {
-                Some(Ok(Update::Lost { error: None, .. })) => assert!(notify),
-                Some(Ok(Update::Lost { error: Some(sse::Error::Io(error)), .. })) => {
+                Some(Ok(SourceEvent::Lost { error: None, .. })) => assert!(notify),
+                Some(Ok(SourceEvent::Lost { error: Some(sse::Error::Io(error)), .. })) => {
                     assert!(!notify && error.kind() == std::io::ErrorKind::UnexpectedEof, "{error:?}");
                 }
                 other => panic!("{other:?}"),

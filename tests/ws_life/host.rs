@@ -2,7 +2,7 @@
 
 use bytes::Buf;
 use pushline::Inbox;
-use pushline::ws::{Config, Connection, Event, Life, Negotiated, Role, Side, Step, Times};
+use pushline::ws::{Connection, ConnectionOptions, Event, Life, Negotiated, Role, Side, Step, Times};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ pub fn frame(role: Role, opcode: u8, payload: &[u8]) -> Vec<u8> {
 
 pub fn connection(role: Role) -> Connection {
     match role {
-        Role::Server => Connection::server(Negotiated::default(), Config::new()),
-        Role::Client => Connection::client(Negotiated::default(), Config::new(), || [0; 4]),
+        Role::Server => Connection::server(Negotiated::default(), ConnectionOptions::new()),
+        Role::Client => Connection::client(Negotiated::default(), ConnectionOptions::new(), || [0; 4]),
     }
 }
 

@@ -20,8 +20,8 @@ type Sink<'s> = &'s mut dyn FnMut(&[u8]);
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 fn pushline(input: &Input, sink: Sink<'_>) {
-    use pushline::http1::chunked::{Decoder, Limits, Piece};
-    let mut decoder = Decoder::new(Limits::default());
+    use pushline::http1::chunked::{ChunkedDecoder, ChunkedLimits, Piece};
+    let mut decoder = ChunkedDecoder::new(ChunkedLimits::default());
     input.each_read(|window| {
         let mut at = 0;
         while at < window.len() {

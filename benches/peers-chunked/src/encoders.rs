@@ -19,7 +19,7 @@ pub const ALL: &[Contender<Input>] = &[
 type Sink<'s> = &'s mut dyn FnMut(&[u8]);
 
 fn pushline_lent(input: &Input, sink: Sink<'_>) {
-    let mut encoder = pushline::http1::chunked::Encoder::chunked();
+    let mut encoder = pushline::http1::chunked::ChunkedEncoder::chunked();
     for data in input.body.chunks(input.chunk) {
         for slice in encoder.chunk(data).unwrap().slices() {
             sink(slice);
@@ -28,7 +28,7 @@ fn pushline_lent(input: &Input, sink: Sink<'_>) {
 }
 
 fn pushline_put(input: &Input, sink: Sink<'_>) {
-    let mut encoder = pushline::http1::chunked::Encoder::chunked();
+    let mut encoder = pushline::http1::chunked::ChunkedEncoder::chunked();
     let mut out = Vec::with_capacity(input.chunk + 20);
     for data in input.body.chunks(input.chunk) {
         out.clear();

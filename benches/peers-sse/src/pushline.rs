@@ -4,10 +4,10 @@ use crate::decoders::{Reads, Tell, drain};
 use crate::encoders::{CAPACITY, Pass, Take};
 use crate::workloads::{Message, Workload};
 use bytes::BytesMut;
-use pushline::adapter::sse::Response;
+use pushline::adapter::sse::EventResponse;
 use pushline::adapter::tokio::sse::{EventBody, EventStreamExt, EventWriter};
 use pushline::http1::head::Version;
-use pushline::sse::{Block, Decoder, Input, Item};
+use pushline::sse::{Block, EventDecoder, Input, Item};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub fn decode(workload: &Workload, tell: Tell<'_>) {
-    let mut decoder = Decoder::new();
+    let mut decoder = EventDecoder::new();
     for read in &workload.reads {
         let mut input = Input::new(read);
         while let Some(item) = decoder.decode(&mut input).unwrap() {
@@ -101,7 +101,7 @@ pub fn event_writer(workload: &Workload) -> Pass<'_> {
     Box::new(|take| {
         crate::run(async {
             let client = Client { take, head: true };
-            let mut writer = EventWriter::new(client, Version::Http10, &Response::new());
+            let mut writer = EventWriter::new(client, Version::Http10, &EventResponse::new());
             writer.flush().await.unwrap();
             for event in &workload.events {
                 writer.send(&block(event)).await.unwrap();

@@ -1,7 +1,7 @@
 //! The streams to decode, and the events they are made of.
 
 use bytes::Bytes;
-use pushline::sse::{Decoder, Input, Item};
+use pushline::sse::{EventDecoder, Input, Item};
 use std::fmt::Write;
 
 /// An event to encode.
@@ -74,7 +74,7 @@ impl Tally {
 
     /// Of the events of a stream.
     pub fn of_stream(bytes: &[u8]) -> Self {
-        let (mut decoder, mut input) = (Decoder::new(), Input::new(bytes));
+        let (mut decoder, mut input) = (EventDecoder::new(), Input::new(bytes));
         let mut tally = Self::default();
         while let Some(item) = decoder.decode(&mut input).unwrap() {
             if let Item::Event(event) = item {

@@ -1,17 +1,17 @@
 //! [Bayeux](crate::comet::bayeux) behind hyper, and whatever stands on hyper (axum, tower): CometD's and Faye's clients
 //! over WebSocket, long polling and callback polling.
 //!
-//! [`Service::serve`] answers a request of the `http` crate, whatever its path. `examples/cometd` is a whole program.
+//! [`BayeuxService::serve`] answers a request of the `http` crate, whatever its path. `examples/cometd` is a whole program.
 
 mod options;
 mod request;
 mod socket;
 mod state;
 
-pub use options::{Everyone, Options, client_id, unix_millis};
+pub use options::{BayeuxOptions, Everyone, client_id, unix_millis};
 
 use super::hyper;
-use crate::comet::bayeux::{Broker, Channel, ClientId, Host, Output, Refusal, Request, form};
+use crate::comet::bayeux::{BayeuxRefusal, BayeuxRequest, Broker, Channel, ClientId, Host, Output, form};
 use crate::comet::jsonp::{self, Callback};
 use crate::json::Value;
 use ::tokio::time::Instant;
@@ -26,13 +26,13 @@ use std::vec::Vec;
 /// A Bayeux server as a function from requests to responses. A clone is the same server.
 ///
 /// ```
-/// use pushline::adapter::bayeux::{Everyone, Options, Service};
+/// use pushline::adapter::bayeux::{Everyone, BayeuxOptions, BayeuxService};
 /// use pushline::comet::bayeux::Channel;
 /// use pushline::json;
 ///
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 /// # runtime.block_on(async {
-/// let service = Service::new(Options::new(), Everyone);
+/// let service = BayeuxService::new(BayeuxOptions::new(), Everyone);
 /// let handshake = r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]"#;
 /// let request = http::Request::post("/cometd").body(handshake.to_owned())?;
 /// let response = service.serve(request).await;
@@ -42,30 +42,30 @@ use std::vec::Vec;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
-pub struct Service<H> {
+pub struct BayeuxService<H> {
     shared: Arc<Shared<H>>,
 }
 
-impl<H> Clone for Service<H> {
+impl<H> Clone for BayeuxService<H> {
     fn clone(&self) -> Self {
         Self { shared: self.shared.clone() }
     }
 }
 
-impl<H> fmt::Debug for Service<H> {
+impl<H> fmt::Debug for BayeuxService<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").finish_non_exhaustive()
     }
 }
 
-impl<H: Host + Send + 'static> Service<H> {
+impl<H: Host + Send + 'static> BayeuxService<H> {
     /// A server without clients. A task of its own keeps the times, until the last clone is gone.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     #[must_use]
-    pub fn new(options: Options, host: H) -> Self {
+    pub fn new(options: BayeuxOptions, host: H) -> Self {
         let shared = Arc::new(Shared::new(options, host));
         ::tokio::spawn(state::keep_time(Arc::downgrade(&shared)));
         Self { shared }
@@ -133,7 +133,7 @@ impl<H: Host + Send + 'static> Service<H> {
             Err(_) => return request::plain(400, "callback is not the name of a function"),
         };
         let envelopes: Vec<&str> = asked.envelopes.iter().map(String::as_str).collect();
-        let request = Request::new(&envelopes).browser(asked.browser);
+        let request = BayeuxRequest::new(&envelopes).browser(asked.browser);
         let (status, json) = match self.ask(request).await {
             Ok(answer) => answer,
             Err(refusal) => return request::plain(refusal.status(), "not a Bayeux request, or too large"),
@@ -149,7 +149,7 @@ impl<H: Host + Send + 'static> Service<H> {
         response
     }
 
-    async fn ask(&self, request: Request<'_>) -> Result<(u16, String), Refusal> {
+    async fn ask(&self, request: BayeuxRequest<'_>) -> Result<(u16, String), BayeuxRefusal> {
         let waiting = Waiting::request(&self.shared, request)?;
         loop {
             match waiting.take() {

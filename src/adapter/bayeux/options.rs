@@ -1,7 +1,7 @@
 //! What a service is made with, and what the operating system gives it.
 
 use crate::adapter;
-use crate::comet::bayeux::{ClientId, Config, Host};
+use crate::comet::bayeux::{BrokerOptions, ClientId, Host};
 use crate::comet::cors;
 use crate::ws::handshake::{OriginPolicy, ServerOptions};
 use core::time::Duration;
@@ -10,20 +10,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Limits, times and who may ask from where.
 ///
 /// ```
-/// use pushline::adapter::bayeux::Options;
-/// use pushline::comet::bayeux::Config;
-/// use pushline::comet::cors::Policy;
+/// use pushline::adapter::bayeux::BayeuxOptions;
+/// use pushline::comet::bayeux::BrokerOptions;
+/// use pushline::comet::cors::CorsPolicy;
 ///
-/// let cors = Policy::new().allow_origin("https://app.example")?.credentials(true)?.headers(&["content-type"])?;
-/// let options = Options::new().config(Config::new().max_sessions(500)).cors(cors).callback_polling(true);
+/// let cors = CorsPolicy::new().allow_origin("https://app.example")?.credentials(true)?.headers(&["content-type"])?;
+/// let options = BayeuxOptions::new().config(BrokerOptions::new().max_sessions(500)).cors(cors).callback_polling(true);
 /// # let _ = options;
-/// # Ok::<(), pushline::comet::cors::PolicyError>(())
+/// # Ok::<(), pushline::comet::cors::CorsPolicyError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Options {
-    pub(super) config: Config,
-    pub(super) cors: cors::Policy,
+pub struct BayeuxOptions {
+    pub(super) config: BrokerOptions,
+    pub(super) cors: cors::CorsPolicy,
     pub(super) callback_polling: bool,
     pub(super) count_browsers: bool,
     pub(super) body_timeout: Duration,
@@ -32,12 +32,12 @@ pub struct Options {
     pub(super) socket: adapter::Options,
 }
 
-impl Options {
+impl BayeuxOptions {
     /// The defaults.
     pub fn new() -> Self {
         Self {
-            config: Config::new(),
-            cors: cors::Policy::new(),
+            config: BrokerOptions::new(),
+            cors: cors::CorsPolicy::new(),
             callback_polling: false,
             count_browsers: true,
             body_timeout: Duration::from_secs(10),
@@ -45,20 +45,21 @@ impl Options {
             handshake: ServerOptions::new().origin(OriginPolicy::any()),
             socket: adapter::Options::new(),
         }
-        .config(Config::new())
+        .config(BrokerOptions::new())
     }
 
-    /// The broker's limits and times. [`Config::max_request`] counts for the messages of WebSockets as well.
-    pub fn config(mut self, config: Config) -> Self {
+    /// The broker's limits and times. [`BrokerOptions::max_request`] counts for the messages of WebSockets as well.
+    pub fn config(mut self, config: BrokerOptions) -> Self {
         self.config = config;
         let limit = config.max_request_bytes();
-        self.socket = self.socket.config(crate::ws::Config::new().max_frame(limit).max_message(limit));
+        self.socket =
+            self.socket.config(crate::ws::ConnectionOptions::new().max_frame(limit).max_message(limit));
         self
     }
 
     /// Which pages of other origins may be clients. Default: none; pages of the same host always may. CometD's
     /// client sends requests with credentials and `Content-Type: application/json`, so the policy has to allow both.
-    pub fn cors(mut self, policy: cors::Policy) -> Self {
+    pub fn cors(mut self, policy: cors::CorsPolicy) -> Self {
         self.cors = policy;
         self
     }
@@ -71,7 +72,7 @@ impl Options {
     }
 
     /// Whether the tabs of a browser are counted over HTTP/1.1, by a cookie `BAYEUX_BROWSER`. Default `true`; see
-    /// [`Config::max_held_per_browser`].
+    /// [`BrokerOptions::max_held_per_browser`].
     pub const fn count_browsers(mut self, counted: bool) -> Self {
         self.count_browsers = counted;
         self
@@ -94,7 +95,7 @@ impl Options {
     }
 }
 
-impl Default for Options {
+impl Default for BayeuxOptions {
     fn default() -> Self {
         Self::new()
     }

@@ -1,6 +1,6 @@
 //! HTTP as Bayeux uses it: which fields and bodies there are, and how the response looks.
 
-use super::options::Options;
+use super::options::BayeuxOptions;
 use crate::adapter;
 use crate::comet::bayeux::{ClientId, form};
 use crate::comet::cors;
@@ -44,7 +44,7 @@ impl Asked {
 /// Reads a POST with JSON or a form, or a GET with a query (Bayeux 1.0, 6).
 pub(super) async fn read<B: http_body::Body>(
     request: Request<B>,
-    options: &Options,
+    options: &BayeuxOptions,
 ) -> Result<Asked, Failed> {
     let query = request.uri().query().unwrap_or_default();
     let mut callback = None;
@@ -123,7 +123,7 @@ pub(super) fn is_same_host<B>(request: &Request<B>) -> bool {
 }
 
 /// What a browser asks before it lets a page of another origin post JSON.
-pub(super) fn preflight<B>(request: &Request<B>, policy: &cors::Policy) -> Response<String> {
+pub(super) fn preflight<B>(request: &Request<B>, policy: &cors::CorsPolicy) -> Response<String> {
     let field = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
     let asked = field("origin").zip(field("access-control-request-method"));
     let Some((origin, method)) = asked else { return plain(405, "only GET and POST") };

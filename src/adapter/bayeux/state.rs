@@ -1,14 +1,14 @@
 //! The broker behind its lock, who waits for it, and the task that keeps its times.
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
-use super::options::Options;
-use crate::comet::bayeux::{Broker, ById, Host, Link, Output, Refusal, Request};
+use super::options::BayeuxOptions;
+use crate::comet::bayeux::{BayeuxRefusal, BayeuxRequest, Broker, ById, Host, Link, Output};
 use ::tokio::sync::Notify;
 use ::tokio::time::{Instant, sleep, timeout_at};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub(super) struct Shared<H> {
-    pub(super) options: Options,
+    pub(super) options: BayeuxOptions,
     /// Never held over an await.
     state: Mutex<State<H>>,
     /// The first deadline is earlier than the timer's.
@@ -23,7 +23,7 @@ struct State<H> {
 }
 
 impl<H: Host> Shared<H> {
-    pub(super) fn new(options: Options, host: H) -> Self {
+    pub(super) fn new(options: BayeuxOptions, host: H) -> Self {
         let broker = Broker::new(options.config, host);
         let state = Mutex::new(State { broker, waiting: ById::default(), timer: None });
         Self { options, state, earlier: Arc::new(Notify::new()) }
@@ -88,7 +88,10 @@ pub(super) struct Waiting<H: Host> {
 }
 
 impl<H: Host> Waiting<H> {
-    pub(super) fn request(shared: &Arc<Shared<H>>, request: Request<'_>) -> Result<Self, Refusal> {
+    pub(super) fn request(
+        shared: &Arc<Shared<H>>,
+        request: BayeuxRequest<'_>,
+    ) -> Result<Self, BayeuxRefusal> {
         let ready = Arc::new(Notify::new());
         let link = shared.locked(|state, now| {
             let link = state.broker.request(request, now)?;

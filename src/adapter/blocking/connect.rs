@@ -6,7 +6,7 @@ use super::dial::dial;
 use super::handshake::shake_hands;
 use super::websocket::WebSocket;
 use crate::heartbeat::Instant as _;
-use crate::ws::handshake::{ClientOptions, Response, Uri};
+use crate::ws::handshake::{ClientOptions, HandshakeResponse, Uri};
 use std::time::Instant;
 
 /// Connects to a `ws:` URL over TCP, or to a `wss:` URL over TLS (feature `rustls`; see
@@ -68,7 +68,7 @@ pub fn connect_with_response(
     url: &str,
     client_options: ClientOptions,
     options: &Options,
-) -> Result<(WebSocket<ClientStream>, Response), Error> {
+) -> Result<(WebSocket<ClientStream>, HandshakeResponse), Error> {
     let uri = Uri::parse(url)?;
     let deadline = Instant::now().saturating_add(options.handshake_timeout);
     let stream = dial(&options.route, uri.is_secure(), uri.address(), deadline)?;

@@ -9,7 +9,8 @@ use crate::http1::head::RequestHead;
 use crate::inbox::Inbox;
 use crate::ws::Connection;
 use crate::ws::handshake::{
-    Accepted, Client, ClientOptions, Opening, OpeningStep, Rejection, Response, ServerOptions, Uri,
+    Accepted, ClientHandshake, ClientOptions, HandshakeResponse, Opening, OpeningStep, Rejection,
+    ServerOptions, Uri,
 };
 use crate::ws::mask::OsKeys;
 use std::io;
@@ -131,8 +132,8 @@ pub(super) fn shake_hands<S: Transport>(
     client_options: ClientOptions,
     options: &Options,
     deadline: Instant,
-) -> Result<(WebSocket<S>, Response), Error> {
-    let client = Client::new(client_options.authorize(uri), uri, nonce()?);
+) -> Result<(WebSocket<S>, HandshakeResponse), Error> {
+    let client = ClientHandshake::new(client_options.authorize(uri), uri, nonce()?);
     let mut opening = Opening::client(client).until(deadline);
     let span = trace::handshake("client");
     let _entered = span.enter();

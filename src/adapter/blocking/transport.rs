@@ -126,10 +126,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 /// ```
 /// use pushline::adapter::Options;
 /// use pushline::adapter::blocking::{Untimed, WebSocket};
-/// use pushline::ws::{Config, Connection, Message, Negotiated};
+/// use pushline::ws::{ConnectionOptions, Connection, Message, Negotiated};
 ///
 /// let wire = std::io::Cursor::new(b"\x81\x05Hello".to_vec());
-/// let connection = Connection::client(Negotiated::default(), Config::new(), || [1, 2, 3, 4]);
+/// let connection = Connection::client(Negotiated::default(), ConnectionOptions::new(), || [1, 2, 3, 4]);
 /// let mut socket = WebSocket::new(Untimed(wire), connection, &[], &Options::new());
 /// assert_eq!(socket.next()?, Some(Message::from("Hello")));
 /// # Ok::<(), pushline::adapter::Error>(())

@@ -23,7 +23,7 @@ use std::time::Instant;
 ///
 /// [`next`](Self::next) receives, and while it waits it does all that is due: it answers pings and closes, keeps the
 /// heartbeat and the deadlines, and writes what was queued. A [`send`](Self::send) to a peer that takes nothing does so,
-/// too: it goes on reading, up to one message of [`Config::max_message`](crate::ws::Config::max_message) bytes (64 KiB
+/// too: it goes on reading, up to one message of [`ConnectionOptions::max_message`](crate::ws::ConnectionOptions::max_message) bytes (64 KiB
 /// in parts), and ends after [`Options::write_timeout`]. To do both at once, on two threads,
 /// [`split`](Self::split_with) it.
 ///
@@ -42,10 +42,10 @@ use std::time::Instant;
 /// ```
 /// use pushline::adapter::blocking::{Transport, WebSocket};
 /// use pushline::adapter::{Error, Options};
-/// use pushline::ws::{Config, Connection, Negotiated};
+/// use pushline::ws::{ConnectionOptions, Connection, Negotiated};
 ///
 /// fn echo<S: Transport>(stream: S) -> Result<(), Error> {
-///     let connection = Connection::server(Negotiated::default(), Config::new());
+///     let connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
 ///     let mut socket = WebSocket::new(stream, connection, &[], &Options::new());
 ///     while let Some(message) = socket.next()? {
 ///         if message.is_data() {
@@ -57,7 +57,7 @@ use std::time::Instant;
 /// # let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
 /// # let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
 /// # let server = std::thread::spawn(move || echo(listener.accept().unwrap().0));
-/// # let connection = Connection::client(Negotiated::default(), Config::new(), || [1, 2, 3, 4]);
+/// # let connection = Connection::client(Negotiated::default(), ConnectionOptions::new(), || [1, 2, 3, 4]);
 /// # let mut socket = WebSocket::new(stream, connection, &[], &Options::new());
 /// # socket.send("Hello").unwrap();
 /// # assert_eq!(socket.next().unwrap(), Some("Hello".into()));
@@ -127,7 +127,7 @@ impl<S> WebSocket<S> {
     /// A WebSocket over `stream`, on which the opening handshake was done. `received` are the bytes that were read
     /// behind the handshake.
     ///
-    /// The connection keeps the [`Config`](crate::ws::Config) that it was made with: of the options, only the times
+    /// The connection keeps the [`ConnectionOptions`](crate::ws::ConnectionOptions) that it was made with: of the options, only the times
     /// and the read size count.
     pub fn new(stream: S, connection: Connection, received: &[u8], options: &Options) -> Self {
         let mut inbox = Inbox::with_read_size(options.read_size);
@@ -235,7 +235,7 @@ impl<S: Transport> WebSocket<S> {
     }
 
     /// As [`next`](Self::next), lent from the receive buffer: without an allocation, and in parts with
-    /// [`Config::parts`](crate::ws::Config::parts).
+    /// [`ConnectionOptions::parts`](crate::ws::ConnectionOptions::parts).
     ///
     /// # Errors
     ///

@@ -1,13 +1,16 @@
 //! An Atmosphere service: sessions by their tracking ids, over whichever transport.
 
-use super::Body;
+use super::FrameworkBody;
 use super::body::{Feed, lock};
 use super::held::{Held, Machine, Waiting};
 use super::http::{read, respond, respond_with, with_request};
 use crate::adapter::tokio::WebSocket;
 use crate::adapter::{Error, Options, nonce};
-use crate::comet::Response;
-use crate::comet::atmosphere::{Config, Listen, Reply, Service, Session, Ticket, TooSlow, Transport};
+use crate::comet::HttpResponse;
+use crate::comet::atmosphere::{
+    AtmosphereOptions, AtmosphereReply, AtmosphereService, AtmosphereSession, AtmosphereTicket,
+    AtmosphereTransport, Listen, TooSlow,
+};
 use crate::ws;
 use crate::ws::handshake::{ServerOptions, accept_http};
 use ::http::request::Parts;
@@ -32,13 +35,13 @@ const MAX_INCOMING: usize = 64;
 
 /// Serves Atmosphere clients at a path.
 ///
-/// For each session `talk` is called with its [`Peer`], of which a clone can be kept to send; the session ends when what
+/// For each session `talk` is called with its [`AtmospherePeer`], of which a clone can be kept to send; the session ends when what
 /// it gives is done.
 ///
 /// ```
-/// use pushline::adapter::frameworks::{Atmosphere, Body, Peer};
+/// use pushline::adapter::frameworks::{Atmosphere, FrameworkBody, AtmospherePeer};
 ///
-/// let echo = Atmosphere::new("/atmosphere/echo", |mut peer: Peer| async move {
+/// let echo = Atmosphere::new("/atmosphere/echo", |mut peer: AtmospherePeer| async move {
 ///     while let Some(text) = peer.next().await {
 ///         if peer.sender().send(text).is_err() {
 ///             return; // the client does not fetch what it is sent
@@ -46,20 +49,20 @@ const MAX_INCOMING: usize = 64;
 ///     }
 /// });
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let request = http::Request::get("/atmosphere/echo").body(Body::default()).unwrap();
+/// let request = http::Request::get("/atmosphere/echo").body(FrameworkBody::default()).unwrap();
 /// assert_eq!(echo.serve(request).await.status(), 400); // it says no transport
 /// # });
 /// ```
 #[derive(Clone)]
 pub struct Atmosphere(Arc<Shared>);
 
-type Talk = dyn Fn(Peer) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+type Talk = dyn Fn(AtmospherePeer) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 #[derive(Clone)]
 struct Shared {
     path: String,
-    service: Service,
-    config: Config,
+    service: AtmosphereService,
+    config: AtmosphereOptions,
     options: Options,
     max_sessions: usize,
     max_body: usize,
@@ -73,23 +76,23 @@ struct Sessions {
     is_swept: bool,
 }
 
-/// What a session's requests and its [`Peer`] share.
+/// What a session's requests and its [`AtmospherePeer`] share.
 struct Entry {
-    session: Held<Session<Instant>>,
+    session: Held<AtmosphereSession<Instant>>,
     /// To the application; `None` once the client is gone.
     incoming: Mutex<Option<mpsc::Sender<String>>>,
 }
 
-impl AsRef<Held<Session<Instant>>> for Entry {
-    fn as_ref(&self) -> &Held<Session<Instant>> {
+impl AsRef<Held<AtmosphereSession<Instant>>> for Entry {
+    fn as_ref(&self) -> &Held<AtmosphereSession<Instant>> {
         &self.session
     }
 }
 
-impl Machine for Session<Instant> {
-    type Ticket = Ticket;
+impl Machine for AtmosphereSession<Instant> {
+    type Ticket = AtmosphereTicket;
 
-    fn next_frame(&mut self, ticket: Ticket, now: Instant, out: &mut Vec<u8>) -> Option<bool> {
+    fn next_frame(&mut self, ticket: AtmosphereTicket, now: Instant, out: &mut Vec<u8>) -> Option<bool> {
         self.next_frame(ticket, now, out)
     }
 
@@ -97,21 +100,21 @@ impl Machine for Session<Instant> {
         self.next_deadline()
     }
 
-    fn cut(&mut self, ticket: Ticket, now: Instant) {
+    fn cut(&mut self, ticket: AtmosphereTicket, now: Instant) {
         self.cut(ticket, now);
     }
 }
 
 impl Atmosphere {
     /// A service at `path`, such as `/atmosphere/chat`.
-    pub fn new<F>(path: &str, talk: impl Fn(Peer) -> F + Send + Sync + 'static) -> Self
+    pub fn new<F>(path: &str, talk: impl Fn(AtmospherePeer) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         Self(Arc::new(Shared {
             path: path.trim_end_matches('/').to_string(),
-            service: Service::new(),
-            config: Config::new(),
+            service: AtmosphereService::new(),
+            config: AtmosphereOptions::new(),
             options: Options::new(),
             max_sessions: 100_000,
             max_body: 256 << 10,
@@ -120,15 +123,15 @@ impl Atmosphere {
         }))
     }
 
-    /// Who may use it. The default is [`Service::new`]: pages of the own host.
+    /// Who may use it. The default is [`AtmosphereService::new`]: pages of the own host.
     #[must_use]
-    pub fn service(self, service: Service) -> Self {
+    pub fn service(self, service: AtmosphereService) -> Self {
         self.change(|shared| shared.service = service)
     }
 
     /// Limits and times of each session.
     #[must_use]
-    pub fn config(self, config: Config) -> Self {
+    pub fn config(self, config: AtmosphereOptions) -> Self {
         self.change(|shared| shared.config = config)
     }
 
@@ -167,16 +170,19 @@ impl Atmosphere {
     }
 
     /// Answers a request: at this path, or 404.
-    pub async fn serve<B: http_body::Body>(&self, request: ::http::Request<B>) -> ::http::Response<Body> {
+    pub async fn serve<B: http_body::Body>(
+        &self,
+        request: ::http::Request<B>,
+    ) -> ::http::Response<FrameworkBody> {
         let (parts, body) = request.into_parts();
         let body = match read(body, self.0.max_body, Duration::from_secs(15)).await {
             Ok(body) => body,
             Err(refused) => return respond(refused),
         };
         let step = with_request(&parts, &self.0.path, &body, |request| match self.0.service.route(request) {
-            Reply::Response(response) => Step::Respond(response),
-            Reply::Listen(listen) => Step::Listen(listen),
-            Reply::Message { id, text, done, missing } => {
+            AtmosphereReply::Response(response) => Step::Respond(response),
+            AtmosphereReply::Listen(listen) => Step::Listen(listen),
+            AtmosphereReply::Message { id, text, done, missing } => {
                 let find = |id: &str| lock(&self.0.sessions).by_id.get(id).cloned();
                 match id.map(|id| find(&id)) {
                     Some(None) => Step::Respond(missing),
@@ -185,7 +191,7 @@ impl Atmosphere {
                     None => Step::Say(text.to_string(), done),
                 }
             }
-            Reply::Close { id, done } => {
+            AtmosphereReply::Close { id, done } => {
                 let entry = lock(&self.0.sessions).by_id.remove(&*id);
                 if let Some(entry) = entry {
                     entry.end();
@@ -194,7 +200,7 @@ impl Atmosphere {
             }
         });
         match step {
-            None => respond(Response::text(404, "Not found.\n")),
+            None => respond(HttpResponse::text(404, "Not found.\n")),
             Some(Step::Respond(response)) => respond(response),
             Some(Step::Deliver(entry, text, done)) => {
                 entry.deliver(text).await;
@@ -207,7 +213,7 @@ impl Atmosphere {
                 entry.end();
                 respond(done)
             }
-            Some(Step::Listen(listen)) if listen.transport == Transport::WebSocket => {
+            Some(Step::Listen(listen)) if listen.transport == AtmosphereTransport::WebSocket => {
                 self.upgrade(parts, listen)
             }
             Some(Step::Listen(listen)) => match self.listen(&listen) {
@@ -215,24 +221,27 @@ impl Atmosphere {
                 // The head of a poll's answer goes at once, too: clients of version 3 are open once they see it.
                 Ok(waiting) => respond_with(
                     listen.head.with("X-Atmosphere-tracking-id", waiting.0),
-                    Body::live(waiting.1),
+                    FrameworkBody::live(waiting.1),
                 ),
             },
         }
     }
 
     /// The session's next response: it is begun if it does not exist, under the identifier that its client has.
-    fn listen(&self, listen: &Listen) -> Result<(String, Waiting<Session<Instant>, Entry>), Response> {
+    fn listen(
+        &self,
+        listen: &Listen,
+    ) -> Result<(String, Waiting<AtmosphereSession<Instant>, Entry>), HttpResponse> {
         let id = match &listen.id {
             Some(id) => id.to_string(),
             // Whoever guessed the identifier could listen in the client's place.
-            None => fresh().ok_or_else(|| Response::text(503, "No randomness.\n"))?,
+            None => fresh().ok_or_else(|| HttpResponse::text(503, "No randomness.\n"))?,
         };
         let mut sessions = lock(&self.0.sessions);
         let entry = match sessions.by_id.get(&*id) {
             Some(entry) => entry.clone(),
             None if sessions.by_id.len() >= self.0.max_sessions => {
-                return Err(Response::text(503, "Too many sessions.\n"));
+                return Err(HttpResponse::text(503, "Too many sessions.\n"));
             }
             None => {
                 let entry = self.begin(&id);
@@ -251,20 +260,20 @@ impl Atmosphere {
     /// A session, and the application's task at it.
     fn begin(&self, id: &str) -> Arc<Entry> {
         let (sender, incoming) = mpsc::channel(MAX_INCOMING);
-        let session = Held::new(Session::new(id, self.0.config, Instant::now()));
+        let session = Held::new(AtmosphereSession::new(id, self.0.config, Instant::now()));
         let entry = Arc::new(Entry { session, incoming: Mutex::new(Some(sender)) });
-        let sender = Sender { entry: entry.clone() };
-        tokio::spawn((self.0.talk)(Peer { sender, incoming }));
+        let sender = AtmosphereSender { entry: entry.clone() };
+        tokio::spawn((self.0.talk)(AtmospherePeer { sender, incoming }));
         entry
     }
 
-    fn upgrade(&self, parts: Parts, listen: Listen) -> ::http::Response<Body> {
+    fn upgrade(&self, parts: Parts, listen: Listen) -> ::http::Response<FrameworkBody> {
         let mut request = ::http::Request::from_parts(parts, ());
         let upgrade = hyper::upgrade::on(&mut request);
         let options = ServerOptions::new().origin(self.0.service.origin_policy().clone());
         let (response, negotiated) = match accept_http(&options, &request) {
             Ok(accepted) => (::http::Response::from(&accepted), accepted.negotiated()),
-            Err(rejection) => return ::http::Response::from(&rejection).map(|()| Body::default()),
+            Err(rejection) => return ::http::Response::from(&rejection).map(|()| FrameworkBody::default()),
         };
         let service = self.clone();
         tokio::spawn(async move {
@@ -276,23 +285,23 @@ impl Atmosphere {
                 }
             }
         });
-        response.map(|()| Body::default())
+        response.map(|()| FrameworkBody::default())
     }
 }
 
 /// What is left to do for a request once its fields need no longer be lent.
 enum Step {
-    Respond(Response),
-    Deliver(Arc<Entry>, String, Response),
-    Say(String, Response),
+    Respond(HttpResponse),
+    Deliver(Arc<Entry>, String, HttpResponse),
+    Say(String, HttpResponse),
     Listen(Listen),
 }
 
 /// Moves messages between a WebSocket and its session, which outlives it.
 async fn converse<S>(
     mut socket: WebSocket<S>,
-    mut frames: Waiting<Session<Instant>, Entry>,
-    config: &Config,
+    mut frames: Waiting<AtmosphereSession<Instant>, Entry>,
+    config: &AtmosphereOptions,
 ) -> Result<(), Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -370,8 +379,8 @@ impl Entry {
 /// The application's end of a session. Dropped, it ends the session.
 ///
 /// See [`Atmosphere`] for an example.
-pub struct Peer {
-    sender: Sender,
+pub struct AtmospherePeer {
+    sender: AtmosphereSender,
     incoming: mpsc::Receiver<String>,
 }
 
@@ -379,11 +388,11 @@ pub struct Peer {
 ///
 /// See [`Atmosphere`] for an example.
 #[derive(Clone)]
-pub struct Sender {
+pub struct AtmosphereSender {
     entry: Arc<Entry>,
 }
 
-impl Peer {
+impl AtmospherePeer {
     /// The next message; `None` once the client is gone. Cancel-safe.
     pub async fn next(&mut self) -> Option<String> {
         self.incoming.recv().await
@@ -391,12 +400,12 @@ impl Peer {
 
     /// What sends to this client.
     #[must_use]
-    pub const fn sender(&self) -> &Sender {
+    pub const fn sender(&self) -> &AtmosphereSender {
         &self.sender
     }
 }
 
-impl Sender {
+impl AtmosphereSender {
     /// Sends a message; one text can be shared by many sessions.
     ///
     /// # Errors
@@ -407,7 +416,7 @@ impl Sender {
     }
 }
 
-impl Drop for Peer {
+impl Drop for AtmospherePeer {
     fn drop(&mut self) {
         self.sender.entry.session.tell(|session| session.close(Instant::now()));
     }
@@ -422,13 +431,13 @@ impl fmt::Debug for Atmosphere {
     }
 }
 
-impl fmt::Debug for Peer {
+impl fmt::Debug for AtmospherePeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Peer").finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Sender {
+impl fmt::Debug for AtmosphereSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").finish_non_exhaustive()
     }

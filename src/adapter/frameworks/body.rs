@@ -23,13 +23,13 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 ///
 /// ```
 /// use http_body::Body as _;
-/// use pushline::adapter::frameworks::Body;
+/// use pushline::adapter::frameworks::FrameworkBody;
 ///
-/// let body = Body::from(bytes::Bytes::from_static(b"ok"));
+/// let body = FrameworkBody::from(bytes::Bytes::from_static(b"ok"));
 /// assert_eq!(body.size_hint().exact(), Some(2));
 /// ```
 #[derive(Default)]
-pub struct Body(Kind);
+pub struct FrameworkBody(Kind);
 
 enum Kind {
     Full(Bytes),
@@ -42,25 +42,25 @@ impl Default for Kind {
     }
 }
 
-impl Body {
+impl FrameworkBody {
     pub(super) fn live(feed: impl Feed + Sync + 'static) -> Self {
         Self(Kind::Live(Box::new(feed)))
     }
 }
 
-impl From<std::vec::Vec<u8>> for Body {
+impl From<std::vec::Vec<u8>> for FrameworkBody {
     fn from(bytes: std::vec::Vec<u8>) -> Self {
         Self(Kind::Full(bytes.into()))
     }
 }
 
-impl From<Bytes> for Body {
+impl From<Bytes> for FrameworkBody {
     fn from(bytes: Bytes) -> Self {
         Self(Kind::Full(bytes))
     }
 }
 
-impl http_body::Body for Body {
+impl http_body::Body for FrameworkBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -87,7 +87,7 @@ impl http_body::Body for Body {
     }
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for FrameworkBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Full(bytes) => f.debug_tuple("Body").field(bytes).finish(),

@@ -1,7 +1,7 @@
 //! Between the types of the `http` crate and the frameworks' own.
 
-use super::Body;
-use crate::comet::{Request, Response};
+use super::FrameworkBody;
+use crate::comet::{HttpRequest, HttpResponse};
 use ::http::header::{HeaderName, HeaderValue};
 use bytes::{Buf, BytesMut};
 use core::future::poll_fn;
@@ -14,15 +14,15 @@ pub(super) async fn read<B: http_body::Body>(
     body: B,
     most: usize,
     within: Duration,
-) -> Result<BytesMut, Response> {
+) -> Result<BytesMut, HttpResponse> {
     let mut body = pin!(body);
     let reading = async {
         let mut read = BytesMut::new();
         while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-            let frame = frame.map_err(|_| Response::text(400, "The body broke off.\n"))?;
+            let frame = frame.map_err(|_| HttpResponse::text(400, "The body broke off.\n"))?;
             if let Ok(mut data) = frame.into_data() {
                 if data.remaining() > most - read.len() {
-                    return Err(Response::text(413, "The body is too large.\n"));
+                    return Err(HttpResponse::text(413, "The body is too large.\n"));
                 }
                 while data.has_remaining() {
                     let chunk = data.chunk();
@@ -36,7 +36,7 @@ pub(super) async fn read<B: http_body::Body>(
     };
     match tokio::time::timeout(within, reading).await {
         Ok(read) => read,
-        Err(_) => Err(Response::text(408, "The body took too long.\n")),
+        Err(_) => Err(HttpResponse::text(408, "The body took too long.\n")),
     }
 }
 
@@ -45,24 +45,24 @@ pub(super) fn with_request<T>(
     parts: &::http::request::Parts,
     prefix: &str,
     body: &[u8],
-    route: impl FnOnce(&Request<'_>) -> T,
+    route: impl FnOnce(&HttpRequest<'_>) -> T,
 ) -> Option<T> {
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let target =
         target.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))?;
     let fields: Vec<_> =
         parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    Some(route(&Request::new(parts.method.as_str(), target, &fields, body)))
+    Some(route(&HttpRequest::new(parts.method.as_str(), target, &fields, body)))
 }
 
 /// The response with its own body.
-pub(super) fn respond(mut response: Response) -> ::http::Response<Body> {
+pub(super) fn respond(mut response: HttpResponse) -> ::http::Response<FrameworkBody> {
     let body = core::mem::take(&mut response.body);
-    respond_with(response, Body::from(bytes::Bytes::from(body)))
+    respond_with(response, FrameworkBody::from(bytes::Bytes::from(body)))
 }
 
 /// The response with this body.
-pub(super) fn respond_with(head: Response, body: Body) -> ::http::Response<Body> {
+pub(super) fn respond_with(head: HttpResponse, body: FrameworkBody) -> ::http::Response<FrameworkBody> {
     let mut response = ::http::Response::new(body);
     *response.status_mut() =
         ::http::StatusCode::from_u16(head.status).unwrap_or(::http::StatusCode::INTERNAL_SERVER_ERROR);

@@ -7,7 +7,7 @@
 //! | Atmosphere | `Atmosphere`, `examples/atmosphere` |
 //! | Pushlet | `Pushlet`, `examples/pushlet` |
 //!
-//! A response that waits for news is a [`Body`], which hyper polls while its client is there and drops when it has left.
+//! A response that waits for news is a [`FrameworkBody`], which hyper polls while its client is there and drops when it has left.
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 #[cfg(feature = "atmosphere")]
@@ -22,9 +22,9 @@ mod pushlet;
 mod sockjs;
 
 #[cfg(feature = "atmosphere")]
-pub use atmosphere::{Atmosphere, Peer, Sender};
-pub use body::Body;
+pub use atmosphere::{Atmosphere, AtmospherePeer, AtmosphereSender};
+pub use body::FrameworkBody;
 #[cfg(feature = "pushlet")]
 pub use pushlet::Pushlet;
 #[cfg(feature = "sockjs")]
-pub use sockjs::{SockJs, Socket};
+pub use sockjs::{SockJs, SockJsSocket};

@@ -1,11 +1,11 @@
 //! A Pushlet server: all its sessions behind one lock, each response with its own waker.
 
-use super::Body;
+use super::FrameworkBody;
 use super::body::{Feed, lock};
 use super::http::{read, respond, respond_with, with_request};
 use crate::adapter::nonce;
-use crate::comet::Response;
-use crate::comet::pushlet::{Config, Fresh, Publication, Reply, Server, Ticket};
+use crate::comet::HttpResponse;
+use crate::comet::pushlet::{Fresh, Publication, PushletOptions, PushletReply, PushletServer, PushletTicket};
 use bytes::Bytes;
 use core::fmt;
 use core::pin::Pin;
@@ -22,12 +22,12 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 /// Serves Pushlet clients at a path, such as `/pushlet.srv`. What one publishes goes to all who have subscribed.
 ///
 /// ```
-/// use pushline::adapter::frameworks::{Body, Pushlet};
-/// use pushline::comet::pushlet::Config;
+/// use pushline::adapter::frameworks::{FrameworkBody, Pushlet};
+/// use pushline::comet::pushlet::PushletOptions;
 ///
-/// let pushlet = Pushlet::new("/pushlet.srv", Config::new());
+/// let pushlet = Pushlet::new("/pushlet.srv", PushletOptions::new());
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let request = http::Request::get("/pushlet.srv?p_event=join&p_format=json").body(Body::default()).unwrap();
+/// let request = http::Request::get("/pushlet.srv?p_event=join&p_format=json").body(FrameworkBody::default()).unwrap();
 /// assert_eq!(pushlet.serve(request).await.status(), 200);
 /// pushlet.publish("/news", &[("text", "for all who hear of /news")]);
 /// # });
@@ -43,15 +43,15 @@ pub struct Pushlet {
 type Decide = dyn Fn(&Publication) -> bool + Send + Sync;
 
 struct Shared {
-    server: Server<Instant>,
-    wakers: HashMap<Ticket, Waker>,
+    server: PushletServer<Instant>,
+    wakers: HashMap<PushletTicket, Waker>,
     is_swept: bool,
 }
 
 impl Pushlet {
     /// A server at this path, which clients are told to come back to.
     #[must_use]
-    pub fn new(path: &str, config: Config) -> Self {
+    pub fn new(path: &str, config: PushletOptions) -> Self {
         Self::over(path, config.moderated(false))
     }
 
@@ -60,14 +60,14 @@ impl Pushlet {
     #[must_use]
     pub fn moderated(
         path: &str,
-        config: Config,
+        config: PushletOptions,
         decide: impl Fn(&Publication) -> bool + Send + Sync + 'static,
     ) -> Self {
         Self { decide: Some(Arc::new(decide)), ..Self::over(path, config.moderated(true)) }
     }
 
-    fn over(path: &str, config: Config) -> Self {
-        let server = Server::new(config.url(path.to_string()));
+    fn over(path: &str, config: PushletOptions) -> Self {
+        let server = PushletServer::new(config.url(path.to_string()));
         let shared = Shared { server, wakers: HashMap::new(), is_swept: false };
         Self { path: path.into(), max_body: 64 << 10, decide: None, shared: Arc::new(Mutex::new(shared)) }
     }
@@ -105,14 +105,17 @@ impl Pushlet {
     }
 
     /// Answers a request: at this path, or 404.
-    pub async fn serve<B: http_body::Body>(&self, request: ::http::Request<B>) -> ::http::Response<Body> {
+    pub async fn serve<B: http_body::Body>(
+        &self,
+        request: ::http::Request<B>,
+    ) -> ::http::Response<FrameworkBody> {
         let (parts, body) = request.into_parts();
         let body = match read(body, self.max_body, Duration::from_secs(15)).await {
             Ok(body) => body,
             Err(refused) => return respond(refused),
         };
         // Without randomness nobody can join: whoever guessed the identifier could act for the client.
-        let Ok(id) = nonce() else { return respond(Response::text(503, "No randomness.\n")) };
+        let Ok(id) = nonce() else { return respond(HttpResponse::text(503, "No randomness.\n")) };
         let fresh = Fresh { id, time: seconds() };
         let reply = with_request(&parts, &self.path, &body, |request| {
             let (reply, publication) = self.tell(|shared| {
@@ -127,17 +130,17 @@ impl Pushlet {
             reply
         });
         match reply {
-            None => respond(Response::text(404, "Not found.\n")),
-            Some(Reply::Response(response)) => {
+            None => respond(HttpResponse::text(404, "Not found.\n")),
+            Some(PushletReply::Response(response)) => {
                 self.sweep();
                 respond(response)
             }
-            Some(Reply::Listen { ticket, mut head }) => {
+            Some(PushletReply::Listen { ticket, mut head }) => {
                 self.sweep();
                 let first = Some(core::mem::take(&mut head.body).into());
                 let listening =
                     Listening { shared: self.shared.clone(), ticket, first, over: false, timer: None };
-                respond_with(head, Body::live(listening))
+                respond_with(head, FrameworkBody::live(listening))
             }
         }
     }
@@ -185,7 +188,7 @@ fn seconds() -> u64 {
 /// One response that events are written to.
 struct Listening {
     shared: Arc<Mutex<Shared>>,
-    ticket: Ticket,
+    ticket: PushletTicket,
     first: Option<Bytes>,
     over: bool,
     timer: Option<Pin<Box<Sleep>>>,

@@ -1,15 +1,16 @@
 //! A SockJS service: sessions by their identifiers, and the WebSockets that have none.
 
-use super::Body;
+use super::FrameworkBody;
 use super::body::{Feed, lock};
 use super::held::{Held, Machine, Waiting};
 use super::http::{read, respond, respond_with, with_request};
 use crate::adapter::random::random;
 use crate::adapter::tokio::WebSocket;
 use crate::adapter::{Error, Options};
-use crate::comet::Response;
+use crate::comet::HttpResponse;
 use crate::comet::sockjs::{
-    Busy, Config, Message, Messages, NotTaken, Reply, Service, Session, Ticket, Transport,
+    Busy, NotTaken, SockJsMessage, SockJsMessages, SockJsOptions, SockJsReply, SockJsService, SockJsSession,
+    SockJsTicket, SockJsTransport,
 };
 use crate::ws;
 use crate::ws::handshake::{ServerOptions, accept_http};
@@ -35,12 +36,12 @@ const MAX_INCOMING: usize = 64;
 
 /// Serves SockJS clients below a path.
 ///
-/// For each session `talk` is called with its [`Socket`]; the session ends when what it gives is done.
+/// For each session `talk` is called with its [`SockJsSocket`]; the session ends when what it gives is done.
 ///
 /// ```
-/// use pushline::adapter::frameworks::{Body, SockJs, Socket};
+/// use pushline::adapter::frameworks::{FrameworkBody, SockJs, SockJsSocket};
 ///
-/// let echo = SockJs::new("/echo", |mut socket: Socket| async move {
+/// let echo = SockJs::new("/echo", |mut socket: SockJsSocket| async move {
 ///     while let Some(text) = socket.next().await {
 ///         if socket.send(&text).is_err() {
 ///             return; // the client does not fetch what it is sent
@@ -49,24 +50,24 @@ const MAX_INCOMING: usize = 64;
 /// });
 ///
 /// // For hyper: `service_fn`; for axum: a fallback, its response through `map(axum::body::Body::new)`.
-/// async fn serve(echo: SockJs, request: http::Request<hyper::body::Incoming>) -> http::Response<Body> {
+/// async fn serve(echo: SockJs, request: http::Request<hyper::body::Incoming>) -> http::Response<FrameworkBody> {
 ///     echo.serve(request).await
 /// }
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let request = http::Request::get("/echo/").body(Body::default()).unwrap();
+/// let request = http::Request::get("/echo/").body(FrameworkBody::default()).unwrap();
 /// assert_eq!(echo.serve(request).await.status(), 200);
 /// # });
 /// ```
 #[derive(Clone)]
 pub struct SockJs(Arc<Shared>);
 
-type Talk = dyn Fn(Socket) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+type Talk = dyn Fn(SockJsSocket) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 #[derive(Clone)]
 struct Shared {
     prefix: String,
-    service: Service,
-    config: Config,
+    service: SockJsService,
+    config: SockJsOptions,
     timeout: Duration,
     options: Options,
     max_sessions: usize,
@@ -82,23 +83,23 @@ struct Sessions {
     is_swept: bool,
 }
 
-/// What a session's requests and its [`Socket`] share.
+/// What a session's requests and its [`SockJsSocket`] share.
 struct Entry {
-    session: Held<Session<Instant>>,
+    session: Held<SockJsSession<Instant>>,
     /// To the application; `None` once the client is gone.
     incoming: Mutex<Option<mpsc::Sender<String>>>,
 }
 
-impl AsRef<Held<Session<Instant>>> for Entry {
-    fn as_ref(&self) -> &Held<Session<Instant>> {
+impl AsRef<Held<SockJsSession<Instant>>> for Entry {
+    fn as_ref(&self) -> &Held<SockJsSession<Instant>> {
         &self.session
     }
 }
 
-impl Machine for Session<Instant> {
-    type Ticket = Ticket;
+impl Machine for SockJsSession<Instant> {
+    type Ticket = SockJsTicket;
 
-    fn next_frame(&mut self, _: Ticket, now: Instant, out: &mut Vec<u8>) -> Option<bool> {
+    fn next_frame(&mut self, _: SockJsTicket, now: Instant, out: &mut Vec<u8>) -> Option<bool> {
         // There is no other: a second response is refused.
         self.next_frame(now, out).map(|sent| sent.last)
     }
@@ -107,21 +108,21 @@ impl Machine for Session<Instant> {
         self.next_deadline()
     }
 
-    fn cut(&mut self, ticket: Ticket, now: Instant) {
+    fn cut(&mut self, ticket: SockJsTicket, now: Instant) {
         self.cut(ticket, now);
     }
 }
 
 impl SockJs {
     /// A service below `prefix`, such as `/echo`; empty if the HTTP server has taken the path off.
-    pub fn new<F>(prefix: &str, talk: impl Fn(Socket) -> F + Send + Sync + 'static) -> Self
+    pub fn new<F>(prefix: &str, talk: impl Fn(SockJsSocket) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         Self(Arc::new(Shared {
             prefix: prefix.trim_end_matches('/').to_string(),
-            service: Service::new(),
-            config: Config::new(),
+            service: SockJsService::new(),
+            config: SockJsOptions::new(),
             timeout: Duration::from_secs(5),
             options: Options::new(),
             max_sessions: 100_000,
@@ -132,15 +133,15 @@ impl SockJs {
         }))
     }
 
-    /// What is offered to whom. The default is [`Service::new`]: pages of the own host, no cookie.
+    /// What is offered to whom. The default is [`SockJsService::new`]: pages of the own host, no cookie.
     #[must_use]
-    pub fn service(self, service: Service) -> Self {
+    pub fn service(self, service: SockJsService) -> Self {
         self.change(|shared| shared.service = service)
     }
 
     /// Limits and times of each session.
     #[must_use]
-    pub fn config(self, config: Config) -> Self {
+    pub fn config(self, config: SockJsOptions) -> Self {
         self.change(|shared| shared.config = config)
     }
 
@@ -185,7 +186,10 @@ impl SockJs {
     }
 
     /// Answers a request: of this service, or 404.
-    pub async fn serve<B: http_body::Body>(&self, request: ::http::Request<B>) -> ::http::Response<Body> {
+    pub async fn serve<B: http_body::Body>(
+        &self,
+        request: ::http::Request<B>,
+    ) -> ::http::Response<FrameworkBody> {
         let (parts, body) = request.into_parts();
         let body = match read(body, self.0.max_body, self.0.read_timeout).await {
             Ok(body) => body,
@@ -194,9 +198,9 @@ impl SockJs {
         let entropy = random() as u32;
         let step = with_request(&parts, &self.0.prefix, &body, |request| {
             match self.0.service.route(request, entropy) {
-                Reply::Response(response) => Step::Respond(response),
-                Reply::Receive { session, transport, head } => self.receive(session, transport, head),
-                Reply::Send { session, messages, done, missing } => {
+                SockJsReply::Response(response) => Step::Respond(response),
+                SockJsReply::Receive { session, transport, head } => self.receive(session, transport, head),
+                SockJsReply::Send { session, messages, done, missing } => {
                     let entry = lock(&self.0.sessions).by_id.get(session).cloned();
                     match entry {
                         Some(entry) => {
@@ -205,15 +209,15 @@ impl SockJs {
                         None => Step::Respond(missing),
                     }
                 }
-                Reply::WebSocket { framed } => Step::WebSocket(framed),
+                SockJsReply::WebSocket { framed } => Step::WebSocket(framed),
             }
         });
         match step {
-            None => respond(Response::text(404, "404 Error: Page not found\n")),
+            None => respond(HttpResponse::text(404, "404 Error: Page not found\n")),
             Some(Step::Respond(response)) => respond(response),
-            Some(Step::Frames(frames, head)) => respond_with(head, Body::live(frames)),
-            Some(Step::Wait(waiting, head)) => respond_with(head, Body::from(waiting.all().await)),
-            Some(Step::Stream(waiting, head)) => respond_with(head, Body::live(waiting)),
+            Some(Step::Frames(frames, head)) => respond_with(head, FrameworkBody::live(frames)),
+            Some(Step::Wait(waiting, head)) => respond_with(head, FrameworkBody::from(waiting.all().await)),
+            Some(Step::Stream(waiting, head)) => respond_with(head, FrameworkBody::live(waiting)),
             Some(Step::Deliver(entry, messages, done)) => {
                 entry.deliver(messages).await;
                 respond(done)
@@ -223,12 +227,12 @@ impl SockJs {
     }
 
     /// The session's next response: it is begun if it does not exist.
-    fn receive(&self, id: &str, transport: Transport, head: Response) -> Step {
+    fn receive(&self, id: &str, transport: SockJsTransport, head: HttpResponse) -> Step {
         let mut sessions = lock(&self.0.sessions);
         let entry = match sessions.by_id.get(id) {
             Some(entry) => entry.clone(),
             None if sessions.by_id.len() >= self.0.max_sessions => {
-                return Step::Respond(Response::text(503, "Too many sessions.\n"));
+                return Step::Respond(HttpResponse::text(503, "Too many sessions.\n"));
             }
             None => {
                 let entry = self.begin();
@@ -256,19 +260,19 @@ impl SockJs {
     /// A session, and the application's task at it.
     fn begin(&self) -> Arc<Entry> {
         let (sender, incoming) = mpsc::channel(MAX_INCOMING);
-        let session = Held::new(Session::new(self.0.config, Instant::now()));
+        let session = Held::new(SockJsSession::new(self.0.config, Instant::now()));
         let entry = Arc::new(Entry { session, incoming: Mutex::new(Some(sender)) });
-        tokio::spawn((self.0.talk)(Socket { entry: entry.clone(), incoming }));
+        tokio::spawn((self.0.talk)(SockJsSocket { entry: entry.clone(), incoming }));
         entry
     }
 
-    fn upgrade(&self, parts: Parts, framed: bool) -> ::http::Response<Body> {
+    fn upgrade(&self, parts: Parts, framed: bool) -> ::http::Response<FrameworkBody> {
         let mut request = ::http::Request::from_parts(parts, ());
         let upgrade = hyper::upgrade::on(&mut request);
         let options = ServerOptions::new().origin(self.0.service.origin_policy().clone());
         let (response, negotiated) = match accept_http(&options, &request) {
             Ok(accepted) => (::http::Response::from(&accepted), accepted.negotiated()),
-            Err(rejection) => return ::http::Response::from(&rejection).map(|()| Body::default()),
+            Err(rejection) => return ::http::Response::from(&rejection).map(|()| FrameworkBody::default()),
         };
         let service = self.clone();
         tokio::spawn(async move {
@@ -278,17 +282,17 @@ impl SockJs {
                 let _ = converse(socket, service.begin(), framed).await;
             }
         });
-        response.map(|()| Body::default())
+        response.map(|()| FrameworkBody::default())
     }
 }
 
 /// What is left to do for a request once its fields need no longer be lent.
 enum Step {
-    Respond(Response),
-    Frames(Frames, Response),
-    Wait(Waiting<Session<Instant>, Entry>, Response),
-    Stream(Waiting<Session<Instant>, Entry>, Response),
-    Deliver(Arc<Entry>, Vec<String>, Response),
+    Respond(HttpResponse),
+    Frames(Frames, HttpResponse),
+    Wait(Waiting<SockJsSession<Instant>, Entry>, HttpResponse),
+    Stream(Waiting<SockJsSession<Instant>, Entry>, HttpResponse),
+    Deliver(Arc<Entry>, Vec<String>, HttpResponse),
     WebSocket(bool),
 }
 
@@ -297,7 +301,7 @@ async fn converse<S>(mut socket: WebSocket<S>, entry: Arc<Entry>, framed: bool) 
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let transport = if framed { Transport::WebSocket } else { Transport::RawWebSocket };
+    let transport = if framed { SockJsTransport::WebSocket } else { SockJsTransport::RawWebSocket };
     let Ok(ticket) = entry.session.tell(|session| session.receive(transport, Instant::now())) else {
         return Ok(()); // it is new, and nobody else knows it
     };
@@ -325,7 +329,7 @@ where
                 return socket.close(code, &reason).await;
             }
             Turn::Message(Some(Ok(ws::Message::Text(text)))) if framed => {
-                match Messages::parse(text.to_string()) {
+                match SockJsMessages::parse(text.to_string()) {
                     Ok(messages) => entry.deliver(messages.iter().map(String::from).collect()).await,
                     // The protocol has such a connection cut without a word.
                     Err(_) => return Ok(()),
@@ -420,12 +424,12 @@ impl Feed for Frames {
 /// "Normal closure".
 ///
 /// See [`SockJs`] for an example.
-pub struct Socket {
+pub struct SockJsSocket {
     entry: Arc<Entry>,
     incoming: mpsc::Receiver<String>,
 }
 
-impl Socket {
+impl SockJsSocket {
     /// The next message; `None` once the client is gone. Cancel-safe.
     pub async fn next(&mut self) -> Option<String> {
         self.incoming.recv().await
@@ -437,7 +441,7 @@ impl Socket {
     ///
     /// [`NotTaken`] if the client does not fetch what it is sent, or is gone.
     pub fn send(&self, text: &str) -> Result<(), NotTaken> {
-        self.send_message(Message::text(text))
+        self.send_message(SockJsMessage::text(text))
     }
 
     /// Sends a message that was made once for many sessions.
@@ -445,7 +449,7 @@ impl Socket {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_message(&self, message: Message) -> Result<(), NotTaken> {
+    pub fn send_message(&self, message: SockJsMessage) -> Result<(), NotTaken> {
         self.entry.session.tell(|session| session.send(message))
     }
 
@@ -455,7 +459,7 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for SockJsSocket {
     fn drop(&mut self) {
         self.entry.session.tell(|session| session.close(1000, "Normal closure", Instant::now()));
     }
@@ -470,7 +474,7 @@ impl fmt::Debug for SockJs {
     }
 }
 
-impl fmt::Debug for Socket {
+impl fmt::Debug for SockJsSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket").finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use super::super::{Error, HandshakeError, Options, TimedOut, trace};
 use super::{Socket, failed};
 use crate::http1::head::FieldLines;
 use crate::ws::handshake::{
-    ClientError, ClientOptions, ConnectSetting, Response as Head, Uri, verify_http_connect,
+    ClientError, ClientOptions, ConnectSetting, HandshakeResponse as Head, Uri, verify_http_connect,
 };
 use ::http::Response;
 use ::hyper::body::{Body, Incoming};

@@ -1,7 +1,7 @@
 //! Events for many.
 
 use super::members::Shared;
-use super::socket::Socket;
+use super::socket::SocketRef;
 use crate::socketio::{Arguments, Audience};
 use core::fmt;
 use std::string::String;
@@ -11,21 +11,21 @@ use std::vec::Vec;
 /// Whom an event is for: rooms, without others. It is encoded once for all of them.
 ///
 /// ```
-/// use pushline::adapter::socketio::{Options, SocketIo};
+/// use pushline::adapter::socketio::{SocketIoOptions, SocketIo};
 ///
-/// let io = SocketIo::new(Options::new());
+/// let io = SocketIo::new(SocketIoOptions::new());
 /// let reached = io.of("/").to("news").to("sports").except("muted").emit("headline", "It rains");
 /// assert_eq!(reached, 0); // nobody is there yet
 /// ```
 #[derive(Clone)]
 #[must_use = "nothing is sent before emit"]
-pub struct Broadcast {
+pub struct BroadcastOperator {
     shared: Arc<Shared>,
     audience: Audience,
     volatile: bool,
 }
 
-impl Broadcast {
+impl BroadcastOperator {
     pub(super) fn new(shared: Arc<Shared>, but: Option<&str>) -> Self {
         let except = but.map(String::from).into_iter().collect();
         Self { shared, audience: Audience { to: Vec::new(), except }, volatile: false }
@@ -57,12 +57,12 @@ impl Broadcast {
 
     /// Who that is.
     #[must_use]
-    pub fn sockets(&self) -> Vec<Socket> {
+    pub fn sockets(&self) -> Vec<SocketRef> {
         self.shared.targets(&self.audience)
     }
 }
 
-impl fmt::Debug for Broadcast {
+impl fmt::Debug for BroadcastOperator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Broadcast");
         debug.field("audience", &self.audience).finish_non_exhaustive()

@@ -3,7 +3,7 @@
 use super::engine::Link;
 use super::members::Shared;
 use super::server::{Server, checked};
-use super::socket::Socket;
+use super::socket::SocketRef;
 use super::spawn::start;
 use crate::socketio::engine::session_id;
 use std::boxed::Box;
@@ -42,7 +42,7 @@ fn refuse(link: &Arc<Link<Server>>, name: &str, message: &str) {
     });
 }
 
-fn connected(socket: Socket, auth: String) {
+fn connected(socket: SocketRef, auth: String) {
     if let Some(connected) = socket.shared().handlers.connected() {
         connected(socket, auth);
     }
@@ -61,7 +61,7 @@ fn accept(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: String) {
     let pid: Option<Box<str>> = recovery
         .as_mut()
         .and_then(|recovery| recovery.enter(&pid, Arc::clone(&sid), Instant::now()).then(|| pid.into()));
-    let socket = Socket::new(Arc::clone(link), Arc::clone(shared), sid, pid, false);
+    let socket = SocketRef::new(Arc::clone(link), Arc::clone(shared), sid, pid, false);
     let accepted = enter(link, &socket, Vec::new(), &[], &mut jobs);
     if let (false, Some(recovery), Some(pid)) = (accepted, &mut recovery, socket.pid()) {
         recovery.forget(pid);
@@ -74,7 +74,7 @@ fn accept(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: String) {
 }
 
 /// A client that says that it was here before.
-fn recover(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: &str) -> Option<Socket> {
+fn recover(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: &str) -> Option<SocketRef> {
     let mut recovery = shared.recovery()?;
     let auth = checked(auth).object()?;
     let text = |name: &str| Some(auth.get(name)?.string()?.to_cow());
@@ -89,7 +89,7 @@ fn recover(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: &str) -> Option
     let mut jobs = Vec::new();
     let socket = recovery.recover(&pid, offset.as_deref(), now).and_then(|recovered| {
         let secret = Some(pid.as_ref().into());
-        let socket = Socket::new(Arc::clone(link), Arc::clone(shared), recovered.sid, secret, true);
+        let socket = SocketRef::new(Arc::clone(link), Arc::clone(shared), recovered.sid, secret, true);
         let accepted = enter(link, &socket, recovered.missed, &recovered.rooms, &mut jobs);
         if !accepted {
             recovery.leave(&pid, recovered.rooms, now);
@@ -107,8 +107,8 @@ fn recover(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: &str) -> Option
 /// What it missed, then the answer; from now on it is one of them.
 fn enter(
     link: &Arc<Link<Server>>,
-    socket: &Socket,
-    missed: Vec<crate::socketio::engine::Message>,
+    socket: &SocketRef,
+    missed: Vec<crate::socketio::engine::EngineMessage>,
     rooms: &[String],
     jobs: &mut Vec<super::server::Job>,
 ) -> bool {

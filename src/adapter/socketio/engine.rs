@@ -3,10 +3,10 @@
 
 use super::timer::{Key, Timer};
 use crate::adapter::Options;
-use crate::comet::cors::Policy;
+use crate::comet::cors::CorsPolicy;
 use crate::socketio::engine::{
-    Answer, CloseReason, Config, Data, InvalidPacket, Outgoing, Packet, Session, SocketId, Ticket,
-    TransportKind,
+    Data, EngineAnswer, EngineCloseReason, EngineOptions, EngineOutput, EnginePacket, EngineSession,
+    EngineTicket, InvalidEnginePacket, SocketId, TransportKind,
 };
 use crate::ws::handshake::{OriginPolicy, ServerOptions};
 use core::fmt;
@@ -30,27 +30,27 @@ pub(super) trait Layer: Send + Sync + Sized + 'static {
     fn receive(
         &self,
         state: &mut Self::State,
-        session: &mut Session<Instant>,
+        session: &mut EngineSession<Instant>,
         data: Data<'_>,
         jobs: &mut Vec<Self::Job>,
     );
     fn tick(
         &self,
         state: &mut Self::State,
-        session: &mut Session<Instant>,
+        session: &mut EngineSession<Instant>,
         now: Instant,
         jobs: &mut Vec<Self::Job>,
     );
     fn next_deadline(&self, state: &Self::State) -> Option<Instant>;
-    fn closed(&self, state: &mut Self::State, reason: CloseReason, jobs: &mut Vec<Self::Job>);
+    fn closed(&self, state: &mut Self::State, reason: EngineCloseReason, jobs: &mut Vec<Self::Job>);
     fn run(&self, link: &Arc<Link<Self>>, job: Self::Job);
 }
 
 /// How a server of sessions is set up.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
-    pub(super) config: Config,
-    pub(super) cors: Option<Policy>,
+    pub(super) config: EngineOptions,
+    pub(super) cors: Option<CorsPolicy>,
     pub(super) handshake: ServerOptions,
     pub(super) origins: OriginPolicy,
     pub(super) body_timeout: Duration,
@@ -73,9 +73,9 @@ pub(super) struct Link<L: Layer> {
 }
 
 pub(super) struct Inner<L: Layer> {
-    pub(super) session: Session<Instant>,
+    pub(super) session: EngineSession<Instant>,
     pub(super) state: L::State,
-    waiting: Vec<(Ticket, oneshot::Sender<Answer>)>,
+    waiting: Vec<(EngineTicket, oneshot::Sender<EngineAnswer>)>,
     /// The task of the last WebSocket, if it waits for something to send.
     waker: Option<Waker>,
     /// When the timer will look at it.
@@ -104,10 +104,10 @@ impl<L: Layer> Engine<L> {
     ) -> Option<(Arc<Link<L>>, Option<SocketId>)> {
         let now = Instant::now();
         let (session, socket) = if socket {
-            let (session, socket) = Session::websocket(&sid, self.setup.config, now);
+            let (session, socket) = EngineSession::websocket(&sid, self.setup.config, now);
             (session, Some(socket))
         } else {
-            (Session::polling(&sid, self.setup.config, now), None)
+            (EngineSession::polling(&sid, self.setup.config, now), None)
         };
         let link = Arc::new(Link {
             engine: Arc::clone(self),
@@ -180,7 +180,7 @@ impl<L: Layer> Link<L> {
     /// Takes a packet in, and answers whether the session goes on.
     pub(super) fn receive<'a>(
         self: &Arc<Self>,
-        take: impl FnOnce(&mut Session<Instant>, Instant) -> Option<Data<'a>>,
+        take: impl FnOnce(&mut EngineSession<Instant>, Instant) -> Option<Data<'a>>,
     ) -> bool {
         self.act(|inner, now, jobs| {
             if let Some(data) = take(&mut inner.session, now) {
@@ -210,7 +210,7 @@ impl<L: Layer> Link<L> {
     pub(super) fn frame(
         self: &Arc<Self>,
         socket: SocketId,
-        packet: Result<Packet<'_>, InvalidPacket>,
+        packet: Result<EnginePacket<'_>, InvalidEnginePacket>,
         now: Instant,
         jobs: &mut Vec<L::Job>,
     ) {
@@ -229,7 +229,7 @@ impl<L: Layer> Link<L> {
     }
 
     /// What a WebSocket is to send, if anything; else its task is woken once there is something.
-    pub(super) fn next_frame(&self, socket: SocketId, cx: &Context<'_>) -> Option<Outgoing> {
+    pub(super) fn next_frame(&self, socket: SocketId, cx: &Context<'_>) -> Option<EngineOutput> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let out = inner.session.next_frame(socket);
         if out.is_none() {
@@ -260,8 +260,8 @@ impl<L: Layer> Link<L> {
     /// A request that waits for its answer.
     pub(super) fn request(
         self: &Arc<Self>,
-        open: impl FnOnce(&mut Session<Instant>, Instant) -> Ticket,
-    ) -> (Ticket, oneshot::Receiver<Answer>) {
+        open: impl FnOnce(&mut EngineSession<Instant>, Instant) -> EngineTicket,
+    ) -> (EngineTicket, oneshot::Receiver<EngineAnswer>) {
         let (sender, receiver) = oneshot::channel();
         let ticket = self.act(|inner, now, _| {
             let ticket = open(&mut inner.session, now);

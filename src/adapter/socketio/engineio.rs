@@ -1,9 +1,9 @@
 //! Engine.IO by itself: messages, and nothing on top.
 
-use super::Body;
+use super::SocketIoBody;
 use super::engine::{Engine, Layer, Link, Setup};
-use super::options::Options;
-use crate::socketio::engine::{CloseReason, Data, Message, SendError, Session};
+use super::options::SocketIoOptions;
+use crate::socketio::engine::{Data, EngineCloseReason, EngineMessage, EngineSession, SendError};
 use core::fmt;
 use std::boxed::Box;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use tokio::time::Instant;
 /// A server of Engine.IO sessions: what each message is answered with is a function's business.
 ///
 /// ```
-/// use pushline::adapter::socketio::{EngineIo, Options};
-/// use pushline::socketio::engine::{Data, Message};
+/// use pushline::adapter::socketio::{EngineIo, SocketIoOptions};
+/// use pushline::socketio::engine::{Data, EngineMessage};
 ///
-/// let echo = EngineIo::new(Options::new(), |session, data| {
+/// let echo = EngineIo::new(SocketIoOptions::new(), |session, data| {
 ///     let _ = session.send(match data {
-///         Data::Text(text) => Message::text(text),
-///         Data::Binary(bytes) => Message::binary(bytes),
+///         Data::Text(text) => EngineMessage::text(text),
+///         Data::Binary(bytes) => EngineMessage::binary(bytes),
 ///     });
 /// });
 /// // In a hyper service, or an axum handler: echo.handle(request).await
@@ -30,7 +30,7 @@ pub struct EngineIo {
     engine: Arc<Engine<Messages>>,
 }
 
-type OnMessage = Box<dyn Fn(&mut EngineSession<'_>, Data<'_>) + Send + Sync>;
+type OnMessage = Box<dyn Fn(&mut EngineIoSocket<'_>, Data<'_>) + Send + Sync>;
 
 struct Messages {
     on_message: OnMessage,
@@ -39,25 +39,25 @@ struct Messages {
 /// A session, while its message is looked at.
 ///
 /// ```
-/// use pushline::adapter::socketio::EngineSession;
-/// use pushline::socketio::engine::Message;
+/// use pushline::adapter::socketio::EngineIoSocket;
+/// use pushline::socketio::engine::EngineMessage;
 ///
-/// fn greet(session: &mut EngineSession<'_>) {
-///     let _ = session.send(Message::text("hello")); // or Full: a slow client
+/// fn greet(session: &mut EngineIoSocket<'_>) {
+///     let _ = session.send(EngineMessage::text("hello")); // or Full: a slow client
 /// }
 /// ```
 #[derive(Debug)]
-pub struct EngineSession<'s> {
-    session: &'s mut Session<Instant>,
+pub struct EngineIoSocket<'s> {
+    session: &'s mut EngineSession<Instant>,
 }
 
-impl EngineSession<'_> {
+impl EngineIoSocket<'_> {
     /// Queues a message.
     ///
     /// # Errors
     ///
     /// [`SendError`].
-    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+    pub fn send(&mut self, message: EngineMessage) -> Result<(), SendError> {
         self.session.send(message)
     }
 
@@ -71,15 +71,18 @@ impl EngineIo {
     /// A server that calls `on_message` with each message, in their order.
     #[must_use]
     pub fn new(
-        options: Options,
-        on_message: impl Fn(&mut EngineSession<'_>, Data<'_>) + Send + Sync + 'static,
+        options: SocketIoOptions,
+        on_message: impl Fn(&mut EngineIoSocket<'_>, Data<'_>) + Send + Sync + 'static,
     ) -> Self {
         let setup = Setup::from(&options);
         Self { engine: Engine::new(Messages { on_message: Box::new(on_message) }, setup) }
     }
 
     /// Answers a request of any of the transports. Call it within a tokio runtime.
-    pub async fn handle<B: http_body::Body>(&self, request: ::http::Request<B>) -> ::http::Response<Body> {
+    pub async fn handle<B: http_body::Body>(
+        &self,
+        request: ::http::Request<B>,
+    ) -> ::http::Response<SocketIoBody> {
         self.engine.handle(request).await
     }
 
@@ -102,17 +105,17 @@ impl Layer for Messages {
 
     fn open(&self, _: Instant) {}
 
-    fn receive(&self, (): &mut (), session: &mut Session<Instant>, data: Data<'_>, _: &mut Vec<()>) {
-        (self.on_message)(&mut EngineSession { session }, data);
+    fn receive(&self, (): &mut (), session: &mut EngineSession<Instant>, data: Data<'_>, _: &mut Vec<()>) {
+        (self.on_message)(&mut EngineIoSocket { session }, data);
     }
 
-    fn tick(&self, (): &mut (), _: &mut Session<Instant>, _: Instant, _: &mut Vec<()>) {}
+    fn tick(&self, (): &mut (), _: &mut EngineSession<Instant>, _: Instant, _: &mut Vec<()>) {}
 
     fn next_deadline(&self, (): &()) -> Option<Instant> {
         None
     }
 
-    fn closed(&self, (): &mut (), _: CloseReason, _: &mut Vec<()>) {}
+    fn closed(&self, (): &mut (), _: EngineCloseReason, _: &mut Vec<()>) {}
 
     fn run(&self, _: &Arc<Link<Self>>, (): ()) {}
 }

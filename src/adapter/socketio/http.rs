@@ -5,7 +5,7 @@ use super::websocket;
 use crate::adapter::hyper::{refuse, upgrade};
 use crate::http1::authority::Authority;
 use crate::socketio::engine::{
-    Answer, Refusal, Request, SocketId, Ticket, TransportKind, records, session_id,
+    EngineAnswer, EngineRefusal, EngineRequest, EngineTicket, SocketId, TransportKind, records, session_id,
 };
 use ::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN};
 use ::http::request::Parts;
@@ -25,13 +25,13 @@ use std::vec::Vec;
 /// The body of a response. It tells the session if the connection was cut before it was taken.
 ///
 /// ```
-/// use pushline::adapter::socketio::Body;
+/// use pushline::adapter::socketio::SocketIoBody;
 ///
-/// let body = Body::from(String::from("too large"));
+/// let body = SocketIoBody::from(String::from("too large"));
 /// assert_eq!(http_body::Body::size_hint(&body).exact(), Some(9));
 /// ```
 #[derive(Default)]
-pub struct Body {
+pub struct SocketIoBody {
     bytes: Bytes,
     cut: Option<Cut>,
 }
@@ -46,7 +46,7 @@ impl Drop for Cut {
 }
 
 impl Cut {
-    fn new<L: Layer>(link: &Arc<Link<L>>, ticket: Ticket) -> Self {
+    fn new<L: Layer>(link: &Arc<Link<L>>, ticket: EngineTicket) -> Self {
         let link = Arc::clone(link);
         Self(Box::new(move || link.act(|inner, _, _| inner.session.cut(ticket))))
     }
@@ -57,19 +57,19 @@ impl Cut {
     }
 }
 
-impl From<String> for Body {
+impl From<String> for SocketIoBody {
     fn from(text: String) -> Self {
         Self { bytes: text.into(), cut: None }
     }
 }
 
-impl From<Vec<u8>> for Body {
+impl From<Vec<u8>> for SocketIoBody {
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes: bytes.into(), cut: None }
     }
 }
 
-impl http_body::Body for Body {
+impl http_body::Body for SocketIoBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -93,14 +93,14 @@ impl http_body::Body for Body {
     }
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for SocketIoBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body").field("bytes", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 
 impl<L: Layer> Engine<L> {
-    pub(super) async fn handle<B>(self: &Arc<Self>, request: ::http::Request<B>) -> Response<Body>
+    pub(super) async fn handle<B>(self: &Arc<Self>, request: ::http::Request<B>) -> Response<SocketIoBody>
     where
         B: http_body::Body,
     {
@@ -113,9 +113,13 @@ impl<L: Layer> Engine<L> {
         response
     }
 
-    async fn respond<B: http_body::Body>(self: &Arc<Self>, parts: &mut Parts, body: B) -> Response<Body> {
+    async fn respond<B: http_body::Body>(
+        self: &Arc<Self>,
+        parts: &mut Parts,
+        body: B,
+    ) -> Response<SocketIoBody> {
         if !self.may(parts) {
-            return refused(Refusal::Forbidden);
+            return refused(EngineRefusal::Forbidden);
         }
         let query = String::from(parts.uri.query().unwrap_or_default());
         // Over HTTP/2 the opening handshake is a CONNECT.
@@ -123,25 +127,25 @@ impl<L: Layer> Engine<L> {
         let handshake = connect || parts.headers.contains_key("upgrade");
         let method = if connect { "GET" } else { parts.method.as_str() };
         let mut found = None;
-        let request = Request::parse(method, &query, handshake, |sid| {
+        let request = EngineRequest::parse(method, &query, handshake, |sid| {
             found = self.find(sid);
             found.as_ref().map(|link| link.peek(|inner| inner.session.transport()))
         });
         match (request, found) {
             (Err(refusal), _) => refused(refusal),
-            (Ok(Request::Open(TransportKind::Polling)), _) => match self.begin(false) {
+            (Ok(EngineRequest::Open(TransportKind::Polling)), _) => match self.begin(false) {
                 Ok((link, _)) => poll(&link).await,
                 Err(status) => self::status(status),
             },
-            (Ok(Request::Open(TransportKind::WebSocket)), _) => {
+            (Ok(EngineRequest::Open(TransportKind::WebSocket)), _) => {
                 self.accept(parts, |engine| engine.begin(true).ok().and_then(|(link, id)| Some((link, id?))))
             }
-            (Ok(Request::Upgrade(_)), Some(link)) => {
+            (Ok(EngineRequest::Upgrade(_)), Some(link)) => {
                 self.accept(parts, move |_| link.socket().map(|id| (link, id)))
             }
-            (Ok(Request::Poll(_)), Some(link)) => poll(&link).await,
-            (Ok(Request::Post(_)), Some(link)) => post(&link, parts, body).await,
-            (Ok(_), None) => refused(Refusal::UnknownSession),
+            (Ok(EngineRequest::Poll(_)), Some(link)) => poll(&link).await,
+            (Ok(EngineRequest::Post(_)), Some(link)) => post(&link, parts, body).await,
+            (Ok(_), None) => refused(EngineRefusal::UnknownSession),
         }
     }
 
@@ -161,7 +165,7 @@ impl<L: Layer> Engine<L> {
     }
 
     /// Accepts a WebSocket, and asks once it is there what it is for. One that is for nothing is closed.
-    fn accept<F>(self: &Arc<Self>, parts: &mut Parts, find: F) -> Response<Body>
+    fn accept<F>(self: &Arc<Self>, parts: &mut Parts, find: F) -> Response<SocketIoBody>
     where
         F: FnOnce(&Arc<Self>) -> Option<(Arc<Link<L>>, SocketId)> + Send + 'static,
     {
@@ -185,7 +189,7 @@ impl<L: Layer> Engine<L> {
     }
 
     /// The fields of CORS.
-    fn allow(&self, parts: &Parts, response: &mut Response<Body>) {
+    fn allow(&self, parts: &Parts, response: &mut Response<SocketIoBody>) {
         let Some(policy) = &self.setup.cors else { return };
         let field = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
         let origin = parts.headers.get(ORIGIN).map(HeaderValue::as_bytes);
@@ -204,19 +208,23 @@ impl<L: Layer> Engine<L> {
     }
 }
 
-async fn poll<L: Layer>(link: &Arc<Link<L>>) -> Response<Body> {
+async fn poll<L: Layer>(link: &Arc<Link<L>>) -> Response<SocketIoBody> {
     let (ticket, answer) = link.request(|session, now| session.poll(now));
     let cut = Cut::new(link, ticket);
     let mut response = match answer.await {
         Ok(answer) => written(answer),
-        Err(_) => refused(Refusal::UnknownSession), // a second poll took its place
+        Err(_) => refused(EngineRefusal::UnknownSession), // a second poll took its place
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.body_mut().cut = Some(cut);
     response
 }
 
-async fn post<L: Layer, B: http_body::Body>(link: &Arc<Link<L>>, parts: &Parts, body: B) -> Response<Body> {
+async fn post<L: Layer, B: http_body::Body>(
+    link: &Arc<Link<L>>,
+    parts: &Parts,
+    body: B,
+) -> Response<SocketIoBody> {
     let (ticket, answer) = link.request(|session, now| session.post(now));
     let cut = Cut::new(link, ticket);
     // What is no text is a binary payload of older protocols.
@@ -243,7 +251,7 @@ async fn post<L: Layer, B: http_body::Body>(link: &Arc<Link<L>>, parts: &Parts, 
         Err(Failed::TooLarge) => link.act(|inner, _, _| inner.session.too_large(ticket)),
         Err(Failed::Cut) => link.act(|inner, _, _| inner.session.cut(ticket)),
     }
-    let response = answer.await.map_or_else(|_| refused(Refusal::UnknownSession), written);
+    let response = answer.await.map_or_else(|_| refused(EngineRefusal::UnknownSession), written);
     cut.forget();
     response
 }
@@ -275,14 +283,14 @@ pub(super) async fn collect<B: http_body::Body>(body: B, max: usize) -> Result<V
     Ok(bytes)
 }
 
-fn written(answer: Answer) -> Response<Body> {
+fn written(answer: EngineAnswer) -> Response<SocketIoBody> {
     let mut response = status(StatusCode::from_u16(answer.status()).unwrap_or_default());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type()));
     response.body_mut().bytes = answer.into_body().into();
     response
 }
 
-fn refused(refusal: Refusal) -> Response<Body> {
+fn refused(refusal: EngineRefusal) -> Response<SocketIoBody> {
     let mut response = status(StatusCode::from_u16(refusal.status()).unwrap_or_default());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut body = Vec::new();
@@ -291,8 +299,8 @@ fn refused(refusal: Refusal) -> Response<Body> {
     response
 }
 
-fn status(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::default());
+fn status(status: StatusCode) -> Response<SocketIoBody> {
+    let mut response = Response::new(SocketIoBody::default());
     *response.status_mut() = status;
     if status == StatusCode::NO_CONTENT {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));

@@ -1,9 +1,9 @@
 //! Who is in a namespace, in which rooms, and who may come back.
 
 use super::namespace::Handlers;
-use super::socket::Socket;
+use super::socket::SocketRef;
 use crate::socketio::engine::SendError;
-use crate::socketio::{Arguments, Audience, Encoded, Recovery, RecoveryConfig};
+use crate::socketio::{Arguments, Audience, Encoded, Recovery, RecoveryOptions};
 use std::boxed::Box;
 use std::collections::{HashMap, HashSet};
 use std::string::String;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// Who is in a namespace, by their names there, and in which rooms.
 #[derive(Default)]
 struct Members {
-    sockets: HashMap<Arc<str>, Socket>,
+    sockets: HashMap<Arc<str>, SocketRef>,
     rooms: HashMap<Box<str>, HashSet<Arc<str>>>,
     joined: HashMap<Arc<str>, Vec<String>>,
 }
@@ -33,7 +33,7 @@ impl Shared {
         name: Arc<str>,
         handlers: Arc<Handlers>,
         dynamic: bool,
-        recovery: Option<RecoveryConfig>,
+        recovery: Option<RecoveryOptions>,
     ) -> Self {
         let recovery = recovery.map(|config| Mutex::new(Recovery::new(config)));
         Self { name, handlers, dynamic, recovery, members: Mutex::default() }
@@ -52,19 +52,19 @@ impl Shared {
         self.members().sockets.is_empty()
     }
 
-    pub(super) fn enter(&self, socket: Socket, rooms: &[String]) {
+    pub(super) fn enter(&self, socket: SocketRef, rooms: &[String]) {
         let (sid, mut members) = (Arc::clone(socket.sid()), self.members());
         members.sockets.insert(Arc::clone(&sid), socket);
         rooms.iter().for_each(|room| members.join(room, &sid));
     }
 
     /// Whoever goes by this name is not here any more; its rooms.
-    pub(super) fn take(&self, sid: &str) -> Option<(Socket, Vec<String>)> {
+    pub(super) fn take(&self, sid: &str) -> Option<(SocketRef, Vec<String>)> {
         self.members().take(sid)
     }
 
     /// A client has left, and comes back or not.
-    pub(super) fn leave(&self, socket: &Socket, for_good: bool) {
+    pub(super) fn leave(&self, socket: &SocketRef, for_good: bool) {
         let mut recovery = self.recovery();
         let mut members = self.members();
         // Its name may be another socket's by now.
@@ -80,7 +80,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn join_room(&self, socket: &Socket, room: &str) {
+    pub(super) fn join_room(&self, socket: &SocketRef, room: &str) {
         let mut members = self.members();
         // It may have left meanwhile.
         if members.sockets.contains_key(socket.sid()) {
@@ -88,7 +88,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn leave_room(&self, socket: &Socket, room: &str) {
+    pub(super) fn leave_room(&self, socket: &SocketRef, room: &str) {
         let mut members = self.members();
         members.leave(room, socket.sid());
         if let Some(rooms) = members.joined.get_mut(socket.sid()) {
@@ -96,11 +96,11 @@ impl Shared {
         }
     }
 
-    pub(super) fn rooms_of(&self, socket: &Socket) -> Vec<String> {
+    pub(super) fn rooms_of(&self, socket: &SocketRef) -> Vec<String> {
         self.members().joined.get(socket.sid()).cloned().unwrap_or_default()
     }
 
-    pub(super) fn targets(&self, audience: &Audience) -> Vec<Socket> {
+    pub(super) fn targets(&self, audience: &Audience) -> Vec<SocketRef> {
         let members = self.members();
         let is_in = |sid: &str, room: &String| {
             sid == room || members.rooms.get(room.as_str()).is_some_and(|room| room.contains(sid))
@@ -165,7 +165,7 @@ impl Members {
         }
     }
 
-    fn take(&mut self, sid: &str) -> Option<(Socket, Vec<String>)> {
+    fn take(&mut self, sid: &str) -> Option<(SocketRef, Vec<String>)> {
         let socket = self.sockets.remove(sid)?;
         let rooms = self.joined.remove(sid).unwrap_or_default();
         rooms.iter().for_each(|room| self.leave(room, socket.sid()));

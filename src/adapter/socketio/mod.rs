@@ -2,17 +2,17 @@
 //! any transport, [`SocketIo::handle`].
 //!
 //! ```
-//! use pushline::adapter::socketio::{Body, Options, SocketIo};
+//! use pushline::adapter::socketio::{SocketIoBody, SocketIoOptions, SocketIo};
 //!
-//! let io = SocketIo::new(Options::new());
+//! let io = SocketIo::new(SocketIoOptions::new());
 //! io.of("/").on("message", |socket, event| async move {
 //!     let _ = socket.emit("message-back", &event.payload);
 //! });
 //!
-//! async fn service<B: http_body::Body>(io: SocketIo, request: http::Request<B>) -> http::Response<Body> {
+//! async fn service<B: http_body::Body>(io: SocketIo, request: http::Request<B>) -> http::Response<SocketIoBody> {
 //!     match request.uri().path().starts_with("/socket.io/") {
 //!         true => io.handle(request).await,
-//!         false => http::Response::new(Body::from(String::from("elsewhere"))),
+//!         false => http::Response::new(SocketIoBody::from(String::from("elsewhere"))),
 //!     }
 //! }
 //! # let _ = service::<String>;
@@ -34,11 +34,11 @@ mod spawn;
 mod timer;
 mod websocket;
 
-pub use broadcast::Broadcast;
-pub use client::{Client, ClientAck, ClientEvent, ClientOptions, Emitter};
-pub use engineio::{EngineIo, EngineSession};
-pub use http::Body;
+pub use broadcast::BroadcastOperator;
+pub use client::{ClientAck, ClientEvent, Emitter, SocketIoClient, SocketIoClientOptions};
+pub use engineio::{EngineIo, EngineIoSocket};
+pub use http::SocketIoBody;
 pub use namespace::{Auth, Namespace};
-pub use options::{Options, SlowClient};
+pub use options::{SlowClient, SocketIoOptions};
 pub use server::SocketIo;
-pub use socket::{AckError, Event, Socket};
+pub use socket::{AckError, SocketEvent, SocketRef};

@@ -1,9 +1,9 @@
 //! A namespace, and its handlers.
 
-use super::broadcast::Broadcast;
+use super::broadcast::BroadcastOperator;
 use super::members::Shared;
 use super::server::checked;
-use super::socket::{Event, Socket};
+use super::socket::{SocketEvent, SocketRef};
 use super::spawn::start;
 use crate::json;
 use crate::socketio::Arguments;
@@ -38,9 +38,9 @@ impl Auth {
 
 type Future<T> = core::pin::Pin<Box<dyn core::future::Future<Output = T> + Send>>;
 type OnAuthorize = Arc<dyn Fn(String) -> Future<Result<(), String>> + Send + Sync>;
-type OnConnect = Arc<dyn Fn(Socket, String) + Send + Sync>;
-type OnDisconnect = Arc<dyn Fn(Socket, &'static str) + Send + Sync>;
-type OnEvent = Arc<dyn Fn(Socket, Event) + Send + Sync>;
+type OnConnect = Arc<dyn Fn(SocketRef, String) + Send + Sync>;
+type OnDisconnect = Arc<dyn Fn(SocketRef, &'static str) + Send + Sync>;
+type OnEvent = Arc<dyn Fn(SocketRef, SocketEvent) + Send + Sync>;
 
 #[derive(Default)]
 pub(super) struct Handlers(RwLock<Table>);
@@ -83,9 +83,9 @@ impl Handlers {
 /// next one begins.
 ///
 /// ```
-/// use pushline::adapter::socketio::{Options, SocketIo};
+/// use pushline::adapter::socketio::{SocketIoOptions, SocketIo};
 ///
-/// SocketIo::new(Options::new())
+/// SocketIo::new(SocketIoOptions::new())
 ///     .of("/")
 ///     .authorize(|auth| async move {
 ///         let token = auth.json().object().and_then(|auth| auth.get("token")?.string());
@@ -125,7 +125,7 @@ impl Namespace {
     /// A client was let in.
     pub fn on_connect<F, T>(&self, handler: F) -> &Self
     where
-        F: Fn(Socket, Auth) -> T + Send + Sync + 'static,
+        F: Fn(SocketRef, Auth) -> T + Send + Sync + 'static,
         T: core::future::Future<Output = ()> + Send + 'static,
     {
         self.set(|table| {
@@ -136,7 +136,7 @@ impl Namespace {
     /// A client has left, for a reason as the reference server words it: `transport close`, `ping timeout`.
     pub fn on_disconnect<F, T>(&self, handler: F) -> &Self
     where
-        F: Fn(Socket, &'static str) -> T + Send + Sync + 'static,
+        F: Fn(SocketRef, &'static str) -> T + Send + Sync + 'static,
         T: core::future::Future<Output = ()> + Send + 'static,
     {
         self.set(|table| {
@@ -147,7 +147,7 @@ impl Namespace {
     /// An event of this name came.
     pub fn on<F, T>(&self, event: &str, handler: F) -> &Self
     where
-        F: Fn(Socket, Event) -> T + Send + Sync + 'static,
+        F: Fn(SocketRef, SocketEvent) -> T + Send + Sync + 'static,
         T: core::future::Future<Output = ()> + Send + 'static,
     {
         self.set(|table| {
@@ -159,10 +159,10 @@ impl Namespace {
     /// answered.
     ///
     /// ```
-    /// use pushline::adapter::socketio::{Options, SocketIo};
+    /// use pushline::adapter::socketio::{SocketIoOptions, SocketIo};
     /// use pushline::socketio::Json;
     ///
-    /// SocketIo::new(Options::new()).of("/").on_args("move", |socket, (piece, steps): (String, u32), event| async move {
+    /// SocketIo::new(SocketIoOptions::new()).of("/").on_args("move", |socket, (piece, steps): (String, u32), event| async move {
     ///     let _ = socket.broadcast().emit("moved", &(piece, Json([steps])));
     ///     let _ = event.ack("moved");
     /// });
@@ -171,10 +171,10 @@ impl Namespace {
     pub fn on_args<A, F, T>(&self, event: &str, handler: F) -> &Self
     where
         A: serde::de::DeserializeOwned,
-        F: Fn(Socket, A, Event) -> T + Send + Sync + 'static,
+        F: Fn(SocketRef, A, SocketEvent) -> T + Send + Sync + 'static,
         T: core::future::Future<Output = ()> + Send + 'static,
     {
-        let handler = move |socket, event: Event| {
+        let handler = move |socket, event: SocketEvent| {
             if let Ok(arguments) = event.payload.parse() {
                 start(handler(socket, arguments, event));
             }
@@ -185,19 +185,19 @@ impl Namespace {
     /// An event came for which there is no other handler.
     pub fn on_any<F, T>(&self, handler: F) -> &Self
     where
-        F: Fn(Socket, Event) -> T + Send + Sync + 'static,
+        F: Fn(SocketRef, SocketEvent) -> T + Send + Sync + 'static,
         T: core::future::Future<Output = ()> + Send + 'static,
     {
         self.set(|table| table.any = Some(Arc::new(move |socket, event| start(handler(socket, event)))))
     }
 
     /// Everybody in a room.
-    pub fn to(&self, room: &str) -> Broadcast {
+    pub fn to(&self, room: &str) -> BroadcastOperator {
         self.all().to(room)
     }
 
     /// Everybody but those in a room.
-    pub fn except(&self, room: &str) -> Broadcast {
+    pub fn except(&self, room: &str) -> BroadcastOperator {
         self.all().except(room)
     }
 
@@ -208,12 +208,12 @@ impl Namespace {
 
     /// Everybody who is there.
     #[must_use]
-    pub fn sockets(&self) -> Vec<Socket> {
+    pub fn sockets(&self) -> Vec<SocketRef> {
         self.all().sockets()
     }
 
-    fn all(&self) -> Broadcast {
-        Broadcast::new(Arc::clone(&self.shared), None)
+    fn all(&self) -> BroadcastOperator {
+        BroadcastOperator::new(Arc::clone(&self.shared), None)
     }
 }
 

@@ -1,16 +1,16 @@
 //! What a server can be told.
 
 use super::engine::Setup;
-use crate::comet::cors::{Policy, PolicyError};
-use crate::socketio::{self, RecoveryConfig, engine};
+use crate::comet::cors::{CorsPolicy, CorsPolicyError};
+use crate::socketio::{self, RecoveryOptions, engine};
 use crate::ws;
 use crate::ws::handshake::{OriginPolicy, ServerOptions};
 use core::time::Duration;
 use std::string::String;
 use std::vec::Vec;
 
-/// What a client gets that does not read fast enough, so that [`max_queued_bytes`](engine::Config::max_queued_bytes)
-/// or [`max_queued`](engine::Config::max_queued) is reached.
+/// What a client gets that does not read fast enough, so that [`max_queued_bytes`](engine::EngineOptions::max_queued_bytes)
+/// or [`max_queued`](engine::EngineOptions::max_queued) is reached.
 ///
 /// ```
 /// use pushline::adapter::socketio::SlowClient;
@@ -30,36 +30,36 @@ pub enum SlowClient {
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::adapter::socketio::Options;
+/// use pushline::adapter::socketio::SocketIoOptions;
 /// use pushline::socketio::engine;
 ///
-/// let options = Options::new()
-///     .engine(engine::Config::new().ping_interval(Duration::from_secs(10)))
+/// let options = SocketIoOptions::new()
+///     .engine(engine::EngineOptions::new().ping_interval(Duration::from_secs(10)))
 ///     .max_sessions(10_000)
 ///     .allow_origin("https://app.example")?;
 /// # let _ = options;
-/// # Ok::<(), pushline::comet::cors::PolicyError>(())
+/// # Ok::<(), pushline::comet::cors::CorsPolicyError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Options {
-    pub(super) engine: engine::Config,
-    pub(super) config: socketio::Config,
+pub struct SocketIoOptions {
+    pub(super) engine: engine::EngineOptions,
+    pub(super) config: socketio::SocketIoLimits,
     pub(super) slow: SlowClient,
-    pub(super) recovery: Option<RecoveryConfig>,
-    cors: Option<Policy>,
+    pub(super) recovery: Option<RecoveryOptions>,
+    cors: Option<CorsPolicy>,
     origins: OriginPolicy,
     named: Vec<String>,
     max_sessions: usize,
     body_timeout: Duration,
 }
 
-impl Options {
+impl SocketIoOptions {
     /// The defaults: pages of the same host only, 100,000 sessions.
     pub fn new() -> Self {
         Self {
-            engine: engine::Config::new(),
-            config: socketio::Config::new(),
+            engine: engine::EngineOptions::new(),
+            config: socketio::SocketIoLimits::new(),
             slow: SlowClient::default(),
             recovery: None,
             cors: None,
@@ -71,13 +71,13 @@ impl Options {
     }
 
     /// Times and limits of Engine.IO.
-    pub fn engine(mut self, config: engine::Config) -> Self {
+    pub fn engine(mut self, config: engine::EngineOptions) -> Self {
         self.engine = config;
         self
     }
 
     /// Times and limits of Socket.IO.
-    pub fn config(mut self, config: socketio::Config) -> Self {
+    pub fn config(mut self, config: socketio::SocketIoLimits) -> Self {
         self.config = config;
         self
     }
@@ -91,7 +91,7 @@ impl Options {
     /// Connection state recovery: a client of `socket.io-client` 4.6 or later that was cut comes back as the same one,
     /// in its rooms, and gets the events that it missed. Off by default: each event then carries a string more, and each
     /// namespace keeps its last ones. Events that want an answer, and volatile ones, are not kept.
-    pub fn recovery(mut self, config: RecoveryConfig) -> Self {
+    pub fn recovery(mut self, config: RecoveryOptions) -> Self {
         self.recovery = Some(config);
         self
     }
@@ -115,11 +115,11 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::InvalidOrigin`] if no browser writes an origin so.
-    pub fn allow_origin(mut self, origin: &str) -> Result<Self, PolicyError> {
+    /// [`CorsPolicyError::InvalidOrigin`] if no browser writes an origin so.
+    pub fn allow_origin(mut self, origin: &str) -> Result<Self, CorsPolicyError> {
         let cors = match self.cors.take() {
             Some(cors) => cors,
-            None => Policy::new().headers(&["Content-Type"])?.credentials(true)?,
+            None => CorsPolicy::new().headers(&["Content-Type"])?.credentials(true)?,
         };
         self.cors = Some(cors.allow_origin(origin)?);
         self.named.push(String::from(origin));
@@ -131,9 +131,9 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// None, after [`new`](Self::new); [`PolicyError::CredentialsForAny`] after
+    /// None, after [`new`](Self::new); [`CorsPolicyError::CredentialsForAny`] after
     /// [`allow_origin`](Self::allow_origin).
-    pub fn allow_any_origin(mut self) -> Result<Self, PolicyError> {
+    pub fn allow_any_origin(mut self) -> Result<Self, CorsPolicyError> {
         let cors = self.cors.take().unwrap_or_default().headers(&["Content-Type"])?;
         self.cors = Some(cors.allow_any()?);
         self.origins = OriginPolicy::any();
@@ -141,15 +141,15 @@ impl Options {
     }
 }
 
-impl Default for Options {
+impl Default for SocketIoOptions {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl From<&Options> for Setup {
-    fn from(options: &Options) -> Self {
-        let messages = ws::Config::new()
+impl From<&SocketIoOptions> for Setup {
+    fn from(options: &SocketIoOptions) -> Self {
+        let messages = ws::ConnectionOptions::new()
             .max_message(options.engine.max_payload)
             .max_frame(options.engine.max_payload)
             .max_outgoing(

@@ -3,12 +3,12 @@
 use super::engine::{Engine, Layer, Link, Setup};
 use super::members::Shared;
 use super::namespace::{Handlers, Namespace};
-use super::options::{Options, SlowClient};
-use super::socket::{AckError, Event, Socket};
-use super::{Body, connect};
+use super::options::{SlowClient, SocketIoOptions};
+use super::socket::{AckError, SocketEvent, SocketRef};
+use super::{SocketIoBody, connect};
 use crate::json;
-use crate::socketio::engine::{CloseReason, Data, Session};
-use crate::socketio::{Config, Connection, Encoded, Incoming, Payload, RecoveryConfig};
+use crate::socketio::engine::{Data, EngineCloseReason, EngineSession};
+use crate::socketio::{Encoded, Incoming, Payload, RecoveryOptions, ServerConnection, SocketIoLimits};
 use core::fmt;
 use std::boxed::Box;
 use std::collections::HashMap;
@@ -21,9 +21,9 @@ use tokio::time::Instant;
 /// A Socket.IO server for hyper, axum and whatever else has their requests. A clone is the same server.
 ///
 /// ```
-/// use pushline::adapter::socketio::{Options, SocketIo};
+/// use pushline::adapter::socketio::{SocketIoOptions, SocketIo};
 ///
-/// let io = SocketIo::new(Options::new());
+/// let io = SocketIo::new(SocketIoOptions::new());
 /// io.of("/chat")
 ///     .on_connect(|socket, _auth| async move {
 ///         socket.join("lobby");
@@ -42,9 +42,9 @@ pub struct SocketIo {
 type Dynamic = (Box<dyn Fn(&str) -> bool + Send + Sync>, Arc<Handlers>);
 
 pub(super) struct Server {
-    config: Config,
+    config: SocketIoLimits,
     pub(super) slow: SlowClient,
-    recovery: Option<RecoveryConfig>,
+    recovery: Option<RecoveryOptions>,
     namespaces: RwLock<HashMap<Arc<str>, Arc<Shared>>>,
     dynamic: RwLock<Vec<Dynamic>>,
 }
@@ -53,21 +53,21 @@ pub(super) struct Server {
 type Waiting = oneshot::Sender<Result<Payload, AckError>>;
 
 pub(super) struct State {
-    pub(super) connection: Connection<Instant>,
-    pub(super) sockets: Vec<Socket>,
+    pub(super) connection: ServerConnection<Instant>,
+    pub(super) sockets: Vec<SocketRef>,
     pub(super) acks: HashMap<(Arc<str>, u64), Waiting>,
 }
 
 pub(super) enum Job {
     Connect(Arc<str>, Option<String>),
-    Event(Socket, Event),
-    Left(Socket, &'static str),
+    Event(SocketRef, SocketEvent),
+    Left(SocketRef, &'static str),
 }
 
 impl SocketIo {
     /// A server without namespaces.
     #[must_use]
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: SocketIoOptions) -> Self {
         let server = Server {
             config: options.config,
             slow: options.slow,
@@ -90,7 +90,7 @@ impl SocketIo {
     }
 
     /// Namespaces that are there as long as somebody is in them: each name that `matches` takes. The handlers are the
-    /// same for all; [`Socket::namespace`] tells which it is.
+    /// same for all; [`SocketRef::namespace`] tells which it is.
     pub fn of_each(&self, matches: impl Fn(&str) -> bool + Send + Sync + 'static) -> Namespace {
         let handlers: Arc<Handlers> = Arc::default();
         write(&self.engine.layer.dynamic).push((Box::new(matches), Arc::clone(&handlers)));
@@ -98,7 +98,10 @@ impl SocketIo {
     }
 
     /// Answers a request of any of the transports. Call it within a tokio runtime.
-    pub async fn handle<B: http_body::Body>(&self, request: ::http::Request<B>) -> ::http::Response<Body> {
+    pub async fn handle<B: http_body::Body>(
+        &self,
+        request: ::http::Request<B>,
+    ) -> ::http::Response<SocketIoBody> {
         self.engine.handle(request).await
     }
 
@@ -156,13 +159,17 @@ impl Layer for Server {
     type Job = Job;
 
     fn open(&self, now: Instant) -> State {
-        State { connection: Connection::new(self.config, now), sockets: Vec::new(), acks: HashMap::new() }
+        State {
+            connection: ServerConnection::new(self.config, now),
+            sockets: Vec::new(),
+            acks: HashMap::new(),
+        }
     }
 
     fn receive(
         &self,
         state: &mut State,
-        session: &mut Session<Instant>,
+        session: &mut EngineSession<Instant>,
         data: Data<'_>,
         jobs: &mut Vec<Job>,
     ) {
@@ -184,13 +191,13 @@ impl Layer for Server {
             }
             Some(Incoming::Event { namespace, id, payload }) => {
                 if let Some(socket) = state.sockets.iter().find(|socket| socket.namespace() == &*namespace) {
-                    jobs.push(Job::Event(socket.clone(), Event::new(socket, id, payload)));
+                    jobs.push(Job::Event(socket.clone(), SocketEvent::new(socket, id, payload)));
                 }
             }
         }
     }
 
-    fn tick(&self, state: &mut State, session: &mut Session<Instant>, now: Instant, _: &mut Vec<Job>) {
+    fn tick(&self, state: &mut State, session: &mut EngineSession<Instant>, now: Instant, _: &mut Vec<Job>) {
         while let Some(key) = state.connection.next_expired(now) {
             if let Some(waiting) = state.acks.remove(&key) {
                 let _ = waiting.send(Err(AckError::TimedOut));
@@ -206,7 +213,7 @@ impl Layer for Server {
         state.connection.next_deadline()
     }
 
-    fn closed(&self, state: &mut State, reason: CloseReason, jobs: &mut Vec<Job>) {
+    fn closed(&self, state: &mut State, reason: EngineCloseReason, jobs: &mut Vec<Job>) {
         state.acks.clear();
         jobs.extend(state.sockets.drain(..).map(|socket| Job::Left(socket, reason.as_str())));
     }
@@ -242,7 +249,7 @@ impl State {
     }
 
     /// Whether an event may be sent to a client that is in this namespace.
-    pub(super) fn is_in(&self, socket: &Socket) -> bool {
+    pub(super) fn is_in(&self, socket: &SocketRef) -> bool {
         self.sockets.iter().any(|other| other.is(socket))
     }
 }

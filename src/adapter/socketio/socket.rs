@@ -1,11 +1,11 @@
 //! A client in a namespace, and what came from it.
 
-use super::broadcast::Broadcast;
+use super::broadcast::BroadcastOperator;
 use super::engine::{Inner as Inside, Link};
 use super::members::Shared;
 use super::options::SlowClient;
 use super::server::{Job, Server, disconnect};
-use crate::socketio::engine::{Message, SendError};
+use crate::socketio::engine::{EngineMessage, SendError};
 use crate::socketio::{Arguments, Audience, Encoded, Payload};
 use core::fmt;
 use core::time::Duration;
@@ -20,10 +20,10 @@ use tokio::time::Instant;
 /// A client in a namespace. A clone is the same one.
 ///
 /// ```
-/// use pushline::adapter::socketio::{AckError, Socket};
+/// use pushline::adapter::socketio::{AckError, SocketRef};
 /// use std::time::Duration;
 ///
-/// async fn welcome(socket: Socket) -> Result<(), AckError> {
+/// async fn welcome(socket: SocketRef) -> Result<(), AckError> {
 ///     socket.join("lobby");
 ///     let _ = socket.to("lobby").emit("joined", &**socket.sid()); // to the others
 ///     let answer = socket.emit_with_ack("name?", &(), Duration::from_secs(5)).await?;
@@ -32,7 +32,7 @@ use tokio::time::Instant;
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Socket {
+pub struct SocketRef {
     inner: Arc<Inner>,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for AckError {
 
 impl core::error::Error for AckError {}
 
-impl Socket {
+impl SocketRef {
     pub(super) fn new(
         link: Arc<Link<Server>>,
         shared: Arc<Shared>,
@@ -117,7 +117,7 @@ impl Socket {
     }
 
     /// Whether it was here before, and came back with its name, its rooms and what it missed
-    /// ([`Options::recovery`](super::Options::recovery)).
+    /// ([`SocketIoOptions::recovery`](super::SocketIoOptions::recovery)).
     #[must_use]
     pub fn is_recovered(&self) -> bool {
         self.inner.recovered
@@ -209,13 +209,13 @@ impl Socket {
     }
 
     /// Everybody else in a room.
-    pub fn to(&self, room: &str) -> Broadcast {
+    pub fn to(&self, room: &str) -> BroadcastOperator {
         self.broadcast().to(room)
     }
 
     /// Everybody else.
-    pub fn broadcast(&self) -> Broadcast {
-        Broadcast::new(Arc::clone(&self.inner.shared), Some(&self.inner.sid))
+    pub fn broadcast(&self) -> BroadcastOperator {
+        BroadcastOperator::new(Arc::clone(&self.inner.shared), Some(&self.inner.sid))
     }
 
     /// Puts it out of the namespace. Its client does not come back by itself.
@@ -228,7 +228,11 @@ impl Socket {
         self.inner.link.act(|inner, now, _| inner.session.close(now));
     }
 
-    fn send_now(&self, messages: impl IntoIterator<Item = Message>, volatile: bool) -> Result<(), SendError> {
+    fn send_now(
+        &self,
+        messages: impl IntoIterator<Item = EngineMessage>,
+        volatile: bool,
+    ) -> Result<(), SendError> {
         let mut jobs = Vec::new();
         let sent = self.send(messages, volatile, &mut jobs);
         self.inner.link.run(jobs);
@@ -237,7 +241,7 @@ impl Socket {
 
     pub(super) fn send(
         &self,
-        messages: impl IntoIterator<Item = Message>,
+        messages: impl IntoIterator<Item = EngineMessage>,
         volatile: bool,
         jobs: &mut Vec<Job>,
     ) -> Result<(), SendError> {
@@ -259,7 +263,7 @@ impl Socket {
     }
 }
 
-impl fmt::Debug for Socket {
+impl fmt::Debug for SocketRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Socket");
         debug.field("namespace", &self.namespace()).field("sid", self.sid()).finish_non_exhaustive()
@@ -269,23 +273,23 @@ impl fmt::Debug for Socket {
 /// An event that came.
 ///
 /// ```
-/// use pushline::adapter::socketio::{Event, Socket};
+/// use pushline::adapter::socketio::{SocketEvent, SocketRef};
 ///
-/// async fn echo(socket: Socket, event: Event) {
+/// async fn echo(socket: SocketRef, event: SocketEvent) {
 ///     let _ = socket.emit("message-back", &event.payload);
 ///     let _ = event.ack("received"); // if the client wants to know
 /// }
 /// ```
 #[derive(Debug)]
-pub struct Event {
+pub struct SocketEvent {
     /// The name and the arguments.
     pub payload: Payload,
-    ack: Option<(Socket, u64)>,
+    ack: Option<(SocketRef, u64)>,
     answered: AtomicBool,
 }
 
-impl Event {
-    pub(super) fn new(socket: &Socket, id: Option<u64>, payload: Payload) -> Self {
+impl SocketEvent {
+    pub(super) fn new(socket: &SocketRef, id: Option<u64>, payload: Payload) -> Self {
         Self { payload, ack: id.map(|id| (socket.clone(), id)), answered: AtomicBool::new(false) }
     }
 

@@ -2,7 +2,7 @@
 
 use super::engine::{Layer, Link};
 use crate::adapter::hyper::Socket;
-use crate::socketio::engine::{Data, Frame, Message, Outgoing, Packet, SocketId};
+use crate::socketio::engine::{Data, EngineFrame, EngineMessage, EngineOutput, EnginePacket, SocketId};
 use crate::ws::{self, Outbound};
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -36,7 +36,7 @@ struct Task<L: Layer> {
     id: SocketId,
     socket: Socket,
     /// What the socket has not taken yet.
-    sending: Option<Message>,
+    sending: Option<EngineMessage>,
     jobs: Vec<L::Job>,
 }
 
@@ -52,8 +52,10 @@ impl<L: Layer> Task<L> {
                 let Poll::Ready(message) = Pin::new(&mut self.socket).poll_next(cx) else { break };
                 let now = *now.get_or_insert_with(Instant::now);
                 let packet = match &message {
-                    Some(Ok(ws::Message::Text(text))) => Packet::parse(text),
-                    Some(Ok(ws::Message::Binary(bytes))) => Ok(Packet::Message(Data::Binary(bytes.clone()))),
+                    Some(Ok(ws::Message::Text(text))) => EnginePacket::parse(text),
+                    Some(Ok(ws::Message::Binary(bytes))) => {
+                        Ok(EnginePacket::Message(Data::Binary(bytes.clone())))
+                    }
                     Some(Ok(_)) => continue,
                     None | Some(Err(_)) => return Poll::Ready(false),
                 };
@@ -74,19 +76,19 @@ impl<L: Layer> Task<L> {
         loop {
             if self.sending.is_none() && self.socket.queued() < WRITE {
                 match self.link.next_frame(self.id, cx) {
-                    Some(Outgoing::Message(message)) => self.sending = Some(message),
+                    Some(EngineOutput::Message(message)) => self.sending = Some(message),
                     None if self.socket.queued() == 0 => return Poll::Ready(None),
                     None => {}
-                    Some(Outgoing::Close) => return Poll::Ready(Some(true)),
+                    Some(EngineOutput::Close) => return Poll::Ready(Some(true)),
                 }
             }
             let written = match &self.sending {
                 None => Pin::new(&mut self.socket).poll_flush(cx),
                 Some(message) => {
                     let mut outbound = Some(match message.frame() {
-                        Frame::Text(text) => Outbound::from(text),
-                        Frame::Binary(bytes) => Outbound::from(ws::Message::Binary(bytes.clone())),
-                        Frame::Shared(prepared) => Outbound::from(prepared),
+                        EngineFrame::Text(text) => Outbound::from(text),
+                        EngineFrame::Binary(bytes) => Outbound::from(ws::Message::Binary(bytes.clone())),
+                        EngineFrame::Shared(prepared) => Outbound::from(prepared),
                     });
                     self.socket.poll_cork(&mut outbound, cx)
                 }

@@ -1,9 +1,12 @@
 //! What a client of an event stream knows and decides, whoever moves its bytes: what to ask for, what to make of the answer,
 //! whether to come back. The rules themselves are those of [`Reconnect`]. No I/O.
 
-use super::{Error, Event, Incoming, SourceOptions, Url};
+use super::{Error, Incoming, MessageEvent, SourceOptions, Url};
 use crate::heartbeat::Instant;
-use crate::sse::{Answer, CloseReason, Decoder, Method, Next, Reconnect, Refusal, Request, Verdict};
+use crate::sse::{
+    CloseReason, EventDecoder, Method, Next, Reconnect, RefusedResponse, SourceRequest, SourceResponse,
+    Verdict,
+};
 use core::time::Duration;
 use std::boxed::Box;
 use std::vec::Vec;
@@ -11,26 +14,26 @@ use std::vec::Vec;
 /// What an event source has to tell.
 ///
 /// ```
-/// use pushline::adapter::sse::Update;
+/// use pushline::adapter::sse::SourceEvent;
 ///
 /// /// For a line that shows how things stand.
-/// fn status(update: &Update) -> String {
+/// fn status(update: &SourceEvent) -> String {
 ///     match update {
-///         Update::Open => "live".to_owned(),
-///         Update::Event(event) => format!("live, last event {}", event.id),
-///         Update::Lost { wait, .. } => format!("lost, again in {wait:?}"),
+///         SourceEvent::Open => "live".to_owned(),
+///         SourceEvent::Event(event) => format!("live, last event {}", event.id),
+///         SourceEvent::Lost { wait, .. } => format!("lost, again in {wait:?}"),
 ///         _ => String::new(),
 ///     }
 /// }
-/// assert_eq!(status(&Update::Open), "live");
+/// assert_eq!(status(&SourceEvent::Open), "live");
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Update {
+pub enum SourceEvent {
     /// The stream is open, for the first time or again.
     Open,
     /// An event.
-    Event(Event),
+    Event(MessageEvent),
     /// The connection ended or failed, with this error if it was one; it is tried again after this wait.
     Lost {
         /// What happened; `None` for a stream that ended as it should.
@@ -83,8 +86,8 @@ pub(in crate::adapter) struct Client<I> {
     pub(in crate::adapter) url: Url,
     pub(in crate::adapter) reconnect: Reconnect<I>,
     /// Keeps the last event ID while no stream is open.
-    pub(in crate::adapter) decoder: Decoder,
-    pub(in crate::adapter) refusal: Option<Box<Refusal>>,
+    pub(in crate::adapter) decoder: EventDecoder,
+    pub(in crate::adapter) refusal: Option<Box<RefusedResponse>>,
 }
 
 impl<I: Instant> Client<I> {
@@ -94,7 +97,7 @@ impl<I: Instant> Client<I> {
             first: url.clone(),
             url,
             reconnect: Reconnect::new(method, options.policy),
-            decoder: Decoder::with_limits(options.limits),
+            decoder: EventDecoder::with_limits(options.limits),
             options,
             refusal: None,
         }
@@ -103,7 +106,7 @@ impl<I: Instant> Client<I> {
     /// The request to the present URL.
     pub(in crate::adapter) fn request(&self) -> Result<Vec<u8>, Error> {
         let content = self.options.content.as_ref();
-        let request = Request {
+        let request = SourceRequest {
             url: &self.url,
             first: &self.first,
             method: self.reconnect.method(),
@@ -115,7 +118,7 @@ impl<I: Instant> Client<I> {
     }
 
     /// A stream opens: its reader gets the decoder.
-    pub(in crate::adapter) fn opened(&mut self) -> Decoder {
+    pub(in crate::adapter) fn opened(&mut self) -> EventDecoder {
         self.refusal = None;
         core::mem::take(&mut self.decoder)
     }
@@ -127,7 +130,7 @@ impl<I: Instant> Client<I> {
     }
 
     /// What was read of the stream: the reconnection time may be among it.
-    pub(in crate::adapter) fn see(&mut self, incoming: &mut Incoming, event: Option<&Event>) {
+    pub(in crate::adapter) fn see(&mut self, incoming: &mut Incoming, event: Option<&MessageEvent>) {
         let retry = incoming.parser.take_retry().or(event.and_then(|event| event.retry));
         if let Some(retry) = retry {
             self.reconnect.set_retry(retry);
@@ -137,7 +140,7 @@ impl<I: Instant> Client<I> {
     /// Judges the head of a response. `wall` is the wall time since the beginning of 1970.
     pub(in crate::adapter) fn judge(
         &mut self,
-        answer: &Answer,
+        answer: &SourceResponse,
         now: I,
         random: u64,
         wall: Duration,
@@ -173,7 +176,7 @@ impl<I: Instant> Client<I> {
     }
 
     /// The body of a refusal was read.
-    pub(in crate::adapter) fn refused(&mut self, refused: Refused<I>, refusal: Refusal) -> Lost<I> {
+    pub(in crate::adapter) fn refused(&mut self, refused: Refused<I>, refusal: RefusedResponse) -> Lost<I> {
         self.refusal = Some(Box::new(refusal));
         match refused.next {
             Ok(next) => lost(next, Some(Error::Closed(CloseReason::Status(refused.status)))),

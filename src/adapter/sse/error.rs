@@ -11,9 +11,9 @@ use core::fmt;
 /// ```
 /// use pushline::adapter::blocking::sse::EventReader;
 /// use pushline::adapter::sse::Error;
-/// use pushline::http1::head::Body;
+/// use pushline::http1::head::BodyFraming;
 ///
-/// let mut events = EventReader::new(&b"9\r\ndata: 1\n\n\r\n"[..], Body::Chunked);
+/// let mut events = EventReader::new(&b"9\r\ndata: 1\n\n\r\n"[..], BodyFraming::Chunked);
 /// assert_eq!(events.next().unwrap()?.data, "1");
 /// assert!(matches!(events.next(), Some(Err(Error::Chunked(_))))); // cut: there is no last chunk
 /// assert!(events.next().is_none());
@@ -27,7 +27,7 @@ pub enum Error {
     /// An event exceeds a limit. The stream goes on behind it.
     Event(DecodeError),
     /// The body breaks the chunked coding, or was cut.
-    Chunked(chunked::Error),
+    Chunked(chunked::ChunkedError),
     /// The transport ended inside the head, or inside a body of known length.
     Aborted,
     /// The head of the response cannot be read.
@@ -111,7 +111,7 @@ macro_rules! from {
 }
 
 from!(
-    DecodeError => Event, chunked::Error => Chunked, HeadError => Head,
+    DecodeError => Event, chunked::ChunkedError => Chunked, HeadError => Head,
     CloseReason => Closed, EncodeError => Encode
 );
 
@@ -125,8 +125,8 @@ impl From<std::io::Error> for Error {
 }
 
 /// The only way in which a body refuses data.
-impl From<chunked::EncodeError> for Error {
-    fn from(_: chunked::EncodeError) -> Self {
+impl From<chunked::ChunkedEncodeError> for Error {
+    fn from(_: chunked::ChunkedEncodeError) -> Self {
         Self::Finished
     }
 }

@@ -1,7 +1,7 @@
 //! Events of their own memory, out of pieces of a stream.
 #![allow(clippy::indexing_slicing, reason = "ranges of the buffer that this file has put together")]
 
-use crate::sse::{DecodeError, Decoder, Input, Item};
+use crate::sse::{DecodeError, EventDecoder, Input, Item};
 use core::time::Duration;
 use simdutf8::compat::from_utf8;
 use std::borrow::Cow;
@@ -11,16 +11,16 @@ use std::string::String;
 ///
 /// ```
 /// use pushline::adapter::blocking::sse::EventReader;
-/// use pushline::http1::head::Body;
+/// use pushline::http1::head::BodyFraming;
 ///
 /// let stream = &b"retry: 500\nevent: price\nid: 7\ndata: 42\n\n"[..];
-/// let event = EventReader::new(stream, Body::UntilClose).next().unwrap()?;
+/// let event = EventReader::new(stream, BodyFraming::UntilClose).next().unwrap()?;
 /// assert_eq!((&*event.event, &*event.id, &*event.data), ("price", "7", "42"));
 /// assert_eq!(event.retry, Some(std::time::Duration::from_millis(500)));
 /// # Ok::<(), pushline::adapter::sse::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Event {
+pub struct MessageEvent {
     /// The event type; `message` if the event named none, which takes no memory.
     pub event: Cow<'static, str>,
     /// The data, lines joined by LF.
@@ -31,8 +31,8 @@ pub struct Event {
     pub retry: Option<Duration>,
 }
 
-impl From<crate::sse::Event<'_>> for Event {
-    fn from(event: crate::sse::Event<'_>) -> Self {
+impl From<crate::sse::EventRef<'_>> for MessageEvent {
+    fn from(event: crate::sse::EventRef<'_>) -> Self {
         Self {
             event: own_type(event.event_type),
             data: event.data.into(),
@@ -48,7 +48,7 @@ const TEXT: usize = 16 * 1024;
 /// A decoder, and the reconnection time that it has come across.
 #[derive(Clone, Debug)]
 pub(in crate::adapter) struct Parser {
-    pub(in crate::adapter) decoder: Decoder,
+    pub(in crate::adapter) decoder: EventDecoder,
     retry: Option<Duration>,
     /// Bytes taken over, as text. One call gives one event: what is found out about the bytes behind it lasts until the
     /// next only with the bytes themselves.
@@ -67,7 +67,7 @@ struct Cut {
 }
 
 impl Parser {
-    pub(in crate::adapter) const fn new(decoder: Decoder) -> Self {
+    pub(in crate::adapter) const fn new(decoder: EventDecoder) -> Self {
         Self { decoder, retry: None, text: String::new(), at: 0, cut: Cut { bytes: [0; 3], len: 0 } }
     }
 
@@ -75,7 +75,10 @@ impl Parser {
     /// an error in its place: the next call goes on behind it.
     // Within its caller: an event is 88 bytes, and each return would copy them.
     #[inline(always)]
-    pub(in crate::adapter) fn next(&mut self, bytes: &mut &[u8]) -> Option<Result<Event, DecodeError>> {
+    pub(in crate::adapter) fn next(
+        &mut self,
+        bytes: &mut &[u8],
+    ) -> Option<Result<MessageEvent, DecodeError>> {
         loop {
             // A character that might have been a BOM can be over a limit after its first byte: then the rest is no text.
             let mut input = match self.text.get(self.at..) {
@@ -87,7 +90,7 @@ impl Parser {
                 self.at = self.text.len() - input.remaining().len();
                 match item {
                     Ok(Some(Item::Event(event))) => {
-                        return Some(Ok(Event {
+                        return Some(Ok(MessageEvent {
                             event: own_type(event.event_type),
                             data: event.data.into(),
                             id: event.last_event_id.into(),
@@ -210,8 +213,8 @@ impl Parser {
 /// The commonest event type takes no memory.
 #[inline]
 fn own_type(event_type: &str) -> Cow<'static, str> {
-    if event_type == crate::sse::Event::MESSAGE {
-        Cow::Borrowed(crate::sse::Event::MESSAGE)
+    if event_type == crate::sse::EventRef::MESSAGE {
+        Cow::Borrowed(crate::sse::EventRef::MESSAGE)
     } else {
         Cow::Owned(event_type.into())
     }
@@ -219,14 +222,14 @@ fn own_type(event_type: &str) -> Cow<'static, str> {
 
 impl Default for Parser {
     fn default() -> Self {
-        Self::new(Decoder::new())
+        Self::new(EventDecoder::new())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sse::Limits;
+    use crate::sse::EventLimits;
     use std::vec::Vec;
 
     #[test]
@@ -247,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_event_over_the_limit_is_an_error_in_its_place() {
-        let mut parser = Parser::new(Decoder::with_limits(Limits::new().max_event(16)));
+        let mut parser = Parser::new(EventDecoder::with_limits(EventLimits::new().max_event(16)));
         let stream = ["data: 1\n\ndata: ", &"x".repeat(10_000), "\nid: 2\n\ndata: 3\n\n"].concat();
         let mut rest = stream.as_bytes();
         assert_eq!(parser.next(&mut rest).unwrap().unwrap().data, "1");

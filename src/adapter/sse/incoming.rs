@@ -1,9 +1,9 @@
 //! The receiving side: a response's body, whichever way its end is told (RFC 9112 6.3), to events.
 #![allow(clippy::indexing_slicing, reason = "up to what was read and consumed of a buffer of our own")]
 
-use super::{Error, Event, event::Parser};
-use crate::http1::head::Body;
-use crate::sse::Decoder;
+use super::{Error, MessageEvent, event::Parser};
+use crate::http1::head::BodyFraming;
+use crate::sse::EventDecoder;
 use crate::sse::framing::Framing;
 use std::vec::Vec;
 
@@ -25,7 +25,7 @@ pub(in crate::adapter) struct Incoming {
 
 impl Incoming {
     /// The body behind a head, and what was already read of it.
-    pub(in crate::adapter) fn new(body: Body, received: &[u8]) -> Self {
+    pub(in crate::adapter) fn new(body: BodyFraming, received: &[u8]) -> Self {
         Self {
             buffer: received.to_vec(),
             at: 0,
@@ -36,7 +36,7 @@ impl Incoming {
         }
     }
 
-    pub(in crate::adapter) fn set_decoder(&mut self, decoder: Decoder) {
+    pub(in crate::adapter) fn set_decoder(&mut self, decoder: EventDecoder) {
         self.parser = Parser::new(decoder);
     }
 
@@ -47,7 +47,7 @@ impl Incoming {
     /// The next event that was received whole; `None` if there is none: more must be read, or the body
     /// [has ended](Self::is_finished).
     #[inline]
-    pub(in crate::adapter) fn next(&mut self) -> Option<Result<Event, Error>> {
+    pub(in crate::adapter) fn next(&mut self) -> Option<Result<MessageEvent, Error>> {
         loop {
             if self.data > 0 || !self.parser.is_empty() {
                 let mut rest = &self.buffer[self.at..self.at + self.data];

@@ -13,11 +13,11 @@ mod outlet;
 mod response;
 
 pub use crate::http1::{InvalidUrl, Url};
-pub use client::Update;
+pub use client::SourceEvent;
 pub use error::Error;
-pub use event::Event;
+pub use event::MessageEvent;
 pub use options::SourceOptions;
-pub use response::Response;
+pub use response::EventResponse;
 
 #[cfg(feature = "tokio")]
 pub(super) use client::Refused;

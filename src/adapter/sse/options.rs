@@ -4,7 +4,7 @@ use crate::adapter::Proxy;
 use crate::adapter::route::Route;
 use crate::heartbeat::HANDSHAKE_TIMEOUT;
 use crate::http1::head::{FieldLines, InvalidField};
-use crate::sse::{Limits, ReconnectPolicy};
+use crate::sse::{EventLimits, ReconnectPolicy};
 use core::time::Duration;
 use std::string::String;
 use std::vec::Vec;
@@ -25,7 +25,7 @@ use std::vec::Vec;
 #[must_use]
 pub struct SourceOptions {
     pub(in crate::adapter) policy: ReconnectPolicy,
-    pub(in crate::adapter) limits: Limits,
+    pub(in crate::adapter) limits: EventLimits,
     pub(in crate::adapter) fields: FieldLines,
     pub(in crate::adapter) content: Option<(String, Vec<u8>)>,
     pub(in crate::adapter) connect_timeout: Duration,
@@ -40,7 +40,7 @@ impl SourceOptions {
     pub const fn new() -> Self {
         Self {
             policy: ReconnectPolicy::new(),
-            limits: Limits::new(),
+            limits: EventLimits::new(),
             fields: FieldLines::new(),
             content: None,
             connect_timeout: HANDSHAKE_TIMEOUT,
@@ -58,7 +58,7 @@ impl SourceOptions {
     }
 
     /// Limits of one event.
-    pub const fn limits(mut self, limits: Limits) -> Self {
+    pub const fn limits(mut self, limits: EventLimits) -> Self {
         self.limits = limits;
         self
     }

@@ -1,10 +1,10 @@
 //! The sending side: events to chunks, one each, in a queue.
 
-use super::{Error, Response};
-use crate::http1::chunked::Encoder;
+use super::{Error, EventResponse};
+use crate::http1::chunked::ChunkedEncoder;
 use crate::http1::head::Version;
 use crate::outgoing::Outgoing;
-use crate::sse::{Block, KEEP_ALIVE, Prepared};
+use crate::sse::{Block, KEEP_ALIVE, PreparedEvent};
 use std::vec::Vec;
 
 /// From this length on a prepared event is queued by reference.
@@ -17,17 +17,17 @@ const LARGEST_KEPT: usize = 4096;
 #[derive(Debug)]
 pub(in crate::adapter) struct Outlet {
     pub(in crate::adapter) queue: Outgoing,
-    encoder: Encoder,
+    encoder: ChunkedEncoder,
     /// One event, while it is encoded.
     encoded: Vec<u8>,
 }
 
 impl Outlet {
     /// Queues the head.
-    pub(in crate::adapter) fn new(version: Version, response: &Response) -> Self {
+    pub(in crate::adapter) fn new(version: Version, response: &EventResponse) -> Self {
         let encoder = match version {
-            Version::Http10 => Encoder::until_close(),
-            Version::Http11 => Encoder::chunked(),
+            Version::Http10 => ChunkedEncoder::until_close(),
+            Version::Http11 => ChunkedEncoder::chunked(),
         };
         let mut queue = Outgoing::default();
         queue.push(&response.head(version), b"");
@@ -44,7 +44,7 @@ impl Outlet {
         Ok(())
     }
 
-    pub(in crate::adapter) fn push_prepared(&mut self, event: &Prepared) -> Result<(), Error> {
+    pub(in crate::adapter) fn push_prepared(&mut self, event: &PreparedEvent) -> Result<(), Error> {
         let bytes = event.bytes();
         let frame = self.encoder.frame(bytes.len() as u64)?;
         if bytes.len() < SHARED {

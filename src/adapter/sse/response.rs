@@ -23,10 +23,10 @@ pub(in crate::adapter) const fn not_zero(interval: Option<Duration>) -> Option<D
 /// How a server answers with an event stream.
 ///
 /// ```
-/// use pushline::adapter::sse::Response;
+/// use pushline::adapter::sse::EventResponse;
 /// use std::time::Duration;
 ///
-/// let response = Response::new()
+/// let response = EventResponse::new()
 ///     .field("access-control-allow-origin", "https://example.com")?
 ///     .keep_alive(Some(Duration::from_secs(10)));
 /// # let _ = response;
@@ -34,7 +34,7 @@ pub(in crate::adapter) const fn not_zero(interval: Option<Duration>) -> Option<D
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Response {
+pub struct EventResponse {
     fields: FieldLines,
     /// Never zero.
     pub(in crate::adapter) keep_alive: Option<Duration>,
@@ -44,7 +44,7 @@ pub struct Response {
     pub(in crate::adapter) max_received: usize,
 }
 
-impl Response {
+impl EventResponse {
     /// The defaults: status 200 and the [`RESPONSE_FIELDS`].
     pub const fn new() -> Self {
         Self {
@@ -146,7 +146,7 @@ impl Response {
     }
 }
 
-impl Default for Response {
+impl Default for EventResponse {
     fn default() -> Self {
         Self::new()
     }
@@ -159,17 +159,17 @@ mod tests {
     #[test]
     fn the_framing_is_not_the_callers() {
         for name in ["Transfer-Encoding", "content-length", "Connection", "Content-Type", "cache-control"] {
-            assert_eq!(Response::new().field(name, "x"), Err(InvalidField::Reserved), "{name}");
+            assert_eq!(EventResponse::new().field(name, "x"), Err(InvalidField::Reserved), "{name}");
         }
-        assert_eq!(Response::new().field("x", "a\r\nb: c"), Err(InvalidField::Value));
-        let response = Response::new().field("vary", "origin").unwrap();
+        assert_eq!(EventResponse::new().field("x", "a\r\nb: c"), Err(InvalidField::Value));
+        let response = EventResponse::new().field("vary", "origin").unwrap();
         let head = std::string::String::from_utf8(response.head(Version::Http11)).unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"), "{head}");
         assert!(
             head.ends_with("transfer-encoding: chunked\r\nconnection: close\r\nvary: origin\r\n\r\n"),
             "{head}"
         );
-        let head = std::string::String::from_utf8(Response::new().head(Version::Http10)).unwrap();
+        let head = std::string::String::from_utf8(EventResponse::new().head(Version::Http10)).unwrap();
         assert!(!head.contains("transfer-encoding"), "{head}");
     }
 }

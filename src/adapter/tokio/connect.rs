@@ -6,7 +6,7 @@ use super::dial::dial;
 use super::handshake::shake_hands;
 use super::websocket::WebSocket;
 use crate::heartbeat::Instant as _;
-use crate::ws::handshake::{ClientOptions, Response, Uri};
+use crate::ws::handshake::{ClientOptions, HandshakeResponse, Uri};
 use core::future::Future;
 use std::boxed::Box;
 use tokio::time::{Instant, timeout_at};
@@ -68,7 +68,7 @@ pub fn connect_with_response<'a>(
     url: &'a str,
     client_options: ClientOptions,
     options: &'a Options,
-) -> impl Future<Output = Result<(WebSocket<ClientStream>, Response), Error>> + use<'a> {
+) -> impl Future<Output = Result<(WebSocket<ClientStream>, HandshakeResponse), Error>> + use<'a> {
     Box::pin(open(url, client_options, options))
 }
 
@@ -76,7 +76,7 @@ async fn open(
     url: &str,
     client_options: ClientOptions,
     options: &Options,
-) -> Result<(WebSocket<ClientStream>, Response), Error> {
+) -> Result<(WebSocket<ClientStream>, HandshakeResponse), Error> {
     let uri = Uri::parse(url)?;
     let deadline = Instant::now().saturating_add(options.handshake_timeout);
     let dialing = dial(&options.route, uri.is_secure(), uri.address());

@@ -7,8 +7,8 @@ use crate::http1::head::RequestHead;
 use crate::inbox::Inbox;
 use crate::ws::Connection;
 use crate::ws::handshake::{
-    Accepted, Client, ClientOptions, Decide, Established, Opening, OpeningStep, Rejection, Response,
-    ServerOptions, Uri,
+    Accepted, ClientHandshake, ClientOptions, Decide, Established, HandshakeResponse, Opening, OpeningStep,
+    Rejection, ServerOptions, Uri,
 };
 use crate::ws::mask::OsKeys;
 use core::fmt;
@@ -270,7 +270,7 @@ pub(super) fn shake_hands<'a, S>(
     client_options: ClientOptions,
     options: &'a Options,
     deadline: Instant,
-) -> impl Future<Output = Result<(WebSocket<S>, Response), Error>> + use<'a, S>
+) -> impl Future<Output = Result<(WebSocket<S>, HandshakeResponse), Error>> + use<'a, S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -283,7 +283,7 @@ fn opening(
     client_options: ClientOptions,
     options: &Options,
 ) -> std::io::Result<Opening<'static, Instant>> {
-    let client = Client::new(client_options.authorize(uri), uri, nonce()?);
+    let client = ClientHandshake::new(client_options.authorize(uri), uri, nonce()?);
     Ok(Opening::client(client).timeouts(options.handshake_timeout, options.times.close_timeout))
 }
 
@@ -292,7 +292,7 @@ fn client_side<S>(
     mut opened: Established,
     inbox: Inbox,
     options: &Options,
-) -> (WebSocket<S>, Response) {
+) -> (WebSocket<S>, HandshakeResponse) {
     let subprotocol = opened.negotiated.take_subprotocol();
     let connection = Connection::client(opened.negotiated, options.config, OsKeys);
     (

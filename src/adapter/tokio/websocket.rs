@@ -24,7 +24,7 @@ use tokio::time::Instant;
 /// [`next`](Self::next) receives, and whatever it waits for, it does all that is due: it answers pings and closes,
 /// keeps the heartbeat and the deadlines, and writes what was queued. Every other method that waits does so, too: a
 /// [`send`](Self::send) to a peer that takes nothing goes on reading, up to one message of
-/// [`Config::max_message`](crate::ws::Config::max_message) bytes (64 KiB in parts), and ends after
+/// [`ConnectionOptions::max_message`](crate::ws::ConnectionOptions::max_message) bytes (64 KiB in parts), and ends after
 /// [`Options::write_timeout`]. Only while no method is being awaited nothing happens.
 ///
 /// *Every future is cancel-safe*: dropped at any await, it has received nothing and sent nothing. A `send` that has
@@ -39,14 +39,14 @@ use tokio::time::Instant;
 /// ```
 /// use pushline::adapter::tokio::WebSocket;
 /// use pushline::adapter::{Error, Options};
-/// use pushline::ws::{Config, Connection, Negotiated};
+/// use pushline::ws::{ConnectionOptions, Connection, Negotiated};
 ///
 /// async fn echo<S>(stream: S) -> Result<(), Error>
 /// where
 ///     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 /// {
 ///     let options = Options::new();
-///     let connection = Connection::server(Negotiated::default(), Config::new());
+///     let connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
 ///     let mut socket = WebSocket::new(stream, connection, &[], &options);
 ///     while let Some(message) = socket.next().await {
 ///         let message = message?;
@@ -61,7 +61,7 @@ use tokio::time::Instant;
 /// #     let (client, server) = tokio::io::duplex(64);
 /// #     let server = tokio::spawn(echo(server));
 /// #     let keys = || [1, 2, 3, 4];
-/// #     let client_end = Connection::client(Negotiated::default(), Config::new(), keys);
+/// #     let client_end = Connection::client(Negotiated::default(), ConnectionOptions::new(), keys);
 /// #     let mut socket = WebSocket::new(client, client_end, &[], &Options::new());
 /// #     socket.send("Hello").await.unwrap();
 /// #     assert_eq!(socket.next().await.unwrap().unwrap(), "Hello".into());
@@ -102,7 +102,7 @@ impl<S> WebSocket<S> {
     /// A WebSocket over `stream`, on which the opening handshake was done. `received` are the bytes that were read
     /// behind the handshake.
     ///
-    /// The connection keeps the [`Config`](crate::ws::Config) that it was made with: of the options, only the times
+    /// The connection keeps the [`ConnectionOptions`](crate::ws::ConnectionOptions) that it was made with: of the options, only the times
     /// and the read size count.
     pub fn new(stream: S, connection: Connection, received: &[u8], options: &Options) -> Self {
         let mut inbox = Inbox::with_read_size(options.read_size);
@@ -191,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// As [`next`](Self::next), lent from the receive buffer: without an allocation, and in parts
-    /// with [`Config::parts`](crate::ws::Config::parts).
+    /// with [`ConnectionOptions::parts`](crate::ws::ConnectionOptions::parts).
     ///
     /// # Errors
     ///

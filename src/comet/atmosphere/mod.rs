@@ -1,7 +1,7 @@
 //! Atmosphere: what npm `atmosphere.js` 5 and its clients from 2.2.1 on speak, over WebSockets, event streams, streaming
 //! and long polling.
 //!
-//! A [`Service`] says what a [`Request`](super::Request) asks for; a [`Session`] holds what its client is to be sent,
+//! An [`AtmosphereService`] says what a [`HttpRequest`](super::HttpRequest) asks for; an [`AtmosphereSession`] holds what its client is to be sent,
 //! also while it is away, and writes it as each transport wants it.
 //!
 //! | on the wire | what |
@@ -23,21 +23,21 @@
 mod route;
 mod session;
 
-pub use route::{Listen, Reply, Service};
-pub use session::{Session, Ticket, TooSlow, Transport};
+pub use route::{AtmosphereReply, AtmosphereService, Listen};
+pub use session::{AtmosphereSession, AtmosphereTicket, AtmosphereTransport, TooSlow};
 
 use core::time::Duration;
 
-/// Limits and times of a [`Session`].
+/// Limits and times of an [`AtmosphereSession`].
 ///
 /// ```
-/// use pushline::comet::atmosphere::Config;
+/// use pushline::comet::atmosphere::AtmosphereOptions;
 ///
-/// assert_ne!(Config::new().max_messages(16), Config::default());
+/// assert_ne!(AtmosphereOptions::new().max_messages(16), AtmosphereOptions::default());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Config {
+pub struct AtmosphereOptions {
     heartbeat: Duration,
     client_heartbeat: Duration,
     padding: char,
@@ -46,7 +46,7 @@ pub struct Config {
     max_bytes: usize,
 }
 
-impl Config {
+impl AtmosphereOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
@@ -115,7 +115,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for AtmosphereOptions {
     fn default() -> Self {
         Self::new()
     }

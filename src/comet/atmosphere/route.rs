@@ -1,8 +1,8 @@
 //! What a request asks for.
 
-use super::super::exchange::{Request, Response, cors, may};
+use super::super::exchange::{HttpRequest, HttpResponse, cors, may};
 use super::super::{NO_STORE, NOSNIFF};
-use super::session::Transport;
+use super::session::AtmosphereTransport;
 use crate::ws::handshake::OriginPolicy;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -15,29 +15,29 @@ const MAX_ID: usize = 64;
 /// One Atmosphere service: what is answered at its URL. Holds no session.
 ///
 /// ```
-/// use pushline::comet::Request;
-/// use pushline::comet::atmosphere::{Reply, Service, Transport};
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::atmosphere::{AtmosphereReply, AtmosphereService, AtmosphereTransport};
 ///
-/// let service = Service::new();
+/// let service = AtmosphereService::new();
 /// let target = "?X-Atmosphere-tracking-id=0&X-Atmosphere-Framework=5.0.7&X-Atmosphere-Transport=sse&X-atmo-protocol=true";
-/// let Reply::Listen(listen) = service.route(&Request::new("GET", target, &[], b"")) else { panic!("it does") };
-/// assert_eq!((listen.id, listen.transport, listen.greet), (None, Transport::Sse, true));
+/// let AtmosphereReply::Listen(listen) = service.route(&HttpRequest::new("GET", target, &[], b"")) else { panic!("it does") };
+/// assert_eq!((listen.id, listen.transport, listen.greet), (None, AtmosphereTransport::Sse, true));
 ///
 /// let target = target.replace("=sse", "=webtransport");
-/// let Reply::Response(response) = service.route(&Request::new("GET", &target, &[], b"")) else { panic!("refused") };
+/// let AtmosphereReply::Response(response) = service.route(&HttpRequest::new("GET", &target, &[], b"")) else { panic!("refused") };
 /// assert_eq!(response.status, 501);
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Service {
+pub struct AtmosphereService {
     origins: OriginPolicy,
 }
 
-/// What a request asks for. See [`Service`] for an example.
+/// What a request asks for. See [`AtmosphereService`] for an example.
 #[derive(Clone, Debug)]
-pub enum Reply<'r> {
+pub enum AtmosphereReply<'r> {
     /// This answer.
-    Response(Response),
+    Response(HttpResponse),
     /// What its session writes, after `head`; over a WebSocket, its messages.
     Listen(Listen),
     /// A message for this session: answer `done`, or `missing` if the session does not exist.
@@ -48,26 +48,26 @@ pub enum Reply<'r> {
         /// The message.
         text: &'r str,
         /// The answer.
-        done: Response,
+        done: HttpResponse,
         /// The answer if there is no such session.
-        missing: Response,
+        missing: HttpResponse,
     },
     /// The client leaves: end its session, if it exists.
     Close {
         /// The session's identifier.
         id: Cow<'r, str>,
         /// The answer.
-        done: Response,
+        done: HttpResponse,
     },
 }
 
-/// How a client wants to be told. See [`Service`] for an example.
+/// How a client wants to be told. See [`AtmosphereService`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// The session; `None` for one that is to begin.
     pub id: Option<Box<str>>,
     /// How it is written to.
-    pub transport: Transport,
+    pub transport: AtmosphereTransport,
     /// Whether the first message is the greeting.
     pub greet: bool,
     /// Whether messages have their lengths.
@@ -78,10 +78,10 @@ pub struct Listen {
     /// The time between signs of life that the client asks for.
     pub heartbeat: Option<Duration>,
     /// Status and fields of the response.
-    pub head: Response,
+    pub head: HttpResponse,
 }
 
-impl Service {
+impl AtmosphereService {
     /// A service for pages of its own host.
     pub const fn new() -> Self {
         Self { origins: OriginPolicy::same_host() }
@@ -100,22 +100,23 @@ impl Service {
 
     /// What a request asks for.
     #[must_use]
-    pub fn route<'r>(&self, request: &Request<'r>) -> Reply<'r> {
+    pub fn route<'r>(&self, request: &HttpRequest<'r>) -> AtmosphereReply<'r> {
         let open = |response| cors(&self.origins, request, response);
-        let refuse = |status, reason: &str| Reply::Response(open(Response::text(status, reason)));
+        let refuse =
+            |status, reason: &str| AtmosphereReply::Response(open(HttpResponse::text(status, reason)));
         let asked = |name: &str| {
             let field = || request.field(name).map(Cow::Borrowed);
             request.parameter(name).or_else(field).filter(|value| !value.is_empty())
         };
         if request.method == "OPTIONS" {
-            return Reply::Response(open(
-                Response::new(204)
+            return AtmosphereReply::Response(open(
+                HttpResponse::new(204)
                     .with("Access-Control-Allow-Methods", "OPTIONS, GET, POST")
                     .with("Access-Control-Max-Age", "86400"),
             ));
         }
         if !matches!(request.method, "GET" | "POST") {
-            return Reply::Response(Response::new(405).with("Allow", "OPTIONS, GET, POST"));
+            return AtmosphereReply::Response(HttpResponse::new(405).with("Allow", "OPTIONS, GET, POST"));
         }
         if !may(&self.origins, request) {
             return refuse(403, "Origin not allowed.\n");
@@ -131,22 +132,22 @@ impl Service {
         if !id.as_deref().is_none_or(is_id) {
             return refuse(400, "No tracking id.\n");
         }
-        let done = || open(Response::new(200).with(NO_STORE.0, NO_STORE.1));
+        let done = || open(HttpResponse::new(200).with(NO_STORE.0, NO_STORE.1));
         if request.method == "POST" {
             let Ok(text) = core::str::from_utf8(request.body) else {
                 return refuse(400, "A message is text.\n");
             };
-            let missing = open(Response::text(404, "No such session.\n"));
-            return Reply::Message { id, text, done: done(), missing };
+            let missing = open(HttpResponse::text(404, "No such session.\n"));
+            return AtmosphereReply::Message { id, text, done: done(), missing };
         }
         let (transport, media_type) = match asked("X-Atmosphere-Transport").as_deref() {
-            Some("websocket") => (Transport::WebSocket, "text/plain; charset=UTF-8"),
-            Some("sse") => (Transport::Sse, "text/event-stream"),
-            Some("streaming") => (Transport::Streaming, "text/plain; charset=UTF-8"),
-            Some("long-polling") => (Transport::LongPolling, "text/plain; charset=UTF-8"),
+            Some("websocket") => (AtmosphereTransport::WebSocket, "text/plain; charset=UTF-8"),
+            Some("sse") => (AtmosphereTransport::Sse, "text/event-stream"),
+            Some("streaming") => (AtmosphereTransport::Streaming, "text/plain; charset=UTF-8"),
+            Some("long-polling") => (AtmosphereTransport::LongPolling, "text/plain; charset=UTF-8"),
             Some("close") => {
                 return match id {
-                    Some(id) => Reply::Close { id, done: done() },
+                    Some(id) => AtmosphereReply::Close { id, done: done() },
                     None => refuse(400, "No tracking id.\n"),
                 };
             }
@@ -161,9 +162,10 @@ impl Service {
         };
         let is_true = |name| asked(name).is_some_and(|value| value == "true");
         // A client of version 5 that comes back waits for a greeting; one that polls has only asked again.
-        let waits = version.is_some_and(|version| version.0 >= 5) && transport != Transport::LongPolling;
+        let waits =
+            version.is_some_and(|version| version.0 >= 5) && transport != AtmosphereTransport::LongPolling;
         let heartbeat = asked("X-Heartbeat-Server").and_then(|seconds| seconds.parse().ok());
-        let head = Response::new(200)
+        let head = HttpResponse::new(200)
             .with("Content-Type", media_type)
             .with(NO_STORE.0, NO_STORE.1)
             .with(NOSNIFF.0, NOSNIFF.1)
@@ -172,12 +174,12 @@ impl Service {
         let greet = is_true("X-atmo-protocol") && (id.is_none() || waits);
         let track = is_true("X-Atmosphere-TrackMessageSize");
         let is_older = version.is_some_and(|version| version.0 < 5);
-        Reply::Listen(Listen {
+        AtmosphereReply::Listen(Listen {
             greet,
             id: id.map(|id| (*id).into()),
             transport,
             track,
-            blank: track && !greet && is_older && transport == Transport::LongPolling,
+            blank: track && !greet && is_older && transport == AtmosphereTransport::LongPolling,
             heartbeat: heartbeat.map(|seconds: u32| Duration::from_secs(u64::from(seconds.clamp(5, 3600)))),
             head: open(head),
         })

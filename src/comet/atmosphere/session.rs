@@ -5,7 +5,7 @@
 )]
 
 use super::super::script::write_number;
-use super::{Config, Listen};
+use super::{AtmosphereOptions, Listen};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -18,10 +18,10 @@ use core::time::Duration;
 /// How a client receives.
 ///
 /// ```
-/// assert_ne!(pushline::comet::atmosphere::Transport::Sse, pushline::comet::atmosphere::Transport::Streaming);
+/// assert_ne!(pushline::comet::atmosphere::AtmosphereTransport::Sse, pushline::comet::atmosphere::AtmosphereTransport::Streaming);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
+pub enum AtmosphereTransport {
     /// A message a frame.
     WebSocket,
     /// A message an event.
@@ -36,25 +36,25 @@ pub enum Transport {
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::Request;
-/// use pushline::comet::atmosphere::{Config, Reply, Service, Session};
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::atmosphere::{AtmosphereOptions, AtmosphereReply, AtmosphereService, AtmosphereSession};
 ///
-/// let request = Request::new("GET", "?X-Atmosphere-Transport=sse", &[], b"");
-/// let Reply::Listen(listen) = Service::new().route(&request) else { panic!("it listens") };
-/// let mut session = Session::new("abc", Config::new(), Duration::ZERO);
+/// let request = HttpRequest::new("GET", "?X-Atmosphere-Transport=sse", &[], b"");
+/// let AtmosphereReply::Listen(listen) = AtmosphereService::new().route(&request) else { panic!("it listens") };
+/// let mut session = AtmosphereSession::new("abc", AtmosphereOptions::new(), Duration::ZERO);
 /// let older = session.receive(&listen, Duration::ZERO);
 /// assert_ne!(older, session.receive(&listen, Duration::ZERO));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(u64);
+pub struct AtmosphereTicket(u64);
 
-/// A client fetches what it is sent too slowly: a limit of [`Config`] is reached.
+/// A client fetches what it is sent too slowly: a limit of [`AtmosphereOptions`] is reached.
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::atmosphere::{Config, Session, TooSlow};
+/// use pushline::comet::atmosphere::{AtmosphereOptions, AtmosphereSession, TooSlow};
 ///
-/// let mut session = Session::new("abc", Config::new().max_messages(0), Duration::ZERO);
+/// let mut session = AtmosphereSession::new("abc", AtmosphereOptions::new().max_messages(0), Duration::ZERO);
 /// assert_eq!(session.send("a".into()), Err(TooSlow));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,14 +76,14 @@ impl core::error::Error for TooSlow {}
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::Request;
-/// use pushline::comet::atmosphere::{Config, Reply, Service, Session};
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::atmosphere::{AtmosphereOptions, AtmosphereReply, AtmosphereService, AtmosphereSession};
 ///
 /// let target = "?X-Atmosphere-Transport=long-polling&X-atmo-protocol=true&X-Atmosphere-TrackMessageSize=true";
-/// let Reply::Listen(listen) = Service::new().route(&Request::new("GET", target, &[], b"")) else { panic!("it listens") };
+/// let AtmosphereReply::Listen(listen) = AtmosphereService::new().route(&HttpRequest::new("GET", target, &[], b"")) else { panic!("it listens") };
 ///
 /// let now = Duration::ZERO;
-/// let mut session = Session::new("abc", Config::new(), now);
+/// let mut session = AtmosphereSession::new("abc", AtmosphereOptions::new(), now);
 /// session.send("héllo 😀".into())?;
 /// let poll = session.receive(&listen, now);
 /// let mut body = Vec::new();
@@ -98,9 +98,9 @@ impl core::error::Error for TooSlow {}
 /// # Ok::<(), TooSlow>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Session<I> {
+pub struct AtmosphereSession<I> {
     id: Box<str>,
-    config: Config,
+    config: AtmosphereOptions,
     queue: VecDeque<Arc<str>>,
     queued: usize,
     receiver: Option<Receiver<I>>,
@@ -114,8 +114,8 @@ pub struct Session<I> {
 
 #[derive(Clone, Debug)]
 struct Receiver<I> {
-    ticket: Ticket,
-    transport: Transport,
+    ticket: AtmosphereTicket,
+    transport: AtmosphereTransport,
     greet: bool,
     blank: bool,
     track: bool,
@@ -123,10 +123,10 @@ struct Receiver<I> {
     heartbeat: Deadline<I>,
 }
 
-impl<I: Instant> Session<I> {
+impl<I: Instant> AtmosphereSession<I> {
     /// A session that nobody listens at yet.
     #[must_use]
-    pub fn new(id: &str, config: Config, now: I) -> Self {
+    pub fn new(id: &str, config: AtmosphereOptions, now: I) -> Self {
         Self {
             id: id.into(),
             config,
@@ -141,9 +141,9 @@ impl<I: Instant> Session<I> {
     }
 
     /// The client listens. A response that waits already ends: its client has given it up.
-    pub fn receive(&mut self, listen: &Listen, now: I) -> Ticket {
+    pub fn receive(&mut self, listen: &Listen, now: I) -> AtmosphereTicket {
         self.tickets += 1;
-        let ticket = Ticket(self.tickets);
+        let ticket = AtmosphereTicket(self.tickets);
         // It may not be known yet that the older connection is cut.
         self.wary |= self.receiver.is_some();
         let every = listen.heartbeat.unwrap_or(self.config.heartbeat);
@@ -155,7 +155,7 @@ impl<I: Instant> Session<I> {
     }
 
     /// A connection is gone before its response has ended.
-    pub fn cut(&mut self, ticket: Ticket, now: I) {
+    pub fn cut(&mut self, ticket: AtmosphereTicket, now: I) {
         if self.receiver.as_ref().is_some_and(|receiver| receiver.ticket == ticket) {
             self.receiver = None;
             self.wary = true;
@@ -188,7 +188,7 @@ impl<I: Instant> Session<I> {
 
     /// Appends what is to be written to this response now, if anything, and answers whether it ends there. A WebSocket's
     /// message is one such piece.
-    pub fn next_frame(&mut self, ticket: Ticket, now: I, out: &mut Vec<u8>) -> Option<bool> {
+    pub fn next_frame(&mut self, ticket: AtmosphereTicket, now: I, out: &mut Vec<u8>) -> Option<bool> {
         let Some(receiver) = self.receiver.as_mut().filter(|receiver| receiver.ticket == ticket) else {
             return Some(true);
         };
@@ -196,7 +196,7 @@ impl<I: Instant> Session<I> {
             out.push(b' ');
             return Some(false);
         }
-        let is_poll = receiver.transport == Transport::LongPolling;
+        let is_poll = receiver.transport == AtmosphereTransport::LongPolling;
         let mut over = is_poll;
         if core::mem::take(&mut receiver.greet) {
             let (every, padding) = (self.config.client_heartbeat.as_millis(), self.config.padding);
@@ -262,7 +262,7 @@ impl<I: Instant> Session<I> {
 
 impl<I> Receiver<I> {
     fn write(&self, text: &str, out: &mut Vec<u8>) {
-        if self.transport != Transport::Sse {
+        if self.transport != AtmosphereTransport::Sse {
             return self.write_plain(text, out);
         }
         // An event stream has one kind of line end: the length is that of what the client gets.

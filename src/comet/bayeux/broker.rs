@@ -5,14 +5,14 @@
 )]
 
 use super::channel::Channel;
-use super::config::Config;
+use super::config::BrokerOptions;
 use super::host::{ClientId, Host};
+pub use super::link::{BayeuxRequest, Link, Output};
 use super::link::{ById, Links};
-pub use super::link::{Link, Output, Request};
-use super::message::{self, Message, Refusal};
+use super::message::{self, BayeuxMessage, BayeuxRefusal};
 use super::reply::{self, Advice, Reply};
 use super::routes::Routes;
-use super::session::Session;
+use super::session::CometSession;
 use crate::heartbeat::Instant;
 use crate::json::Value;
 use crate::ws::Prepared;
@@ -29,7 +29,7 @@ use std::vec::Vec;
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::bayeux::{Broker, Channel, ClientId, Config, Host, Output, Request};
+/// use pushline::comet::bayeux::{Broker, Channel, ClientId, BrokerOptions, Host, Output, BayeuxRequest};
 /// use pushline::json;
 ///
 /// struct Program;
@@ -43,9 +43,9 @@ use std::vec::Vec;
 /// }
 ///
 /// let now = Duration::ZERO;
-/// let mut broker = Broker::new(Config::new(), Program);
+/// let mut broker = Broker::new(BrokerOptions::new(), Program);
 /// let mut ask = |broker: &mut Broker<_, _>, text: String| {
-///     let link = broker.request(Request::new(&[&text]), now)?;
+///     let link = broker.request(BayeuxRequest::new(&[&text]), now)?;
 ///     Ok::<_, Box<dyn std::error::Error>>(broker.take(link, now))
 /// };
 /// let answer = ask(&mut broker, r#"{"channel":"/meta/handshake","version":"1.0",
@@ -56,7 +56,7 @@ use std::vec::Vec;
 /// ask(&mut broker, format!(r#"{{"channel":"/meta/subscribe","clientId":"{id}","subscription":"/chat"}}"#))?;
 /// // The connect is held until there is news.
 /// let connect = format!(r#"{{"channel":"/meta/connect","clientId":"{id}","connectionType":"long-polling"}}"#);
-/// let link = broker.request(Request::new(&[&connect]), now)?;
+/// let link = broker.request(BayeuxRequest::new(&[&connect]), now)?;
 /// assert!(broker.take(link, now).is_none());
 /// broker.publish(Channel::parse("/chat").unwrap(), json::check("\"hi\"")?);
 /// while broker.next_ready() != Some(link) {}
@@ -66,9 +66,9 @@ use std::vec::Vec;
 /// ```
 #[derive(Debug)]
 pub struct Broker<I, H> {
-    pub(super) config: Config,
+    pub(super) config: BrokerOptions,
     pub(super) host: H,
-    pub(super) sessions: ById<ClientId, Session<I>>,
+    pub(super) sessions: ById<ClientId, CometSession<I>>,
     pub(super) routes: Routes,
     pub(super) links: Links,
     pub(super) deadlines: BTreeSet<(I, ClientId)>,
@@ -80,7 +80,7 @@ pub struct Broker<I, H> {
 impl<I: Instant, H: Host> Broker<I, H> {
     /// A broker with no sessions.
     #[must_use]
-    pub fn new(config: Config, host: H) -> Self {
+    pub fn new(config: BrokerOptions, host: H) -> Self {
         Self {
             config,
             host,
@@ -97,11 +97,11 @@ impl<I: Instant, H: Host> Broker<I, H> {
     ///
     /// # Errors
     ///
-    /// [`Refusal`]: answer with its status. Nothing of the request was done.
-    pub fn request(&mut self, request: Request<'_>, now: I) -> Result<Link, Refusal> {
+    /// [`BayeuxRefusal`]: answer with its status. Nothing of the request was done.
+    pub fn request(&mut self, request: BayeuxRequest<'_>, now: I) -> Result<Link, BayeuxRefusal> {
         let messages = self.read(request.envelopes)?;
         if messages.is_empty() {
-            return Err(Refusal::NotMessages);
+            return Err(BayeuxRefusal::NotMessages);
         }
         let link = self.links.open(false);
         self.dispatch(link, &messages, request.browser, now);
@@ -118,9 +118,9 @@ impl<I: Instant, H: Host> Broker<I, H> {
     ///
     /// # Errors
     ///
-    /// [`Refusal`]: nothing of it was done; the WebSocket is to be closed with its code, as
+    /// [`BayeuxRefusal`]: nothing of it was done; the WebSocket is to be closed with its code, as
     /// [`take`](Self::take) says, too.
-    pub fn frame(&mut self, link: Link, text: &str, now: I) -> Result<(), Refusal> {
+    pub fn frame(&mut self, link: Link, text: &str, now: I) -> Result<(), BayeuxRefusal> {
         let messages = match self.read(&[text]) {
             Ok(messages) => messages,
             Err(refusal) => {
@@ -132,15 +132,15 @@ impl<I: Instant, H: Host> Broker<I, H> {
         // A client that asks and does not read.
         let limit = self.config.max_queue_bytes;
         if self.links.get(link).is_some_and(|state| state.replies.len() > limit) {
-            self.refuse(link, Refusal::TooLarge);
-            return Err(Refusal::TooLarge);
+            self.refuse(link, BayeuxRefusal::TooLarge);
+            return Err(BayeuxRefusal::TooLarge);
         }
         self.links.wake(link);
         Ok(())
     }
 
     /// A request's connection, or a WebSocket, is gone. The session lives on for
-    /// [`Config::max_interval`], and what it has not been sent waits.
+    /// [`BrokerOptions::max_interval`], and what it has not been sent waits.
     pub fn closed(&mut self, link: Link, now: I) {
         let Some(client) = self.links.remove(link).and_then(|state| state.client) else { return };
         if let Some(session) = self.sessions.get_mut(&client) {
@@ -270,13 +270,13 @@ impl<I: Instant, H: Host> Broker<I, H> {
         &mut self.host
     }
 
-    fn read<'m>(&self, envelopes: &[&'m str]) -> Result<Vec<Message<'m>>, Refusal> {
+    fn read<'m>(&self, envelopes: &[&'m str]) -> Result<Vec<BayeuxMessage<'m>>, BayeuxRefusal> {
         let mut messages = Vec::new();
         message::read(envelopes, &self.config, |message| messages.push(message))?;
         Ok(messages)
     }
 
-    fn refuse(&mut self, link: Link, refusal: Refusal) {
+    fn refuse(&mut self, link: Link, refusal: BayeuxRefusal) {
         if let Some(state) = self.links.get(link) {
             state.replies.clear();
             state.refused = Some(refusal);
@@ -285,7 +285,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
     }
 
     /// A reply that is going into the link's next answer.
-    pub(super) fn reply(&mut self, link: Link, message: &Message<'_>, write: impl FnOnce(Reply<'_>)) {
+    pub(super) fn reply(&mut self, link: Link, message: &BayeuxMessage<'_>, write: impl FnOnce(Reply<'_>)) {
         let (config, now) = (&self.config, self.host.unix_millis());
         let Some(state) = self.links.get(link) else { return };
         let channel = message.channel.map(|channel| channel.escaped());

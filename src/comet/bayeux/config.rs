@@ -6,14 +6,14 @@ use core::time::Duration;
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::bayeux::Config;
+/// use pushline::comet::bayeux::BrokerOptions;
 ///
-/// let config = Config::new().timeout(Duration::from_secs(20)).max_sessions(500);
-/// assert_ne!(config, Config::default());
+/// let config = BrokerOptions::new().timeout(Duration::from_secs(20)).max_sessions(500);
+/// assert_ne!(config, BrokerOptions::default());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Config {
+pub struct BrokerOptions {
     pub(super) timeout: Duration,
     pub(super) interval: Duration,
     pub(super) max_interval: Duration,
@@ -33,7 +33,7 @@ pub struct Config {
     pub(super) timestamp: bool,
 }
 
-impl Config {
+impl BrokerOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Config {
         self
     }
 
-    /// Requests held for one browser, as [`Request::browser`](super::Request::browser) names it. Default 1.
+    /// Requests held for one browser, as [`BayeuxRequest::browser`](super::BayeuxRequest::browser) names it. Default 1.
     ///
     /// Over HTTP/1.1 a browser opens six connections to a host: without the limit a few tabs hold them all, and
     /// nothing else of the site loads.
@@ -192,7 +192,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for BrokerOptions {
     fn default() -> Self {
         Self::new()
     }

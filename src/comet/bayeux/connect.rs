@@ -3,10 +3,10 @@
 
 use super::broker::{Broker, Link};
 use super::channel::Pattern;
-use super::config::Config;
+use super::config::BrokerOptions;
 use super::host::{ClientId, Host};
 use super::reply::{Advice, Reply};
-use super::session::{Held, Session};
+use super::session::{CometSession, Held};
 use crate::heartbeat::Instant;
 use std::vec::Vec;
 
@@ -46,7 +46,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
                 self.browsers.remove(&browser);
             }
         }
-        self.schedule(client, now.saturating_add(Session::<I>::patience(&self.config)));
+        self.schedule(client, now.saturating_add(CometSession::<I>::patience(&self.config)));
         Some(held)
     }
 
@@ -115,6 +115,6 @@ impl<I: Instant, H: Host> Broker<I, H> {
     }
 }
 
-fn connect_reply<'o>(out: &'o mut Vec<u8>, config: &'o Config, time: u64, held: &Held) -> Reply<'o> {
+fn connect_reply<'o>(out: &'o mut Vec<u8>, config: &'o BrokerOptions, time: u64, held: &Held) -> Reply<'o> {
     Reply::new(out, config, time, Some("/meta/connect"), held.id.as_deref())
 }

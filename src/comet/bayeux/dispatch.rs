@@ -4,9 +4,9 @@
 use super::broker::{Broker, Link};
 use super::channel::{Channel, Pattern};
 use super::host::{ClientId, Host};
-use super::message::Message;
+use super::message::BayeuxMessage;
 use super::reply::{Advice, Reply, TimeSync};
-use super::session::{Held, Session};
+use super::session::{CometSession, Held};
 use crate::heartbeat::Instant;
 use crate::json::Value;
 use core::time::Duration;
@@ -24,11 +24,18 @@ const fn failure(code: u16, args: &'static str, text: &'static str) -> Failure {
 }
 
 impl<I: Instant, H: Host> Broker<I, H> {
-    pub(super) fn dispatch(&mut self, link: Link, messages: &[Message<'_>], browser: Option<u128>, now: I) {
+    pub(super) fn dispatch(
+        &mut self,
+        link: Link,
+        messages: &[BayeuxMessage<'_>],
+        browser: Option<u128>,
+        now: I,
+    ) {
         self.advance(now);
         // 4.1: who shakes hands sends nothing else, and if so it is ignored.
-        let is_handshake =
-            |message: &&Message<'_>| message.channel.is_some_and(|channel| channel.is("/meta/handshake"));
+        let is_handshake = |message: &&BayeuxMessage<'_>| {
+            message.channel.is_some_and(|channel| channel.is("/meta/handshake"))
+        };
         if let Some(handshake) = messages.iter().find(is_handshake) {
             return self.message(link, handshake, browser, now);
         }
@@ -37,7 +44,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         }
     }
 
-    fn message(&mut self, link: Link, message: &Message<'_>, browser: Option<u128>, now: I) {
+    fn message(&mut self, link: Link, message: &BayeuxMessage<'_>, browser: Option<u128>, now: I) {
         if let Err((code, args, text, advice)) = self.perform(link, message, browser, now) {
             self.reply(link, message, |reply| {
                 let reply = match message.subscription {
@@ -57,7 +64,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
     fn perform(
         &mut self,
         link: Link,
-        message: &Message<'_>,
+        message: &BayeuxMessage<'_>,
         browser: Option<u128>,
         now: I,
     ) -> Result<(), Failure> {
@@ -90,13 +97,13 @@ impl<I: Instant, H: Host> Broker<I, H> {
     }
 
     /// A reply to a meta message, with what its extensions ask for.
-    fn ok(&mut self, link: Link, message: &Message<'_>, write: impl FnOnce(Reply<'_>) -> Reply<'_>) {
+    fn ok(&mut self, link: Link, message: &BayeuxMessage<'_>, write: impl FnOnce(Reply<'_>) -> Reply<'_>) {
         let timesync = TimeSync::new(message, self.host.unix_millis());
         self.reply(link, message, |reply| write(reply).ext(None, timesync).end());
     }
 
     /// 4.1.
-    fn handshake(&mut self, link: Link, message: &Message<'_>, now: I) -> Result<(), Failure> {
+    fn handshake(&mut self, link: Link, message: &BayeuxMessage<'_>, now: I) -> Result<(), Failure> {
         let none = Some(Advice::None);
         let version = message.get("version").and_then(|version| version.string()).map(|text| text.to_cow());
         if !version.is_none_or(|version| version == "1" || version.starts_with("1.")) {
@@ -126,8 +133,8 @@ impl<I: Instant, H: Host> Broker<I, H> {
             ack.as_bool().or(enabled.and_then(|enabled| enabled.as_bool())) == Some(true)
         });
         let ack = wants_ack && self.config.ack;
-        let patience = now.saturating_add(Session::<I>::patience(&self.config));
-        self.sessions.insert(client, Session::new(ack, patience));
+        let patience = now.saturating_add(CometSession::<I>::patience(&self.config));
+        self.sessions.insert(client, CometSession::new(ack, patience));
         self.schedule(client, patience);
         let timesync = TimeSync::new(message, self.host.unix_millis());
         self.reply(link, message, |reply| {
@@ -150,7 +157,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         &mut self,
         link: Link,
         client: ClientId,
-        message: &Message<'_>,
+        message: &BayeuxMessage<'_>,
         browser: Option<u128>,
         now: I,
     ) -> Result<(), Failure> {
@@ -196,7 +203,12 @@ impl<I: Instant, H: Host> Broker<I, H> {
     }
 
     /// 4.4: one subscription or several, all of them or none.
-    fn subscribe(&mut self, link: Link, client: ClientId, message: &Message<'_>) -> Result<(), Failure> {
+    fn subscribe(
+        &mut self,
+        link: Link,
+        client: ClientId,
+        message: &BayeuxMessage<'_>,
+    ) -> Result<(), Failure> {
         let asked = subscriptions(message.subscription)?;
         let mut patterns = Vec::new();
         for text in &asked {
@@ -241,7 +253,12 @@ impl<I: Instant, H: Host> Broker<I, H> {
     }
 
     /// 4.5. What the client is not subscribed to is no error.
-    fn unsubscribe(&mut self, link: Link, client: ClientId, message: &Message<'_>) -> Result<(), Failure> {
+    fn unsubscribe(
+        &mut self,
+        link: Link,
+        client: ClientId,
+        message: &BayeuxMessage<'_>,
+    ) -> Result<(), Failure> {
         let asked = subscriptions(message.subscription)?;
         let patterns: Option<Vec<_>> = asked.iter().map(|text| Pattern::parse(text)).collect();
         let patterns = patterns.ok_or(failure(403, "", "subscription_invalid"))?;
@@ -256,7 +273,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         Ok(())
     }
 
-    fn acknowledge_subscription(&mut self, link: Link, message: &Message<'_>) {
+    fn acknowledge_subscription(&mut self, link: Link, message: &BayeuxMessage<'_>) {
         self.ok(link, message, |reply| match message.subscription {
             Some(subscription) => reply.ok().field("subscription", subscription.as_str()),
             None => reply.ok(),
@@ -269,7 +286,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         link: Link,
         client: ClientId,
         channel: Channel<'_>,
-        message: &Message<'_>,
+        message: &BayeuxMessage<'_>,
     ) -> Result<(), Failure> {
         let data = message.data().ok_or(failure(400, "", "data_missing"))?;
         let binary = message.ext("binary");

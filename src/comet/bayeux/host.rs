@@ -1,7 +1,7 @@
 //! What the broker asks of the program that it is in: fresh ids, the time of day, and who may do what.
 
 use super::channel::{Channel, Pattern};
-use super::message::Message;
+use super::message::BayeuxMessage;
 use crate::json::Value;
 use core::fmt;
 
@@ -75,7 +75,7 @@ impl core::error::Error for Denied {}
 /// everyone may do everything.
 ///
 /// ```
-/// use pushline::comet::bayeux::{Channel, ClientId, Denied, Host, Message};
+/// use pushline::comet::bayeux::{Channel, ClientId, Denied, Host, BayeuxMessage};
 ///
 /// struct News { random: [u8; 16] }
 ///
@@ -86,7 +86,7 @@ impl core::error::Error for Denied {}
 ///     fn unix_millis(&mut self) -> u64 {
 ///         0
 ///     }
-///     fn may_publish(&mut self, _: ClientId, channel: Channel<'_>, _: &Message<'_>) -> Result<(), Denied> {
+///     fn may_publish(&mut self, _: ClientId, channel: Channel<'_>, _: &BayeuxMessage<'_>) -> Result<(), Denied> {
 ///         if channel.as_str() == "/news" { Err(Denied("editors_only")) } else { Ok(()) }
 ///     }
 /// }
@@ -98,12 +98,12 @@ pub trait Host {
     /// The time of day, in milliseconds since 1970 UTC: for the extensions timesync and timestamp.
     fn unix_millis(&mut self) -> u64;
 
-    /// Whether who sends this handshake may have a session. Its other fields ([`Message::get`]) are the client's.
+    /// Whether who sends this handshake may have a session. Its other fields ([`BayeuxMessage::get`]) are the client's.
     ///
     /// # Errors
     ///
     /// [`Denied`]: `403:REASON:handshake_denied`, and the client does not try again.
-    fn may_handshake(&mut self, _message: &Message<'_>) -> Result<(), Denied> {
+    fn may_handshake(&mut self, _message: &BayeuxMessage<'_>) -> Result<(), Denied> {
         Ok(())
     }
 
@@ -134,7 +134,7 @@ pub trait Host {
         &mut self,
         _client: ClientId,
         _channel: Channel<'_>,
-        _message: &Message<'_>,
+        _message: &BayeuxMessage<'_>,
     ) -> Result<(), Denied> {
         Ok(())
     }

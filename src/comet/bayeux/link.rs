@@ -5,7 +5,7 @@
 )]
 
 use super::host::ClientId;
-use super::message::Refusal;
+use super::message::BayeuxRefusal;
 use crate::ws::Prepared;
 use core::hash::{BuildHasherDefault, Hasher};
 use std::collections::{HashMap, VecDeque};
@@ -15,14 +15,14 @@ use std::vec::Vec;
 /// Names one request or one WebSocket. Never used twice.
 ///
 /// ```
-/// # use pushline::comet::bayeux::{Broker, ClientId, Config, Host};
+/// # use pushline::comet::bayeux::{Broker, ClientId, BrokerOptions, Host};
 /// # struct Program;
 /// # impl Host for Program {
 /// #     fn client_id(&mut self) -> Option<ClientId> { Some(ClientId::new([7; 16])) }
 /// #     fn unix_millis(&mut self) -> u64 { 0 }
 /// # }
 /// # use std::time::Duration;
-/// let mut broker: Broker<Duration, _> = Broker::new(Config::new(), Program);
+/// let mut broker: Broker<Duration, _> = Broker::new(BrokerOptions::new(), Program);
 /// assert_ne!(broker.socket(), broker.socket());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,26 +31,26 @@ pub struct Link(u64);
 /// One HTTP request.
 ///
 /// ```
-/// use pushline::comet::bayeux::Request;
+/// use pushline::comet::bayeux::BayeuxRequest;
 ///
-/// let request = Request::new(&[r#"{"channel":"/meta/handshake"}"#]).browser(Some([3; 16]));
+/// let request = BayeuxRequest::new(&[r#"{"channel":"/meta/handshake"}"#]).browser(Some([3; 16]));
 /// # let _ = request;
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub struct Request<'r> {
+pub struct BayeuxRequest<'r> {
     pub(super) envelopes: &'r [&'r str],
     pub(super) browser: Option<u128>,
 }
 
-impl<'r> Request<'r> {
+impl<'r> BayeuxRequest<'r> {
     /// A request with these envelopes: the body, or each field `message` of a query or a form.
     pub const fn new(envelopes: &'r [&'r str]) -> Self {
         Self { envelopes, browser: None }
     }
 
     /// The browser that it comes from, if one must count its connections: over HTTP/1.1, the value of a cookie
-    /// that all tabs share. See [`Config::max_held_per_browser`](super::Config::max_held_per_browser).
+    /// that all tabs share. See [`BrokerOptions::max_held_per_browser`](super::BrokerOptions::max_held_per_browser).
     pub const fn browser(mut self, browser: Option<[u8; 16]>) -> Self {
         self.browser = match browser {
             Some(id) => Some(u128::from_be_bytes(id)),
@@ -112,7 +112,7 @@ pub(super) struct State {
     pub(super) replies: Vec<u8>,
     /// Of a request, if it is not 200.
     pub(super) status: Option<u16>,
-    pub(super) refused: Option<Refusal>,
+    pub(super) refused: Option<BayeuxRefusal>,
     is_ready: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Envelopes: what a request carries, taken apart without a copy (Bayeux 1.0, 3 Message field definitions).
 #![allow(clippy::arithmetic_side_effects, reason = "counts fields of a message that is in memory")]
 
-use super::config::Config;
+use super::config::BrokerOptions;
 use super::host::ClientId;
 use super::z85;
 use crate::json::{self, Object, Str, Value};
@@ -10,23 +10,23 @@ use core::fmt;
 /// Why a whole request was refused, before any message of it was looked at.
 ///
 /// ```
-/// use pushline::comet::bayeux::Refusal;
+/// use pushline::comet::bayeux::BayeuxRefusal;
 ///
-/// assert_eq!((Refusal::NotJson.status(), Refusal::NotJson.close_code()), (400, 1007));
-/// assert_eq!((Refusal::TooLarge.status(), Refusal::TooLarge.close_code()), (413, 1009));
+/// assert_eq!((BayeuxRefusal::NotJson.status(), BayeuxRefusal::NotJson.close_code()), (400, 1007));
+/// assert_eq!((BayeuxRefusal::TooLarge.status(), BayeuxRefusal::TooLarge.close_code()), (413, 1009));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum BayeuxRefusal {
     /// It is not JSON, or nested too deep.
     NotJson,
     /// It is neither an array of objects nor one object, or there is no message in it.
     NotMessages,
-    /// It is over [`Config::max_request`], [`Config::max_message`] or [`Config::max_batch`].
+    /// It is over [`BrokerOptions::max_request`], [`BrokerOptions::max_message`] or [`BrokerOptions::max_batch`].
     TooLarge,
 }
 
-impl Refusal {
+impl BayeuxRefusal {
     /// The HTTP status to answer with.
     #[must_use]
     pub const fn status(self) -> u16 {
@@ -46,7 +46,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for BayeuxRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotJson => "request is not JSON",
@@ -56,19 +56,19 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl core::error::Error for Refusal {}
+impl core::error::Error for BayeuxRefusal {}
 
 /// One message of a client, lent from the request.
 ///
 /// ```
-/// use pushline::comet::bayeux::Message;
+/// use pushline::comet::bayeux::BayeuxMessage;
 ///
-/// let message = Message::parse(r#"{"channel":"/chat","data":{"text":"hi"},"token":"t"}"#).expect("an object");
+/// let message = BayeuxMessage::parse(r#"{"channel":"/chat","data":{"text":"hi"},"token":"t"}"#).expect("an object");
 /// assert_eq!(message.data().map(|data| data.as_str()), Some(r#"{"text":"hi"}"#));
 /// assert_eq!(message.get("token").map(|token| token.as_str()), Some("\"t\""));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Message<'m> {
+pub struct BayeuxMessage<'m> {
     fields: Object<'m>,
     pub(super) channel: Option<Str<'m>>,
     pub(super) id: Option<Value<'m>>,
@@ -79,7 +79,7 @@ pub struct Message<'m> {
     data: Option<Value<'m>>,
 }
 
-impl<'m> Message<'m> {
+impl<'m> BayeuxMessage<'m> {
     /// The message that this text is; `None` if it is no object.
     #[must_use]
     pub fn parse(text: &'m str) -> Option<Self> {
@@ -147,21 +147,21 @@ impl<'m> Message<'m> {
 /// Calls `each` for all messages of the envelopes: each an array of messages, or one message (3.1, 6).
 pub(super) fn read<'m>(
     envelopes: &[&'m str],
-    config: &Config,
-    mut each: impl FnMut(Message<'m>),
-) -> Result<(), Refusal> {
+    config: &BrokerOptions,
+    mut each: impl FnMut(BayeuxMessage<'m>),
+) -> Result<(), BayeuxRefusal> {
     if envelopes.iter().map(|envelope| envelope.len()).sum::<usize>() > config.max_request {
-        return Err(Refusal::TooLarge);
+        return Err(BayeuxRefusal::TooLarge);
     }
     let mut count = 0;
     for envelope in envelopes {
-        let value = json::check(envelope).map_err(|_| Refusal::NotJson)?;
+        let value = json::check(envelope).map_err(|_| BayeuxRefusal::NotJson)?;
         let mut one = |value: Value<'m>| {
             count += 1;
             if value.as_str().len() > config.max_message || count > config.max_batch {
-                return Err(Refusal::TooLarge);
+                return Err(BayeuxRefusal::TooLarge);
             }
-            Message::new(value).map(&mut each).ok_or(Refusal::NotMessages)
+            BayeuxMessage::new(value).map(&mut each).ok_or(BayeuxRefusal::NotMessages)
         };
         match value.array() {
             Some(mut messages) => messages.try_for_each(one)?,

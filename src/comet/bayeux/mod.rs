@@ -7,7 +7,7 @@
 //! | file | what | Bayeux 1.0 |
 //! |---|---|---|
 //! | `channel.rs` | names and patterns: [`Channel`], [`Pattern`] | 2.2 |
-//! | `message.rs` | envelopes: [`Message`] | 3, 6 |
+//! | `message.rs` | envelopes: [`BayeuxMessage`] | 3, 6 |
 //! | `dispatch.rs` | what each message does | 4, 5 |
 //! | `connect.rs` | connects held and answered, the end of a session | 4.2 |
 //! | `reply.rs` | replies, advice, errors | 3.4, 3.6 |
@@ -36,11 +36,11 @@ mod routes;
 mod session;
 pub mod z85;
 
-pub use broker::{Broker, Link, Output, Request};
+pub use broker::{BayeuxRequest, Broker, Link, Output};
 pub use channel::{Channel, Pattern};
-pub use config::Config;
+pub use config::BrokerOptions;
 pub use host::{ClientId, Denied, Host};
 #[cfg(feature = "hyper")]
 pub(crate) use link::ById;
-pub use message::{Message, Refusal};
+pub use message::{BayeuxMessage, BayeuxRefusal};
 pub use routes::Routes;

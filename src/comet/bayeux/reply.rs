@@ -1,9 +1,9 @@
 //! What the broker writes: replies, advice, extensions, messages for subscribers.
 #![allow(clippy::arithmetic_side_effects, reason = "a date from the server's own clock, and capacities")]
 
-use super::config::Config;
+use super::config::BrokerOptions;
 use super::host::ClientId;
-use super::message::Message;
+use super::message::BayeuxMessage;
 use crate::json::{Value, write_string};
 use core::fmt::Display;
 use core::time::Duration;
@@ -20,7 +20,7 @@ pub(super) struct TimeSync {
 }
 
 impl TimeSync {
-    pub(super) fn new(message: &Message<'_>, now: u64) -> Option<Self> {
+    pub(super) fn new(message: &BayeuxMessage<'_>, now: u64) -> Option<Self> {
         let fields = message.ext("timesync")?.object()?;
         let number = |name| fields.get(name).and_then(|value: Value<'_>| value.as_f64());
         let sent = number("tc")?;
@@ -55,7 +55,7 @@ pub(super) enum Advice {
 #[must_use]
 pub(super) struct Reply<'o> {
     out: &'o mut Vec<u8>,
-    config: &'o Config,
+    config: &'o BrokerOptions,
     now: u64,
 }
 
@@ -63,7 +63,7 @@ impl<'o> Reply<'o> {
     /// Appends to the replies in `out`. The channel and the id are the client's own, as they came.
     pub(super) fn new(
         out: &'o mut Vec<u8>,
-        config: &'o Config,
+        config: &'o BrokerOptions,
         now: u64,
         channel: Option<&str>,
         id: Option<&str>,
@@ -101,7 +101,7 @@ impl<'o> Reply<'o> {
 
     /// Always whole: a client forgets all earlier advice (3.4).
     pub(super) fn advice(self, advice: Advice) -> Self {
-        let Config { interval, timeout, max_interval, multiple_interval, .. } = *self.config;
+        let BrokerOptions { interval, timeout, max_interval, multiple_interval, .. } = *self.config;
         let (reconnect, interval, multiple) = match advice {
             Advice::Retry => ("retry", interval, ""),
             Advice::MultipleClients => ("retry", multiple_interval, ",\"multiple-clients\":true"),

@@ -5,7 +5,7 @@
 )]
 
 use super::broker::Link;
-use super::config::Config;
+use super::config::BrokerOptions;
 use super::reply::TimeSync;
 use crate::ws::Prepared;
 use core::time::Duration;
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::vec::Vec;
 
 #[derive(Clone, Debug)]
-pub(super) struct Session<I> {
+pub(super) struct CometSession<I> {
     /// Each with the batch that it was sent in; 0 if it was not.
     queue: VecDeque<(u64, Prepared)>,
     bytes: usize,
@@ -50,7 +50,7 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct Overflow;
 
-impl<I> Session<I> {
+impl<I> CometSession<I> {
     pub(super) const fn new(ack: bool, deadline: I) -> Self {
         Self {
             queue: VecDeque::new(),
@@ -66,7 +66,7 @@ impl<I> Session<I> {
     }
 
     /// A message for the client. Answers who is to ask for it, if anybody waits.
-    pub(super) fn push(&mut self, event: Prepared, config: &Config) -> Result<Option<Link>, Overflow> {
+    pub(super) fn push(&mut self, event: Prepared, config: &BrokerOptions) -> Result<Option<Link>, Overflow> {
         self.bytes += event.payload().len();
         self.queue.push_back((0, event));
         if self.queue.len() > config.max_queue || self.bytes > config.max_queue_bytes {
@@ -117,7 +117,7 @@ impl<I> Session<I> {
     }
 
     /// Appends what fits into one answer, behind commas as needed; with ack it stays until it is acknowledged.
-    pub(super) fn write_batch(&mut self, config: &Config, out: &mut Vec<u8>) {
+    pub(super) fn write_batch(&mut self, config: &BrokerOptions, out: &mut Vec<u8>) {
         self.batch += 1;
         let mut room = config.max_answer;
         let mut first = true;
@@ -142,7 +142,7 @@ impl<I> Session<I> {
     }
 
     /// How long the session lives without a connect.
-    pub(super) fn patience(config: &Config) -> Duration {
+    pub(super) fn patience(config: &BrokerOptions) -> Duration {
         config.interval.saturating_add(config.max_interval)
     }
 }

@@ -1,7 +1,7 @@
 //! Pushlet: events with a subject, published and subscribed by `GET`s to one URL, as its server of 2000 to 2014 did.
 //!
 //! A client joins, subscribes to subjects and listens; what others publish comes as events: in a response that never
-//! ends (stream), in one that is held until there is something (pull), or at once (poll). [`Server`] is all of it:
+//! ends (stream), in one that is held until there is something (pull), or at once (poll). [`PushletServer`] is all of it:
 //! sessions, subjects, and what is written to whom.
 //!
 //! | parameter | what |
@@ -21,22 +21,22 @@ mod event;
 mod server;
 
 pub use event::Format;
-pub use server::{Fresh, Publication, Reply, Server, Ticket};
+pub use server::{Fresh, Publication, PushletReply, PushletServer, PushletTicket};
 
 use crate::ws::handshake::OriginPolicy;
 use alloc::borrow::Cow;
 use core::time::Duration;
 
-/// Limits and times of a [`Server`].
+/// Limits and times of a [`PushletServer`].
 ///
 /// ```
-/// use pushline::comet::pushlet::Config;
+/// use pushline::comet::pushlet::PushletOptions;
 ///
-/// assert_ne!(Config::new().max_events(16), Config::default());
+/// assert_ne!(PushletOptions::new().max_events(16), PushletOptions::default());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Config {
+pub struct PushletOptions {
     url: Cow<'static, str>,
     lease: Duration,
     hold: Duration,
@@ -50,7 +50,7 @@ pub struct Config {
     origins: OriginPolicy,
 }
 
-impl Config {
+impl PushletOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Config {
         self
     }
 
-    /// Whether what clients publish is handed to the program ([`Server::take_publication`]) in place of the subscribers.
+    /// Whether what clients publish is handed to the program ([`PushletServer::take_publication`]) in place of the subscribers.
     /// Default `false`.
     ///
     /// Without it every client may publish anything on every subject.
@@ -151,7 +151,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for PushletOptions {
     fn default() -> Self {
         Self::new()
     }

@@ -5,9 +5,9 @@
 )]
 #![allow(clippy::indexing_slicing, reason = "ten bytes of a hash of twenty")]
 
-use super::super::exchange::{Request, Response, form_pairs, may};
+use super::super::exchange::{HttpRequest, HttpResponse, form_pairs, may};
 use super::super::{NO_STORE, NOSNIFF};
-use super::Config;
+use super::PushletOptions;
 use super::event::{Event, Format, is_name};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::borrow::Cow;
@@ -38,21 +38,21 @@ pub struct Fresh {
 
 /// What becomes of a request.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub enum PushletReply {
     /// This answer.
-    Response(Response),
-    /// What [`Server::next_piece`] writes for this ticket, after `head`.
+    Response(HttpResponse),
+    /// What [`PushletServer::next_piece`] writes for this ticket, after `head`.
     Listen {
         /// The response's name.
-        ticket: Ticket,
+        ticket: PushletTicket,
         /// Status, fields, and the start of the body.
-        head: Response,
+        head: HttpResponse,
     },
 }
 
 /// Names one response that events are written to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket {
+pub struct PushletTicket {
     session: Arc<str>,
     number: u64,
     format: Format,
@@ -62,18 +62,18 @@ pub struct Ticket {
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::Request;
-/// use pushline::comet::pushlet::{Config, Fresh, Reply, Server};
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::pushlet::{PushletOptions, Fresh, PushletReply, PushletServer};
 ///
 /// let now = Duration::ZERO; // a virtual clock: time since the start
-/// let mut server = Server::new(Config::new());
+/// let mut server = PushletServer::new(PushletOptions::new());
 /// let fresh = |id| Fresh { id: [id; 16], time: 0 };
-/// let mut ask = |server: &mut Server<Duration>, target: &str, id| {
-///     server.request(&Request::new("GET", target, &[], b""), fresh(id), now)
+/// let mut ask = |server: &mut PushletServer<Duration>, target: &str, id| {
+///     server.request(&HttpRequest::new("GET", target, &[], b""), fresh(id), now)
 /// };
 ///
 /// let target = "/?p_event=join-listen&p_mode=stream&p_format=xml&p_subject=/chat";
-/// let Reply::Listen { ticket, .. } = ask(&mut server, target, 1) else { panic!("it listens") };
+/// let PushletReply::Listen { ticket, .. } = ask(&mut server, target, 1) else { panic!("it listens") };
 /// let joined = ask(&mut server, "/?p_event=join&p_format=json", 2);
 /// let id = "02".repeat(16);
 /// ask(&mut server, &format!("/?p_event=publish&p_id={id}&p_subject=/chat&text=hello"), 3);
@@ -84,28 +84,28 @@ pub struct Ticket {
 /// # let _ = joined;
 /// ```
 #[derive(Clone, Debug)]
-pub struct Server<I> {
-    config: Config,
-    sessions: BTreeMap<Arc<str>, Session<I>>,
+pub struct PushletServer<I> {
+    config: PushletOptions,
+    sessions: BTreeMap<Arc<str>, CometSession<I>>,
     /// Sessions by the names that others know them by.
     names: BTreeMap<Arc<str>, Arc<str>>,
     /// Responses that something may have to be written to.
-    ready: Vec<Ticket>,
+    ready: Vec<PushletTicket>,
     tickets: u64,
     /// What the last request has published, if the program is to see it first.
     publication: Option<Publication>,
 }
 
-/// What a client has published, to be looked at by the program ([`Config::moderated`]).
+/// What a client has published, to be looked at by the program ([`PushletOptions::moderated`]).
 ///
 /// ```
-/// use pushline::comet::Request;
-/// use pushline::comet::pushlet::{Config, Fresh, Server};
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::pushlet::{PushletOptions, Fresh, PushletServer};
 /// use std::time::Duration;
 ///
-/// let mut server = Server::new(Config::new().moderated(true));
-/// let mut ask = |server: &mut Server<Duration>, target: &str| {
-///     server.request(&Request::new("GET", target, &[], b""), Fresh { id: [1; 16], time: 0 }, Duration::ZERO)
+/// let mut server = PushletServer::new(PushletOptions::new().moderated(true));
+/// let mut ask = |server: &mut PushletServer<Duration>, target: &str| {
+///     server.request(&HttpRequest::new("GET", target, &[], b""), Fresh { id: [1; 16], time: 0 }, Duration::ZERO)
 /// };
 /// ask(&mut server, "/?p_event=join");
 /// let id = "01".repeat(16);
@@ -143,7 +143,7 @@ impl Publication {
 }
 
 #[derive(Clone, Debug)]
-struct Session<I> {
+struct CometSession<I> {
     name: Arc<str>,
     format: Format,
     mode: Mode,
@@ -178,10 +178,10 @@ struct Receiver<I> {
     hold: Deadline<I>,
 }
 
-impl<I: Instant> Server<I> {
+impl<I: Instant> PushletServer<I> {
     /// A server without sessions.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: PushletOptions) -> Self {
         Self {
             config,
             sessions: BTreeMap::new(),
@@ -193,7 +193,7 @@ impl<I: Instant> Server<I> {
     }
 
     /// A request came: a `GET` with a query, or a `POST` with a form.
-    pub fn request(&mut self, request: &Request<'_>, fresh: Fresh, now: I) -> Reply {
+    pub fn request(&mut self, request: &HttpRequest<'_>, fresh: Fresh, now: I) -> PushletReply {
         if !may(&self.config.origins, request) {
             return refuse(403, "Origin not allowed.\n");
         }
@@ -201,7 +201,7 @@ impl<I: Instant> Server<I> {
             "GET" => request.query.as_bytes(),
             "POST" if request.is_form() => request.body,
             "POST" => return refuse(415, "POST takes a form.\n"),
-            _ => return Reply::Response(Response::new(405).with("Allow", "GET, POST")),
+            _ => return PushletReply::Response(HttpResponse::new(405).with("Allow", "GET, POST")),
         };
         // One more than may be, to see that there are too many.
         let most = self.config.max_fields.saturating_add(1);
@@ -225,7 +225,7 @@ impl<I: Instant> Server<I> {
         self.deliver(data(subject, "", time, fields), None);
     }
 
-    /// What the last request has published, with [`Config::moderated`]: to be asked for after each.
+    /// What the last request has published, with [`PushletOptions::moderated`]: to be asked for after each.
     pub fn take_publication(&mut self) -> Option<Publication> {
         self.publication.take()
     }
@@ -238,7 +238,7 @@ impl<I: Instant> Server<I> {
     /// Sends an event of the server's own to one session, whatever it has subscribed to. `false` if there is no such
     /// session, or it does not listen. Names that are no XML names are left out.
     pub fn send(&mut self, session: &str, subject: &str, fields: &[(&str, &str)], time: u64) -> bool {
-        let listens = |(id, session): (&Arc<str>, &Session<I>)| session.listening.then(|| id.clone());
+        let listens = |(id, session): (&Arc<str>, &CometSession<I>)| session.listening.then(|| id.clone());
         let Some(id) = self.sessions.get_key_value(session).and_then(listens) else { return false };
         let fields = fields.iter().map(|(name, value)| (Cow::from(*name), Cow::from(*value)));
         self.deliver(data(subject, "", time, fields), Some(&id));
@@ -252,9 +252,9 @@ impl<I: Instant> Server<I> {
     }
 
     /// Appends what is to be written to this response now, if anything, and answers whether the response ends there.
-    pub fn next_piece(&mut self, ticket: &Ticket, now: I, out: &mut Vec<u8>) -> Option<bool> {
+    pub fn next_piece(&mut self, ticket: &PushletTicket, now: I, out: &mut Vec<u8>) -> Option<bool> {
         let (format, lease) = (ticket.format, self.config.lease);
-        let waits = |session: &&mut Session<I>| session.number() == Some(ticket.number);
+        let waits = |session: &&mut CometSession<I>| session.number() == Some(ticket.number);
         let Some(session) = self.sessions.get_mut(&ticket.session).filter(waits) else {
             // The client has left, or a newer response has taken the place of this one.
             format.end(out);
@@ -288,7 +288,7 @@ impl<I: Instant> Server<I> {
     }
 
     /// A response's client has left.
-    pub fn close(&mut self, ticket: &Ticket) {
+    pub fn close(&mut self, ticket: &PushletTicket) {
         if let Some(session) = self.sessions.get_mut(&ticket.session)
             && session.number() == Some(ticket.number)
         {
@@ -297,19 +297,19 @@ impl<I: Instant> Server<I> {
     }
 
     /// A response to ask [`next_piece`](Self::next_piece) for after what has happened; ask until there is none.
-    pub fn next_ready(&mut self) -> Option<Ticket> {
+    pub fn next_ready(&mut self) -> Option<PushletTicket> {
         self.ready.pop()
     }
 
     /// When to ask [`next_piece`](Self::next_piece) for this response even if nothing happens.
     #[must_use]
-    pub fn next_deadline(&self, ticket: &Ticket) -> Option<I> {
+    pub fn next_deadline(&self, ticket: &PushletTicket) -> Option<I> {
         self.sessions.get(&ticket.session)?.receiver.as_ref()?.hold.next_deadline()
     }
 
     /// Ends sessions whose lease is out: call it now and then. One that listens in a stream is there.
     pub fn sweep(&mut self, now: I) {
-        let is_out = |session: &Session<I>| session.receiver.is_none() && session.lease.is_over(now);
+        let is_out = |session: &CometSession<I>| session.receiver.is_none() && session.lease.is_over(now);
         let out = self.sessions.iter().filter(|(_, session)| is_out(session)).map(|(id, _)| id.clone());
         for id in out.collect::<Vec<_>>() {
             self.remove(&id);
@@ -328,7 +328,7 @@ impl<I: Instant> Server<I> {
         find: &dyn Fn(&str) -> Option<&'p str>,
         fresh: Fresh,
         now: I,
-    ) -> Reply {
+    ) -> PushletReply {
         let Some(format) = Format::parse(find("p_format").unwrap_or("js")) else {
             return refuse(400, "p_format is js, xml, xml-strict or json.\n");
         };
@@ -338,7 +338,7 @@ impl<I: Instant> Server<I> {
         let id: Arc<str> = hex(&fresh.id).into();
         let name: Arc<str> = hex(&Sha1::digest(id.as_bytes())[..10]).into();
         self.names.insert(name.clone(), id.clone());
-        let session = Session {
+        let session = CometSession {
             name,
             format,
             mode: Mode::Stream,
@@ -365,7 +365,7 @@ impl<I: Instant> Server<I> {
         parameters: &[(Cow<'p, str>, Cow<'p, str>)],
         time: u64,
         now: I,
-    ) -> Reply {
+    ) -> PushletReply {
         let Some(session) = self.sessions.get_mut(&id) else { return refuse(400, "No such session.\n") };
         session.lease = Deadline::new(now, self.config.lease);
         let (format, own) = (session.format, id.to_string());
@@ -489,7 +489,7 @@ impl<I: Instant> Server<I> {
         id: Arc<str>,
         find: &dyn Fn(&str) -> Option<&'p str>,
         now: I,
-    ) -> Reply {
+    ) -> PushletReply {
         let mode = match find("p_mode").unwrap_or("stream") {
             "stream" => Mode::Stream,
             "pull" => Mode::Pull,
@@ -517,14 +517,14 @@ impl<I: Instant> Server<I> {
     }
 
     /// Begins a response that events are written to; or, if the client is to come back for them, ends it.
-    fn open(&mut self, id: &Arc<str>, ack: &Event, ends: bool, now: I) -> Reply {
+    fn open(&mut self, id: &Arc<str>, ack: &Event, ends: bool, now: I) -> PushletReply {
         let Some(session) = self.sessions.get_mut(id) else { return refuse(400, "No such session.\n") };
         let mut head = head(session.format);
         session.format.start(&mut head.body);
         session.format.event(ack, 0, true, &mut head.body);
         if ends {
             self.refresh(id, &mut head.body);
-            return Reply::Response(head);
+            return PushletReply::Response(head);
         }
         self.tickets += 1;
         // A stream says at once that it is there; a poll has nothing to wait for.
@@ -532,8 +532,8 @@ impl<I: Instant> Server<I> {
         let receiver = Receiver { number: self.tickets, sequence: 1, hold: Deadline::new(now, hold) };
         self.ready.extend(session.ticket(id));
         session.receiver = Some(receiver);
-        let ticket = Ticket { session: id.clone(), number: self.tickets, format: session.format };
-        Reply::Listen { ticket, head }
+        let ticket = PushletTicket { session: id.clone(), number: self.tickets, format: session.format };
+        PushletReply::Listen { ticket, head }
     }
 
     /// Tells the client to come back, and ends the response.
@@ -556,14 +556,14 @@ impl<I: Instant> Server<I> {
     }
 }
 
-impl<I> Session<I> {
+impl<I> CometSession<I> {
     /// The response that waits.
     fn number(&self) -> Option<u64> {
         self.receiver.as_ref().map(|receiver| receiver.number)
     }
 
-    fn ticket(&self, id: &Arc<str>) -> Option<Ticket> {
-        self.number().map(|number| Ticket { session: id.clone(), number, format: self.format })
+    fn ticket(&self, id: &Arc<str>) -> Option<PushletTicket> {
+        self.number().map(|number| PushletTicket { session: id.clone(), number, format: self.format })
     }
 }
 
@@ -594,21 +594,21 @@ fn data<'p>(
     fields.fold(event, |event, (name, value)| event.with(name.into_owned(), value.into_owned()))
 }
 
-fn head(format: Format) -> Response {
-    let head = Response::new(200).with("Content-Type", format.content_type());
+fn head(format: Format) -> HttpResponse {
+    let head = HttpResponse::new(200).with("Content-Type", format.content_type());
     head.with(NO_STORE.0, NO_STORE.1).with(NOSNIFF.0, NOSNIFF.1)
 }
 
-fn answer(format: Format, event: &Event) -> Reply {
+fn answer(format: Format, event: &Event) -> PushletReply {
     let mut response = head(format);
     format.start(&mut response.body);
     format.event(event, 0, true, &mut response.body);
     format.end(&mut response.body);
-    Reply::Response(response)
+    PushletReply::Response(response)
 }
 
-fn refuse(status: u16, reason: &str) -> Reply {
-    Reply::Response(Response::text(status, reason).with(NO_STORE.0, NO_STORE.1))
+fn refuse(status: u16, reason: &str) -> PushletReply {
+    PushletReply::Response(HttpResponse::text(status, reason).with(NO_STORE.0, NO_STORE.1))
 }
 
 fn hex(bytes: &[u8]) -> String {

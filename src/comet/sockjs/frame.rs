@@ -18,14 +18,14 @@ use core::fmt::Write as _;
 /// proxies garble is escaped.
 ///
 /// ```
-/// use pushline::comet::sockjs::Message;
+/// use pushline::comet::sockjs::SockJsMessage;
 ///
-/// assert_eq!(Message::text("it's \"it\"\u{feff}\u{200c}\0\n").literal(), "\"it's \\\"it\\\"\u{feff}\\u200c\\u0000\\n\"");
+/// assert_eq!(SockJsMessage::text("it's \"it\"\u{feff}\u{200c}\0\n").literal(), "\"it's \\\"it\\\"\u{feff}\\u200c\\u0000\\n\"");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message(Arc<str>);
+pub struct SockJsMessage(Arc<str>);
 
-impl Message {
+impl SockJsMessage {
     /// A message of this text.
     #[must_use]
     pub fn text(text: &str) -> Self {
@@ -88,15 +88,15 @@ pub(super) fn close_frame(code: u16, reason: &str) -> String {
 /// How a client receives: what is around each frame, and whether the response goes on after it.
 ///
 /// ```
-/// use pushline::comet::sockjs::Transport;
+/// use pushline::comet::sockjs::SockJsTransport;
 ///
 /// let mut out = Vec::new();
-/// Transport::EventSource.write_frame("a[\"hello\"]", &mut out);
+/// SockJsTransport::EventSource.write_frame("a[\"hello\"]", &mut out);
 /// assert_eq!(out, b"data: a[\"hello\"]\r\n\r\n");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Transport {
+pub enum SockJsTransport {
     /// `/xhr`: one frame, and the response ends.
     Xhr,
     /// `/xhr_streaming`: a frame a line.
@@ -113,7 +113,7 @@ pub enum Transport {
     RawWebSocket,
 }
 
-impl Transport {
+impl SockJsTransport {
     /// Whether the response ends after one frame.
     #[must_use]
     pub const fn is_polling(&self) -> bool {

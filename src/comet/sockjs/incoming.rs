@@ -7,23 +7,23 @@ use core::fmt;
 /// What a client has sent, checked.
 ///
 /// ```
-/// use pushline::comet::sockjs::{BrokenJson, Messages};
+/// use pushline::comet::sockjs::{BrokenJson, SockJsMessages};
 ///
-/// let messages = Messages::parse(r#"["one", "t\u0077o"]"#)?;
+/// let messages = SockJsMessages::parse(r#"["one", "t\u0077o"]"#)?;
 /// assert_eq!(messages.iter().collect::<Vec<_>>(), ["one", "two"]);
-/// assert_eq!(Messages::parse("\"single\"")?.iter().count(), 1);
-/// assert!(Messages::parse("[1]").is_err());
+/// assert_eq!(SockJsMessages::parse("\"single\"")?.iter().count(), 1);
+/// assert!(SockJsMessages::parse("[1]").is_err());
 /// # Ok::<(), BrokenJson>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Messages<'r>(Cow<'r, str>);
+pub struct SockJsMessages<'r>(Cow<'r, str>);
 
 /// What a client has sent is no JSON, or not a string or an array of strings.
 ///
 /// ```
-/// use pushline::comet::sockjs::{BrokenJson, Messages};
+/// use pushline::comet::sockjs::{BrokenJson, SockJsMessages};
 ///
-/// assert_eq!(Messages::parse("[\"x").err(), Some(BrokenJson));
+/// assert_eq!(SockJsMessages::parse("[\"x").err(), Some(BrokenJson));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrokenJson;
@@ -36,7 +36,7 @@ impl fmt::Display for BrokenJson {
 
 impl core::error::Error for BrokenJson {}
 
-impl<'r> Messages<'r> {
+impl<'r> SockJsMessages<'r> {
     /// Reads what came over a WebSocket, or in a body. An empty text, which the protocol has servers ignore, has no
     /// messages.
     ///

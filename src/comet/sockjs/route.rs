@@ -1,9 +1,9 @@
 //! What a request asks for, and the answers that need no session.
 
-use super::super::exchange::{Request, Response, cors, form_value, may};
+use super::super::exchange::{HttpRequest, HttpResponse, cors, form_value, may};
 use super::super::jsonp::Callback;
-use super::frame::Transport;
-use super::incoming::Messages;
+use super::frame::SockJsTransport;
+use super::incoming::SockJsMessages;
 use crate::http1::syntax::elements;
 use crate::ws::handshake::OriginPolicy;
 use alloc::borrow::Cow;
@@ -27,62 +27,62 @@ pub const MAX_ID: usize = 128;
 /// One SockJS service: what is answered below its URL. Holds no session.
 ///
 /// ```
-/// use pushline::comet::Request;
-/// use pushline::comet::sockjs::{Reply, Service};
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::sockjs::{SockJsReply, SockJsService};
 ///
-/// let service = Service::new();
-/// let reply = service.route(&Request::new("GET", "/info", &[], b""), 7);
-/// let Reply::Response(response) = reply else { panic!("info needs no session") };
+/// let service = SockJsService::new();
+/// let reply = service.route(&HttpRequest::new("GET", "/info", &[], b""), 7);
+/// let SockJsReply::Response(response) = reply else { panic!("info needs no session") };
 /// assert_eq!(response.body, br#"{"websocket":true,"cookie_needed":false,"origins":["*:*"],"entropy":7}"#);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Service {
+pub struct SockJsService {
     sockjs_url: Cow<'static, str>,
     websocket: bool,
     cookie: bool,
     origins: OriginPolicy,
 }
 
-impl Default for Service {
+impl Default for SockJsService {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// What a request asks for. See [`Service::route`].
+/// What a request asks for. See [`SockJsService::route`].
 #[derive(Clone, Debug)]
-pub enum Reply<'r> {
+pub enum SockJsReply<'r> {
     /// This answer, and nothing else.
-    Response(Response),
+    Response(HttpResponse),
     /// Frames of this session, which is begun if it does not exist. The body of `head` is what the session writes.
     Receive {
         /// The session's identifier.
         session: &'r str,
         /// How the frames are written.
-        transport: Transport,
+        transport: SockJsTransport,
         /// Status and fields.
-        head: Response,
+        head: HttpResponse,
     },
     /// Messages for this session: answer `done`, or `missing` if the session does not exist.
     Send {
         /// The session's identifier.
         session: &'r str,
         /// The messages.
-        messages: Messages<'r>,
+        messages: SockJsMessages<'r>,
         /// The answer.
-        done: Response,
+        done: HttpResponse,
         /// The answer if there is no such session.
-        missing: Response,
+        missing: HttpResponse,
     },
-    /// A WebSocket: `framed` if frames go over it ([`Transport::WebSocket`], [`Messages::parse`]) and not plain messages.
+    /// A WebSocket: `framed` if frames go over it ([`SockJsTransport::WebSocket`], [`SockJsMessages::parse`]) and not plain messages.
     WebSocket {
         /// Whether it carries frames.
         framed: bool,
     },
 }
 
-impl Service {
+impl SockJsService {
     /// A service with WebSockets and without cookies, for pages of its own host.
     pub const fn new() -> Self {
         Self {
@@ -127,9 +127,11 @@ impl Service {
     /// What a request asks for, its path being the one below the service's. `entropy` are 32 random bits, which a
     /// client without a source of its own gets with `/info`.
     #[must_use]
-    pub fn route<'r>(&self, request: &Request<'r>, entropy: u32) -> Reply<'r> {
-        Reply::Response(match request.path {
-            "" | "/" => only(request, "GET").unwrap_or_else(|| Response::text(200, "Welcome to SockJS!\n")),
+    pub fn route<'r>(&self, request: &HttpRequest<'r>, entropy: u32) -> SockJsReply<'r> {
+        SockJsReply::Response(match request.path {
+            "" | "/" => {
+                only(request, "GET").unwrap_or_else(|| HttpResponse::text(200, "Welcome to SockJS!\n"))
+            }
             "/info" => match request.method {
                 "OPTIONS" => self.preflight(request, "OPTIONS, GET"),
                 _ => only(request, "OPTIONS, GET").unwrap_or_else(|| self.info(request, entropy)),
@@ -141,7 +143,7 @@ impl Service {
     }
 
     /// `/<server>/<session>/<transport>`.
-    fn session_route<'r>(&self, request: &Request<'r>, path: &'r str) -> Reply<'r> {
+    fn session_route<'r>(&self, request: &HttpRequest<'r>, path: &'r str) -> SockJsReply<'r> {
         let mut parts = path.split('/');
         let parts = (parts.next(), parts.next(), parts.next(), parts.next(), parts.next());
         let is_id = |id: &str| !id.is_empty() && id.len() <= MAX_ID && !id.contains('.');
@@ -151,60 +153,60 @@ impl Service {
             {
                 (session, transport)
             }
-            _ => return Reply::Response(not_found()),
+            _ => return SockJsReply::Response(not_found()),
         };
         let allowed = match transport {
             "xhr" | "xhr_streaming" | "xhr_send" => "OPTIONS, POST",
             "jsonp_send" => "POST",
             "eventsource" | "htmlfile" | "jsonp" => "GET",
             "websocket" => return self.websocket_route(request, true),
-            _ => return Reply::Response(not_found()),
+            _ => return SockJsReply::Response(not_found()),
         };
         if let Some(refused) = only(request, allowed) {
-            return Reply::Response(refused);
+            return SockJsReply::Response(refused);
         }
         if request.method == "OPTIONS" {
-            return Reply::Response(self.preflight(request, allowed));
+            return SockJsReply::Response(self.preflight(request, allowed));
         }
         if !may(&self.origins, request) {
-            return Reply::Response(Response::text(403, "Origin not allowed.\n"));
+            return SockJsReply::Response(HttpResponse::text(403, "Origin not allowed.\n"));
         }
         match self.exchange(request, session, transport) {
             Ok(reply) => reply,
-            Err(fault) => Reply::Response(self.fields(request, Response::text(500, fault))),
+            Err(fault) => SockJsReply::Response(self.fields(request, HttpResponse::text(500, fault))),
         }
     }
 
     /// A request of a transport that is allowed to come; or what is wrong with it.
     fn exchange<'r>(
         &self,
-        request: &Request<'r>,
+        request: &HttpRequest<'r>,
         session: &'r str,
         transport: &str,
-    ) -> Result<Reply<'r>, &'static str> {
+    ) -> Result<SockJsReply<'r>, &'static str> {
         let receiving = match transport {
-            "xhr" => Some(Transport::Xhr),
-            "xhr_streaming" => Some(Transport::XhrStreaming),
-            "eventsource" => Some(Transport::EventSource),
+            "xhr" => Some(SockJsTransport::Xhr),
+            "xhr_streaming" => Some(SockJsTransport::XhrStreaming),
+            "eventsource" => Some(SockJsTransport::EventSource),
             "htmlfile" | "jsonp" => {
                 let name = request.parameter("c").or_else(|| request.parameter("callback"));
                 let name = name.filter(|name| !name.is_empty()).ok_or("\"callback\" parameter required")?;
                 // The published suite lets more through; what goes into a script is the name of a function.
                 let callback = Callback::parse(&name).map_err(|_| "invalid \"callback\" parameter")?;
                 Some(if transport == "jsonp" {
-                    Transport::jsonp(callback)
+                    SockJsTransport::jsonp(callback)
                 } else {
-                    Transport::html_file(callback)
+                    SockJsTransport::html_file(callback)
                 })
             }
             _ => None,
         };
         if let Some(transport) = receiving {
-            let mut head = Response::new(200).with("Content-Type", transport.content_type());
-            if matches!(transport, Transport::HtmlFile(_)) {
+            let mut head = HttpResponse::new(200).with("Content-Type", transport.content_type());
+            if matches!(transport, SockJsTransport::HtmlFile(_)) {
                 head = self.framed(head);
             }
-            return Ok(Reply::Receive { session, transport, head: self.fields(request, head) });
+            return Ok(SockJsReply::Receive { session, transport, head: self.fields(request, head) });
         }
         let text = if transport == "jsonp_send" && request.is_form() {
             form_value(request.body, "d")
@@ -214,35 +216,35 @@ impl Service {
         let is_broken = text.is_none() && !request.body.is_empty() && !request.is_form();
         let text = text.filter(|text| !text.is_empty());
         let text = text.ok_or(if is_broken { "Broken JSON encoding." } else { "Payload expected." })?;
-        let messages = Messages::parse(text).map_err(|_| "Broken JSON encoding.")?;
+        let messages = SockJsMessages::parse(text).map_err(|_| "Broken JSON encoding.")?;
         let done = match transport {
-            "jsonp_send" => Response::text(200, "ok"),
-            _ => Response::text(204, ""),
+            "jsonp_send" => HttpResponse::text(200, "ok"),
+            _ => HttpResponse::text(204, ""),
         };
         let done = self.fields(request, done);
-        Ok(Reply::Send { session, messages, done, missing: cors(&self.origins, request, not_found()) })
+        Ok(SockJsReply::Send { session, messages, done, missing: cors(&self.origins, request, not_found()) })
     }
 
-    fn websocket_route<'r>(&self, request: &Request<'r>, framed: bool) -> Reply<'r> {
+    fn websocket_route<'r>(&self, request: &HttpRequest<'r>, framed: bool) -> SockJsReply<'r> {
         let lists = |name, wanted: &[u8]| {
             let value = request.field(name).unwrap_or_default();
             elements(value.as_bytes()).any(|element| element.eq_ignore_ascii_case(wanted))
         };
-        Reply::Response(if !self.websocket {
+        SockJsReply::Response(if !self.websocket {
             not_found()
         } else if let Some(refused) = only(request, "GET") {
             refused
         } else if !lists("upgrade", b"websocket") {
-            Response::text(400, "Can \"Upgrade\" only to \"WebSocket\".")
+            HttpResponse::text(400, "Can \"Upgrade\" only to \"WebSocket\".")
         } else if !lists("connection", b"upgrade") {
-            Response::text(400, "\"Connection\" must be \"Upgrade\".")
+            HttpResponse::text(400, "\"Connection\" must be \"Upgrade\".")
         } else {
-            return Reply::WebSocket { framed };
+            return SockJsReply::WebSocket { framed };
         })
     }
 
-    fn info(&self, request: &Request<'_>, entropy: u32) -> Response {
-        let mut response = Response::new(200).with("Content-Type", "application/json; charset=UTF-8");
+    fn info(&self, request: &HttpRequest<'_>, entropy: u32) -> HttpResponse {
+        let mut response = HttpResponse::new(200).with("Content-Type", "application/json; charset=UTF-8");
         response.body = format!(
             "{{\"websocket\":{},\"cookie_needed\":{},\"origins\":[\"*:*\"],\"entropy\":{entropy}}}",
             self.websocket, self.cookie
@@ -251,7 +253,7 @@ impl Service {
         cors(&self.origins, request, response.with(NO_CACHE.0, NO_CACHE.1))
     }
 
-    fn iframe(&self, request: &Request<'_>) -> Response {
+    fn iframe(&self, request: &HttpRequest<'_>) -> HttpResponse {
         let page = [IFRAME_HEAD, &self.sockjs_url, IFRAME_REST].concat();
         let mut etag = String::from("\"");
         for byte in Sha1::digest(page.as_bytes()) {
@@ -262,7 +264,7 @@ impl Service {
         let known = request.field("if-none-match").unwrap_or_default();
         let is_known = elements(known.as_bytes())
             .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes());
-        let mut response = Response::new(if is_known { 304 } else { 200 });
+        let mut response = HttpResponse::new(if is_known { 304 } else { 200 });
         if !is_known {
             response = response.with("Content-Type", "text/html; charset=UTF-8");
             response.body = page.into_bytes();
@@ -272,15 +274,15 @@ impl Service {
 
     /// A document that only pages which may use the service can frame: what it asks has this server's own origin, so a
     /// foreign page that frames it would be let in.
-    fn framed(&self, response: Response) -> Response {
+    fn framed(&self, response: HttpResponse) -> HttpResponse {
         match self.origins.frame_ancestors() {
             Some(directive) => response.with("Content-Security-Policy", directive),
             None => response,
         }
     }
 
-    fn preflight(&self, request: &Request<'_>, methods: &'static str) -> Response {
-        let response = Response::new(204)
+    fn preflight(&self, request: &HttpRequest<'_>, methods: &'static str) -> HttpResponse {
+        let response = HttpResponse::new(204)
             .with(CACHE.0, CACHE.1)
             .with(EXPIRES.0, EXPIRES.1)
             .with("Access-Control-Max-Age", "31536000")
@@ -289,11 +291,11 @@ impl Service {
     }
 
     /// What the answers of all transports have.
-    fn fields(&self, request: &Request<'_>, response: Response) -> Response {
+    fn fields(&self, request: &HttpRequest<'_>, response: HttpResponse) -> HttpResponse {
         self.set_cookie(request, cors(&self.origins, request, response.with(NO_CACHE.0, NO_CACHE.1)))
     }
 
-    fn set_cookie(&self, request: &Request<'_>, response: Response) -> Response {
+    fn set_cookie(&self, request: &HttpRequest<'_>, response: HttpResponse) -> HttpResponse {
         if !self.cookie {
             return response;
         }
@@ -304,14 +306,14 @@ impl Service {
     }
 }
 
-fn not_found() -> Response {
-    Response::text(404, "404 Error: Page not found\n")
+fn not_found() -> HttpResponse {
+    HttpResponse::text(404, "404 Error: Page not found\n")
 }
 
 /// The refusal of a method that is none of these.
-fn only(request: &Request<'_>, allowed: &'static str) -> Option<Response> {
+fn only(request: &HttpRequest<'_>, allowed: &'static str) -> Option<HttpResponse> {
     let is_allowed = allowed.split(", ").any(|method| method == request.method);
-    (!is_allowed).then(|| Response::new(405).with("Allow", allowed))
+    (!is_allowed).then(|| HttpResponse::new(405).with("Allow", allowed))
 }
 
 /// `/iframe.html`, `/iframe-1.2.3.html`.

@@ -4,7 +4,7 @@
     reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
 )]
 
-use super::frame::{Message, Transport, close_frame};
+use super::frame::{SockJsMessage, SockJsTransport, close_frame};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -13,16 +13,16 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-/// Limits and times of a [`Session`].
+/// Limits and times of a [`SockJsSession`].
 ///
 /// ```
-/// use pushline::comet::sockjs::Config;
+/// use pushline::comet::sockjs::SockJsOptions;
 ///
-/// assert_ne!(Config::new().response_limit(4096), Config::default());
+/// assert_ne!(SockJsOptions::new().response_limit(4096), SockJsOptions::default());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Config {
+pub struct SockJsOptions {
     response_limit: usize,
     heartbeat: Duration,
     timeout: Duration,
@@ -30,7 +30,7 @@ pub struct Config {
     max_bytes: usize,
 }
 
-impl Config {
+impl SockJsOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for SockJsOptions {
     fn default() -> Self {
         Self::new()
     }
@@ -92,23 +92,23 @@ impl Default for Config {
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::sockjs::{Config, Session, Transport};
+/// use pushline::comet::sockjs::{SockJsOptions, SockJsSession, SockJsTransport};
 ///
-/// let mut session = Session::new(Config::new(), Duration::ZERO);
-/// let ticket = session.receive(Transport::Xhr, Duration::ZERO)?;
+/// let mut session = SockJsSession::new(SockJsOptions::new(), Duration::ZERO);
+/// let ticket = session.receive(SockJsTransport::Xhr, Duration::ZERO)?;
 /// let mut body = Vec::new();
 /// assert_eq!(session.next_frame(Duration::ZERO, &mut body).map(|sent| sent.ticket), Some(ticket));
 /// # Ok::<(), pushline::comet::sockjs::Busy>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(u64);
+pub struct SockJsTicket(u64);
 
-/// A frame was appended, for this response. See [`Session`] for an example.
+/// A frame was appended, for this response. See [`SockJsSession`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Sent {
     /// The response.
-    pub ticket: Ticket,
+    pub ticket: SockJsTicket,
     /// Whether the response ends here.
     pub last: bool,
 }
@@ -117,11 +117,11 @@ pub struct Sent {
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::sockjs::{Busy, Config, Session, Transport};
+/// use pushline::comet::sockjs::{Busy, SockJsOptions, SockJsSession, SockJsTransport};
 ///
-/// let mut session = Session::new(Config::new(), Duration::ZERO);
-/// session.receive(Transport::XhrStreaming, Duration::ZERO)?;
-/// assert_eq!(session.receive(Transport::Xhr, Duration::ZERO), Err(Busy));
+/// let mut session = SockJsSession::new(SockJsOptions::new(), Duration::ZERO);
+/// session.receive(SockJsTransport::XhrStreaming, Duration::ZERO)?;
+/// assert_eq!(session.receive(SockJsTransport::Xhr, Duration::ZERO), Err(Busy));
 /// assert_eq!(Busy::FRAME, "c[2010,\"Another connection still open\"]");
 /// # Ok::<(), Busy>(())
 /// ```
@@ -145,20 +145,20 @@ impl core::error::Error for Busy {}
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::sockjs::{Config, Message, NotTaken, Session};
+/// use pushline::comet::sockjs::{SockJsOptions, SockJsMessage, NotTaken, SockJsSession};
 ///
-/// let mut session = Session::new(Config::new().max_messages(0), Duration::ZERO);
-/// assert_eq!(session.send(Message::text("a")), Err(NotTaken::Full(Message::text("a"))));
+/// let mut session = SockJsSession::new(SockJsOptions::new().max_messages(0), Duration::ZERO);
+/// assert_eq!(session.send(SockJsMessage::text("a")), Err(NotTaken::Full(SockJsMessage::text("a"))));
 /// session.close(3000, "Go away!", Duration::ZERO);
-/// assert_eq!(session.send(Message::text("a")), Err(NotTaken::Closed(Message::text("a"))));
+/// assert_eq!(session.send(SockJsMessage::text("a")), Err(NotTaken::Closed(SockJsMessage::text("a"))));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotTaken {
-    /// The client fetches too slowly: a limit of [`Config`] is reached.
-    Full(Message),
+    /// The client fetches too slowly: a limit of [`SockJsOptions`] is reached.
+    Full(SockJsMessage),
     /// The session is closed.
-    Closed(Message),
+    Closed(SockJsMessage),
 }
 
 impl fmt::Display for NotTaken {
@@ -180,31 +180,31 @@ impl core::error::Error for NotTaken {}
 ///
 /// ```
 /// use core::time::Duration;
-/// use pushline::comet::sockjs::{Config, Message, Sent, Session, Transport};
+/// use pushline::comet::sockjs::{SockJsOptions, SockJsMessage, Sent, SockJsSession, SockJsTransport};
 ///
 /// let now = Duration::ZERO;
-/// let mut session = Session::new(Config::new(), now);
-/// let poll = session.receive(Transport::Xhr, now)?;
+/// let mut session = SockJsSession::new(SockJsOptions::new(), now);
+/// let poll = session.receive(SockJsTransport::Xhr, now)?;
 /// let mut body = Vec::new();
 /// assert_eq!(session.next_frame(now, &mut body), Some(Sent { ticket: poll, last: true }));
 /// assert_eq!(body, b"o\n");
 ///
-/// session.send(Message::text("one"))?;
-/// session.send(Message::text("two"))?;
-/// let poll = session.receive(Transport::Jsonp("_jp.abc".into()), now)?;
+/// session.send(SockJsMessage::text("one"))?;
+/// session.send(SockJsMessage::text("two"))?;
+/// let poll = session.receive(SockJsTransport::Jsonp("_jp.abc".into()), now)?;
 /// body.clear();
 /// assert_eq!(session.next_frame(now, &mut body), Some(Sent { ticket: poll, last: true }));
 /// assert_eq!(body, b"/**/_jp.abc(\"a[\\\"one\\\",\\\"two\\\"]\");\r\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Session<I> {
-    config: Config,
+pub struct SockJsSession<I> {
+    config: SockJsOptions,
     /// The open frame was sent.
     opened: bool,
     /// Code and reason.
     closed: Option<(u16, Box<str>)>,
-    queue: VecDeque<Message>,
+    queue: VecDeque<SockJsMessage>,
     queued: usize,
     receiver: Option<Receiver<I>>,
     /// Runs while there is no receiver, and from the close on.
@@ -214,18 +214,18 @@ pub struct Session<I> {
 
 #[derive(Clone, Debug)]
 struct Receiver<I> {
-    ticket: Ticket,
-    transport: Transport,
+    ticket: SockJsTicket,
+    transport: SockJsTransport,
     begun: bool,
     /// Bytes of frames that the response may still carry.
     left: usize,
     heartbeat: Deadline<I>,
 }
 
-impl<I: Instant> Session<I> {
+impl<I: Instant> SockJsSession<I> {
     /// A session that nothing was sent on yet.
     #[must_use]
-    pub fn new(config: Config, now: I) -> Self {
+    pub fn new(config: SockJsOptions, now: I) -> Self {
         Self {
             config,
             opened: false,
@@ -243,15 +243,15 @@ impl<I: Instant> Session<I> {
     /// # Errors
     ///
     /// [`Busy`] if it has asked already, and waits.
-    pub fn receive(&mut self, transport: Transport, now: I) -> Result<Ticket, Busy> {
+    pub fn receive(&mut self, transport: SockJsTransport, now: I) -> Result<SockJsTicket, Busy> {
         if self.receiver.is_some() {
             return Err(Busy);
         }
         self.tickets += 1;
-        let ticket = Ticket(self.tickets);
+        let ticket = SockJsTicket(self.tickets);
         let left = if transport.is_limited() { self.config.response_limit } else { usize::MAX };
         let mut heartbeat = Deadline::new(now, self.config.heartbeat);
-        if transport == Transport::RawWebSocket {
+        if transport == SockJsTransport::RawWebSocket {
             heartbeat.clear(); // it has pings
         }
         self.receiver = Some(Receiver { ticket, transport, begun: false, left, heartbeat });
@@ -263,7 +263,7 @@ impl<I: Instant> Session<I> {
 
     /// A response's connection is gone before the response has ended. What was written to it has perhaps not arrived,
     /// so the session is closed: 1002, "Connection interrupted".
-    pub fn cut(&mut self, ticket: Ticket, now: I) {
+    pub fn cut(&mut self, ticket: SockJsTicket, now: I) {
         if self.receiver.as_ref().is_some_and(|receiver| receiver.ticket == ticket) {
             self.receiver = None;
             self.opened = true;
@@ -278,7 +278,7 @@ impl<I: Instant> Session<I> {
     /// # Errors
     ///
     /// [`NotTaken`], with the message in it.
-    pub fn send(&mut self, message: Message) -> Result<(), NotTaken> {
+    pub fn send(&mut self, message: SockJsMessage) -> Result<(), NotTaken> {
         if self.is_closed() {
             return Err(NotTaken::Closed(message));
         }
@@ -310,7 +310,7 @@ impl<I: Instant> Session<I> {
         }
         let start = out.len();
         let mut over = receiver.transport.is_polling();
-        let plain = receiver.transport == Transport::RawWebSocket;
+        let plain = receiver.transport == SockJsTransport::RawWebSocket;
         if !self.opened && !plain {
             receiver.transport.write_frame("o", out);
             self.opened = true;

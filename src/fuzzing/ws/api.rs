@@ -6,8 +6,8 @@ use super::sender_model::{Model, keys};
 use super::stream::{Input, frames};
 use crate::Inbox;
 use crate::ws::{
-    CloseCode, Config, Connection, Message, Negotiated, Opcode, Outbound, Prepared, Receiver, Role, Sender,
-    UsageError,
+    CloseCode, Connection, ConnectionOptions, Message, Negotiated, Opcode, Outbound, Prepared, Receiver,
+    Role, Sender, UsageError,
 };
 use bytes::Buf;
 use std::collections::VecDeque;
@@ -41,7 +41,7 @@ pub fn api(data: &[u8]) {
         fragment_size: if flags & 64 == 0 { 125 + input.number() % 8_192 } else { 1 << 20 },
         ..Model::default()
     };
-    let config = Config::new()
+    let config = ConnectionOptions::new()
         .max_outgoing(model.max_outgoing)
         .fragment_size(model.fragment_size)
         .auto_pong(model.auto_pong)

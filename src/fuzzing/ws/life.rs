@@ -3,7 +3,7 @@
 
 use super::stream::Input;
 use crate::Inbox;
-use crate::ws::{Config, Connection, End, Life, Negotiated, Side, Step, TimedOut, Times};
+use crate::ws::{Connection, ConnectionOptions, End, Life, Negotiated, Side, Step, TimedOut, Times};
 use bytes::Buf;
 use std::time::Duration;
 
@@ -126,7 +126,7 @@ pub fn life(data: &[u8]) {
         .write_timeout(millis(write))
         .close_timeout(millis(close))
         .close_limit(millis(limit));
-    let mut connection = Connection::server(Negotiated::default(), Config::new());
+    let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
     let mut life = Life::new(times, connection.role(), Duration::ZERO);
     let (mut inbox, mut now, mut room, mut write_fails) = (Inbox::new(), 0, usize::MAX, false);
     let mut refused = false;

@@ -4,8 +4,10 @@
 
 use super::model::{Rules, Token, decode};
 use crate::Inbox;
-use crate::ws::deflate::{Compression, DeflateOptions, Params, WindowBits};
-use crate::ws::{CloseCode, CloseFrame, Config, Connection, Event, Message, Negotiated, ProtocolError};
+use crate::ws::deflate::{Compression, DeflateOptions, DeflateParams, WindowBits};
+use crate::ws::{
+    CloseCode, CloseFrame, Connection, ConnectionOptions, Event, Message, Negotiated, ProtocolError,
+};
 use bytes::Buf;
 
 /// The ways in which a connection can be read.
@@ -38,7 +40,7 @@ pub struct Observed {
 pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// The real connection for the model's rules.
-pub fn connection(rules: &Rules, config: Config) -> Connection {
+pub fn connection(rules: &Rules, config: ConnectionOptions) -> Connection {
     let config = config
         .max_frame(rules.max_frame as usize)
         .max_message(rules.max_message as usize)
@@ -59,10 +61,10 @@ fn negotiated(rules: &Rules) -> Negotiated {
         true => Compression::Compact { window_bits },
         false => Compression::Dedicated { window_bits, memory_level: 4 },
     };
-    let params = Params {
+    let params = DeflateParams {
         server_no_context_takeover: !takeover,
         client_no_context_takeover: !takeover,
-        ..Params::default()
+        ..DeflateParams::default()
     };
     Negotiated::with_deflate(params, DeflateOptions::new(compression).threshold(0))
 }
@@ -82,7 +84,7 @@ pub fn observe(rules: &Rules, front: Front, pieces: &[&[u8]]) -> Observed {
         Front::Fixed(_) => Received::Fixed(Inbox::over(&mut memory[..])),
         Front::Owned => Received::Owned(Inbox::with_read_size(256)),
     };
-    let mut connection = connection(rules, Config::new().parts(front == Front::Parts));
+    let mut connection = connection(rules, ConnectionOptions::new().parts(front == Front::Parts));
     let (mut seen, mut fed) = (Observed::default(), 0);
     for piece in pieces {
         let mut piece = *piece;

@@ -5,8 +5,10 @@ use super::observe::Observed;
 use super::sender_model::keys;
 use super::stream::Input;
 use crate::Inbox;
-use crate::ws::deflate::{Compression, DeflateOptions, Params, WindowBits};
-use crate::ws::{CloseCode, Config, Connection, Message, Negotiated, Opcode, Prepared, State, UsageError};
+use crate::ws::deflate::{Compression, DeflateOptions, DeflateParams, WindowBits};
+use crate::ws::{
+    CloseCode, Connection, ConnectionOptions, Message, Negotiated, Opcode, Prepared, State, UsageError,
+};
 use bytes::Buf;
 
 fn bits(input: &mut Input<'_>) -> WindowBits {
@@ -27,9 +29,11 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(server: bool, input: &mut Input<'_>, agreed: Option<Params>) -> Self {
-        let config =
-            Config::new().fragment_size(input.number() % 5_000).max_outgoing(100_000).parts(input.coin());
+    fn new(server: bool, input: &mut Input<'_>, agreed: Option<DeflateParams>) -> Self {
+        let config = ConnectionOptions::new()
+            .fragment_size(input.number() % 5_000)
+            .max_outgoing(100_000)
+            .parts(input.coin());
         let negotiated = agreed.map_or_else(Negotiated::default, |params| {
             let window_bits = bits(input);
             let compression = match input.byte() % 3 {
@@ -117,7 +121,7 @@ const fn is_message(token: &Token) -> bool {
 /// last one in any case; then one of them closes, or both.
 pub fn roundtrip(data: &[u8]) {
     let mut input = Input(data);
-    let agreed = input.coin().then(|| Params {
+    let agreed = input.coin().then(|| DeflateParams {
         server_no_context_takeover: input.coin(),
         client_no_context_takeover: input.coin(),
         server_max_window_bits: bits(&mut input),

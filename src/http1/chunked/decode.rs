@@ -8,8 +8,8 @@
     reason = "never past `input`: `at` goes up to its length, and what is left of a chunk is cut to it"
 )]
 
-use super::error::Error;
-use super::limits::{Limits, OVERHEAD_PER_DATA_BYTE};
+use super::error::ChunkedError;
+use super::limits::{ChunkedLimits, OVERHEAD_PER_DATA_BYTE};
 use super::state::{State, extension};
 use super::trailers::{Section, Trailers, is_field_byte, is_whitespace};
 use crate::http1::syntax::is_token_byte;
@@ -17,20 +17,20 @@ use crate::http1::syntax::is_token_byte;
 /// One step of a body.
 ///
 /// ```
-/// use pushline::http1::chunked::{Decoder, Limits, Piece};
+/// use pushline::http1::chunked::{ChunkedDecoder, ChunkedLimits, Piece};
 ///
-/// let mut decoder = Decoder::new(Limits::default());
+/// let mut decoder = ChunkedDecoder::new(ChunkedLimits::default());
 /// assert_eq!(decoder.decode(b"5\r\nhel")?, (6, Some(Piece::Data(b"hel"))));
 /// assert_eq!(decoder.decode(b"lo\r\n0\r\n")?, (2, Some(Piece::Data(b"lo"))));
 /// assert_eq!(decoder.decode(b"\r\n0\r\n")?, (5, None));
 /// assert_eq!(decoder.decode(b"\r\nGET")?, (2, Some(Piece::End)));
-/// # Ok::<(), pushline::http1::chunked::Error>(())
+/// # Ok::<(), pushline::http1::chunked::ChunkedError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'b> {
     /// Data of the body, never empty: a whole chunk, or as much of it as the input holds.
     Data(&'b [u8]),
-    /// The body is complete, its trailers included: see [`Decoder::trailers`].
+    /// The body is complete, its trailers included: see [`ChunkedDecoder::trailers`].
     End,
 }
 
@@ -40,15 +40,15 @@ pub enum Piece<'b> {
 /// and [`reset`](Self::reset) for the next message. It allocates only for trailers.
 ///
 /// ```
-/// use pushline::http1::chunked::{Decoder, Error, Limits, Piece};
+/// use pushline::http1::chunked::{ChunkedDecoder, ChunkedError, ChunkedLimits, Piece};
 ///
-/// let mut decoder = Decoder::new(Limits::default().max_body(1024));
+/// let mut decoder = ChunkedDecoder::new(ChunkedLimits::default().max_body(1024));
 /// assert_eq!(decoder.decode(b"5\r\nhello\r\n")?, (8, Some(Piece::Data(b"hello"))));
-/// assert_eq!(decoder.receive_eof(), Err(Error::UnexpectedEof));
-/// # Ok::<(), Error>(())
+/// assert_eq!(decoder.receive_eof(), Err(ChunkedError::UnexpectedEof));
+/// # Ok::<(), ChunkedError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Decoder {
+pub struct ChunkedDecoder {
     state: State,
     /// Digits of the chunk size read so far.
     digits: u8,
@@ -62,13 +62,13 @@ pub struct Decoder {
     /// Framing not paid for by data.
     overhead: u64,
     trailers: Section,
-    limits: Limits,
+    limits: ChunkedLimits,
 }
 
-impl Decoder {
+impl ChunkedDecoder {
     /// A decoder for one body, its first byte the one after the head.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: ChunkedLimits) -> Self {
         Self {
             state: State::Size,
             digits: 0,
@@ -93,9 +93,9 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// Any [`Error`], at the first byte that proves the body wrong, and again on each call from then on.
+    /// Any [`ChunkedError`], at the first byte that proves the body wrong, and again on each call from then on.
     #[inline]
-    pub fn decode<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Option<Piece<'b>>), Error> {
+    pub fn decode<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Option<Piece<'b>>), ChunkedError> {
         if self.state == State::Data && !input.is_empty() {
             return Ok(self.data(input, 0));
         }
@@ -110,14 +110,14 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// [`Error::UnexpectedEof`] unless the body is complete (RFC 9112 8), or the error that there was before.
-    pub fn receive_eof(&mut self) -> Result<(), Error> {
+    /// [`ChunkedError::UnexpectedEof`] unless the body is complete (RFC 9112 8), or the error that there was before.
+    pub fn receive_eof(&mut self) -> Result<(), ChunkedError> {
         match self.state {
             State::End => Ok(()),
             State::Failed(error) => Err(error),
             _ => {
-                self.state = State::Failed(Error::UnexpectedEof);
-                Err(Error::UnexpectedEof)
+                self.state = State::Failed(ChunkedError::UnexpectedEof);
+                Err(ChunkedError::UnexpectedEof)
             }
         }
     }
@@ -160,7 +160,7 @@ impl Decoder {
         &mut self,
         input: &'b [u8],
         mut at: usize,
-    ) -> Result<(usize, Option<Piece<'b>>), Error> {
+    ) -> Result<(usize, Option<Piece<'b>>), ChunkedError> {
         loop {
             match self.state {
                 State::End => return Ok((at, Some(Piece::End))),
@@ -232,7 +232,7 @@ impl Decoder {
     }
 
     /// One byte of framing, grammar first, then the limits.
-    fn step(&mut self, byte: u8) -> Result<State, Error> {
+    fn step(&mut self, byte: u8) -> Result<State, ChunkedError> {
         let next = match self.state {
             State::Size | State::SizeMore => self.size(byte)?,
             State::SizeLf => match byte {
@@ -240,29 +240,29 @@ impl Decoder {
                     self.charge()?;
                     return Ok(self.end_size_line());
                 }
-                _ => return Err(Error::BadLineEnd),
+                _ => return Err(ChunkedError::BadLineEnd),
             },
             State::DataCr => match byte {
                 b'\r' => State::DataLf,
-                _ => return Err(Error::BadDataEnd),
+                _ => return Err(ChunkedError::BadDataEnd),
             },
             State::DataLf => match byte {
                 b'\n' => State::Size,
-                _ => return Err(Error::BadDataEnd),
+                _ => return Err(ChunkedError::BadDataEnd),
             },
             State::Trailer | State::TrailerName | State::TrailerValue | State::TrailerLf | State::FinalLf => {
                 return self.trailer(byte);
             }
-            _ => extension(self.state, byte).ok_or(Error::BadExtension)?,
+            _ => extension(self.state, byte).ok_or(ChunkedError::BadExtension)?,
         };
         if next.is_extension() {
             self.extension += 1;
             self.extensions += 1;
             if self.extension > self.limits.max_extension {
-                return Err(Error::ExtensionTooLong);
+                return Err(ChunkedError::ExtensionTooLong);
             }
             if self.extensions > self.limits.max_extensions {
-                return Err(Error::TooManyExtensions);
+                return Err(ChunkedError::TooManyExtensions);
             }
         }
         self.charge()?;
@@ -270,60 +270,60 @@ impl Decoder {
     }
 
     /// Counts one byte of framing.
-    fn charge(&mut self) -> Result<(), Error> {
+    fn charge(&mut self) -> Result<(), ChunkedError> {
         self.overhead += 1;
-        if self.overhead > self.limits.max_overhead { Err(Error::TooMuchOverhead) } else { Ok(()) }
+        if self.overhead > self.limits.max_overhead { Err(ChunkedError::TooMuchOverhead) } else { Ok(()) }
     }
 
     /// RFC 9112 7.1: chunk-size = 1*HEXDIG, here at most 16 of them; then an extension or the line's end.
-    fn size(&mut self, byte: u8) -> Result<State, Error> {
+    fn size(&mut self, byte: u8) -> Result<State, ChunkedError> {
         if self.state == State::Size {
             (self.digits, self.left) = (0, 0);
         }
         if let Some(digit) = hex_digit(byte) {
             // RFC 9112 7.1: large numerals must not overflow; 16 digits fill the 64 bits.
             if self.digits == 16 {
-                return Err(Error::SizeTooLong);
+                return Err(ChunkedError::SizeTooLong);
             }
             self.digits += 1;
             self.left = self.left << 4 | u64::from(digit);
             if self.left > self.body_left {
-                return Err(Error::BodyTooLong);
+                return Err(ChunkedError::BodyTooLong);
             }
             return Ok(State::SizeMore);
         }
         match byte {
-            _ if self.digits == 0 => Err(Error::BadSize),
+            _ if self.digits == 0 => Err(ChunkedError::BadSize),
             b'\r' => Ok(State::SizeLf),
             b';' => Ok(State::ExtName),
             _ if is_whitespace(byte) => Ok(State::ExtSemicolon),
-            _ => Err(Error::BadSize),
+            _ => Err(ChunkedError::BadSize),
         }
     }
 
     /// RFC 9112 7.1.2: trailer-section = *( field-line CRLF ), then the CRLF that ends the body.
-    fn trailer(&mut self, byte: u8) -> Result<State, Error> {
+    fn trailer(&mut self, byte: u8) -> Result<State, ChunkedError> {
         let next = match (self.state, byte) {
             (State::Trailer, b'\r') => return Ok(State::FinalLf),
             (State::FinalLf, b'\n') => return Ok(State::End),
-            (State::FinalLf | State::TrailerLf, _) if byte != b'\n' => return Err(Error::BadLineEnd),
+            (State::FinalLf | State::TrailerLf, _) if byte != b'\n' => return Err(ChunkedError::BadLineEnd),
             (State::TrailerLf, _) => State::Trailer,
             // RFC 9112 5.1: no white space before the colon; 5.2: no folded lines.
             (State::Trailer | State::TrailerName, _) if is_token_byte(byte) => State::TrailerName,
             (State::TrailerName, b':') => State::TrailerValue,
             (State::TrailerValue, b'\r') => State::TrailerLf,
             (State::TrailerValue, _) if is_field_byte(byte) => State::TrailerValue,
-            _ => return Err(Error::BadTrailer),
+            _ => return Err(ChunkedError::BadTrailer),
         };
         self.trailers.bytes += 1;
         if self.trailers.bytes > self.limits.max_trailer_bytes {
-            return Err(Error::TrailersTooLong);
+            return Err(ChunkedError::TrailersTooLong);
         }
         match (self.state, next) {
             (State::Trailer, _) => {
                 self.trailers.fields += 1;
                 if self.trailers.fields > self.limits.max_trailer_fields {
-                    return Err(Error::TooManyTrailers);
+                    return Err(ChunkedError::TooManyTrailers);
                 }
                 self.trailers.push_name(byte);
             }

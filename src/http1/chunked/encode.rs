@@ -5,7 +5,7 @@
 )]
 #![allow(clippy::indexing_slicing, reason = "up to what `advance` allows, which is checked")]
 
-use super::error::EncodeError;
+use super::error::ChunkedEncodeError;
 use super::trailers::is_forbidden;
 use crate::http1::syntax::{is_field_value, is_token, trim};
 use bytes::{Buf, BufMut};
@@ -16,23 +16,23 @@ use bytes::{Buf, BufMut};
 /// writes nothing: a chunk of size 0 would end the body.
 ///
 /// ```
-/// use pushline::http1::chunked::Encoder;
+/// use pushline::http1::chunked::ChunkedEncoder;
 ///
-/// let mut encoder = Encoder::chunked();
+/// let mut encoder = ChunkedEncoder::chunked();
 /// let mut wire = Vec::new();
 /// encoder.put(b"data: hello\n\n", &mut wire)?;
 /// encoder.put(b"", &mut wire)?;
 /// encoder.finish(&[("Server-Timing", b"total;dur=12")], &mut wire)?;
 /// assert_eq!(wire, b"d\r\ndata: hello\n\n\r\n0\r\nServer-Timing: total;dur=12\r\n\r\n");
-/// # Ok::<(), pushline::http1::chunked::EncodeError>(())
+/// # Ok::<(), pushline::http1::chunked::ChunkedEncodeError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Encoder {
+pub struct ChunkedEncoder {
     chunked: bool,
     finished: bool,
 }
 
-impl Encoder {
+impl ChunkedEncoder {
     /// A body with `Transfer-Encoding: chunked`.
     #[must_use]
     pub fn chunked() -> Self {
@@ -64,22 +64,22 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`EncodeError::Finished`] after [`finish`](Self::finish).
+    /// [`ChunkedEncodeError::Finished`] after [`finish`](Self::finish).
     #[inline]
-    pub fn frame(&mut self, length: u64) -> Result<Frame, EncodeError> {
+    pub fn frame(&mut self, length: u64) -> Result<ChunkFrame, ChunkedEncodeError> {
         if self.finished {
-            return Err(EncodeError::Finished);
+            return Err(ChunkedEncodeError::Finished);
         }
-        Ok(if self.chunked && length > 0 { Frame::new(length) } else { Frame::EMPTY })
+        Ok(if self.chunked && length > 0 { ChunkFrame::new(length) } else { ChunkFrame::EMPTY })
     }
 
     /// One chunk of this payload, which stays where it is.
     ///
     /// # Errors
     ///
-    /// [`EncodeError::Finished`] after [`finish`](Self::finish).
+    /// [`ChunkedEncodeError::Finished`] after [`finish`](Self::finish).
     #[inline]
-    pub fn chunk<'p>(&mut self, payload: &'p [u8]) -> Result<Chunk<'p>, EncodeError> {
+    pub fn chunk<'p>(&mut self, payload: &'p [u8]) -> Result<Chunk<'p>, ChunkedEncodeError> {
         Ok(Chunk { frame: self.frame(payload.len() as u64)?, payload })
     }
 
@@ -87,13 +87,13 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`EncodeError::Finished`] after [`finish`](Self::finish).
+    /// [`ChunkedEncodeError::Finished`] after [`finish`](Self::finish).
     ///
     /// # Panics
     ///
-    /// If `out` cannot grow and has not the room: payload + [`Frame::MAX_LENGTH`] always suffice.
+    /// If `out` cannot grow and has not the room: payload + [`ChunkFrame::MAX_LENGTH`] always suffice.
     #[inline]
-    pub fn put(&mut self, payload: &[u8], out: &mut impl BufMut) -> Result<(), EncodeError> {
+    pub fn put(&mut self, payload: &[u8], out: &mut impl BufMut) -> Result<(), ChunkedEncodeError> {
         let frame = self.frame(payload.len() as u64)?;
         out.put_slice(frame.head());
         out.put_slice(payload);
@@ -106,16 +106,20 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`EncodeError::Finished`] the second time. [`EncodeError::BadTrailerName`],
-    /// [`EncodeError::BadTrailerValue`] or [`EncodeError::ForbiddenTrailer`] if a trailer cannot be sent; then
+    /// [`ChunkedEncodeError::Finished`] the second time. [`ChunkedEncodeError::BadTrailerName`],
+    /// [`ChunkedEncodeError::BadTrailerValue`] or [`ChunkedEncodeError::ForbiddenTrailer`] if a trailer cannot be sent; then
     /// nothing is written and the body can still be finished.
     ///
     /// # Panics
     ///
     /// If `out` cannot grow and has not the room: 5 bytes, and each trailer's length + 4.
-    pub fn finish(&mut self, trailers: &[(&str, &[u8])], out: &mut impl BufMut) -> Result<(), EncodeError> {
+    pub fn finish(
+        &mut self,
+        trailers: &[(&str, &[u8])],
+        out: &mut impl BufMut,
+    ) -> Result<(), ChunkedEncodeError> {
         if self.finished {
-            return Err(EncodeError::Finished);
+            return Err(ChunkedEncodeError::Finished);
         }
         for (name, value) in trailers {
             check_trailer(name.as_bytes(), value)?;
@@ -138,21 +142,21 @@ impl Encoder {
 /// What stands around one payload: the size line before it, the line end after it.
 ///
 /// ```
-/// use pushline::http1::chunked::Encoder;
+/// use pushline::http1::chunked::ChunkedEncoder;
 ///
-/// let frame = Encoder::chunked().frame(4096)?;
+/// let frame = ChunkedEncoder::chunked().frame(4096)?;
 /// assert_eq!((frame.head(), frame.tail()), (&b"1000\r\n"[..], &b"\r\n"[..]));
-/// # Ok::<(), pushline::http1::chunked::EncodeError>(())
+/// # Ok::<(), pushline::http1::chunked::ChunkedEncodeError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Frame {
+pub struct ChunkFrame {
     /// The size line, at the end of the array: up to 16 hex digits and CRLF.
     line: [u8; 18],
     start: u8,
     tail: &'static [u8],
 }
 
-impl Frame {
+impl ChunkFrame {
     /// The most bytes that head and tail take together.
     pub const MAX_LENGTH: usize = 20;
 
@@ -187,18 +191,18 @@ impl Frame {
 ///
 /// ```
 /// use bytes::Buf;
-/// use pushline::http1::chunked::Encoder;
+/// use pushline::http1::chunked::ChunkedEncoder;
 ///
-/// let mut chunk = Encoder::chunked().chunk(b"hello")?;
+/// let mut chunk = ChunkedEncoder::chunked().chunk(b"hello")?;
 /// assert_eq!(chunk.slices(), [&b"5\r\n"[..], b"hello", b"\r\n"]);
 /// chunk.advance(4);
 /// assert_eq!(chunk.slices(), [&b""[..], b"ello", b"\r\n"]);
 /// assert_eq!(chunk.remaining(), 6);
-/// # Ok::<(), pushline::http1::chunked::EncodeError>(())
+/// # Ok::<(), pushline::http1::chunked::ChunkedEncodeError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Chunk<'p> {
-    frame: Frame,
+    frame: ChunkFrame,
     payload: &'p [u8],
 }
 
@@ -252,13 +256,13 @@ fn hex(value: u32) -> [u8; 8] {
 }
 
 /// RFC 9110 5.1, 5.5, 6.5.1.
-fn check_trailer(name: &[u8], value: &[u8]) -> Result<(), EncodeError> {
+fn check_trailer(name: &[u8], value: &[u8]) -> Result<(), ChunkedEncodeError> {
     if !is_token(name) {
-        Err(EncodeError::BadTrailerName)
+        Err(ChunkedEncodeError::BadTrailerName)
     } else if is_forbidden(name) {
-        Err(EncodeError::ForbiddenTrailer)
+        Err(ChunkedEncodeError::ForbiddenTrailer)
     } else if !is_field_value(value) || trim(value).len() < value.len() {
-        Err(EncodeError::BadTrailerValue)
+        Err(ChunkedEncodeError::BadTrailerValue)
     } else {
         Ok(())
     }

@@ -8,15 +8,15 @@ use core::fmt;
 /// starts is no longer known.
 ///
 /// ```
-/// use pushline::http1::chunked::{Decoder, Error, Limits};
+/// use pushline::http1::chunked::{ChunkedDecoder, ChunkedError, ChunkedLimits};
 ///
-/// let mut decoder = Decoder::new(Limits::default());
-/// assert_eq!(decoder.decode(b"+5\r\nhello\r\n"), Err(Error::BadSize));
-/// assert_eq!(Error::BadSize.status(), 400);
+/// let mut decoder = ChunkedDecoder::new(ChunkedLimits::default());
+/// assert_eq!(decoder.decode(b"+5\r\nhello\r\n"), Err(ChunkedError::BadSize));
+/// assert_eq!(ChunkedError::BadSize.status(), 400);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Error {
+pub enum ChunkedError {
     /// A chunk size is not 1*HEXDIG, or what follows it is neither an extension nor the line's end
     /// (RFC 9112 7.1).
     BadSize,
@@ -30,25 +30,25 @@ pub enum Error {
     BadDataEnd,
     /// A trailer is not `field-line CRLF`: bad name, bad value, or a folded line (RFC 9112 5, 5.2, 7.1.2).
     BadTrailer,
-    /// More data than [`Limits::max_body`](super::Limits::max_body).
+    /// More data than [`ChunkedLimits::max_body`](super::ChunkedLimits::max_body).
     BodyTooLong,
-    /// More extension bytes on one line than [`Limits::max_extension`](super::Limits::max_extension).
+    /// More extension bytes on one line than [`ChunkedLimits::max_extension`](super::ChunkedLimits::max_extension).
     ExtensionTooLong,
-    /// More extension bytes in all than [`Limits::max_extensions`](super::Limits::max_extensions).
+    /// More extension bytes in all than [`ChunkedLimits::max_extensions`](super::ChunkedLimits::max_extensions).
     TooManyExtensions,
-    /// More framing for the data than [`Limits::max_overhead`](super::Limits::max_overhead).
+    /// More framing for the data than [`ChunkedLimits::max_overhead`](super::ChunkedLimits::max_overhead).
     TooMuchOverhead,
-    /// A longer trailer section than [`Limits::max_trailer_bytes`](super::Limits::max_trailer_bytes).
+    /// A longer trailer section than [`ChunkedLimits::max_trailer_bytes`](super::ChunkedLimits::max_trailer_bytes).
     TrailersTooLong,
-    /// More trailers than [`Limits::max_trailer_fields`](super::Limits::max_trailer_fields).
+    /// More trailers than [`ChunkedLimits::max_trailer_fields`](super::ChunkedLimits::max_trailer_fields).
     TooManyTrailers,
     /// The input ended inside the body (RFC 9112 8).
     UnexpectedEof,
 }
 
-impl Error {
+impl ChunkedError {
     /// The HTTP status that answers a request with such a body: 413 for one over
-    /// [`Limits::max_body`](super::Limits::max_body), 431 for too long or too many trailers (RFC 6585 5), 400 for
+    /// [`ChunkedLimits::max_body`](super::ChunkedLimits::max_body), 431 for too long or too many trailers (RFC 6585 5), 400 for
     /// the rest.
     #[must_use]
     pub const fn status(self) -> u16 {
@@ -60,7 +60,7 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ChunkedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::BadSize => "malformed chunk size",
@@ -80,20 +80,20 @@ impl fmt::Display for Error {
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for ChunkedError {}
 
-/// Why a call to an [`Encoder`](super::Encoder) was refused: the caller's fault. Nothing was written.
+/// Why a call to an [`ChunkedEncoder`](super::ChunkedEncoder) was refused: the caller's fault. Nothing was written.
 ///
 /// ```
-/// use pushline::http1::chunked::{EncodeError, Encoder};
+/// use pushline::http1::chunked::{ChunkedEncodeError, ChunkedEncoder};
 ///
-/// let mut encoder = Encoder::chunked();
+/// let mut encoder = ChunkedEncoder::chunked();
 /// let refused = encoder.finish(&[("Digest", b"a\r\nb")], &mut Vec::new());
-/// assert_eq!(refused, Err(EncodeError::BadTrailerValue));
+/// assert_eq!(refused, Err(ChunkedEncodeError::BadTrailerValue));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum EncodeError {
+pub enum ChunkedEncodeError {
     /// The body was finished before.
     Finished,
     /// A trailer's name is not a token (RFC 9110 5.1).
@@ -105,7 +105,7 @@ pub enum EncodeError {
     ForbiddenTrailer,
 }
 
-impl fmt::Display for EncodeError {
+impl fmt::Display for ChunkedEncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Finished => "the body is already finished",
@@ -116,4 +116,4 @@ impl fmt::Display for EncodeError {
     }
 }
 
-impl core::error::Error for EncodeError {}
+impl core::error::Error for ChunkedEncodeError {}

@@ -1,16 +1,16 @@
 //! What a chunked body may cost its reader.
 
-/// Limits of a [`Decoder`](super::Decoder). RFC 9112 leaves them to the recipient.
+/// Limits of a [`ChunkedDecoder`](super::ChunkedDecoder). RFC 9112 leaves them to the recipient.
 ///
 /// ```
-/// use pushline::http1::chunked::Limits;
+/// use pushline::http1::chunked::ChunkedLimits;
 ///
-/// let limits = Limits::default().max_body(1 << 20).max_trailer_fields(0);
-/// assert_ne!(limits, Limits::default());
+/// let limits = ChunkedLimits::default().max_body(1 << 20).max_trailer_fields(0);
+/// assert_ne!(limits, ChunkedLimits::default());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Limits {
+pub struct ChunkedLimits {
     pub(super) max_body: u64,
     pub(super) max_extension: u64,
     pub(super) max_extensions: u64,
@@ -19,10 +19,10 @@ pub struct Limits {
     pub(super) max_trailer_fields: usize,
 }
 
-/// Bytes of framing that each byte of data pays for: see [`Limits::max_overhead`].
+/// Bytes of framing that each byte of data pays for: see [`ChunkedLimits::max_overhead`].
 pub(super) const OVERHEAD_PER_DATA_BYTE: u64 = 4;
 
-impl Default for Limits {
+impl Default for ChunkedLimits {
     fn default() -> Self {
         Self {
             max_body: i64::MAX as u64,
@@ -35,7 +35,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ChunkedLimits {
     /// Bytes of data in the whole body. Default 2^63 - 1: the decoder lends data and holds none, so a
     /// stream may run for as long as it likes, and its length stays within a signed integer.
     ///

@@ -1,6 +1,6 @@
 //! The places in the grammar of a chunked body, and the ways between those in an extension (RFC 9112 7.1, 7.1.1).
 
-use super::error::Error;
+use super::error::ChunkedError;
 use super::trailers::is_field_byte;
 use crate::http1::syntax::is_token_byte;
 
@@ -40,7 +40,7 @@ pub(super) enum State {
     /// The LF of the empty line.
     FinalLf,
     End,
-    Failed(Error),
+    Failed(ChunkedError),
 }
 
 impl State {

@@ -13,16 +13,16 @@ use alloc::vec::Vec;
 /// The trailers of a finished body, in the order in which they came: `(name, value)`.
 ///
 /// They stand apart from the head's fields and must not be merged into them; fields which would
-/// matter there are not among them, see [`Decoder::trailers`](super::Decoder::trailers).
+/// matter there are not among them, see [`ChunkedDecoder::trailers`](super::ChunkedDecoder::trailers).
 ///
 /// ```
-/// use pushline::http1::chunked::{Decoder, Limits};
+/// use pushline::http1::chunked::{ChunkedDecoder, ChunkedLimits};
 ///
-/// let mut decoder = Decoder::new(Limits::default());
+/// let mut decoder = ChunkedDecoder::new(ChunkedLimits::default());
 /// decoder.decode(b"0\r\nServer-Timing: total;dur=12\r\nContent-Length: 5\r\n\r\n")?;
 /// let trailers: Vec<_> = decoder.trailers().collect();
 /// assert_eq!(trailers, [("Server-Timing", &b"total;dur=12"[..])]);
-/// # Ok::<(), pushline::http1::chunked::Error>(())
+/// # Ok::<(), pushline::http1::chunked::ChunkedError>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Trailers<'d> {

@@ -2,7 +2,7 @@
 //! 9.3) and Host, read in one pass.
 #![allow(clippy::arithmetic_side_effects, reason = "a digit that was matched")]
 
-use super::{Body, HeadError, Version};
+use super::{BodyFraming, HeadError, Version};
 use crate::http1::authority::Authority;
 use crate::http1::syntax::{contains_token, elements, is_name, trim};
 
@@ -53,22 +53,22 @@ impl<'b> Framing<'b> {
     }
 
     /// RFC 9112 6.3: a request's body.
-    pub(super) fn request_body(&self) -> Body {
+    pub(super) fn request_body(&self) -> BodyFraming {
         match self.content_length {
-            _ if self.chunked => Body::Chunked,
-            Some(length) => Body::Length(length),
-            None => Body::None,
+            _ if self.chunked => BodyFraming::Chunked,
+            Some(length) => BodyFraming::Length(length),
+            None => BodyFraming::None,
         }
     }
 
     /// RFC 9112 6.3: a response's body, which depends on what was asked.
-    pub(super) fn response_body(&self, status: u16, method: &str) -> Body {
+    pub(super) fn response_body(&self, status: u16, method: &str) -> BodyFraming {
         let none = has_no_body(status) || method == "HEAD" || (method == "CONNECT" && status / 100 == 2);
         match self.content_length {
-            _ if none => Body::None,
-            _ if self.chunked => Body::Chunked,
-            Some(length) => Body::Length(length),
-            None => Body::UntilClose,
+            _ if none => BodyFraming::None,
+            _ if self.chunked => BodyFraming::Chunked,
+            Some(length) => BodyFraming::Length(length),
+            None => BodyFraming::UntilClose,
         }
     }
 }

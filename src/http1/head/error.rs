@@ -5,21 +5,21 @@ use core::fmt;
 /// Why a head was refused. Each has the status that a server answers with; [`HeadError::name`] is its name in logs.
 ///
 /// ```
-/// use pushline::http1::head::{HeadError, Limits, Reader, Slots};
+/// use pushline::http1::head::{HeadError, HeadLimits, HeadReader, Slots};
 ///
 /// let mut slots = Slots::new();
-/// let error = Reader::new(Limits::default()).read_request(b"GET / HTTP/1.1\r\n\r\n", &mut slots).unwrap_err();
+/// let error = HeadReader::new(HeadLimits::default()).read_request(b"GET / HTTP/1.1\r\n\r\n", &mut slots).unwrap_err();
 /// assert_eq!((error, error.status(), error.name()), (HeadError::MissingHost, 400, "MissingHost"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {
-    /// 414: the request line is longer than [`Limits::line`](super::Limits::line), or does not end within
-    /// [`Limits::head`](super::Limits::head).
+    /// 414: the request line is longer than [`HeadLimits::line`](super::HeadLimits::line), or does not end within
+    /// [`HeadLimits::head`](super::HeadLimits::head).
     RequestLineTooLong,
-    /// 431: a status line or field line is longer than [`Limits::line`](super::Limits::line).
+    /// 431: a status line or field line is longer than [`HeadLimits::line`](super::HeadLimits::line).
     LineTooLong,
-    /// 431: the head is longer than [`Limits::head`](super::Limits::head).
+    /// 431: the head is longer than [`HeadLimits::head`](super::HeadLimits::head).
     HeadTooLarge,
     /// 431: there are more fields than the [`Slots`](super::Slots) hold.
     TooManyFields,

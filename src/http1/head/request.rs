@@ -8,17 +8,17 @@ use httparse::{Header, Status};
 use memchr::memchr;
 
 use super::body::{Framing, persists};
-use super::{Body, HeadError, Parsed, StartLine, Version, ends_in_crlf, first};
+use super::{BodyFraming, HeadError, Parsed, StartLine, Version, ends_in_crlf, first};
 use crate::http1::authority::Authority;
 
 /// A request's head. It lends everything from the bytes it was read from.
 ///
 /// ```
-/// use pushline::http1::head::{Limits, Reader, Slots, Version};
+/// use pushline::http1::head::{HeadLimits, HeadReader, Slots, Version};
 ///
 /// let received = b"GET http://example.com/chat HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n";
 /// let mut slots = Slots::new();
-/// let head = Reader::new(Limits::default()).read_request(received, &mut slots)?.expect("complete");
+/// let head = HeadReader::new(HeadLimits::default()).read_request(received, &mut slots)?.expect("complete");
 /// assert_eq!((head.target(), head.path()), ("http://example.com/chat", "/chat"));
 /// assert_eq!((head.version(), head.keep_alive()), (Version::Http11, false));
 /// # Ok::<(), pushline::http1::head::HeadError>(())
@@ -121,7 +121,7 @@ impl<'f, 'b> RequestHead<'f, 'b> {
 
     /// What follows the head.
     #[must_use]
-    pub fn body(&self) -> Body {
+    pub fn body(&self) -> BodyFraming {
         self.framing.request_body()
     }
 

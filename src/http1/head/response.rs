@@ -7,16 +7,16 @@ use core::mem::MaybeUninit;
 use httparse::{Header, Status};
 
 use super::body::{Framing, has_no_body, persists};
-use super::{Body, HeadError, Parsed, StartLine, Version, ends_in_crlf, first};
+use super::{BodyFraming, HeadError, Parsed, StartLine, Version, ends_in_crlf, first};
 
-/// A response's head. It lends everything from the bytes it was read from. See [`Reader::read_response`](super::Reader::read_response).
+/// A response's head. It lends everything from the bytes it was read from. See [`HeadReader::read_response`](super::HeadReader::read_response).
 ///
 /// ```
-/// use pushline::http1::head::{Limits, Reader, Slots};
+/// use pushline::http1::head::{HeadLimits, HeadReader, Slots};
 ///
 /// let mut slots = Slots::new();
 /// let received = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: ";
-/// let head = Reader::new(Limits::default()).read_response(received, &mut slots)?.expect("it is whole");
+/// let head = HeadReader::new(HeadLimits::default()).read_response(received, &mut slots)?.expect("it is whole");
 /// assert_eq!((head.status(), head.field("content-type")), (200, Some(&b"text/event-stream"[..])));
 /// assert_eq!(&received[head.len()..], b"data: ");
 /// # Ok::<(), pushline::http1::head::HeadError>(())
@@ -89,14 +89,14 @@ impl<'f, 'b> ResponseHead<'f, 'b> {
 
     /// What follows the head, in the answer to a request with this method.
     #[must_use]
-    pub fn body(&self, method: &str) -> Body {
+    pub fn body(&self, method: &str) -> BodyFraming {
         self.framing.response_body(self.status, method)
     }
 
     /// Whether the connection may be used again when the body is read (RFC 9112 9.3): never if the body ends with it.
     #[must_use]
     pub fn keep_alive(&self, method: &str) -> bool {
-        persists(self.fields, self.version) && self.body(method) != Body::UntilClose
+        persists(self.fields, self.version) && self.body(method) != BodyFraming::UntilClose
     }
 
     /// The head's length in bytes, its empty line included: the body or the next protocol begins behind it.

@@ -9,7 +9,7 @@
 use httparse::Status;
 use memchr::memchr;
 
-use super::{HeadError, Limits, StartLine};
+use super::{HeadError, HeadLimits, StartLine};
 
 /// How far the search has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +35,7 @@ impl Scan {
         &mut self,
         bytes: &[u8],
         kind: StartLine,
-        limits: &Limits,
+        limits: &HeadLimits,
         most_fields: usize,
     ) -> Result<Option<usize>, HeadError> {
         if kind == StartLine::Request && self.lines == 0 {
@@ -58,7 +58,7 @@ impl Scan {
         &mut self,
         bytes: &[u8],
         kind: StartLine,
-        limits: &Limits,
+        limits: &HeadLimits,
         most_fields: usize,
     ) -> Result<Option<usize>, HeadError> {
         loop {
@@ -96,7 +96,7 @@ impl Scan {
         line: &[u8],
         ended: bool,
         kind: StartLine,
-        limits: &Limits,
+        limits: &HeadLimits,
     ) -> Result<(), HeadError> {
         let content = line.strip_suffix(b"\r").unwrap_or(line);
         let seen = self.line + line.len() + usize::from(ended);
@@ -144,7 +144,7 @@ impl Scan {
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 /// Whether a client speaks another protocol than HTTP/1. Not judged under limits that its first bytes would be past.
-fn another_protocol(bytes: &[u8], limits: &Limits) -> Result<(), HeadError> {
+fn another_protocol(bytes: &[u8], limits: &HeadLimits) -> Result<(), HeadError> {
     if limits.line < PREFACE.len() || limits.head <= PREFACE.len() {
         return Ok(());
     }

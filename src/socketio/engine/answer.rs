@@ -4,9 +4,9 @@
     reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
 )]
 
-use super::packet::{Message, SEPARATOR};
-use super::session::{Session, State};
-use super::words::{CloseReason, SocketId, Ticket};
+use super::packet::{EngineMessage, SEPARATOR};
+use super::session::{EngineSession, State};
+use super::words::{EngineCloseReason, EngineTicket, SocketId};
 use crate::heartbeat::Instant;
 use alloc::vec::Vec;
 
@@ -23,26 +23,26 @@ pub(super) enum Said {
 /// The answer to a request.
 ///
 /// ```
-/// use pushline::socketio::engine::{Config, Session};
+/// use pushline::socketio::engine::{EngineOptions, EngineSession};
 /// use std::time::Duration;
 ///
-/// let mut session = Session::polling("sid", Config::new(), Duration::ZERO);
+/// let mut session = EngineSession::polling("sid", EngineOptions::new(), Duration::ZERO);
 /// session.poll(Duration::ZERO);
 /// let answer = session.next_answer(Duration::ZERO).expect("the handshake");
 /// assert_eq!((answer.status(), answer.content_type()), (200, "text/plain; charset=UTF-8"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    ticket: Ticket,
+pub struct EngineAnswer {
+    ticket: EngineTicket,
     status: u16,
     content_type: &'static str,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl EngineAnswer {
     /// The request that it answers.
     #[must_use]
-    pub const fn ticket(&self) -> Ticket {
+    pub const fn ticket(&self) -> EngineTicket {
         self.ticket
     }
 
@@ -74,27 +74,27 @@ impl Answer {
 /// What a WebSocket is to do next.
 ///
 /// ```
-/// use pushline::socketio::engine::{Config, Outgoing, Session};
+/// use pushline::socketio::engine::{EngineOptions, EngineOutput, EngineSession};
 /// use std::time::Duration;
 ///
-/// let (mut session, socket) = Session::websocket("sid", Config::new(), Duration::ZERO);
-/// assert!(matches!(session.next_frame(socket), Some(Outgoing::Message(_))));
+/// let (mut session, socket) = EngineSession::websocket("sid", EngineOptions::new(), Duration::ZERO);
+/// assert!(matches!(session.next_frame(socket), Some(EngineOutput::Message(_))));
 /// session.close(Duration::ZERO);
-/// assert!(matches!(session.next_frame(socket), Some(Outgoing::Close)));
+/// assert!(matches!(session.next_frame(socket), Some(EngineOutput::Close)));
 /// ```
 #[derive(Clone, Debug)]
-pub enum Outgoing {
+pub enum EngineOutput {
     /// Send this.
-    Message(Message),
+    Message(EngineMessage),
     /// Close it; the session has nothing more to do with it.
     Close,
 }
 
 const TEXT: &str = "text/plain; charset=UTF-8";
 
-impl<I: Instant> Session<I> {
+impl<I: Instant> EngineSession<I> {
     /// An answer to write now, if any; one a call, as long as there is one.
-    pub fn next_answer(&mut self, now: I) -> Option<Answer> {
+    pub fn next_answer(&mut self, now: I) -> Option<EngineAnswer> {
         self.tick(now);
         if let Some((ticket, said)) = self.ready.pop_front() {
             let (status, content_type, body): (_, _, &[u8]) = match said {
@@ -104,7 +104,7 @@ impl<I: Instant> Session<I> {
                 Said::Refused => (400, "text/html", b""),
                 Said::TooLarge => (413, "text/html", b""),
             };
-            return Some(Answer { ticket, status, content_type, body: body.to_vec() });
+            return Some(EngineAnswer { ticket, status, content_type, body: body.to_vec() });
         }
         let ticket = self.poll?;
         let closing = self.state == State::Closing;
@@ -123,9 +123,9 @@ impl<I: Instant> Session<I> {
                 body.push(SEPARATOR);
             }
             body.push(b'1');
-            self.finish(CloseReason::ForcedClose);
+            self.finish(EngineCloseReason::ForcedClose);
         }
-        Some(Answer { ticket, status: 200, content_type: TEXT, body })
+        Some(EngineAnswer { ticket, status: 200, content_type: TEXT, body })
     }
 
     /// As many packets as an answer may have, at least one.
@@ -148,21 +148,21 @@ impl<I: Instant> Session<I> {
 
     /// What this WebSocket is to do now, if anything. Ask when it can be written to, so that what a slow client is
     /// still to get is counted here.
-    pub fn next_frame(&mut self, socket: SocketId) -> Option<Outgoing> {
+    pub fn next_frame(&mut self, socket: SocketId) -> Option<EngineOutput> {
         if let Some(probe) = self.probe.as_mut().filter(|probe| probe.socket == socket) {
             let due = core::mem::take(&mut probe.pong_due);
-            return due.then(|| Outgoing::Message(Message::fixed("3probe")));
+            return due.then(|| EngineOutput::Message(EngineMessage::fixed("3probe")));
         }
         if self.socket != Some(socket) || matches!(self.state, State::Closed(_)) {
-            return Some(Outgoing::Close);
+            return Some(EngineOutput::Close);
         }
         if let Some(message) = self.queue.pop_front() {
             self.queued_bytes -= message.size();
-            return Some(Outgoing::Message(message));
+            return Some(EngineOutput::Message(message));
         }
         if self.state == State::Closing {
-            self.finish(CloseReason::ForcedClose);
-            return Some(Outgoing::Close);
+            self.finish(EngineCloseReason::ForcedClose);
+            return Some(EngineOutput::Close);
         }
         None
     }

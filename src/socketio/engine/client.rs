@@ -2,10 +2,10 @@
 //! upgrade with its probe, the heartbeat that it waits for.
 #![allow(clippy::arithmetic_side_effects, reason = "counts what is held, which a limit bounds")]
 
-use super::client_config::{ClientConfig, Task};
-use super::packet::{Data, InvalidPacket, Message, Packet, SEPARATOR};
+use super::client_config::{EngineClientOptions, Task};
+use super::packet::{Data, EngineMessage, EnginePacket, InvalidEnginePacket, SEPARATOR};
 use super::request::TransportKind;
-use super::words::{CloseReason, SendError};
+use super::words::{EngineCloseReason, SendError};
 use crate::heartbeat::{Deadline, Instant};
 use crate::json;
 use alloc::collections::VecDeque;
@@ -28,7 +28,7 @@ enum State {
     Opening,
     Open,
     Closing,
-    Closed(CloseReason),
+    Closed(EngineCloseReason),
 }
 
 /// A session, on a client. Input (`polled`, `posted`, `request_failed`, `socket_opened`, `packet`, `socket_closed`),
@@ -36,11 +36,11 @@ enum State {
 /// output.
 ///
 /// ```
-/// use pushline::socketio::engine::{Client, ClientConfig, Data, Message, Task, records};
+/// use pushline::socketio::engine::{EngineClient, EngineClientOptions, Data, EngineMessage, Task, records};
 /// use std::time::Duration;
 ///
 /// let now = Duration::ZERO; // a virtual clock
-/// let mut client = Client::new(ClientConfig::new().upgrade(false), now);
+/// let mut client = EngineClient::new(EngineClientOptions::new().upgrade(false), now);
 /// assert!(matches!(client.next_task(), Some(Task::Poll)));
 /// let answer = r#"0{"sid":"s1","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
 /// client.polled(200);
@@ -48,14 +48,14 @@ enum State {
 ///     client.packet(packet, now);
 /// }
 /// assert_eq!(client.sid(), Some("s1"));
-/// client.send(Message::text("hello"))?;
+/// client.send(EngineMessage::text("hello"))?;
 /// let tasks: Vec<Task> = core::iter::from_fn(|| client.next_task()).collect();
 /// assert!(matches!(&tasks[..], [Task::Poll, Task::Post(body)] if body == b"4hello"));
 /// # Ok::<(), pushline::socketio::engine::SendError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Client<I> {
-    config: ClientConfig,
+pub struct EngineClient<I> {
+    config: EngineClientOptions,
     state: State,
     transport: TransportKind,
     sid: String,
@@ -64,7 +64,7 @@ pub struct Client<I> {
     polling: bool,
     posting: bool,
     tasks: VecDeque<Task>,
-    queue: VecDeque<Message>,
+    queue: VecDeque<EngineMessage>,
     queued_bytes: usize,
     max_payload: usize,
     /// Interval and timeout of the heartbeat together.
@@ -73,10 +73,10 @@ pub struct Client<I> {
     deadline: Deadline<I>,
 }
 
-impl<I: Instant> Client<I> {
+impl<I: Instant> EngineClient<I> {
     /// A session to be opened.
     #[must_use]
-    pub fn new(config: ClientConfig, now: I) -> Self {
+    pub fn new(config: EngineClientOptions, now: I) -> Self {
         let first = match config.transport {
             TransportKind::Polling => Task::Poll,
             TransportKind::WebSocket => Task::Open,
@@ -118,7 +118,7 @@ impl<I: Instant> Client<I> {
 
     /// Why the session has ended; `None` while it has not.
     #[must_use]
-    pub const fn closed(&self) -> Option<CloseReason> {
+    pub const fn closed(&self) -> Option<EngineCloseReason> {
         match self.state {
             State::Closed(reason) => Some(reason),
             _ => None,
@@ -129,7 +129,7 @@ impl<I: Instant> Client<I> {
     pub fn polled(&mut self, status: u16) {
         self.polling = false;
         if status != 200 {
-            self.finish(CloseReason::TransportError);
+            self.finish(EngineCloseReason::TransportError);
         }
     }
 
@@ -137,20 +137,20 @@ impl<I: Instant> Client<I> {
     pub fn posted(&mut self, status: u16) {
         self.posting = false;
         if status != 200 {
-            self.finish(CloseReason::TransportError);
+            self.finish(EngineCloseReason::TransportError);
         }
     }
 
     /// A request got no answer. What was in it may have arrived or not, so the session is over.
     pub fn request_failed(&mut self) {
-        self.finish(CloseReason::TransportError);
+        self.finish(EngineCloseReason::TransportError);
     }
 
     /// The WebSocket is open. One that came too late is to be closed, which is the next task.
     pub fn socket_opened(&mut self) {
         match (self.transport, self.upgrade) {
             (TransportKind::WebSocket, _) => {}
-            (_, Upgrade::Probing(_)) => self.tasks.push_back(Task::Frame(Message::fixed("2probe"))),
+            (_, Upgrade::Probing(_)) => self.tasks.push_back(Task::Frame(EngineMessage::fixed("2probe"))),
             _ => self.tasks.push_back(Task::CloseSocket),
         }
     }
@@ -158,19 +158,23 @@ impl<I: Instant> Client<I> {
     /// The WebSocket could not be opened, or is gone.
     pub fn socket_closed(&mut self) {
         match self.transport {
-            TransportKind::WebSocket => self.finish(CloseReason::TransportClose),
+            TransportKind::WebSocket => self.finish(EngineCloseReason::TransportClose),
             TransportKind::Polling => self.upgrade = Upgrade::No, // the session stays where it is
         }
     }
 
-    /// A packet came on the WebSocket: a text message [parsed](Packet::parse), a binary one as [`Packet::Message`]. What
+    /// A packet came on the WebSocket: a text message [parsed](EnginePacket::parse), a binary one as [`EnginePacket::Message`]. What
     /// it says to the application, if anything.
-    pub fn frame<'a>(&mut self, packet: Result<Packet<'a>, InvalidPacket>, now: I) -> Option<Data<'a>> {
+    pub fn frame<'a>(
+        &mut self,
+        packet: Result<EnginePacket<'a>, InvalidEnginePacket>,
+        now: I,
+    ) -> Option<Data<'a>> {
         if self.transport == TransportKind::WebSocket {
             return self.packet(packet, now);
         }
         match (packet, self.upgrade) {
-            (Ok(Packet::Pong("probe")), Upgrade::Probing(deadline)) => {
+            (Ok(EnginePacket::Pong("probe")), Upgrade::Probing(deadline)) => {
                 self.upgrade = Upgrade::Pausing(deadline);
             }
             (_, Upgrade::No) => {}
@@ -181,25 +185,31 @@ impl<I: Instant> Client<I> {
 
     /// A packet came with the answer to a poll ([`records`](super::records)). What it says to the application, if
     /// anything.
-    pub fn packet<'a>(&mut self, packet: Result<Packet<'a>, InvalidPacket>, now: I) -> Option<Data<'a>> {
+    pub fn packet<'a>(
+        &mut self,
+        packet: Result<EnginePacket<'a>, InvalidEnginePacket>,
+        now: I,
+    ) -> Option<Data<'a>> {
         if matches!(self.state, State::Closed(_)) {
             return None;
         }
         match packet {
-            Ok(Packet::Open(handshake)) if self.state == State::Opening => {
+            Ok(EnginePacket::Open(handshake)) if self.state == State::Opening => {
                 if self.open(handshake, now).is_none() {
-                    self.finish(CloseReason::ParseError);
+                    self.finish(EngineCloseReason::ParseError);
                 }
             }
-            _ if self.state == State::Opening => self.finish(CloseReason::ParseError), // nothing else comes before
-            Ok(Packet::Message(data)) => return (self.state == State::Open).then_some(data),
-            Ok(Packet::Ping(_)) => {
+            _ if self.state == State::Opening => self.finish(EngineCloseReason::ParseError), // nothing else comes before
+            Ok(EnginePacket::Message(data)) => return (self.state == State::Open).then_some(data),
+            Ok(EnginePacket::Ping(_)) => {
                 self.deadline = Deadline::new(now, self.patience);
-                self.push(Message::fixed("3"));
+                self.push(EngineMessage::fixed("3"));
             }
-            Ok(Packet::Close) => self.finish(CloseReason::TransportClose),
-            Ok(Packet::Open(_) | Packet::Pong(_) | Packet::Upgrade | Packet::Noop) => {}
-            Err(InvalidPacket) => self.finish(CloseReason::ParseError),
+            Ok(EnginePacket::Close) => self.finish(EngineCloseReason::TransportClose),
+            Ok(
+                EnginePacket::Open(_) | EnginePacket::Pong(_) | EnginePacket::Upgrade | EnginePacket::Noop,
+            ) => {}
+            Err(InvalidEnginePacket) => self.finish(EngineCloseReason::ParseError),
         }
         None
     }
@@ -236,7 +246,7 @@ impl<I: Instant> Client<I> {
     /// # Errors
     ///
     /// [`SendError`].
-    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+    pub fn send(&mut self, message: EngineMessage) -> Result<(), SendError> {
         self.send_all([message])
     }
 
@@ -245,7 +255,7 @@ impl<I: Instant> Client<I> {
     /// # Errors
     ///
     /// [`SendError`].
-    pub fn send_all(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), SendError> {
+    pub fn send_all(&mut self, messages: impl IntoIterator<Item = EngineMessage>) -> Result<(), SendError> {
         if !matches!(self.state, State::Opening | State::Open) {
             return Err(SendError::Closed);
         }
@@ -270,16 +280,16 @@ impl<I: Instant> Client<I> {
             State::Open => {
                 self.give_up();
                 self.state = State::Closing;
-                self.push(Message::fixed("1"));
+                self.push(EngineMessage::fixed("1"));
             }
-            State::Opening => self.finish(CloseReason::ForcedClose),
+            State::Opening => self.finish(EngineCloseReason::ForcedClose),
             State::Closing | State::Closed(_) => {}
         }
     }
 
     /// Ends the session for a fault of the server that a layer above has found.
     pub fn fail(&mut self) {
-        self.finish(CloseReason::ParseError);
+        self.finish(EngineCloseReason::ParseError);
     }
 
     /// Bytes of the messages that were not given out yet.
@@ -302,7 +312,7 @@ impl<I: Instant> Client<I> {
                 return Some(Task::Frame(message));
             }
             if self.state == State::Closing {
-                self.finish(CloseReason::ForcedClose);
+                self.finish(EngineCloseReason::ForcedClose);
                 return self.tasks.pop_front();
             }
             return None;
@@ -314,7 +324,7 @@ impl<I: Instant> Client<I> {
             }
             self.upgrade = Upgrade::No;
             self.transport = TransportKind::WebSocket;
-            return Some(Task::Frame(Message::fixed("5")));
+            return Some(Task::Frame(EngineMessage::fixed("5")));
         }
         if !self.polling && self.state == State::Open {
             self.polling = true;
@@ -328,7 +338,7 @@ impl<I: Instant> Client<I> {
             return Some(Task::Post(self.write_body()));
         }
         if self.state == State::Closing {
-            self.finish(CloseReason::ForcedClose);
+            self.finish(EngineCloseReason::ForcedClose);
         }
         None
     }
@@ -355,7 +365,7 @@ impl<I: Instant> Client<I> {
     /// What is due: a handshake or a ping that did not come, an upgrade that takes too long.
     pub fn tick(&mut self, now: I) {
         if self.deadline.is_over(now) {
-            self.finish(CloseReason::PingTimeout);
+            self.finish(EngineCloseReason::PingTimeout);
         }
         if let Upgrade::Probing(deadline) | Upgrade::Pausing(deadline) = self.upgrade
             && deadline.is_over(now)
@@ -383,16 +393,16 @@ impl<I: Instant> Client<I> {
         }
     }
 
-    fn push(&mut self, message: Message) {
+    fn push(&mut self, message: EngineMessage) {
         self.queued_bytes += message.size();
         self.queue.push_back(message);
     }
 
-    fn finish(&mut self, reason: CloseReason) {
+    fn finish(&mut self, reason: EngineCloseReason) {
         if matches!(self.state, State::Closed(_)) {
             return;
         }
-        let reason = if self.state == State::Closing { CloseReason::ForcedClose } else { reason };
+        let reason = if self.state == State::Closing { EngineCloseReason::ForcedClose } else { reason };
         self.state = State::Closed(reason);
         self.upgrade = Upgrade::No;
         self.deadline.clear();

@@ -1,8 +1,8 @@
 //! What a client is told, and what it asks for.
 
 #[cfg(doc)]
-use super::client::Client;
-use super::packet::Message;
+use super::client::EngineClient;
+use super::packet::EngineMessage;
 use super::request::TransportKind;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -10,15 +10,15 @@ use core::time::Duration;
 /// Where a client begins, and what it allows.
 ///
 /// ```
-/// use pushline::socketio::engine::{ClientConfig, TransportKind};
+/// use pushline::socketio::engine::{EngineClientOptions, TransportKind};
 ///
-/// let config = ClientConfig::new().transport(TransportKind::WebSocket);
+/// let config = EngineClientOptions::new().transport(TransportKind::WebSocket);
 /// assert!(config.upgrade && config.max_queued == 10_000);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub struct ClientConfig {
+pub struct EngineClientOptions {
     /// The transport that the session begins on. Default polling, which gets through everywhere.
     pub transport: TransportKind,
     /// Whether a session on polling goes on on a WebSocket if the server offers that. Default true.
@@ -33,7 +33,7 @@ pub struct ClientConfig {
     pub max_queued: usize,
 }
 
-impl ClientConfig {
+impl EngineClientOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
@@ -71,32 +71,32 @@ impl ClientConfig {
     }
 }
 
-impl Default for ClientConfig {
+impl Default for EngineClientOptions {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// What a [`Client`] wants done.
+/// What a [`EngineClient`] wants done.
 ///
 /// ```
-/// use pushline::socketio::engine::{Client, ClientConfig, Task};
+/// use pushline::socketio::engine::{EngineClient, EngineClientOptions, Task};
 /// use std::time::Duration;
 ///
-/// let mut client = Client::new(ClientConfig::new(), Duration::ZERO);
+/// let mut client = EngineClient::new(EngineClientOptions::new(), Duration::ZERO);
 /// assert!(matches!(client.next_task(), Some(Task::Poll)));
 /// assert!(client.next_task().is_none()); // until that is answered
 /// ```
 #[derive(Clone, Debug)]
 pub enum Task {
-    /// Send a GET for polling: [`Client::polled`], or [`Client::request_failed`].
+    /// Send a GET for polling: [`EngineClient::polled`], or [`EngineClient::request_failed`].
     Poll,
-    /// Send this as a POST: [`Client::posted`], or [`Client::request_failed`].
+    /// Send this as a POST: [`EngineClient::posted`], or [`EngineClient::request_failed`].
     Post(Vec<u8>),
-    /// Open a WebSocket: [`Client::socket_opened`], or [`Client::socket_closed`].
+    /// Open a WebSocket: [`EngineClient::socket_opened`], or [`EngineClient::socket_closed`].
     Open,
     /// Send this on the WebSocket.
-    Frame(Message),
+    Frame(EngineMessage),
     /// Close the WebSocket; another may be opened later.
     CloseSocket,
 }

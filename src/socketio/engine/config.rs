@@ -6,22 +6,22 @@ use core::time::Duration;
 
 macro_rules! settings {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
-        /// What a [`Session`](super::Session) allows and when it gives up. The defaults are the reference server's
+        /// What a [`EngineSession`](super::EngineSession) allows and when it gives up. The defaults are the reference server's
         /// where it has one.
         ///
         /// ```
         /// use core::time::Duration;
-        /// use pushline::socketio::engine::Config;
+        /// use pushline::socketio::engine::EngineOptions;
         ///
-        /// let config = Config::new().max_payload(100_000).ping_interval(Duration::from_secs(10));
+        /// let config = EngineOptions::new().max_payload(100_000).ping_interval(Duration::from_secs(10));
         /// assert_eq!(config.ping_timeout, Duration::from_secs(20));
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[must_use]
         #[non_exhaustive]
-        pub struct Config { $($(#[$doc])* pub $name: $type,)* }
+        pub struct EngineOptions { $($(#[$doc])* pub $name: $type,)* }
 
-        impl Config {
+        impl EngineOptions {
             /// The defaults.
             pub const fn new() -> Self {
                 Self { $($name: $default,)* }
@@ -64,13 +64,13 @@ settings! {
     allow_upgrades: bool = true;
 }
 
-impl Default for Config {
+impl Default for EngineOptions {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Config {
+impl EngineOptions {
     /// The open packet: `0` and the handshake (Engine.IO 4, "Handshake"). `sid` is of characters that JSON does not
     /// escape.
     pub(super) fn open_packet(&self, sid: &str, upgrade: bool) -> String {

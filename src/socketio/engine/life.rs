@@ -4,15 +4,15 @@
 
 use super::answer::Said;
 #[cfg(doc)]
-use super::config::Config;
-use super::packet::{Data, InvalidPacket, Message, Packet};
-use super::session::{Session, State};
-use super::words::CloseReason;
+use super::config::EngineOptions;
+use super::packet::{Data, EngineMessage, EnginePacket, InvalidEnginePacket};
+use super::session::{EngineSession, State};
+use super::words::EngineCloseReason;
 use crate::heartbeat::{Deadline, Instant};
 use core::time::Duration;
 
-impl<I: Instant> Session<I> {
-    /// Ends the session. What is queued still goes, until [`Config::close_timeout`]; then the client is told.
+impl<I: Instant> EngineSession<I> {
+    /// Ends the session. What is queued still goes, until [`EngineOptions::close_timeout`]; then the client is told.
     pub fn close(&mut self, now: I) {
         if self.state == State::Open {
             self.state = State::Closing;
@@ -23,13 +23,13 @@ impl<I: Instant> Session<I> {
 
     /// Ends the session for a fault of the client that a layer above has found.
     pub fn fail(&mut self) {
-        self.finish(CloseReason::ParseError);
+        self.finish(EngineCloseReason::ParseError);
     }
 
     /// What is due: a ping, the end of an upgrade or a session that takes too long. The inputs call it, too.
     pub fn tick(&mut self, now: I) {
         if self.closing.is_over(now) {
-            return self.finish(CloseReason::ForcedClose);
+            return self.finish(EngineCloseReason::ForcedClose);
         }
         if let Some(probe) = self.probe {
             if probe.deadline.is_over(now) {
@@ -41,10 +41,10 @@ impl<I: Instant> Session<I> {
             return;
         }
         if self.awaiting {
-            return self.finish(CloseReason::PingTimeout);
+            return self.finish(EngineCloseReason::PingTimeout);
         }
         self.awaiting = true;
-        self.push(Message::fixed("2"));
+        self.push(EngineMessage::fixed("2"));
         // From when it was due, so that both sides reckon alike; unless it was late, which is not the client's fault.
         let timeout = self.config.ping_timeout;
         let late = now >= self.beat.saturating_add(timeout / 2);
@@ -65,17 +65,23 @@ impl<I: Instant> Session<I> {
         }
     }
 
-    pub(super) fn take<'a>(&mut self, packet: Result<Packet<'a>, InvalidPacket>, now: I) -> Option<Data<'a>> {
+    pub(super) fn take<'a>(
+        &mut self,
+        packet: Result<EnginePacket<'a>, InvalidEnginePacket>,
+        now: I,
+    ) -> Option<Data<'a>> {
         match packet {
-            Ok(Packet::Message(data)) => return (self.state == State::Open).then_some(data),
-            Ok(Packet::Pong(_)) => {
+            Ok(EnginePacket::Message(data)) => return (self.state == State::Open).then_some(data),
+            Ok(EnginePacket::Pong(_)) => {
                 self.awaiting = false;
                 self.beat = now.saturating_add(self.config.ping_interval);
             }
-            Ok(Packet::Close) => self.finish(CloseReason::TransportClose),
-            Ok(Packet::Open(_) | Packet::Upgrade | Packet::Noop) => {}
+            Ok(EnginePacket::Close) => self.finish(EngineCloseReason::TransportClose),
+            Ok(EnginePacket::Open(_) | EnginePacket::Upgrade | EnginePacket::Noop) => {}
             // "Heartbeat": since version 4 it is the server who pings.
-            Ok(Packet::Ping(_)) | Err(InvalidPacket) => self.finish(CloseReason::ParseError),
+            Ok(EnginePacket::Ping(_)) | Err(InvalidEnginePacket) => {
+                self.finish(EngineCloseReason::ParseError)
+            }
         }
         None
     }
@@ -88,13 +94,13 @@ impl<I: Instant> Session<I> {
         }
     }
 
-    pub(super) fn finish(&mut self, reason: CloseReason) {
+    pub(super) fn finish(&mut self, reason: EngineCloseReason) {
         if matches!(self.state, State::Closed(_)) {
             return;
         }
-        let reason = if self.state == State::Closing { CloseReason::ForcedClose } else { reason };
+        let reason = if self.state == State::Closing { EngineCloseReason::ForcedClose } else { reason };
         self.state = State::Closed(reason);
-        let by_client = reason == CloseReason::TransportClose;
+        let by_client = reason == EngineCloseReason::TransportClose;
         if let Some(poll) = self.poll.take() {
             self.answer(poll, if by_client { Said::Noop } else { Said::Close });
         }

@@ -2,15 +2,15 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `packet.rs` | packets and payloads, read and written: [`Packet`], [`records`], [`Message`] |
-//! | `request.rs` | what a request asks for, or why it is refused: [`Request`], [`Refusal`] |
-//! | `session.rs` | a session over requests, frames and time: [`Session`] |
+//! | `packet.rs` | packets and payloads, read and written: [`EnginePacket`], [`records`], [`EngineMessage`] |
+//! | `request.rs` | what a request asks for, or why it is refused: [`EngineRequest`], [`EngineRefusal`] |
+//! | `session.rs` | a session over requests, frames and time: [`EngineSession`] |
 //! | `life.rs` | its times and its end |
 //! | `answer.rs` | what it has to say to requests and sockets |
-//! | `client.rs` | the client's side of a session: [`Client`] |
-//! | `client_config.rs` | what it is told, and asks for: [`ClientConfig`], [`Task`] |
-//! | `words.rs` | names, reasons: [`Ticket`], [`SocketId`], [`CloseReason`], [`SendError`] |
-//! | `config.rs` | its limits and times: [`Config`] |
+//! | `client.rs` | the client's side of a session: [`EngineClient`] |
+//! | `client_config.rs` | what it is told, and asks for: [`EngineClientOptions`], [`Task`] |
+//! | `words.rs` | names, reasons: [`EngineTicket`], [`SocketId`], [`EngineCloseReason`], [`SendError`] |
+//! | `config.rs` | its limits and times: [`EngineOptions`] |
 
 mod answer;
 mod client;
@@ -22,11 +22,11 @@ mod request;
 mod session;
 mod words;
 
-pub use answer::{Answer, Outgoing};
-pub use client::Client;
-pub use client_config::{ClientConfig, Task};
-pub use config::Config;
-pub use packet::{Data, Frame, InvalidPacket, Message, Packet, SEPARATOR, records};
-pub use request::{Refusal, Request, TransportKind, session_id};
-pub use session::Session;
-pub use words::{CloseReason, SendError, SocketId, Ticket};
+pub use answer::{EngineAnswer, EngineOutput};
+pub use client::EngineClient;
+pub use client_config::{EngineClientOptions, Task};
+pub use config::EngineOptions;
+pub use packet::{Data, EngineFrame, EngineMessage, EnginePacket, InvalidEnginePacket, SEPARATOR, records};
+pub use request::{EngineRefusal, EngineRequest, TransportKind, session_id};
+pub use session::EngineSession;
+pub use words::{EngineCloseReason, EngineTicket, SendError, SocketId};

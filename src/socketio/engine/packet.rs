@@ -22,16 +22,16 @@ pub const SEPARATOR: u8 = 0x1e;
 /// A packet as it came in a text frame or as a record of a payload; borrowed, but for base64.
 ///
 /// ```
-/// use pushline::socketio::engine::{Data, Packet};
+/// use pushline::socketio::engine::{Data, EnginePacket};
 ///
-/// assert_eq!(Packet::parse("4hello"), Ok(Packet::Message(Data::Text("hello"))));
-/// assert_eq!(Packet::parse("2probe"), Ok(Packet::Ping("probe")));
-/// assert_eq!(Packet::parse("bAQID"), Ok(Packet::Message(Data::Binary(vec![1, 2, 3].into()))));
-/// assert!(Packet::parse("7").is_err());
+/// assert_eq!(EnginePacket::parse("4hello"), Ok(EnginePacket::Message(Data::Text("hello"))));
+/// assert_eq!(EnginePacket::parse("2probe"), Ok(EnginePacket::Ping("probe")));
+/// assert_eq!(EnginePacket::parse("bAQID"), Ok(EnginePacket::Message(Data::Binary(vec![1, 2, 3].into()))));
+/// assert!(EnginePacket::parse("7").is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Packet<'a> {
+pub enum EnginePacket<'a> {
     /// 0: the handshake, a JSON object.
     Open(&'a str),
     /// 1: the session ends.
@@ -67,40 +67,42 @@ pub enum Data<'a> {
 /// A record or frame that is no packet.
 ///
 /// ```
-/// use pushline::socketio::engine::{InvalidPacket, Packet};
+/// use pushline::socketio::engine::{InvalidEnginePacket, EnginePacket};
 ///
-/// assert_eq!(Packet::parse(""), Err(InvalidPacket));
+/// assert_eq!(EnginePacket::parse(""), Err(InvalidEnginePacket));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidPacket;
+pub struct InvalidEnginePacket;
 
-impl fmt::Display for InvalidPacket {
+impl fmt::Display for InvalidEnginePacket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not an Engine.IO packet")
     }
 }
 
-impl core::error::Error for InvalidPacket {}
+impl core::error::Error for InvalidEnginePacket {}
 
-impl<'a> Packet<'a> {
+impl<'a> EnginePacket<'a> {
     /// Reads a text frame, or a record of a payload.
     ///
     /// # Errors
     ///
-    /// [`InvalidPacket`] if it is empty, of an unknown type, or its base64 is none.
-    pub fn parse(text: &'a str) -> Result<Self, InvalidPacket> {
-        let (&first, _) = text.as_bytes().split_first().ok_or(InvalidPacket)?;
-        let data = text.get(1..).ok_or(InvalidPacket)?;
+    /// [`InvalidEnginePacket`] if it is empty, of an unknown type, or its base64 is none.
+    pub fn parse(text: &'a str) -> Result<Self, InvalidEnginePacket> {
+        let (&first, _) = text.as_bytes().split_first().ok_or(InvalidEnginePacket)?;
+        let data = text.get(1..).ok_or(InvalidEnginePacket)?;
         Ok(match first {
-            b'0' => Packet::Open(data),
-            b'1' => Packet::Close,
-            b'2' => Packet::Ping(data),
-            b'3' => Packet::Pong(data),
-            b'4' => Packet::Message(Data::Text(data)),
-            b'5' => Packet::Upgrade,
-            b'6' => Packet::Noop,
-            b'b' => Packet::Message(Data::Binary(STANDARD.decode(data).map_err(|_| InvalidPacket)?.into())),
-            _ => return Err(InvalidPacket),
+            b'0' => EnginePacket::Open(data),
+            b'1' => EnginePacket::Close,
+            b'2' => EnginePacket::Ping(data),
+            b'3' => EnginePacket::Pong(data),
+            b'4' => EnginePacket::Message(Data::Text(data)),
+            b'5' => EnginePacket::Upgrade,
+            b'6' => EnginePacket::Noop,
+            b'b' => EnginePacket::Message(Data::Binary(
+                STANDARD.decode(data).map_err(|_| InvalidEnginePacket)?.into(),
+            )),
+            _ => return Err(InvalidEnginePacket),
         })
     }
 }
@@ -108,18 +110,18 @@ impl<'a> Packet<'a> {
 /// The packets of a payload, as far as they are valid: an iterator over the body of a POST, or of a poll's answer.
 ///
 /// ```
-/// use pushline::socketio::engine::{Data, InvalidPacket, Packet, records};
+/// use pushline::socketio::engine::{Data, InvalidEnginePacket, EnginePacket, records};
 ///
 /// let packets: Vec<_> = records("4a\u{1e}2\u{1e}").collect();
-/// assert_eq!(packets, [Ok(Packet::Message(Data::Text("a"))), Ok(Packet::Ping("")), Err(InvalidPacket)]);
+/// assert_eq!(packets, [Ok(EnginePacket::Message(Data::Text("a"))), Ok(EnginePacket::Ping("")), Err(InvalidEnginePacket)]);
 /// ```
-pub fn records(payload: &str) -> impl Iterator<Item = Result<Packet<'_>, InvalidPacket>> {
+pub fn records(payload: &str) -> impl Iterator<Item = Result<EnginePacket<'_>, InvalidEnginePacket>> {
     let mut rest = Some(payload);
     core::iter::from_fn(move || {
         let text = rest?;
         let end = memchr(SEPARATOR, text.as_bytes());
         rest = end.and_then(|end| text.get(end + 1..));
-        Some(Packet::parse(end.and_then(|end| text.get(..end)).unwrap_or(text)))
+        Some(EnginePacket::parse(end.and_then(|end| text.get(..end)).unwrap_or(text)))
     })
 }
 
@@ -127,17 +129,17 @@ pub fn records(payload: &str) -> impl Iterator<Item = Result<Packet<'_>, Invalid
 /// [shared](Self::shared) or binary one costs a reference count.
 ///
 /// ```
-/// use pushline::socketio::engine::Message;
+/// use pushline::socketio::engine::EngineMessage;
 ///
 /// let mut payload = Vec::new();
-/// Message::text("hello").write_record(&mut payload);
+/// EngineMessage::text("hello").write_record(&mut payload);
 /// assert_eq!(payload, b"4hello");
 /// payload.clear();
-/// Message::binary(vec![1, 2, 3]).write_record(&mut payload);
+/// EngineMessage::binary(vec![1, 2, 3]).write_record(&mut payload);
 /// assert_eq!(payload, b"bAQID");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct EngineMessage {
     body: Body,
     /// Whether the text has a separator in it, which a payload cannot carry.
     separator: bool,
@@ -151,15 +153,15 @@ enum Body {
     Shared(Prepared),
 }
 
-/// A packet as a WebSocket message, lent from a [`Message`].
+/// A packet as a WebSocket message, lent from a [`EngineMessage`].
 ///
 /// ```
-/// use pushline::socketio::engine::{Frame, Message};
+/// use pushline::socketio::engine::{EngineFrame, EngineMessage};
 ///
-/// assert!(matches!(Message::text("hello").frame(), Frame::Text("4hello")));
+/// assert!(matches!(EngineMessage::text("hello").frame(), EngineFrame::Text("4hello")));
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub enum Frame<'m> {
+pub enum EngineFrame<'m> {
     /// A text message.
     Text(&'m str),
     /// A binary message.
@@ -168,7 +170,7 @@ pub enum Frame<'m> {
     Shared(&'m Prepared),
 }
 
-impl Message {
+impl EngineMessage {
     /// A message of this text.
     #[must_use]
     pub fn text(text: &str) -> Self {
@@ -229,12 +231,12 @@ impl Message {
 
     /// The packet as a WebSocket message.
     #[must_use]
-    pub fn frame(&self) -> Frame<'_> {
+    pub fn frame(&self) -> EngineFrame<'_> {
         match &self.body {
-            Body::Fixed(text) => Frame::Text(text),
-            Body::Text(text) => Frame::Text(text),
-            Body::Binary(bytes) => Frame::Binary(bytes),
-            Body::Shared(prepared) => Frame::Shared(prepared),
+            Body::Fixed(text) => EngineFrame::Text(text),
+            Body::Text(text) => EngineFrame::Text(text),
+            Body::Binary(bytes) => EngineFrame::Binary(bytes),
+            Body::Shared(prepared) => EngineFrame::Shared(prepared),
         }
     }
 

@@ -22,15 +22,15 @@ pub enum TransportKind {
 /// Why a request is refused, in the reference server's words.
 ///
 /// ```
-/// use pushline::socketio::engine::Refusal;
+/// use pushline::socketio::engine::EngineRefusal;
 ///
-/// assert_eq!(Refusal::UnknownSession.status(), 400);
+/// assert_eq!(EngineRefusal::UnknownSession.status(), 400);
 /// let mut body = Vec::new();
-/// Refusal::UnknownSession.write_json(&mut body);
-/// assert_eq!(body, br#"{"code":1,"message":"Session ID unknown"}"#);
+/// EngineRefusal::UnknownSession.write_json(&mut body);
+/// assert_eq!(body, br#"{"code":1,"message":"EngineSession ID unknown"}"#);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum EngineRefusal {
     /// 0: `transport` is missing, or neither `polling` nor `websocket`.
     UnknownTransport,
     /// 1: there is no such session, or no longer.
@@ -45,7 +45,7 @@ pub enum Refusal {
     UnsupportedVersion,
 }
 
-impl Refusal {
+impl EngineRefusal {
     /// The code in the body.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -71,7 +71,7 @@ impl Refusal {
         }
     }
 
-    /// Appends the body, `{"code":1,"message":"Session ID unknown"}`.
+    /// Appends the body, `{"code":1,"message":"EngineSession ID unknown"}`.
     pub fn write_json(self, out: &mut impl BufMut) {
         out.put_slice(b"{\"code\":");
         out.put_u8(b'0' + self.code());
@@ -81,31 +81,31 @@ impl Refusal {
     }
 }
 
-impl core::fmt::Display for Refusal {
+impl core::fmt::Display for EngineRefusal {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.message())
     }
 }
 
-impl core::error::Error for Refusal {}
+impl core::error::Error for EngineRefusal {}
 
 /// What a request asks for.
 ///
 /// ```
-/// use pushline::socketio::engine::{Refusal, Request, TransportKind};
+/// use pushline::socketio::engine::{EngineRefusal, EngineRequest, TransportKind};
 ///
 /// let none = |_: &str| None;
-/// let request = Request::parse("GET", "EIO=4&transport=polling&t=abc", false, none)?;
-/// assert_eq!(request, Request::Open(TransportKind::Polling));
+/// let request = EngineRequest::parse("GET", "EIO=4&transport=polling&t=abc", false, none)?;
+/// assert_eq!(request, EngineRequest::Open(TransportKind::Polling));
 /// let polling = |sid: &str| (sid == "s1").then_some(TransportKind::Polling);
-/// let request = Request::parse("POST", "EIO=4&transport=polling&sid=s1", false, polling)?;
-/// assert_eq!(request, Request::Post("s1"));
-/// let version_3 = Request::parse("GET", "EIO=3&transport=polling", false, none);
-/// assert_eq!(version_3, Err(Refusal::UnsupportedVersion));
-/// # Ok::<(), Refusal>(())
+/// let request = EngineRequest::parse("POST", "EIO=4&transport=polling&sid=s1", false, polling)?;
+/// assert_eq!(request, EngineRequest::Post("s1"));
+/// let version_3 = EngineRequest::parse("GET", "EIO=3&transport=polling", false, none);
+/// assert_eq!(version_3, Err(EngineRefusal::UnsupportedVersion));
+/// # Ok::<(), EngineRefusal>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request<'a> {
+pub enum EngineRequest<'a> {
     /// A new session.
     Open(TransportKind),
     /// A poll of this session.
@@ -116,47 +116,47 @@ pub enum Request<'a> {
     Upgrade(&'a str),
 }
 
-impl<'a> Request<'a> {
+impl<'a> EngineRequest<'a> {
     /// Reads a request: its method, its query, whether it is a WebSocket's opening handshake. `find` says which
     /// transport a session is on. The checks are in the reference server's order.
     ///
     /// # Errors
     ///
-    /// [`Refusal`].
+    /// [`EngineRefusal`].
     pub fn parse(
         method: &str,
         query: &'a str,
         handshake: bool,
         find: impl FnOnce(&str) -> Option<TransportKind>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, EngineRefusal> {
         let field = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         let transport = match field("transport") {
             Some("polling") => TransportKind::Polling,
             Some("websocket") => TransportKind::WebSocket,
-            _ => return Err(Refusal::UnknownTransport),
+            _ => return Err(EngineRefusal::UnknownTransport),
         };
         let version = || match field("EIO") {
             Some("4") => Ok(()),
-            _ => Err(Refusal::UnsupportedVersion),
+            _ => Err(EngineRefusal::UnsupportedVersion),
         };
         let socket = transport == TransportKind::WebSocket;
         let Some(sid) = field("sid") else {
             if method != "GET" {
-                return Err(Refusal::BadMethod);
+                return Err(EngineRefusal::BadMethod);
             }
             if socket != handshake {
-                return Err(Refusal::BadRequest);
+                return Err(EngineRefusal::BadRequest);
             }
             return version().map(|()| Self::Open(transport));
         };
-        let current = find(sid).ok_or(Refusal::UnknownSession)?;
+        let current = find(sid).ok_or(EngineRefusal::UnknownSession)?;
         version()?;
         match (method, socket) {
             // Also if it is on a WebSocket already: that one is accepted and closed, as clients expect.
             ("GET", true) if handshake => Ok(Self::Upgrade(sid)),
             ("GET", false) if current == transport && !handshake => Ok(Self::Poll(sid)),
             ("POST", false) if current == transport => Ok(Self::Post(sid)),
-            _ => Err(Refusal::BadRequest),
+            _ => Err(EngineRefusal::BadRequest),
         }
     }
 }

@@ -4,10 +4,10 @@
     reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
 )]
 
-use super::config::Config;
-use super::packet::{Data, InvalidPacket, Message, Packet};
+use super::config::EngineOptions;
+use super::packet::{Data, EngineMessage, EnginePacket, InvalidEnginePacket};
 use super::request::TransportKind;
-use super::words::{CloseReason, SendError, SocketId, Ticket};
+use super::words::{EngineCloseReason, EngineTicket, SendError, SocketId};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -17,7 +17,7 @@ pub(super) enum State {
     Open,
     /// Closed by the server; what is queued still goes, and then the client is told.
     Closing,
-    Closed(CloseReason),
+    Closed(EngineCloseReason),
 }
 
 /// A WebSocket that wants to take the session over.
@@ -39,11 +39,11 @@ pub(super) struct Probe<I> {
 /// retained until the next request shows that it arrived, and is sent again if its connection was cut.
 ///
 /// ```
-/// use pushline::socketio::engine::{Config, Data, Frame, Message, Outgoing, Session, records};
+/// use pushline::socketio::engine::{EngineOptions, Data, EngineFrame, EngineMessage, EngineOutput, EngineSession, records};
 /// use std::time::Duration;
 ///
 /// let now = Duration::ZERO; // a virtual clock
-/// let mut session = Session::polling("sid", Config::new(), now);
+/// let mut session = EngineSession::polling("sid", EngineOptions::new(), now);
 /// let poll = session.poll(now);
 /// let answer = session.next_answer(now).expect("the handshake");
 /// assert!(answer.ticket() == poll && answer.body().starts_with(b"0{\"sid\":\"sid\""));
@@ -52,7 +52,7 @@ pub(super) struct Probe<I> {
 /// let post = session.post(now);
 /// for packet in records("4hello") {
 ///     if let Some(Data::Text(text)) = session.packet(post, packet, now) {
-///         session.send(Message::text(text))?;
+///         session.send(EngineMessage::text(text))?;
 ///     }
 /// }
 /// session.posted(post);
@@ -62,24 +62,24 @@ pub(super) struct Probe<I> {
 /// # Ok::<(), pushline::socketio::engine::SendError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Session<I> {
-    pub(super) config: Config,
+pub struct EngineSession<I> {
+    pub(super) config: EngineOptions,
     pub(super) state: State,
     /// The socket that the session is on; else it is on polling.
     pub(super) socket: Option<SocketId>,
     pub(super) probe: Option<Probe<I>>,
-    pub(super) poll: Option<Ticket>,
-    pub(super) post: Option<Ticket>,
+    pub(super) poll: Option<EngineTicket>,
+    pub(super) post: Option<EngineTicket>,
     /// Packets received with the POST.
     posted: usize,
-    pub(super) queue: VecDeque<Message>,
+    pub(super) queue: VecDeque<EngineMessage>,
     /// Bytes in `queue` and `retained`.
     pub(super) queued_bytes: usize,
     /// What the last poll was answered with.
-    pub(super) retained: Vec<Message>,
-    pub(super) answered: Option<Ticket>,
+    pub(super) retained: Vec<EngineMessage>,
+    pub(super) answered: Option<EngineTicket>,
     /// Answers that do not wait: tickets and what is said to them.
-    pub(super) ready: VecDeque<(Ticket, super::answer::Said)>,
+    pub(super) ready: VecDeque<(EngineTicket, super::answer::Said)>,
     /// When the next ping is due, or the answer to the last one.
     pub(super) beat: I,
     pub(super) awaiting: bool,
@@ -87,24 +87,24 @@ pub struct Session<I> {
     names: u64,
 }
 
-impl<I: Instant> Session<I> {
+impl<I: Instant> EngineSession<I> {
     /// A session that begins with a poll: its handshake is queued, so call [`poll`](Self::poll) next.
     #[must_use]
-    pub fn polling(sid: &str, config: Config, now: I) -> Self {
+    pub fn polling(sid: &str, config: EngineOptions, now: I) -> Self {
         Self::new(sid, config, true, now)
     }
 
     /// A session that begins on a WebSocket, whose first frame is the handshake.
     #[must_use]
-    pub fn websocket(sid: &str, config: Config, now: I) -> (Self, SocketId) {
+    pub fn websocket(sid: &str, config: EngineOptions, now: I) -> (Self, SocketId) {
         let mut session = Self::new(sid, config, false, now);
         let socket = SocketId(session.name());
         session.socket = Some(socket);
         (session, socket)
     }
 
-    fn new(sid: &str, config: Config, upgrade: bool, now: I) -> Self {
-        let open = Message::packet(config.open_packet(sid, upgrade));
+    fn new(sid: &str, config: EngineOptions, upgrade: bool, now: I) -> Self {
+        let open = EngineMessage::packet(config.open_packet(sid, upgrade));
         let mut queue = VecDeque::with_capacity(1);
         let queued_bytes = open.size();
         queue.push_back(open);
@@ -129,10 +129,10 @@ impl<I: Instant> Session<I> {
     }
 
     /// A GET came. Another that is held makes it one too many: that ends the session.
-    pub fn poll(&mut self, now: I) -> Ticket {
+    pub fn poll(&mut self, now: I) -> EngineTicket {
         let ticket = self.request(now);
         if self.poll.is_some() {
-            self.finish(CloseReason::TransportError);
+            self.finish(EngineCloseReason::TransportError);
         }
         // What the client asks behind an answer shows that it has it.
         self.release();
@@ -145,10 +145,10 @@ impl<I: Instant> Session<I> {
     }
 
     /// A POST came, whose body is to follow. One under way already makes it one too many: that ends the session.
-    pub fn post(&mut self, now: I) -> Ticket {
+    pub fn post(&mut self, now: I) -> EngineTicket {
         let ticket = self.request(now);
         if self.post.is_some() {
-            self.finish(CloseReason::TransportError);
+            self.finish(EngineCloseReason::TransportError);
         }
         if self.socket.is_some() || matches!(self.state, State::Closed(_)) {
             self.answer(ticket, super::answer::Said::Refused);
@@ -162,8 +162,8 @@ impl<I: Instant> Session<I> {
     /// A packet of a POST's body ([`records`](super::records)); what it says to the application, if anything.
     pub fn packet<'a>(
         &mut self,
-        post: Ticket,
-        packet: Result<Packet<'a>, InvalidPacket>,
+        post: EngineTicket,
+        packet: Result<EnginePacket<'a>, InvalidEnginePacket>,
         now: I,
     ) -> Option<Data<'a>> {
         if self.post != Some(post) {
@@ -171,22 +171,22 @@ impl<I: Instant> Session<I> {
         }
         self.posted += 1;
         if self.posted > self.config.max_packets {
-            self.finish(CloseReason::ParseError);
+            self.finish(EngineCloseReason::ParseError);
             return None;
         }
         self.take(packet, now)
     }
 
     /// All of a POST's body was taken in.
-    pub fn posted(&mut self, post: Ticket) {
+    pub fn posted(&mut self, post: EngineTicket) {
         if self.post == Some(post) {
             self.post = None;
             self.answer(post, super::answer::Said::Ok);
         }
     }
 
-    /// A POST's body is over [`Config::max_payload`], and was not taken in: 413, and the session lives on.
-    pub fn too_large(&mut self, post: Ticket) {
+    /// A POST's body is over [`EngineOptions::max_payload`], and was not taken in: 413, and the session lives on.
+    pub fn too_large(&mut self, post: EngineTicket) {
         if self.post == Some(post) {
             self.post = None;
             self.answer(post, super::answer::Said::TooLarge);
@@ -195,11 +195,11 @@ impl<I: Instant> Session<I> {
 
     /// A request's connection was cut before its answer was written. A poll that is held, or a POST under way, takes
     /// the session with it, as clients expect. An answer given already goes to the next poll.
-    pub fn cut(&mut self, ticket: Ticket) {
+    pub fn cut(&mut self, ticket: EngineTicket) {
         if self.poll == Some(ticket) || self.post == Some(ticket) {
             self.poll = self.poll.filter(|&poll| poll != ticket);
             self.post = self.post.filter(|&post| post != ticket);
-            self.finish(CloseReason::TransportError);
+            self.finish(EngineCloseReason::TransportError);
         } else if self.answered == Some(ticket) && self.socket.is_none() {
             self.answered = None;
             for message in self.retained.drain(..).rev() {
@@ -222,12 +222,12 @@ impl<I: Instant> Session<I> {
         Some(socket)
     }
 
-    /// A message came on a WebSocket: a text one [parsed](Packet::parse), a binary one as [`Packet::Message`]. What it
+    /// A message came on a WebSocket: a text one [parsed](EnginePacket::parse), a binary one as [`EnginePacket::Message`]. What it
     /// says to the application, if anything.
     pub fn frame<'a>(
         &mut self,
         socket: SocketId,
-        packet: Result<Packet<'a>, InvalidPacket>,
+        packet: Result<EnginePacket<'a>, InvalidEnginePacket>,
         now: I,
     ) -> Option<Data<'a>> {
         if self.socket == Some(socket) {
@@ -235,10 +235,10 @@ impl<I: Instant> Session<I> {
         }
         let probe = self.probe.as_mut().filter(|probe| probe.socket == socket)?;
         match (packet, probe.noop) {
-            (Ok(Packet::Ping("probe")), None) => {
+            (Ok(EnginePacket::Ping("probe")), None) => {
                 (probe.noop, probe.pong_due) = (Some(now), true);
             }
-            (Ok(Packet::Upgrade), Some(_)) => {
+            (Ok(EnginePacket::Upgrade), Some(_)) => {
                 // The client waited for its poll to end before it said so: it has what that was answered with.
                 self.end_probe(now);
                 self.socket = Some(socket);
@@ -256,7 +256,7 @@ impl<I: Instant> Session<I> {
     /// A WebSocket is gone, or could not be written to.
     pub fn socket_closed(&mut self, socket: SocketId, now: I) {
         if self.socket == Some(socket) {
-            self.finish(CloseReason::TransportClose);
+            self.finish(EngineCloseReason::TransportClose);
         } else if self.probe.is_some_and(|probe| probe.socket == socket) {
             self.end_probe(now);
         }
@@ -267,7 +267,7 @@ impl<I: Instant> Session<I> {
     /// # Errors
     ///
     /// [`SendError`].
-    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+    pub fn send(&mut self, message: EngineMessage) -> Result<(), SendError> {
         self.send_all([message])
     }
 
@@ -277,7 +277,7 @@ impl<I: Instant> Session<I> {
     /// # Errors
     ///
     /// [`SendError`].
-    pub fn send_all(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), SendError> {
+    pub fn send_all(&mut self, messages: impl IntoIterator<Item = EngineMessage>) -> Result<(), SendError> {
         if self.state != State::Open {
             return Err(SendError::Closed);
         }
@@ -300,7 +300,7 @@ impl<I: Instant> Session<I> {
 
     /// Why the session has ended; `None` while it has not.
     #[must_use]
-    pub const fn closed(&self) -> Option<CloseReason> {
+    pub const fn closed(&self) -> Option<EngineCloseReason> {
         match self.state {
             State::Closed(reason) => Some(reason),
             _ => None,
@@ -332,13 +332,13 @@ impl<I: Instant> Session<I> {
     }
 
     /// Messages that may not have arrived: what the last poll was answered with, and what is queued.
-    pub fn unacknowledged(&self) -> impl Iterator<Item = &Message> {
+    pub fn unacknowledged(&self) -> impl Iterator<Item = &EngineMessage> {
         self.retained.iter().chain(&self.queue)
     }
 
-    fn request(&mut self, now: I) -> Ticket {
+    fn request(&mut self, now: I) -> EngineTicket {
         self.tick(now);
-        Ticket(self.name())
+        EngineTicket(self.name())
     }
 
     fn name(&mut self) -> u64 {
@@ -346,7 +346,7 @@ impl<I: Instant> Session<I> {
         self.names
     }
 
-    pub(super) fn answer(&mut self, ticket: Ticket, said: super::answer::Said) {
+    pub(super) fn answer(&mut self, ticket: EngineTicket, said: super::answer::Said) {
         self.ready.push_back((ticket, said));
     }
 
@@ -355,7 +355,7 @@ impl<I: Instant> Session<I> {
         self.answered = None;
     }
 
-    pub(super) fn push(&mut self, message: Message) {
+    pub(super) fn push(&mut self, message: EngineMessage) {
         self.queued_bytes += message.size();
         self.queue.push_back(message);
     }

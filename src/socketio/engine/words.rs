@@ -1,28 +1,28 @@
 //! What a session says besides its answers: names of requests and sockets, why it ended, why it took no message.
 
 #[cfg(doc)]
-use super::{Config, Session};
+use super::{EngineOptions, EngineSession};
 use core::fmt;
 
 /// Names a request of a session, a poll or a POST, until it is answered.
 ///
 /// ```
-/// use pushline::socketio::engine::{Config, Session};
+/// use pushline::socketio::engine::{EngineOptions, EngineSession};
 /// use std::time::Duration;
 ///
-/// let mut session = Session::polling("sid", Config::new(), Duration::ZERO);
+/// let mut session = EngineSession::polling("sid", EngineOptions::new(), Duration::ZERO);
 /// assert_ne!(session.poll(Duration::ZERO), session.post(Duration::ZERO));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(pub(super) u64);
+pub struct EngineTicket(pub(super) u64);
 
 /// Names a WebSocket of a session.
 ///
 /// ```
-/// use pushline::socketio::engine::{Config, Session};
+/// use pushline::socketio::engine::{EngineOptions, EngineSession};
 /// use std::time::Duration;
 ///
-/// let (mut session, socket) = Session::websocket("sid", Config::new(), Duration::ZERO);
+/// let (mut session, socket) = EngineSession::websocket("sid", EngineOptions::new(), Duration::ZERO);
 /// assert!(session.next_frame(socket).is_some()); // the handshake
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,13 +31,13 @@ pub struct SocketId(pub(super) u64);
 /// Why a session has ended.
 ///
 /// ```
-/// use pushline::socketio::engine::CloseReason;
+/// use pushline::socketio::engine::EngineCloseReason;
 ///
-/// assert_eq!(CloseReason::PingTimeout.as_str(), "ping timeout");
+/// assert_eq!(EngineCloseReason::PingTimeout.as_str(), "ping timeout");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum CloseReason {
+pub enum EngineCloseReason {
     /// The client closed its socket or sent a close packet.
     TransportClose,
     /// A request was cut off, or came while another of its kind was under way.
@@ -46,11 +46,11 @@ pub enum CloseReason {
     ParseError,
     /// The client did not answer a ping in time.
     PingTimeout,
-    /// [`Session::close`] was called.
+    /// [`EngineSession::close`] was called.
     ForcedClose,
 }
 
-impl CloseReason {
+impl EngineCloseReason {
     /// The reason as users of Socket.IO know it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -67,17 +67,17 @@ impl CloseReason {
 /// Why a message was not taken.
 ///
 /// ```
-/// use pushline::socketio::engine::{Config, Message, SendError, Session};
+/// use pushline::socketio::engine::{EngineOptions, EngineMessage, SendError, EngineSession};
 /// use std::time::Duration;
 ///
-/// let mut session = Session::polling("sid", Config::new(), Duration::ZERO);
-/// assert!(matches!(session.send(Message::text("a\u{1e}b")), Err(SendError::Separator)));
+/// let mut session = EngineSession::polling("sid", EngineOptions::new(), Duration::ZERO);
+/// assert!(matches!(session.send(EngineMessage::text("a\u{1e}b")), Err(SendError::Separator)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// The session is closed.
     Closed,
-    /// As much is queued as may be ([`Config::max_queued_bytes`], [`Config::max_queued`]): the client is slow.
+    /// As much is queued as may be ([`EngineOptions::max_queued_bytes`], [`EngineOptions::max_queued`]): the client is slow.
     Full,
     /// The text has 0x1e in it, and would leave over polling, where this stands between packets.
     Separator,

@@ -5,9 +5,9 @@
 use super::super::field::Field;
 use super::super::input::{Input, Line};
 use super::super::limits::DecodeError;
-use super::super::storage::{Full, Storage};
+use super::super::storage::{EventStorage, Full};
 use super::super::text::{make_text, text_len};
-use super::{BOM, Decoder, Skipping, set, text, within};
+use super::{BOM, EventDecoder, Skipping, set, text, within};
 use core::mem::{swap, take};
 use simdutf8::compat::from_utf8;
 
@@ -36,7 +36,7 @@ pub(super) enum Step<'i> {
     HeldComment(usize),
 }
 
-impl<S: Storage> Decoder<S> {
+impl<S: EventStorage> EventDecoder<S> {
     /// Takes up what the last call left: what must be done before the next line can be taken whole.
     pub(super) fn resume(&mut self, input: &mut Input<'_>) -> Result<Option<Step<'static>>, DecodeError> {
         if let Some(error) = self.failed {

@@ -4,10 +4,10 @@
 
 mod block;
 
-use super::event::{Event, Item};
+use super::event::{EventRef, Item};
 use super::input::Input;
-use super::limits::{DecodeError, Limits};
-use super::storage::{Fixed, Full, Storage};
+use super::limits::{DecodeError, EventLimits};
+use super::storage::{EventStorage, FixedStorage, Full};
 use alloc::vec::Vec;
 use block::Step;
 use core::mem::take;
@@ -20,12 +20,12 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 ///
 /// An event that lies whole in the input and has one `data` line is lent from it without a copy; anything
 /// else goes through the decoder's storage, which keeps its memory from event to event. The storage is on
-/// the heap, or in a buffer of the caller's ([`in_buffer`](Decoder::in_buffer)).
+/// the heap, or in a buffer of the caller's ([`in_buffer`](EventDecoder::in_buffer)).
 ///
 /// ```
-/// use pushline::sse::{Decoder, Input, Item};
+/// use pushline::sse::{EventDecoder, Input, Item};
 ///
-/// let mut decoder = Decoder::new();
+/// let mut decoder = EventDecoder::new();
 /// let mut seen = Vec::new();
 /// for read in [&b"data: one\n\ndata: t"[..], b"wo\nid: 2\n", b"\nid: 3\ndata: never ended\n"] {
 ///     let mut input = Input::new(read);
@@ -40,8 +40,8 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 /// # Ok::<(), pushline::sse::DecodeError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Decoder<S = Vec<u8>> {
-    limits: Limits,
+pub struct EventDecoder<S = Vec<u8>> {
+    limits: EventLimits,
     /// The data of the block so far, each line with its LF; then what has come of the next line.
     held: S,
     /// How much of `held` is data.
@@ -78,16 +78,16 @@ enum Skipping {
     InLine,
 }
 
-impl Decoder {
+impl EventDecoder {
     /// A decoder on the heap, with the default limits. It allocates nothing until it must hold something.
     #[must_use]
     pub const fn new() -> Self {
-        Self::with_limits(Limits::new())
+        Self::with_limits(EventLimits::new())
     }
 
     /// A decoder on the heap.
     #[must_use]
-    pub const fn with_limits(limits: Limits) -> Self {
+    pub const fn with_limits(limits: EventLimits) -> Self {
         Self::over(Vec::new(), Vec::new(), Vec::new(), Vec::new(), limits)
     }
 
@@ -98,28 +98,28 @@ impl Decoder {
     }
 }
 
-impl Default for Decoder {
-    /// [`new`](Decoder::new).
+impl Default for EventDecoder {
+    /// [`new`](EventDecoder::new).
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<'b> Decoder<Fixed<'b>> {
+impl<'b> EventDecoder<FixedStorage<'b>> {
     /// A decoder that never allocates: what it must hold, it holds in `buffer`. IDs and the event type
     /// take `2 * max_id + max_type` bytes of it; the rest bounds the size of an event, if
-    /// [`max_event`](Limits::max_event) does not.
+    /// [`max_event`](EventLimits::max_event) does not.
     ///
     /// ```
-    /// use pushline::sse::{DecodeError, Decoder, Input, Limits};
+    /// use pushline::sse::{DecodeError, EventDecoder, Input, EventLimits};
     ///
     /// let mut buffer = [0; 256];
-    /// let mut decoder = Decoder::in_buffer(&mut buffer, Limits::new().max_id(64).max_type(64));
+    /// let mut decoder = EventDecoder::in_buffer(&mut buffer, EventLimits::new().max_id(64).max_type(64));
     /// assert_eq!(decoder.decode(&mut Input::new(&[b'x'; 64])), Ok(None));
     /// assert_eq!(decoder.decode(&mut Input::new(b"x")), Err(DecodeError::EventTooLong));
     /// ```
     #[must_use]
-    pub fn in_buffer(buffer: &'b mut [u8], limits: Limits) -> Self {
+    pub fn in_buffer(buffer: &'b mut [u8], limits: EventLimits) -> Self {
         let mut rest = buffer;
         let mut cut = |len: usize| {
             let (slot, after) = take(&mut rest).split_at_mut_checked(len).unwrap_or_default();
@@ -127,17 +127,23 @@ impl<'b> Decoder<Fixed<'b>> {
             slot
         };
         let (id, new_id, event_type) = (cut(limits.max_id), cut(limits.max_id), cut(limits.max_type));
-        let limits = Limits {
+        let limits = EventLimits {
             max_event: limits.max_event.min(rest.len()),
             max_type: event_type.len(),
             max_id: id.len().min(new_id.len()),
         };
-        Self::over(Fixed::new(rest), Fixed::new(event_type), Fixed::new(new_id), Fixed::new(id), limits)
+        Self::over(
+            FixedStorage::new(rest),
+            FixedStorage::new(event_type),
+            FixedStorage::new(new_id),
+            FixedStorage::new(id),
+            limits,
+        )
     }
 }
 
-impl<S> Decoder<S> {
-    const fn over(held: S, event_type: S, new_id: S, id: S, limits: Limits) -> Self {
+impl<S> EventDecoder<S> {
+    const fn over(held: S, event_type: S, new_id: S, id: S, limits: EventLimits) -> Self {
         Self {
             limits,
             held,
@@ -158,7 +164,7 @@ impl<S> Decoder<S> {
     }
 }
 
-impl<S: Storage> Decoder<S> {
+impl<S: EventStorage> EventDecoder<S> {
     /// Decodes as far as the next item; `None` once the input is used up.
     ///
     /// # Errors
@@ -171,7 +177,11 @@ impl<S: Storage> Decoder<S> {
             }
             if let Some(data) = input.take_data_block(self.limits.max_event) {
                 let last_event_id = text(self.id.as_ref());
-                return Ok(Some(Item::Event(Event { event_type: Event::MESSAGE, data, last_event_id })));
+                return Ok(Some(Item::Event(EventRef {
+                    event_type: EventRef::MESSAGE,
+                    data,
+                    last_event_id,
+                })));
             }
         }
         self.decode_any(input)
@@ -187,7 +197,7 @@ impl<S: Storage> Decoder<S> {
     /// Sets the last event ID, as if an earlier connection had left it.
     ///
     /// # Errors
-    /// [`DecodeError::IdTooLong`] if it exceeds [`Limits::max_id`]; nothing is changed then.
+    /// [`DecodeError::IdTooLong`] if it exceeds [`EventLimits::max_id`]; nothing is changed then.
     pub fn set_last_event_id(&mut self, id: &str) -> Result<(), DecodeError> {
         within(id, self.limits.max_id, DecodeError::IdTooLong)?;
         set(&mut self.id, id).map_err(|Full| DecodeError::IdTooLong)
@@ -208,9 +218,9 @@ impl<S: Storage> Decoder<S> {
     /// that decoding goes on with the next. Does nothing otherwise.
     ///
     /// ```
-    /// use pushline::sse::{Decoder, Input, Item, Limits};
+    /// use pushline::sse::{EventDecoder, Input, Item, EventLimits};
     ///
-    /// let mut decoder = Decoder::with_limits(Limits::new().max_event(16));
+    /// let mut decoder = EventDecoder::with_limits(EventLimits::new().max_event(16));
     /// let mut input = Input::new(b"data: quite a bit longer\nid: 1\n\ndata: short\n\n");
     /// assert!(decoder.decode(&mut input).is_err());
     /// decoder.skip_event();
@@ -248,12 +258,12 @@ impl<S: Storage> Decoder<S> {
             Step::Retry(milliseconds) => Item::Retry(Duration::from_millis(milliseconds)),
             Step::Comment(text) => Item::Comment(text),
             Step::HeldComment(len) => Item::Comment(text(&held[held.len() - len..])),
-            Step::Event { said, type_held } => Item::Event(Event {
+            Step::Event { said, type_held } => Item::Event(EventRef {
                 event_type: said
                     .event_type
                     .or(type_held.then(|| text(self.event_type.as_ref())))
                     .filter(|event_type| !event_type.is_empty())
-                    .unwrap_or(Event::MESSAGE),
+                    .unwrap_or(EventRef::MESSAGE),
                 // HTML 9.2.6: the last LF is not part of the data.
                 data: said.data.unwrap_or_else(|| text(held.strip_suffix(b"\n").unwrap_or(held))),
                 last_event_id: said.id.unwrap_or_else(|| text(self.id.as_ref())),
@@ -268,7 +278,7 @@ fn within(value: &str, max: usize, error: DecodeError) -> Result<&str, DecodeErr
 }
 
 /// Makes `storage` hold `value`.
-fn set<S: Storage>(storage: &mut S, value: &str) -> Result<(), Full> {
+fn set<S: EventStorage>(storage: &mut S, value: &str) -> Result<(), Full> {
     storage.resize(0)?;
     storage.append(value.as_bytes())
 }

@@ -15,10 +15,10 @@ use zlib_rs::DeflateFlush;
 /// Deflates the messages of one direction.
 ///
 /// ```
-/// use pushline::ws::deflate::{Compression, Deflater, DeflateOptions, Params};
+/// use pushline::ws::deflate::{Compression, Deflater, DeflateOptions, DeflateParams};
 ///
 /// let options = DeflateOptions::new(Compression::Shared);
-/// let mut deflater = Deflater::new(Params::default().server(), &options);
+/// let mut deflater = Deflater::new(DeflateParams::default().server(), &options);
 /// let mut payload = Vec::new();
 /// deflater.deflate(b"Hello", &mut payload, true);
 /// assert_eq!(payload, [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
@@ -159,7 +159,7 @@ impl fmt::Debug for Deflater {
 #[cfg(test)]
 mod tests {
     use super::{TAIL, store};
-    use crate::ws::deflate::{Compression, DeflateOptions, Inflater, Params};
+    use crate::ws::deflate::{Compression, DeflateOptions, DeflateParams, Inflater};
     use alloc::vec;
     use alloc::vec::Vec;
 
@@ -172,7 +172,7 @@ mod tests {
             assert!(payload.ends_with(&TAIL));
             payload.truncate(payload.len() - TAIL.len());
             let options = DeflateOptions::new(Compression::Shared);
-            let mut inflater = Inflater::new(Params::default().server(), &options, len);
+            let mut inflater = Inflater::new(DeflateParams::default().server(), &options, len);
             let mut output = vec![];
             assert!(inflater.inflate(&payload, &mut output, usize::MAX, true).unwrap().done);
             assert_eq!(output, message);

@@ -25,10 +25,10 @@ const RATIO_STEP: u64 = 1024;
 /// Inflates the messages of one direction, as their bytes arrive.
 ///
 /// ```
-/// use pushline::ws::deflate::{Compression, DeflateOptions, Inflater, Params};
+/// use pushline::ws::deflate::{Compression, DeflateOptions, Inflater, DeflateParams};
 ///
 /// let options = DeflateOptions::new(Compression::Shared);
-/// let mut inflater = Inflater::new(Params::default().server(), &options, 1024);
+/// let mut inflater = Inflater::new(DeflateParams::default().server(), &options, 1024);
 /// let mut message = Vec::new();
 /// let payload = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
 /// let progress = inflater.inflate(&payload, &mut message, usize::MAX, true)?;
@@ -55,9 +55,9 @@ pub struct Inflater {
 /// How far [`Inflater::inflate`] came.
 ///
 /// ```
-/// # use pushline::ws::deflate::{Compression, DeflateOptions, Inflater, Params};
+/// # use pushline::ws::deflate::{Compression, DeflateOptions, Inflater, DeflateParams};
 /// # let options = DeflateOptions::new(Compression::Shared);
-/// let mut inflater = Inflater::new(Params::default().server(), &options, 1024);
+/// let mut inflater = Inflater::new(DeflateParams::default().server(), &options, 1024);
 /// let (mut input, mut message) = (&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00][..], Vec::new());
 /// loop {
 ///     let progress = inflater.inflate(input, &mut message, 2, true)?;
@@ -82,9 +82,9 @@ pub struct Progress {
 /// Why a compressed message is refused. The inflater is of no use afterwards.
 ///
 /// ```
-/// # use pushline::ws::deflate::{Compression, DeflateOptions, InflateError, Inflater, Params};
+/// # use pushline::ws::deflate::{Compression, DeflateOptions, InflateError, Inflater, DeflateParams};
 /// # let options = DeflateOptions::new(Compression::Shared);
-/// let mut inflater = Inflater::new(Params::default().server(), &options, 4);
+/// let mut inflater = Inflater::new(DeflateParams::default().server(), &options, 4);
 /// let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
 /// assert_eq!(inflater.inflate(&hello, &mut Vec::new(), usize::MAX, true), Err(InflateError::TooBig));
 /// ```

@@ -2,7 +2,7 @@
 //!
 //! | RFC 7692 | here |
 //! |---|---|
-//! | 5, 7.1 offers, answers, their parameters | [`negotiate`], [`verify`], [`Terms`], [`Params`] |
+//! | 5, 7.1 offers, answers, their parameters | [`negotiate`], [`verify`], [`Terms`], [`DeflateParams`] |
 //! | 7.2.1 compression | [`Deflater`] |
 //! | 7.2.2 decompression, 8 its dangers | [`Inflater`] |
 //!
@@ -51,7 +51,7 @@ pub use deflater::Deflater;
 pub use inflater::{InflateError, Inflater, Progress};
 pub use offer::{AnswerError, negotiate, offer, verify};
 pub use options::{Compression, DeflateOptions};
-pub use params::{Direction, Params, Terms, WindowBits};
+pub use params::{DeflateParams, Direction, Terms, WindowBits};
 pub use pool::Pool;
 
 impl Negotiated {

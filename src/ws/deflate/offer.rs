@@ -1,6 +1,6 @@
 //! RFC 7692 5, 7.1: a client's offers, a server's choice among them, the client's check of the answer.
 
-use super::params::{Bare, NAME, Params, Terms, WindowBits};
+use super::params::{Bare, DeflateParams, NAME, Terms, WindowBits};
 use crate::ws::handshake::fields::{Extension, ListError};
 use alloc::string::String;
 use core::fmt;
@@ -98,7 +98,7 @@ pub fn offer(offers: &[Terms]) -> String {
 pub fn negotiate<'a>(
     wishes: &Terms,
     offers: impl IntoIterator<Item = Result<Extension<'a>, ListError>>,
-) -> Option<(Params, String)> {
+) -> Option<(DeflateParams, String)> {
     choose(wishes, false, offers)
 }
 
@@ -107,7 +107,7 @@ pub(super) fn choose<'a>(
     wishes: &Terms,
     bounded: bool,
     offers: impl IntoIterator<Item = Result<Extension<'a>, ListError>>,
-) -> Option<(Params, String)> {
+) -> Option<(DeflateParams, String)> {
     let mut chosen = None;
     for offered in offers {
         match offered {
@@ -143,7 +143,7 @@ pub(super) fn choose<'a>(
     };
     let mut answer = String::new();
     granted.write(&mut answer);
-    let params = Params {
+    let params = DeflateParams {
         server_no_context_takeover: granted.server_no_context_takeover,
         client_no_context_takeover: granted.client_no_context_takeover,
         server_max_window_bits: granted.server_max_window_bits.unwrap_or(WindowBits::MAX),
@@ -170,7 +170,7 @@ pub(super) fn choose<'a>(
 pub fn verify<'a>(
     offers: &[Terms],
     answer: impl IntoIterator<Item = Result<Extension<'a>, ListError>>,
-) -> Result<Option<Params>, AnswerError> {
+) -> Result<Option<DeflateParams>, AnswerError> {
     let mut answered = None;
     for extension in answer {
         let extension = extension.map_err(AnswerError::List)?;
@@ -195,7 +195,7 @@ pub fn verify<'a>(
 
 impl Terms {
     /// RFC 7692 7.1: an answer grants what was asked for, and asks for nothing that was not offered.
-    fn fits(&self, offered: &Self) -> Result<Params, AnswerError> {
+    fn fits(&self, offered: &Self) -> Result<DeflateParams, AnswerError> {
         if offered.server_no_context_takeover && !self.server_no_context_takeover {
             return Err(AnswerError::ServerTakeover);
         }
@@ -212,7 +212,7 @@ impl Terms {
             // RFC 7692 7.1.2.2: an offered limit binds the client even if the answer is silent.
             (None, offered) => offered.unwrap_or(WindowBits::MAX),
         };
-        Ok(Params {
+        Ok(DeflateParams {
             server_no_context_takeover: self.server_no_context_takeover,
             // RFC 7692 7.1.1.2: and so does this.
             client_no_context_takeover: self.client_no_context_takeover || offered.client_no_context_takeover,

@@ -1,7 +1,7 @@
 //! What the user of a connection asks for: how much memory compression may hold, how hard it tries, and when.
 
 use super::offer::{AnswerError, choose, offer, verify};
-use super::params::{Params, Terms, WindowBits};
+use super::params::{DeflateParams, Terms, WindowBits};
 use super::pool::{Pool, Shape};
 use crate::ws::handshake::fields::{Extension, ListError};
 use alloc::string::String;
@@ -127,7 +127,7 @@ impl DeflateOptions {
     /// inflated for a thousandth of that on the wire; with it, messages of zeros are refused. It is off because no
     /// value tells the two apart: at levels 1 and 9, JSON rows that all say the same shrink to a 184th and a 397th, a grid
     /// of zeros to a 178th and a 543rd, an empty canvas to a 229th and a 1025th, while at 100 a peer would still have
-    /// 16 MiB inflated for 164 KiB. What bounds the memory is [`Config::max_message`](crate::ws::Config::max_message).
+    /// 16 MiB inflated for 164 KiB. What bounds the memory is [`ConnectionOptions::max_message`](crate::ws::ConnectionOptions::max_message).
     pub const fn max_ratio(mut self, ratio: NonZeroU32) -> Self {
         self.max_ratio = Some(ratio);
         self
@@ -174,7 +174,7 @@ impl DeflateOptions {
     pub fn verify<'a>(
         &self,
         answer: impl IntoIterator<Item = Result<Extension<'a>, ListError>>,
-    ) -> Result<Option<Params>, AnswerError> {
+    ) -> Result<Option<DeflateParams>, AnswerError> {
         verify(&self.offers(), answer)
     }
 
@@ -183,7 +183,7 @@ impl DeflateOptions {
     pub fn answer<'a>(
         &self,
         offers: impl IntoIterator<Item = Result<Extension<'a>, ListError>>,
-    ) -> Option<(Params, String)> {
+    ) -> Option<(DeflateParams, String)> {
         match self.compression {
             Compression::Off => None,
             // The promise is kept even to a client that cannot be told to use a smaller window.

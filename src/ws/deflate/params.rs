@@ -82,15 +82,15 @@ pub struct Terms {
 /// What both sides have agreed to.
 ///
 /// ```
-/// use pushline::ws::deflate::{Params, WindowBits};
+/// use pushline::ws::deflate::{DeflateParams, WindowBits};
 ///
 /// // Nothing but the extension's name: context takeover and windows of 32 KiB both ways.
-/// let params = Params::default();
+/// let params = DeflateParams::default();
 /// assert_eq!(params.client().window_bits, WindowBits::MAX);
 /// assert!(params.server().context_takeover);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Params {
+pub struct DeflateParams {
     /// The server compresses each message by itself.
     pub server_no_context_takeover: bool,
     /// The client compresses each message by itself.
@@ -104,9 +104,9 @@ pub struct Params {
 /// What is agreed for the messages of one side.
 ///
 /// ```
-/// use pushline::ws::deflate::Params;
+/// use pushline::ws::deflate::DeflateParams;
 ///
-/// let received_by_a_server = Params::default().client();
+/// let received_by_a_server = DeflateParams::default().client();
 /// assert_eq!(received_by_a_server.window_bits.get(), 15);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,7 +117,7 @@ pub struct Direction {
     pub window_bits: WindowBits,
 }
 
-impl Params {
+impl DeflateParams {
     /// For the messages of the server.
     #[must_use]
     pub const fn server(self) -> Direction {
@@ -137,7 +137,7 @@ impl Params {
     }
 }
 
-impl Default for Params {
+impl Default for DeflateParams {
     fn default() -> Self {
         Self {
             server_no_context_takeover: false,

@@ -8,7 +8,7 @@ use super::fields::check_own_field;
 use super::key::AcceptKey;
 use super::server::ServerOptions;
 use crate::http1::head::{FieldLines, InvalidField};
-use crate::ws::{Config, Connection};
+use crate::ws::{Connection, ConnectionOptions};
 
 /// A request that may be accepted: the 101 that does so, and what was agreed in it.
 ///
@@ -118,10 +118,10 @@ impl<'a> Accepted<'a> {
     /// ```
     /// use bytes::Buf;
     /// use pushline::ws::handshake::Accepted;
-    /// use pushline::ws::{Config, UsageError};
+    /// use pushline::ws::{ConnectionOptions, UsageError};
     ///
     /// fn greet(accepted: &Accepted<'_>) -> Result<(), UsageError> {
-    ///     let mut connection = accepted.connection(Config::new());
+    ///     let mut connection = accepted.connection(ConnectionOptions::new());
     ///     connection.send("welcome")?;
     ///     assert!(connection.outgoing().chunk().starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
     ///     assert!(connection.outgoing().chunk().ends_with(b"\r\n\r\n\x81\x07welcome"));
@@ -137,7 +137,7 @@ impl<'a> Accepted<'a> {
     /// # Ok::<(), pushline::ws::handshake::Rejection>(())
     /// ```
     #[must_use]
-    pub fn connection(&self, config: Config) -> Connection {
+    pub fn connection(&self, config: ConnectionOptions) -> Connection {
         Connection::server_after(&self.to_bytes(), self.negotiated(), config)
     }
 

@@ -12,7 +12,8 @@ use super::uri::Uri;
 use super::verify::{ClientError, verify};
 use super::{MAX_HANDSHAKE_FIELDS, Negotiated};
 use crate::http1::head::{
-    Body, FieldLines, InvalidField, Limits, MAX_FIELDS, Reader, ResponseHead, Slots, Version, write_request,
+    BodyFraming, FieldLines, HeadLimits, HeadReader, InvalidField, MAX_FIELDS, ResponseHead, Slots, Version,
+    write_request,
 };
 #[cfg(feature = "deflate")]
 use crate::ws::deflate::DeflateOptions;
@@ -36,7 +37,7 @@ pub struct ClientOptions {
     pub(super) extensions: Supported,
     origin: FieldLines,
     fields: FieldLines,
-    limits: Limits,
+    limits: HeadLimits,
     max_body: Option<usize>,
 }
 
@@ -88,10 +89,10 @@ impl ClientOptions {
     /// Authorization already. `connect` and `client` of the adapters do so.
     ///
     /// ```
-    /// use pushline::ws::handshake::{Client, ClientOptions, Uri};
+    /// use pushline::ws::handshake::{ClientHandshake, ClientOptions, Uri};
     ///
     /// let uri = Uri::parse("ws://user:secret@example.com/")?;
-    /// let client = Client::new(ClientOptions::new().authorize(&uri), &uri, [0; 16]);
+    /// let client = ClientHandshake::new(ClientOptions::new().authorize(&uri), &uri, [0; 16]);
     /// assert!(client.request().ends_with(b"\r\nAuthorization: Basic dXNlcjpzZWNyZXQ=\r\n\r\n"));
     /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
     /// ```
@@ -113,7 +114,7 @@ impl ClientOptions {
 
     /// How large the response's head may be, interim responses (1xx) included. Default: 16 KiB, 8 KiB a line, 64 fields;
     /// of fields at most [`MAX_HANDSHAKE_FIELDS`].
-    pub fn limits(mut self, limits: Limits) -> Self {
+    pub fn limits(mut self, limits: HeadLimits) -> Self {
         self.limits = limits;
         self
     }
@@ -156,11 +157,11 @@ impl ClientOptions {
 /// There is no connection to send on before it has succeeded: the first frame cannot overtake the response.
 ///
 /// ```
-/// use pushline::ws::handshake::{Client, ClientOptions, Uri};
+/// use pushline::ws::handshake::{ClientHandshake, ClientOptions, Uri};
 ///
 /// let uri = Uri::parse("ws://server.example.com/chat")?;
 /// // Fresh and random for each connection; a constant here, for show.
-/// let mut client = Client::new(ClientOptions::new(), &uri, *b"the sample nonce");
+/// let mut client = ClientHandshake::new(ClientOptions::new(), &uri, *b"the sample nonce");
 /// assert!(client.request().starts_with(b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\n"));
 ///
 /// let mut received = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n".to_vec();
@@ -172,30 +173,30 @@ impl ClientOptions {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct ClientHandshake {
     options: ClientOptions,
     key: Key,
     request: Vec<u8>,
-    reader: Reader,
+    reader: HeadReader,
     /// Bytes of interim responses.
     skipped: usize,
-    response: Option<Response>,
+    response: Option<HandshakeResponse>,
     /// What follows the response's head.
-    body: Body,
+    body: BodyFraming,
     /// For logs.
     #[cfg(feature = "tracing")]
     pub(super) host: alloc::string::String,
 }
 
-/// What the handshake has led to. See [`Client`] for one that is read.
+/// What the handshake has led to. See [`ClientHandshake`] for one that is read.
 ///
 /// ```
 /// use pushline::ws::handshake::Opened;
 /// use pushline::ws::mask::MaskSource;
-/// use pushline::ws::{Config, Connection};
+/// use pushline::ws::{ConnectionOptions, Connection};
 ///
 /// fn connection(opened: &Opened, keys: impl MaskSource + 'static) -> Connection {
-///     Connection::client(opened.negotiated.clone(), Config::default(), keys)
+///     Connection::client(opened.negotiated.clone(), ConnectionOptions::default(), keys)
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,12 +209,12 @@ pub struct Opened {
     pub length: usize,
 }
 
-/// The response to the handshake, whatever its status: see [`Client::response`].
+/// The response to the handshake, whatever its status: see [`ClientHandshake::response`].
 ///
 /// ```
-/// use pushline::ws::handshake::{Client, ClientError, ClientOptions, Uri};
+/// use pushline::ws::handshake::{ClientHandshake, ClientError, ClientOptions, Uri};
 ///
-/// let mut client = Client::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]);
+/// let mut client = ClientHandshake::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]);
 /// let received = b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\nsee /login";
 /// assert_eq!(client.receive(received), Err(ClientError::UnexpectedStatus(302)));
 /// let response = client.response().expect("a head was read");
@@ -222,7 +223,7 @@ pub struct Opened {
 /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Response {
+pub struct HandshakeResponse {
     /// The status.
     pub status: u16,
     /// The fields: a Location, a WWW-Authenticate, cookies.
@@ -231,7 +232,7 @@ pub struct Response {
     pub length: usize,
 }
 
-impl Client {
+impl ClientHandshake {
     /// The handshake of a new connection. The nonce must be fresh and come from a source that cannot be foreseen
     /// (RFC 6455 4.1, 10.3); with the feature `std`, `adapter::nonce` is one.
     #[must_use]
@@ -251,7 +252,7 @@ impl Client {
     /// The handshake of a connection on which a request with this key was already sent, by other means.
     #[must_use]
     pub fn sent(options: ClientOptions, key: Key) -> Self {
-        let reader = Reader::new(options.limits);
+        let reader = HeadReader::new(options.limits);
         Self {
             options,
             key,
@@ -259,7 +260,7 @@ impl Client {
             reader,
             skipped: 0,
             response: None,
-            body: Body::None,
+            body: BodyFraming::None,
             #[cfg(feature = "tracing")]
             host: alloc::string::String::new(),
         }
@@ -299,10 +300,11 @@ impl Client {
             if matches!(head.status(), 100..=199) && head.status() != 101 {
                 self.skipped = length;
                 let limits = self.options.limits;
-                self.reader = Reader::new(Limits { head: limits.head.saturating_sub(length), ..limits });
+                self.reader =
+                    HeadReader::new(HeadLimits { head: limits.head.saturating_sub(length), ..limits });
                 continue;
             }
-            self.response = Some(Response { status: head.status(), fields: copy(&head), length });
+            self.response = Some(HandshakeResponse { status: head.status(), fields: copy(&head), length });
             self.body = head.body("GET");
             if head.status() == 101 && head.version() < Version::Http11 {
                 return Err(ClientError::BadHttpVersion);
@@ -321,17 +323,17 @@ impl Client {
     /// The response's head, once it was read: for the status and fields of a redirect or a refusal, or the cookies of a
     /// 101. Redirects are not followed.
     #[must_use]
-    pub fn response(&self) -> Option<&Response> {
+    pub fn response(&self) -> Option<&HandshakeResponse> {
         self.response.as_ref()
     }
 }
 
-impl Client {
+impl ClientHandshake {
     pub(super) fn take_request(&mut self) -> Vec<u8> {
         core::mem::take(&mut self.request)
     }
 
-    pub(super) fn take_response(&mut self) -> Option<Response> {
+    pub(super) fn take_response(&mut self) -> Option<HandshakeResponse> {
         self.response.take()
     }
 

@@ -120,8 +120,8 @@ impl<'a> Extension<'a> {
 
     /// The parameters in the order sent, repeated ones too: names and, where given, values, unquoted. Only a value
     /// with a backslash in it is copied.
-    pub fn params(&self) -> Params<'a> {
-        Params { rest: self.params }
+    pub fn params(&self) -> ExtensionParams<'a> {
+        ExtensionParams { rest: self.params }
     }
 }
 
@@ -134,11 +134,11 @@ impl<'a> Extension<'a> {
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Params<'a> {
+pub struct ExtensionParams<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Iterator for Params<'a> {
+impl<'a> Iterator for ExtensionParams<'a> {
     type Item = (&'a str, Option<Cow<'a, str>>);
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -230,7 +230,7 @@ impl ClientOptions {
     }
 
     /// The request for a new connection, and the key that [`verify_http`] needs. The nonce must be fresh and
-    /// unforeseeable: see [`Client::new`](super::Client::new).
+    /// unforeseeable: see [`ClientHandshake::new`](super::ClientHandshake::new).
     ///
     /// ```
     /// use pushline::ws::handshake::{ClientOptions, Uri};

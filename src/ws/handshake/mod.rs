@@ -2,13 +2,13 @@
 //!
 //! A handshake reads no socket and keeps no buffer. For people whose HTTP library has parsed the message already, it
 //! works on (name, value) pairs: [`accept`] and [`verify`]. For raw connections, a server reads the request's head with
-//! [`http1::head`](crate::http1::head), looks at the path, and only then calls [`accept_request`]; a [`Client`] makes the
+//! [`http1::head`](crate::http1::head), looks at the path, and only then calls [`accept_request`]; a [`ClientHandshake`] makes the
 //! request's bytes of a [`Uri`] and reads the response.
 //!
 //! ```
 //! use pushline::http1::head::Slots;
 //! use pushline::ws::handshake::{Accepted, Rejection, ServerOptions, accept_request};
-//! use pushline::ws::{Config, Connection};
+//! use pushline::ws::{ConnectionOptions, Connection};
 //!
 //! // What was received so far; the answer, the connection and how many bytes the head took; or `None`: read more.
 //! fn answer(options: &ServerOptions, received: &[u8]) -> Result<Option<(Vec<u8>, Connection, usize)>, Rejection> {
@@ -19,7 +19,7 @@
 //!         return Err(Rejection::new(404));
 //!     }
 //!     let accepted = accept_request(options, &head)?;
-//!     let connection = Connection::server(accepted.negotiated(), Config::default());
+//!     let connection = Connection::server(accepted.negotiated(), ConnectionOptions::default());
 //!     Ok(Some((accepted.to_bytes(), connection, head.len())))
 //! }
 //!
@@ -40,7 +40,7 @@
 //! | RFC 6455 | file |
 //! |---|---|
 //! | 3 `ws:` and `wss:` URLs | [`Uri`] in `uri.rs` |
-//! | 4.1 client | [`Client`] in `client.rs`, [`verify`] in `verify.rs` |
+//! | 4.1 client | [`ClientHandshake`] in `client.rs`, [`verify`] in `verify.rs` |
 //! | 4 both sides as a machine: [`Opening`] | `opening.rs`; what a refused client is told in `refused.rs` |
 //! | 4.2 server | [`accept`] in `server.rs`; [`Accepted`] in `accepted.rs`, refusals in `rejection.rs` |
 //! | 4.2.2, 11.3 key and accept | [`Key`] in `key.rs` |
@@ -70,7 +70,7 @@ use super::negotiated::Negotiated;
 use crate::http1::syntax::trim;
 
 pub use self::accepted::{Accepted, NotOffered};
-pub use self::client::{Client, ClientOptions, Opened, Response};
+pub use self::client::{ClientHandshake, ClientOptions, HandshakeResponse, Opened};
 pub use self::h2::{ConnectError, accept_connect};
 pub use self::h2_client::{ConnectSetting, InvalidSetting, verify_connect};
 #[cfg(feature = "hyper")]
@@ -86,7 +86,7 @@ pub use self::server::{InvalidHost, Preference, ServerOptions, accept, accept_re
 pub use self::uri::{InvalidUri, Uri};
 pub use self::verify::{ClientError, ResponseField, verify};
 
-/// The most fields in a head that a handshake has room for, whatever [`Limits`](crate::http1::head::Limits) say: 1024.
+/// The most fields in a head that a handshake has room for, whatever [`Limits`](crate::http1::head::HeadLimits) say: 1024.
 /// Without it, a limit set too high would put any number of them on the stack.
 pub const MAX_HANDSHAKE_FIELDS: usize = 1024;
 

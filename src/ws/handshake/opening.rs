@@ -7,14 +7,14 @@ use core::fmt;
 use core::time::Duration;
 
 use super::accepted::Accepted;
-use super::client::{Client, Response};
+use super::client::{ClientHandshake, HandshakeResponse};
 use super::refused::{HandshakeError, RefusedBody};
 use super::rejection::{Refusal, Rejection};
 use super::server::{ServerOptions, accept_request};
 use super::verify::ClientError;
 use super::{MAX_HANDSHAKE_FIELDS, MAX_UNREAD};
 use crate::heartbeat::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, Instant};
-use crate::http1::head::{MAX_FIELDS, Reader, RequestHead, Slots};
+use crate::http1::head::{HeadReader, MAX_FIELDS, RequestHead, Slots};
 use crate::inbox::{Inbox, Storage};
 use crate::ws::negotiated::Negotiated;
 
@@ -37,7 +37,7 @@ pub type Decide = fn(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Reje
 /// ```
 /// use pushline::Inbox;
 /// use pushline::ws::handshake::{Failure, Opening, ServerOptions, OpeningStep};
-/// use pushline::ws::{Config, Connection};
+/// use pushline::ws::{ConnectionOptions, Connection};
 /// use std::io::{Read, Write};
 /// use std::net::{Shutdown, TcpStream};
 /// use std::time::Instant;
@@ -70,7 +70,7 @@ pub type Decide = fn(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Reje
 ///             OpeningStep::Done => break,
 ///         }
 ///     }
-///     Ok(opening.finish().map(|opened| Connection::server(opened.negotiated, Config::new())))
+///     Ok(opening.finish().map(|opened| Connection::server(opened.negotiated, ConnectionOptions::new())))
 /// }
 /// # let _ = accept;
 /// ```
@@ -95,8 +95,8 @@ pub struct Opening<'a, I, D = Decide> {
 }
 
 enum Party<'a, D> {
-    Server { options: &'a ServerOptions, reader: Reader, decide: Option<D> },
-    Client(Box<Client>),
+    Server { options: &'a ServerOptions, reader: HeadReader, decide: Option<D> },
+    Client(Box<ClientHandshake>),
 }
 
 #[derive(Debug)]
@@ -150,10 +150,10 @@ pub enum OpeningStep {
 ///
 /// ```
 /// use pushline::ws::handshake::Established;
-/// use pushline::ws::{Config, Connection};
+/// use pushline::ws::{ConnectionOptions, Connection};
 ///
 /// fn connection(opened: Established) -> Connection {
-///     Connection::server(opened.negotiated, Config::new())
+///     Connection::server(opened.negotiated, ConnectionOptions::new())
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +161,7 @@ pub struct Established {
     /// What the connection needs to know.
     pub negotiated: Negotiated,
     /// The server's 101, in the role of the client: its fields may be cookies.
-    pub response: Option<Response>,
+    pub response: Option<HandshakeResponse>,
 }
 
 /// A handshake that has led to none.
@@ -222,10 +222,10 @@ impl<I: Instant> Opening<'static, I> {
     ///
     /// ```
     /// use pushline::Inbox;
-    /// use pushline::ws::handshake::{Client, ClientOptions, Opening, OpeningStep, Uri};
+    /// use pushline::ws::handshake::{ClientHandshake, ClientOptions, Opening, OpeningStep, Uri};
     /// use std::time::Duration;
     ///
-    /// let client = Client::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]);
+    /// let client = ClientHandshake::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]);
     /// let mut opening = Opening::client(client);
     /// let (mut inbox, now) = (Inbox::new(), Duration::ZERO);
     /// assert_eq!(opening.step(&mut inbox, now), OpeningStep::Write);
@@ -233,7 +233,7 @@ impl<I: Instant> Opening<'static, I> {
     /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
     /// ```
     #[must_use]
-    pub fn client(mut client: Client) -> Self {
+    pub fn client(mut client: ClientHandshake) -> Self {
         let request = client.take_request();
         Self::new(Party::Client(Box::new(client)), Phase::Write, request)
     }
@@ -594,7 +594,7 @@ struct Answer {
 /// As [`answer`], with room for as many fields as there may be.
 fn answer_any<D>(
     options: &ServerOptions,
-    reader: &mut Reader,
+    reader: &mut HeadReader,
     decide: &mut Option<D>,
     received: &[u8],
     see: impl FnOnce(&RequestHead<'_, '_>),
@@ -612,7 +612,7 @@ where
 /// Accepts the request, once its head is complete, if the rules and `decide` do.
 fn answer<const N: usize, D>(
     options: &ServerOptions,
-    reader: &mut Reader,
+    reader: &mut HeadReader,
     decide: &mut Option<D>,
     received: &[u8],
     see: impl FnOnce(&RequestHead<'_, '_>),

@@ -5,10 +5,10 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::client::Response;
+use super::client::HandshakeResponse;
 use super::verify::ClientError;
 use crate::http1::chunked::{self, Piece};
-use crate::http1::head::Body;
+use crate::http1::head::BodyFraming;
 
 /// The most bytes of a refusal's body that a client reads unless [told otherwise](super::ClientOptions::max_body): 16 KiB.
 /// Without it, a server could have a client that it refuses read and keep any amount.
@@ -18,10 +18,10 @@ pub const MAX_REFUSED_BODY: usize = 16 * 1024;
 ///
 /// ```
 /// use pushline::Inbox;
-/// use pushline::ws::handshake::{Client, ClientError, ClientOptions, Failure, Opening, OpeningStep, Uri};
+/// use pushline::ws::handshake::{ClientHandshake, ClientError, ClientOptions, Failure, Opening, OpeningStep, Uri};
 /// use std::time::Duration;
 ///
-/// let mut opening = Opening::client(Client::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]));
+/// let mut opening = Opening::client(ClientHandshake::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]));
 /// let (mut inbox, now) = (Inbox::new(), Duration::ZERO);
 /// let mut server: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\nno such room";
 /// loop {
@@ -46,7 +46,7 @@ pub struct HandshakeError {
     /// Why.
     pub error: ClientError,
     /// The response's head, if it was read: the Location of a redirect, the challenge of a 401.
-    pub response: Option<Response>,
+    pub response: Option<HandshakeResponse>,
     /// The body of a response whose status is the reason, without its chunks: up to
     /// [`max_body`](super::ClientOptions::max_body), and as much as had come when the time was over.
     pub body: Vec<u8>,
@@ -82,19 +82,21 @@ pub(super) struct RefusedBody {
 #[derive(Debug)]
 enum Framing {
     Length(u64),
-    Chunked(chunked::Decoder),
+    Chunked(chunked::ChunkedDecoder),
     UntilClose,
     Ended,
 }
 
 impl RefusedBody {
-    pub(super) fn new(body: Body, most: usize) -> Self {
+    pub(super) fn new(body: BodyFraming, most: usize) -> Self {
         let framing = match body {
             _ if most == 0 => Framing::Ended,
-            Body::None | Body::Length(0) => Framing::Ended,
-            Body::Length(length) => Framing::Length(length),
-            Body::Chunked => Framing::Chunked(chunked::Decoder::new(chunked::Limits::default())),
-            Body::UntilClose => Framing::UntilClose,
+            BodyFraming::None | BodyFraming::Length(0) => Framing::Ended,
+            BodyFraming::Length(length) => Framing::Length(length),
+            BodyFraming::Chunked => {
+                Framing::Chunked(chunked::ChunkedDecoder::new(chunked::ChunkedLimits::default()))
+            }
+            BodyFraming::UntilClose => Framing::UntilClose,
         };
         Self { framing, data: Vec::new(), most }
     }

@@ -11,7 +11,7 @@ use super::origin::OriginPolicy;
 use super::rejection::{Refusal, Rejection};
 use super::{Negotiated, Once};
 use crate::http1::authority::Authority;
-use crate::http1::head::{FieldLines, HeadError, InvalidField, Limits, Reader, RequestHead, Version};
+use crate::http1::head::{FieldLines, HeadError, HeadLimits, HeadReader, InvalidField, RequestHead, Version};
 use crate::http1::syntax::{contains_token, is_name, trim};
 #[cfg(feature = "deflate")]
 use crate::ws::deflate::DeflateOptions;
@@ -56,7 +56,7 @@ pub struct ServerOptions {
     hosts: Vec<String>,
     extensions: Supported,
     pub(super) fields: FieldLines,
-    pub(super) limits: Limits,
+    pub(super) limits: HeadLimits,
 }
 
 impl ServerOptions {
@@ -150,15 +150,15 @@ impl ServerOptions {
     /// How large a request's head may be: for [`reader`](Self::reader). Default: 16 KiB, 8 KiB a line,
     /// 64 fields. An [`Opening`](super::Opening), and so the adapters, take at most
     /// [`MAX_HANDSHAKE_FIELDS`](super::MAX_HANDSHAKE_FIELDS).
-    pub fn limits(mut self, limits: Limits) -> Self {
+    pub fn limits(mut self, limits: HeadLimits) -> Self {
         self.limits = limits;
         self
     }
 
     /// A reader for the request's head, with these [`limits`](Self::limits).
     #[must_use]
-    pub fn reader(&self) -> Reader {
-        Reader::new(self.limits)
+    pub fn reader(&self) -> HeadReader {
+        HeadReader::new(self.limits)
     }
 }
 
@@ -214,7 +214,7 @@ pub fn accept<'a>(
     evaluate(options, method, None, fields)
 }
 
-/// Checks a request whose head was read by a [`Reader`]: see the [module's example](super).
+/// Checks a request whose head was read by a [`HeadReader`]: see the [module's example](super).
 ///
 /// # Errors
 ///

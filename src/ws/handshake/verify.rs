@@ -145,9 +145,9 @@ impl fmt::Display for ResponseField {
 /// Why a client does not open the connection (RFC 6455 4.1).
 ///
 /// ```
-/// use pushline::ws::handshake::{Client, ClientError, ClientOptions, Uri};
+/// use pushline::ws::handshake::{ClientHandshake, ClientError, ClientOptions, Uri};
 ///
-/// let mut client = Client::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]);
+/// let mut client = ClientHandshake::new(ClientOptions::new(), &Uri::parse("ws://h/")?, [0; 16]);
 /// let error = client.receive(b"HTTP/1.1 401 Unauthorized\r\n\r\n").unwrap_err();
 /// assert_eq!(error, ClientError::UnexpectedStatus(401));
 /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())

@@ -16,7 +16,7 @@ mod payload;
 
 pub(crate) use found::Found;
 
-use super::config::{Config, Role};
+use super::config::{ConnectionOptions, Role};
 use super::error::ProtocolError;
 use super::header::{Header, Opcode};
 use super::message::{Event, Message, Reply};
@@ -36,9 +36,9 @@ use inflate::Inflating;
 ///
 /// ```
 /// use pushline::Inbox;
-/// use pushline::ws::{Config, Connection, Negotiated};
+/// use pushline::ws::{ConnectionOptions, Connection, Negotiated};
 ///
-/// let connection = Connection::server(Negotiated::default(), Config::default());
+/// let connection = Connection::server(Negotiated::default(), ConnectionOptions::default());
 /// let (mut receiver, mut sender) = connection.split();
 /// let mut inbox = Inbox::new();
 /// let _ = inbox.extend(&[0x89, 0x80, 0, 0, 0, 0]); // a ping
@@ -113,7 +113,7 @@ enum End {
 }
 
 impl Receiver {
-    pub(crate) fn new(role: Role, negotiated: &Negotiated, config: &Config) -> Self {
+    pub(crate) fn new(role: Role, negotiated: &Negotiated, config: &ConnectionOptions) -> Self {
         #[cfg(not(feature = "deflate"))]
         let _ = negotiated;
         Self {
@@ -174,7 +174,7 @@ impl Receiver {
     /// As [`next_event`](Self::next_event), owned, in memory of its own size: unmasked while it is copied out of the
     /// inbox, which then needs no more room than a read.
     ///
-    /// Messages are whole, whatever [`Config::parts`](super::Config::parts) says; of one that
+    /// Messages are whole, whatever [`ConnectionOptions::parts`](super::ConnectionOptions::parts) says; of one that
     /// [`next_event`](Self::next_event) has begun to deliver in parts, the rest.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ mod room;
 mod through;
 
 use super::close::{CloseCode, CloseFrame};
-use super::config::{Config, Role};
+use super::config::{ConnectionOptions, Role};
 #[cfg(feature = "deflate")]
 use super::deflate::Compressor;
 use super::error::UsageError;
@@ -26,7 +26,7 @@ use super::message::{Message, Reply};
 use super::negotiated::Negotiated;
 use super::outbound::Outbound;
 use super::prepared::Prepared;
-use super::state::{Input, State};
+use super::state::{State, StateInput};
 use crate::outgoing::Outgoing;
 use alloc::boxed::Box;
 use core::fmt;
@@ -40,9 +40,9 @@ use frame::{BY_REFERENCE, PLAIN};
 ///
 /// ```
 /// use bytes::Buf;
-/// use pushline::ws::{CloseCode, Config, Connection, Negotiated};
+/// use pushline::ws::{CloseCode, ConnectionOptions, Connection, Negotiated};
 ///
-/// let (_, mut sender) = Connection::server(Negotiated::default(), Config::default()).split();
+/// let (_, mut sender) = Connection::server(Negotiated::default(), ConnectionOptions::default()).split();
 /// sender.send("Hello")?;
 /// sender.close(CloseCode::NORMAL, "bye")?;
 /// assert_eq!(sender.outgoing().chunk(), b"\x81\x05Hello\x88\x05\x03\xe8bye");
@@ -64,11 +64,15 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Most bytes of pings and pongs that wait in the queue: 1 KiB, beside [`Config::max_outgoing`]. A ping that
+    /// Most bytes of pings and pongs that wait in the queue: 1 KiB, beside [`ConnectionOptions::max_outgoing`]. A ping that
     /// would exceed it is refused; pongs and the close frame never are.
     pub const CONTROL_ROOM: usize = 1024;
 
-    pub(crate) fn new(negotiated: &Negotiated, config: &Config, keys: Option<Box<dyn MaskSource>>) -> Self {
+    pub(crate) fn new(
+        negotiated: &Negotiated,
+        config: &ConnectionOptions,
+        keys: Option<Box<dyn MaskSource>>,
+    ) -> Self {
         #[cfg(not(feature = "deflate"))]
         let _ = negotiated;
         Self {
@@ -90,9 +94,9 @@ impl Sender {
     /// first, so that nothing has to be handed back.
     ///
     /// ```
-    /// use pushline::ws::{Config, Connection, Negotiated, Outbound, UsageError};
+    /// use pushline::ws::{ConnectionOptions, Connection, Negotiated, Outbound, UsageError};
     ///
-    /// let config = Config::new().max_outgoing(16);
+    /// let config = ConnectionOptions::new().max_outgoing(16);
     /// let mut connection = Connection::server(Negotiated::default(), config);
     /// connection.send("into an empty queue one always fits")?;
     /// let next = Outbound::from("another");
@@ -192,7 +196,7 @@ impl Sender {
     }
 
     /// Does what the receiver found to be owed: a pong, the second half of the closing handshake,
-    /// the close frame of a failure. Unless [`Config::auto_pong`] or [`Config::auto_close`] leave it
+    /// the close frame of a failure. Unless [`ConnectionOptions::auto_pong`] or [`ConnectionOptions::auto_close`] leave it
     /// to the application; then the state changes all the same.
     pub fn reply(&mut self, reply: Reply<'_>) {
         // What cannot be sent any more is not owed any more.
@@ -201,7 +205,7 @@ impl Sender {
             Reply::Pong(_) => Ok(()),
             Reply::Close(code) => {
                 let owed = self.state == State::Open && self.auto_close;
-                self.state = self.state.next(Input::ReceiveClose);
+                self.state = self.state.next(StateInput::ReceiveClose);
                 match code {
                     _ if !owed => Ok(()),
                     Some(code) => self.close(code, ""),
@@ -210,7 +214,7 @@ impl Sender {
             }
             Reply::Fail(code) => {
                 let sent = self.close(code, "");
-                self.state = self.state.next(Input::Fail);
+                self.state = self.state.next(StateInput::Fail);
                 sent
             }
         };
@@ -221,7 +225,7 @@ impl Sender {
     /// Without the peer's close frame this is an abnormal end (code 1006); what is queued is
     /// dropped.
     pub fn receive_eof(&mut self) {
-        self.state = self.state.next(Input::Eof);
+        self.state = self.state.next(StateInput::Eof);
         if self.state == State::Aborted {
             self.outgoing.clear();
         }
@@ -230,7 +234,7 @@ impl Sender {
     /// The transport takes nothing more: what is queued is dropped, and nothing can be sent any more.
     #[cfg(feature = "std")]
     pub(crate) fn abort(&mut self) {
-        self.state = self.state.next(Input::Eof);
+        self.state = self.state.next(StateInput::Eof);
         self.outgoing.clear();
     }
 
@@ -301,9 +305,9 @@ impl Sender {
     ///
     /// ```
     /// use bytes::Buf;
-    /// use pushline::ws::{Config, Connection, Negotiated};
+    /// use pushline::ws::{ConnectionOptions, Connection, Negotiated};
     ///
-    /// let (_, mut sender) = Connection::server(Negotiated::default(), Config::default()).split();
+    /// let (_, mut sender) = Connection::server(Negotiated::default(), ConnectionOptions::default()).split();
     /// sender.ping(b"")?;
     /// sender.outgoing().advance(1);
     /// assert!(sender.unwritten_ping());
@@ -321,9 +325,9 @@ impl Sender {
     ///
     /// ```
     /// use bytes::Buf;
-    /// use pushline::ws::{Config, Connection, Negotiated};
+    /// use pushline::ws::{ConnectionOptions, Connection, Negotiated};
     ///
-    /// let (_, mut sender) = Connection::server(Negotiated::default(), Config::default()).split();
+    /// let (_, mut sender) = Connection::server(Negotiated::default(), ConnectionOptions::default()).split();
     /// sender.close(1000, "")?;
     /// assert!(sender.close_unwritten());
     /// sender.outgoing().advance(4);
@@ -403,7 +407,7 @@ impl Sender {
         // Behind everything, and with reserved room: no check of the queue.
         self.push_frame(Opcode::Close, PLAIN, true, payload);
         self.close_queued = true;
-        self.state = self.state.next(Input::SendClose);
+        self.state = self.state.next(StateInput::SendClose);
         Ok(())
     }
 }

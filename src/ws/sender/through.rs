@@ -171,12 +171,12 @@ impl Sender {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ws::{Config, Connection, Negotiated, Prepared};
+    use crate::ws::{Connection, ConnectionOptions, Negotiated, Prepared};
     use alloc::vec;
     use proptest::prelude::*;
 
     fn sender(client: bool) -> Sender {
-        let (negotiated, config) = (Negotiated::default(), Config::new().fragment_size(20_000));
+        let (negotiated, config) = (Negotiated::default(), ConnectionOptions::new().fragment_size(20_000));
         let connection = if client {
             Connection::client(negotiated, config, || [0x37, 0xfa, 0x21, 0x3d])
         } else {

@@ -4,7 +4,7 @@
 //! it. So there are two rows for it: the head alone, and the arguments read as well. pushline has checked the JSON, and
 //! lends it.
 
-use pushline::socketio::{Encoded, Limits, Packet};
+use pushline::socketio::{Encoded, Packet, PacketLimits};
 use socketioxide_core::packet::Packet as Theirs;
 use socketioxide_core::parser::{Parse, ParseConfig, ParserState};
 use socketioxide_parser_common::CommonParser;
@@ -56,7 +56,7 @@ fn main() {
             f64::MAX,
             0,
             Box::new(|| {
-                black_box(Packet::parse(black_box(EVENT), &Limits::new()).expect("a packet"));
+                black_box(Packet::parse(black_box(EVENT), &PacketLimits::new()).expect("a packet"));
             }),
         ),
         Row(

@@ -8,10 +8,10 @@ const QUIET: Duration = Duration::from_secs(600);
 
 fn pushline() -> Router {
     use axum::{extract::Request, routing::any};
-    use pushline::adapter::socketio::{Options, SocketIo};
-    use pushline::socketio::engine::Config;
+    use pushline::adapter::socketio::{SocketIo, SocketIoOptions};
+    use pushline::socketio::engine::EngineOptions;
 
-    let io = SocketIo::new(Options::new().engine(Config::new().ping_interval(QUIET)));
+    let io = SocketIo::new(SocketIoOptions::new().engine(EngineOptions::new().ping_interval(QUIET)));
     let all = io.of("/");
     io.of("/")
         .on("message", |socket, event| async move {

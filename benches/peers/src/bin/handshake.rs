@@ -109,7 +109,7 @@ mod rows {
     pub fn pushline_core() {
         use pushline::http1::head::Slots;
         use pushline::ws::handshake::{ServerOptions, accept_request};
-        use pushline::ws::{Config, Connection};
+        use pushline::ws::{Connection, ConnectionOptions};
         let (options, mut memory) = (ServerOptions::new(), Memory::new());
         let mut received = [0; 1024];
         let n = memory.read(&mut received).expect("memory");
@@ -120,7 +120,7 @@ mod rows {
         let mut answer = Vec::with_capacity(256);
         accepted.write_to(&mut answer);
         memory.write_all(&answer).expect("memory");
-        black_box(Connection::server(accepted.negotiated(), Config::new()));
+        black_box(Connection::server(accepted.negotiated(), ConnectionOptions::new()));
     }
 
     pub async fn pushline_tokio() {

@@ -5,7 +5,7 @@ use crate::wire::Wire;
 use bytes::{Buf, Bytes};
 use pushline::adapter::{Options, blocking, tokio};
 use pushline::ws::mask::OsKeys;
-use pushline::ws::{Config, Connection, Event, Negotiated, Outbound};
+use pushline::ws::{Connection, ConnectionOptions, Event, Negotiated, Outbound};
 use pushline::{Inbox, READ_SIZE};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -74,7 +74,7 @@ fn outbound(payload: &Bytes) -> Outbound<'_> {
 }
 
 fn connection(client: bool) -> Connection {
-    let (negotiated, config) = (Negotiated::default(), Config::new());
+    let (negotiated, config) = (Negotiated::default(), ConnectionOptions::new());
     if client {
         Connection::client(negotiated, config, OsKeys)
     } else {

@@ -11,7 +11,9 @@ mod reader;
 mod source;
 mod writer;
 
-pub use super::super::sse::{Error, Event, InvalidUrl, Response, SourceOptions, Update, Url};
+pub use super::super::sse::{
+    Error, EventResponse, InvalidUrl, MessageEvent, SourceEvent, SourceOptions, Url,
+};
 pub use reader::EventReader;
 pub use source::{Closer, EventSource};
 pub use writer::EventWriter;

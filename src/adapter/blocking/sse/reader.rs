@@ -1,9 +1,9 @@
 //! Events out of the body of a response.
 
-use super::{Error, Event};
+use super::{Error, MessageEvent};
 use crate::adapter::sse::Incoming;
-use crate::http1::head::Body;
-use crate::sse::Decoder;
+use crate::http1::head::BodyFraming;
+use crate::sse::EventDecoder;
 use std::io::{ErrorKind, Read};
 
 /// The events of a response, read from the bytes behind its head: an iterator.
@@ -14,11 +14,11 @@ use std::io::{ErrorKind, Read};
 ///
 /// ```
 /// use pushline::adapter::blocking::sse::EventReader;
-/// use pushline::http1::head::Body;
+/// use pushline::http1::head::BodyFraming;
 ///
 /// let body = &b"data: 1\n\ndata: 2\n\ndata: never ended\n"[..];
 /// let data: Result<Vec<_>, _> =
-///     EventReader::new(body, Body::UntilClose).map(|event| event.map(|event| event.data)).collect();
+///     EventReader::new(body, BodyFraming::UntilClose).map(|event| event.map(|event| event.data)).collect();
 /// assert_eq!(data?, ["1", "2"]);
 /// # Ok::<(), pushline::adapter::sse::Error>(())
 /// ```
@@ -33,18 +33,18 @@ pub struct EventReader<R> {
 impl<R> EventReader<R> {
     /// Reads events from `stream`, which stands behind the head of a response; `body` is what the head says of the
     /// length, [`ResponseHead::body`](crate::http1::head::ResponseHead::body).
-    pub fn new(stream: R, body: Body) -> Self {
+    pub fn new(stream: R, body: BodyFraming) -> Self {
         Self::with_received(stream, body, &[])
     }
 
     /// As [`new`](Self::new); `received` was read already behind the head.
-    pub fn with_received(stream: R, body: Body, received: &[u8]) -> Self {
+    pub fn with_received(stream: R, body: BodyFraming, received: &[u8]) -> Self {
         Self { stream, incoming: Incoming::new(body, received), received: 0 }
     }
 
     /// Uses this decoder, with its limits and its last event ID.
     #[must_use]
-    pub fn decoder(mut self, decoder: Decoder) -> Self {
+    pub fn decoder(mut self, decoder: EventDecoder) -> Self {
         self.incoming.set_decoder(decoder);
         self
     }
@@ -76,7 +76,7 @@ impl<R> EventReader<R> {
 
 impl<R: Read> EventReader<R> {
     /// The next event, after one read at most: `None` if that has led to nothing.
-    pub(super) fn advance(&mut self) -> Option<Option<Result<Event, Error>>> {
+    pub(super) fn advance(&mut self) -> Option<Option<Result<MessageEvent, Error>>> {
         if let Some(event) = self.incoming.next() {
             return Some(Some(event));
         }
@@ -102,7 +102,7 @@ impl<R: Read> EventReader<R> {
 }
 
 impl<R: Read> Iterator for EventReader<R> {
-    type Item = Result<Event, Error>;
+    type Item = Result<MessageEvent, Error>;
 
     /// The next event; `None` at the end of the body. [`Error::Event`] stands in the place of an event that exceeds a
     /// limit; other errors end the stream.

@@ -2,11 +2,14 @@
 
 use super::super::dial::dial;
 use super::super::{ClientStream, Transport};
-use super::{Error, EventReader, SourceOptions, Update, Url};
+use super::{Error, EventReader, SourceEvent, SourceOptions, Url};
 use crate::adapter::random::{random, since_1970};
 use crate::adapter::sse::{Client, Failed, Judged, Lost};
 use crate::heartbeat::Instant as _;
-use crate::sse::{Answer, AnswerReader, CloseReason, DecodeError, Decoder, Refusal, RefusalReader};
+use crate::sse::{
+    CloseReason, DecodeError, EventDecoder, RefusedResponse, RefusedResponseReader, SourceResponse,
+    SourceResponseReader,
+};
 use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
@@ -29,18 +32,18 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// the stream goes on behind it. Any other error is the end: what went wrong in the last attempt, if
 /// [`closed`](Self::closed) says that there is no other; [`Error::Closed`] if the server said so; [`Error::Location`] for a
 /// redirection to where this client cannot go; [`Error::Tls`] for a server whose certificate is refused. Until then, a
-/// connection that is lost is no error but [`Update::Lost`]. [`closer`](Self::closer) ends it from another thread.
+/// connection that is lost is no error but [`SourceEvent::Lost`]. [`closer`](Self::closer) ends it from another thread.
 ///
 /// It connects to `http:` URLs over TCP, and with the feature `rustls` to `https:` URLs over TLS;
 /// [`with_connector`](Self::with_connector) takes care of all else, as of Unix sockets.
 ///
 /// ```no_run
-/// use pushline::adapter::blocking::sse::{EventSource, SourceOptions, Update};
+/// use pushline::adapter::blocking::sse::{EventSource, SourceOptions, SourceEvent};
 ///
 /// for update in EventSource::new("http://127.0.0.1:8080/events", SourceOptions::new())? {
 ///     match update? {
-///         Update::Event(event) => println!("{}: {}", event.event, event.data),
-///         Update::Lost { wait, .. } => println!("again in {wait:?}"),
+///         SourceEvent::Event(event) => println!("{}: {}", event.event, event.data),
+///         SourceEvent::Lost { wait, .. } => println!("again in {wait:?}"),
 ///         _ => {}
 ///     }
 /// }
@@ -120,7 +123,7 @@ impl<S> EventSource<S> {
     ///
     /// # Errors
     ///
-    /// [`DecodeError::IdTooLong`] if it exceeds [`Limits::max_id`](crate::sse::Limits::max_id).
+    /// [`DecodeError::IdTooLong`] if it exceeds [`EventLimits::max_id`](crate::sse::EventLimits::max_id).
     pub fn set_last_event_id(&mut self, id: &str) -> Result<(), DecodeError> {
         self.decoder_mut().set_last_event_id(id)
     }
@@ -147,10 +150,10 @@ impl<S> EventSource<S> {
     }
 
     /// What the server said last instead of an event stream, with the start of the body
-    /// ([`SourceOptions::max_refusal`]): it is there when [`Error::Closed`] is told, or [`Update::Lost`] for a server that
+    /// ([`SourceOptions::max_refusal`]): it is there when [`Error::Closed`] is told, or [`SourceEvent::Lost`] for a server that
     /// is asked [once more](crate::sse::ReconnectPolicy::retry_statuses), and until the stream opens.
     #[must_use]
-    pub fn refusal(&self) -> Option<&Refusal> {
+    pub fn refusal(&self) -> Option<&RefusedResponse> {
         self.client.refusal.as_deref()
     }
 
@@ -166,7 +169,7 @@ impl<S> EventSource<S> {
         self.closer.clone()
     }
 
-    fn decoder_mut(&mut self) -> &mut Decoder {
+    fn decoder_mut(&mut self) -> &mut EventDecoder {
         match &mut self.state {
             State::Open { reader, .. } => &mut reader.incoming().parser.decoder,
             _ => &mut self.client.decoder,
@@ -180,11 +183,11 @@ impl<S> EventSource<S> {
         }
     }
 
-    fn lost(&mut self, lost: Lost<Instant>) -> Option<Result<Update, Error>> {
+    fn lost(&mut self, lost: Lost<Instant>) -> Option<Result<SourceEvent, Error>> {
         match lost {
             Lost::Again(at, error) => {
                 self.set_state(State::Waiting);
-                Some(Ok(Update::Lost { error, wait: at.saturating_duration_since(Instant::now()) }))
+                Some(Ok(SourceEvent::Lost { error, wait: at.saturating_duration_since(Instant::now()) }))
             }
             Lost::Over(error) => {
                 self.set_state(State::Closed);
@@ -196,7 +199,7 @@ impl<S> EventSource<S> {
 
 impl<S: Transport> EventSource<S> {
     /// Asks, and acts on the answer. `None` if there is nothing to tell yet.
-    fn ask(&mut self) -> Option<Option<Result<Update, Error>>> {
+    fn ask(&mut self) -> Option<Option<Result<SourceEvent, Error>>> {
         let request = match self.client.request() {
             Ok(request) => request,
             Err(error) => {
@@ -217,12 +220,12 @@ impl<S: Transport> EventSource<S> {
                 let reader =
                     EventReader::with_received(stream, answer.body, reader.received()).decoder(decoder);
                 self.set_state(State::Open { reader, heard: Instant::now() });
-                Some(Some(Ok(Update::Open)))
+                Some(Some(Ok(SourceEvent::Open)))
             }
             Judged::Ask => None,
             Judged::Refused(refused) => {
                 let SourceOptions { max_refusal, response_timeout, .. } = self.client.options;
-                let mut body = RefusalReader::new(&answer, max_refusal);
+                let mut body = RefusedResponseReader::new(&answer, max_refusal);
                 body.receive(reader.received());
                 let deadline = Instant::now().saturating_add(response_timeout);
                 let mut bytes = [0; 2048];
@@ -242,7 +245,7 @@ impl<S: Transport> EventSource<S> {
     }
 
     /// Connects, sends the request and reads the head of the response.
-    fn attempt(&mut self, request: &[u8]) -> Result<(S, Answer, AnswerReader), Failed> {
+    fn attempt(&mut self, request: &[u8]) -> Result<(S, SourceResponse, SourceResponseReader), Failed> {
         let SourceOptions { connect_timeout, response_timeout, .. } = self.client.options;
         let connected = (self.connector)(&self.client.url, connect_timeout);
         let mut stream = connected.map_err(|error| match error.kind() {
@@ -255,7 +258,7 @@ impl<S: Transport> EventSource<S> {
             // RFC 9112 9.5: a server may answer before it has read all, and not read any more.
             deadline = deadline.max(Instant::now().saturating_add(LAST_WORD));
         }
-        let mut reader = AnswerReader::new(self.client.reconnect.method());
+        let mut reader = SourceResponseReader::new(self.client.reconnect.method());
         let mut bytes = [0; 2048];
         loop {
             if let Some(answer) = reader.next().map_err(|error| Failed::Request(error.into()))? {
@@ -270,7 +273,7 @@ impl<S: Transport> EventSource<S> {
     }
 
     /// The next update of an open stream. `None` if there is none yet.
-    fn read(&mut self) -> Option<Option<Result<Update, Error>>> {
+    fn read(&mut self) -> Option<Option<Result<SourceEvent, Error>>> {
         let State::Open { reader, heard } = &mut self.state else { return None };
         let timeout = self.client.options.idle_timeout;
         let left = timeout.map_or(LOOK, |timeout| timeout.saturating_sub(heard.elapsed()));
@@ -290,7 +293,7 @@ impl<S: Transport> EventSource<S> {
         let seen = if let Some(Ok(event)) = &event { Some(event) } else { None };
         self.client.see(reader.incoming(), seen);
         let error = match event {
-            Some(Ok(event)) => return Some(Some(Ok(Update::Event(event)))),
+            Some(Ok(event)) => return Some(Some(Ok(SourceEvent::Event(event)))),
             Some(Err(error @ Error::Event(_))) => return Some(Some(Err(error))),
             Some(Err(Error::Io(error))) if is_timeout(&error) && !is_late => return None,
             Some(Err(Error::Io(error))) if is_timeout(&error) => Some(Error::TimedOut),
@@ -304,7 +307,7 @@ impl<S: Transport> EventSource<S> {
 
 /// The updates; see [`EventSource`].
 impl<S: Transport> Iterator for EventSource<S> {
-    type Item = Result<Update, Error>;
+    type Item = Result<SourceEvent, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -318,7 +321,7 @@ impl<S: Transport> Iterator for EventSource<S> {
             };
             // What a wait was cut short for is no news.
             if let Some(told) = told
-                && (!self.closer.is_closed() || matches!(told, Some(Ok(Update::Event(_)))))
+                && (!self.closer.is_closed() || matches!(told, Some(Ok(SourceEvent::Event(_)))))
             {
                 return told;
             }
@@ -327,7 +330,7 @@ impl<S: Transport> Iterator for EventSource<S> {
 }
 
 impl<S: Transport> EventSource<S> {
-    fn ask_in_time(&mut self) -> Option<Option<Result<Update, Error>>> {
+    fn ask_in_time(&mut self) -> Option<Option<Result<SourceEvent, Error>>> {
         if !self.client.reconnect.should_connect(Instant::now()) {
             match self.client.reconnect.next_deadline() {
                 Some(at) => self.closer.wait(at),

@@ -1,11 +1,11 @@
 //! An event stream as a response.
 #![allow(clippy::indexing_slicing, reason = "a head and an event, up to what was written of them")]
 
-use super::{Error, Response};
+use super::{Error, EventResponse};
 use crate::adapter::sse::Outlet;
 use crate::heartbeat::Heartbeat;
 use crate::http1::head::Version;
-use crate::sse::{Block, Prepared};
+use crate::sse::{Block, PreparedEvent};
 use bytes::Buf;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::time::Instant;
@@ -22,12 +22,12 @@ const PIECES: usize = 32;
 /// `recv_timeout`, and calls [`keep_alive`](Self::keep_alive): that is also how a client that left is noticed.
 ///
 /// ```
-/// use pushline::adapter::blocking::sse::{EventWriter, Response};
+/// use pushline::adapter::blocking::sse::{EventWriter, EventResponse};
 /// use pushline::http1::head::Version;
 /// use pushline::sse::Block;
 ///
 /// let mut wire = Vec::new();
-/// let mut writer = EventWriter::new(&mut wire, Version::Http11, &Response::new());
+/// let mut writer = EventWriter::new(&mut wire, Version::Http11, &EventResponse::new());
 /// writer.send(&Block::new().data("hello"))?;
 /// writer.finish()?;
 /// assert!(wire.ends_with(b"\r\n\r\nd\r\ndata: hello\n\n\r\n0\r\n\r\n"));
@@ -46,7 +46,7 @@ pub struct EventWriter<W> {
 impl<W: Write> EventWriter<W> {
     /// Answers a request of this `version`, the one of the [`RequestHead`](crate::http1::head::RequestHead), on the
     /// stream that it came on. The response's head is queued: [`flush`](Self::flush), or anything else, writes it.
-    pub fn new(stream: W, version: Version, response: &Response) -> Self {
+    pub fn new(stream: W, version: Version, response: &EventResponse) -> Self {
         Self {
             stream,
             outlet: Outlet::new(version, response),
@@ -61,7 +61,7 @@ impl<W: Write> EventWriter<W> {
     /// # Errors
     ///
     /// [`Error::Encode`] for what cannot be encoded. [`Error::Io`] of a transport that is not ready, while more than
-    /// [`Response::max_queued`] bytes wait: this event was not queued, and may be sent again. Any other [`Error::Io`], and
+    /// [`EventResponse::max_queued`] bytes wait: this event was not queued, and may be sent again. Any other [`Error::Io`], and
     /// [`Error::Left`] ever after, are the end.
     pub fn send(&mut self, block: &Block<'_>) -> Result<(), Error> {
         self.queue(|outlet| outlet.push(block))
@@ -72,12 +72,12 @@ impl<W: Write> EventWriter<W> {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_prepared(&mut self, event: &Prepared) -> Result<(), Error> {
+    pub fn send_prepared(&mut self, event: &PreparedEvent) -> Result<(), Error> {
         self.queue(|outlet| outlet.push_prepared(event))
     }
 
     /// When to call [`keep_alive`](Self::keep_alive) if nothing is sent before; `None` if
-    /// [no comments](Response::keep_alive) are sent.
+    /// [no comments](EventResponse::keep_alive) are sent.
     #[must_use]
     pub fn next_keep_alive(&self) -> Option<Instant> {
         self.heartbeat.as_ref().map(Heartbeat::next_deadline)

@@ -2,13 +2,15 @@
 //! another.
 
 use super::exchange::{Line, Reply};
-use super::{AckError, Answer, ClientAck, ClientEvent, ClientOptions, Command, Emitter};
+use super::{AckError, Answer, ClientAck, ClientEvent, Command, Emitter, SocketIoClientOptions};
 use crate::adapter::Options;
 use crate::adapter::tokio::{ClientWriteHalf, Writer, connect};
 use crate::http1::Url;
 use crate::json;
-use crate::socketio::engine::{self, CloseReason, Data, Frame, InvalidPacket, Packet, Task, records};
-use crate::socketio::{Client, FromServer};
+use crate::socketio::engine::{
+    self, Data, EngineCloseReason, EngineFrame, EnginePacket, InvalidEnginePacket, Task, records,
+};
+use crate::socketio::{ClientConnection, FromServer};
 use crate::ws::handshake::ClientOptions as Handshake;
 use crate::ws::{self, Outbound};
 use core::future::poll_fn;
@@ -32,8 +34,8 @@ const CLOSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Driver {
     url: Url,
-    options: ClientOptions,
-    client: Client<Instant>,
+    options: SocketIoClientOptions,
+    client: ClientConnection<Instant>,
     acks: HashMap<(Arc<str>, u64), Answer>,
     emitter: mpsc::WeakSender<Command>,
     commands: mpsc::Receiver<Command>,
@@ -61,7 +63,7 @@ enum Input {
 
 /// A session, and what is under way for it.
 struct Session {
-    engine: engine::Client<Instant>,
+    engine: engine::EngineClient<Instant>,
     poll: Line,
     post: Line,
     socket: Option<Writer<ClientWriteHalf>>,
@@ -74,12 +76,12 @@ struct Session {
 impl Driver {
     pub(super) fn new(
         url: Url,
-        options: ClientOptions,
+        options: SocketIoClientOptions,
         emitter: mpsc::WeakSender<Command>,
         commands: mpsc::Receiver<Command>,
         events: mpsc::Sender<ClientEvent>,
     ) -> Self {
-        let mut client = Client::new(options.config);
+        let mut client = ClientConnection::new(options.config);
         for (name, auth) in &options.namespaces {
             let auth = auth.as_ref().and_then(|auth| json::check(auth).ok());
             let _ = client.join(name, auth); // sent once a session is open
@@ -108,10 +110,10 @@ impl Driver {
     }
 
     /// One session, from the handshake to its end: whether it was open, and why it ended.
-    async fn session(&mut self) -> (bool, CloseReason) {
+    async fn session(&mut self) -> (bool, EngineCloseReason) {
         let (reports, mut received) = mpsc::channel(16);
         let mut session = Session {
-            engine: engine::Client::new(self.options.engine, Instant::now()),
+            engine: engine::EngineClient::new(self.options.engine, Instant::now()),
             poll: Line::default(),
             post: Line::default(),
             socket: None,
@@ -188,7 +190,7 @@ impl Driver {
         .await
     }
 
-    fn command(&mut self, engine: &mut engine::Client<Instant>, command: Command) {
+    fn command(&mut self, engine: &mut engine::EngineClient<Instant>, command: Command) {
         match command {
             // It may have left the namespace since.
             Command::Send { namespace, messages } if self.client.wants(&namespace) => {
@@ -239,7 +241,7 @@ impl Driver {
                 let url =
                     format!("{scheme}://{}{}", self.url.host_field(), self.target(session, "websocket"));
                 let max = self.options.max_payload;
-                let config = ws::Config::new().max_message(max).max_frame(max);
+                let config = ws::ConnectionOptions::new().max_message(max).max_frame(max);
                 // Engine.IO has its own heartbeat.
                 let options = self.options.connection.clone().config(config).ping_interval(None);
                 session.reader = Some(session.tasks.spawn(read(url, options, reports)));
@@ -247,9 +249,9 @@ impl Driver {
             Task::Frame(message) => {
                 let Some(socket) = &mut session.socket else { return session.engine.socket_closed() };
                 let outbound = match message.frame() {
-                    Frame::Text(text) => Outbound::from(text),
-                    Frame::Binary(bytes) => Outbound::from(ws::Message::Binary(bytes.clone())),
-                    Frame::Shared(prepared) => Outbound::from(prepared),
+                    EngineFrame::Text(text) => Outbound::from(text),
+                    EngineFrame::Binary(bytes) => Outbound::from(ws::Message::Binary(bytes.clone())),
+                    EngineFrame::Shared(prepared) => Outbound::from(prepared),
                 };
                 if socket.send(outbound).await.is_err() {
                     session.engine.socket_closed();
@@ -266,7 +268,9 @@ impl Driver {
                 session.poll = line;
                 session.engine.polled(status);
                 let text = core::str::from_utf8(&body);
-                let Ok(text) = text else { return drop(session.engine.packet(Err(InvalidPacket), now)) };
+                let Ok(text) = text else {
+                    return drop(session.engine.packet(Err(InvalidEnginePacket), now));
+                };
                 for packet in records(text) {
                     let data = session.engine.packet(packet, now);
                     self.receive(session, data).await;
@@ -287,8 +291,8 @@ impl Driver {
             }
             Report::Came(message) => {
                 let packet = match &message {
-                    ws::Message::Text(text) => Packet::parse(text),
-                    ws::Message::Binary(bytes) => Ok(Packet::Message(Data::Binary(bytes.clone()))),
+                    ws::Message::Text(text) => EnginePacket::parse(text),
+                    ws::Message::Binary(bytes) => Ok(EnginePacket::Message(Data::Binary(bytes.clone()))),
                     _ => return,
                 };
                 let data = session.engine.frame(packet, now);

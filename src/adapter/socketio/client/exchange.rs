@@ -1,6 +1,6 @@
 //! Requests of polling: one connection for polls, one for POSTs, both kept open.
 
-use super::super::http::{Body, Failed, collect};
+use super::super::http::{Failed, SocketIoBody, collect};
 use crate::adapter::Options;
 use crate::adapter::tokio::dial;
 use crate::http1::Url;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 /// A connection, or none yet.
 #[derive(Default)]
-pub(super) struct Line(Option<SendRequest<Body>>);
+pub(super) struct Line(Option<SendRequest<SocketIoBody>>);
 
 /// A status and a body; the line to use again.
 pub(super) type Reply = Option<(Line, u16, Vec<u8>)>;
@@ -42,8 +42,10 @@ impl Line {
         let method = if post.is_some() { "POST" } else { "GET" };
         let request = ::http::Request::builder().method(method).uri(target).header("host", url.host_field());
         let request = match post {
-            Some(body) => request.header("content-type", "text/plain;charset=UTF-8").body(Body::from(body)),
-            None => request.body(Body::default()),
+            Some(body) => {
+                request.header("content-type", "text/plain;charset=UTF-8").body(SocketIoBody::from(body))
+            }
+            None => request.body(SocketIoBody::default()),
         };
         let response = line.send_request(request.ok()?).await.ok()?;
         let status = response.status().as_u16();

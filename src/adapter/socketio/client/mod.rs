@@ -8,8 +8,8 @@ use crate::adapter::Options;
 use crate::backoff::Backoff;
 use crate::http1::{InvalidUrl, Url};
 use crate::json::Value;
-use crate::socketio::engine::{ClientConfig, Message, SendError};
-use crate::socketio::{Arguments, Config, Encoded, Payload};
+use crate::socketio::engine::{EngineClientOptions, EngineMessage, SendError};
+use crate::socketio::{Arguments, Encoded, Payload, SocketIoLimits};
 use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
@@ -18,21 +18,21 @@ use std::sync::Arc;
 use std::vec::Vec;
 use tokio::sync::{mpsc, oneshot};
 
-/// How a [`Client`] connects, and comes back.
+/// How a [`SocketIoClient`] connects, and comes back.
 ///
 /// ```
-/// use pushline::adapter::socketio::ClientOptions;
+/// use pushline::adapter::socketio::SocketIoClientOptions;
 /// use pushline::json;
 ///
-/// let options = ClientOptions::new().join("/", None).join("/chat", Some(json::check(r#"{"token":"1"}"#)?));
+/// let options = SocketIoClientOptions::new().join("/", None).join("/chat", Some(json::check(r#"{"token":"1"}"#)?));
 /// # let _ = options;
 /// # Ok::<(), json::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct ClientOptions {
-    engine: ClientConfig,
-    config: Config,
+pub struct SocketIoClientOptions {
+    engine: EngineClientOptions,
+    config: SocketIoLimits,
     backoff: Backoff,
     first_wait: Duration,
     max_payload: usize,
@@ -40,13 +40,13 @@ pub struct ClientOptions {
     namespaces: Vec<(String, Option<String>)>,
 }
 
-impl ClientOptions {
+impl SocketIoClientOptions {
     /// The defaults, in no namespace yet: one second until the first attempt to come back, twice as long after each that
     /// failed, as [`Backoff`] has it.
     pub fn new() -> Self {
         Self {
-            engine: ClientConfig::new(),
-            config: Config::new(),
+            engine: EngineClientOptions::new(),
+            config: SocketIoLimits::new(),
             backoff: Backoff::new().ceiling(Duration::from_secs(5)),
             first_wait: Duration::from_secs(1),
             max_payload: 16 << 20,
@@ -62,13 +62,13 @@ impl ClientOptions {
     }
 
     /// Transports, times and limits of Engine.IO.
-    pub fn engine(mut self, config: ClientConfig) -> Self {
+    pub fn engine(mut self, config: EngineClientOptions) -> Self {
         self.engine = config;
         self
     }
 
     /// Limits of Socket.IO.
-    pub fn config(mut self, config: Config) -> Self {
+    pub fn config(mut self, config: SocketIoLimits) -> Self {
         self.config = config;
         self
     }
@@ -93,13 +93,13 @@ impl ClientOptions {
     }
 }
 
-impl Default for ClientOptions {
+impl Default for SocketIoClientOptions {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// What has come to a [`Client`].
+/// What has come to a [`SocketIoClient`].
 ///
 /// ```
 /// use pushline::adapter::socketio::ClientEvent;
@@ -153,7 +153,7 @@ pub enum ClientEvent {
 }
 
 enum Command {
-    Send { namespace: Arc<str>, messages: Vec<Message> },
+    Send { namespace: Arc<str>, messages: Vec<EngineMessage> },
     Ask { namespace: Arc<str>, encode: Encode, timeout: Duration, answer: Answer },
 }
 
@@ -185,7 +185,7 @@ impl fmt::Debug for ClientAck {
     }
 }
 
-/// Emits events of a [`Client`], from any task. A clone is the same client's.
+/// Emits events of a [`SocketIoClient`], from any task. A clone is the same client's.
 ///
 /// What is emitted while the client is not connected waits until it is, or until it is gone.
 #[derive(Clone)]
@@ -248,10 +248,10 @@ impl fmt::Debug for Emitter {
 /// with it the heartbeat.
 ///
 /// ```no_run
-/// use pushline::adapter::socketio::{Client, ClientEvent, ClientOptions};
+/// use pushline::adapter::socketio::{SocketIoClient, ClientEvent, SocketIoClientOptions};
 ///
 /// # async fn talk() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut client = Client::connect("http://127.0.0.1:3000/", ClientOptions::new().join("/", None))?;
+/// let mut client = SocketIoClient::connect("http://127.0.0.1:3000/", SocketIoClientOptions::new().join("/", None))?;
 /// let emitter = client.emitter();
 /// while let Some(event) = client.next().await {
 ///     match event {
@@ -264,19 +264,19 @@ impl fmt::Debug for Emitter {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Client {
+pub struct SocketIoClient {
     emitter: Emitter,
     events: mpsc::Receiver<ClientEvent>,
 }
 
-impl Client {
+impl SocketIoClient {
     /// Begins to connect to an `http:` URL, or with the feature `rustls` to an `https:` one; the path `/` stands for
     /// `/socket.io/`. Call it within a tokio runtime.
     ///
     /// # Errors
     ///
     /// [`InvalidUrl`]. Whatever else goes wrong is tried again: [`ClientEvent::Lost`].
-    pub fn connect(url: &str, options: ClientOptions) -> Result<Self, InvalidUrl> {
+    pub fn connect(url: &str, options: SocketIoClientOptions) -> Result<Self, InvalidUrl> {
         let url = Url::parse(url)?;
         let (commands, receiver) = mpsc::channel(64);
         let (sender, events) = mpsc::channel(256);

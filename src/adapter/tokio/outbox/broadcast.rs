@@ -18,9 +18,9 @@ use tokio::time::{Instant, timeout_at};
 ///
 /// ```
 /// use pushline::adapter::tokio::{Broadcast, Outbox, OutboxOptions};
-/// use pushline::sse::{Block, Prepared};
+/// use pushline::sse::{Block, PreparedEvent};
 ///
-/// let room: Broadcast<Prepared> = Broadcast::new();
+/// let room: Broadcast<PreparedEvent> = Broadcast::new();
 /// let (outbox, stream) = Outbox::stream(OutboxOptions::new());
 /// room.join(outbox);
 /// assert_eq!(room.send(Block::new().data("to all of you").prepare()?), 1);

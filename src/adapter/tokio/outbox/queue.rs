@@ -122,7 +122,7 @@ impl fmt::Display for OutboxError {
 
 impl std::error::Error for OutboxError {}
 
-/// What an [`Outbox`] can hold: messages for WebSockets ([`Post`]) and encoded events ([`sse::Prepared`]).
+/// What an [`Outbox`] can hold: messages for WebSockets ([`Post`]) and encoded events ([`sse::PreparedEvent`]).
 ///
 /// ```
 /// use pushline::adapter::tokio::OutboxItem;
@@ -139,11 +139,11 @@ pub trait OutboxItem: Clone + Send + 'static + private::Sealed {
 pub(super) mod private {
     /// A queue's bound must be right for all that it holds: no item comes from elsewhere.
     pub trait Sealed {}
-    impl Sealed for crate::sse::Prepared {}
+    impl Sealed for crate::sse::PreparedEvent {}
     impl Sealed for super::Post {}
 }
 
-impl OutboxItem for sse::Prepared {
+impl OutboxItem for sse::PreparedEvent {
     fn payload_len(&self) -> usize {
         self.bytes().len()
     }
@@ -337,7 +337,7 @@ impl<T: OutboxItem> Outbox<T> {
     /// use pushline::adapter::tokio::{Broadcast, Outbox, OutboxOptions};
     /// use pushline::sse;
     ///
-    /// # async fn events(room: Broadcast<sse::Prepared>) -> http::Response<EventBody<impl futures_core::Stream<Item = sse::Prepared>>> {
+    /// # async fn events(room: Broadcast<sse::PreparedEvent>) -> http::Response<EventBody<impl futures_core::Stream<Item = sse::PreparedEvent>>> {
     /// let (outbox, events) = Outbox::stream(OutboxOptions::new());
     /// room.join(outbox);
     /// EventBody::new(events).into_response()
@@ -484,10 +484,10 @@ impl<T> fmt::Debug for Outbox<T> {
 ///
 /// ```
 /// use pushline::adapter::tokio::{Outbox, OutboxOptions};
-/// use pushline::sse::{Block, Prepared};
+/// use pushline::sse::{Block, PreparedEvent};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (outbox, mut stream) = Outbox::<Prepared>::stream(OutboxOptions::new());
+/// let (outbox, mut stream) = Outbox::<PreparedEvent>::stream(OutboxOptions::new());
 /// outbox.send(Block::new().data("a").prepare().unwrap()).unwrap();
 /// drop(outbox);
 /// assert_eq!(stream.next().await.unwrap().bytes(), "data: a\n\n");

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::adapter::sse::Failed;
-use crate::sse::{Answer, AnswerReader, Method, Refusal, RefusalReader};
+use crate::sse::{Method, RefusedResponse, RefusedResponseReader, SourceResponse, SourceResponseReader};
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -14,15 +14,15 @@ use tokio::time::timeout;
 
 /// A response, its body still to be read.
 #[derive(Debug)]
-pub(super) struct Response<S> {
+pub(super) struct EventResponse<S> {
     pub(super) stream: S,
-    pub(super) answer: Answer,
+    pub(super) answer: SourceResponse,
     /// What was read behind the head.
     pub(super) received: Vec<u8>,
 }
 
 /// An attempt under way. It lives in the client, not in the future of a call.
-pub(super) type Attempt<S> = Pin<Box<dyn Future<Output = Result<Response<S>, Failed>> + Send>>;
+pub(super) type Attempt<S> = Pin<Box<dyn Future<Output = Result<EventResponse<S>, Failed>> + Send>>;
 
 /// Connects, sends the request and reads the head of the response.
 pub(super) async fn attempt<S>(
@@ -31,7 +31,7 @@ pub(super) async fn attempt<S>(
     method: Method,
     connect_timeout: Duration,
     response_timeout: Duration,
-) -> Result<Response<S>, Failed>
+) -> Result<EventResponse<S>, Failed>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -42,11 +42,11 @@ where
         Err(_) => return Err(Failed::Connect(Error::TimedOut)),
     };
     let mut exchange =
-        Exchange { stream, request, written: 0, broken: None, reader: AnswerReader::new(method) };
+        Exchange { stream, request, written: 0, broken: None, reader: SourceResponseReader::new(method) };
     match timeout(response_timeout, poll_fn(|cx| exchange.poll(cx))).await {
         Ok(Ok(answer)) => {
             let received = exchange.reader.received().to_vec();
-            Ok(Response { stream: exchange.stream, answer, received })
+            Ok(EventResponse { stream: exchange.stream, answer, received })
         }
         Ok(Err(error)) => Err(Failed::Request(error)),
         Err(_) => Err(Failed::Request(Error::TimedOut)),
@@ -60,12 +60,12 @@ struct Exchange<S> {
     written: usize,
     /// Writing failed: there may be an answer nevertheless.
     broken: Option<std::io::Error>,
-    reader: AnswerReader,
+    reader: SourceResponseReader,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// Writes and reads: a server may answer before it has read all (RFC 9112 9.5), and not read any more.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<SourceResponse, Error>> {
         if self.broken.is_none()
             && let Poll::Ready(Err(error)) = self.poll_write(cx)
         {
@@ -105,15 +105,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
 }
 
 /// A refusal on its way.
-pub(super) type Refusing = Pin<Box<dyn Future<Output = Refusal> + Send>>;
+pub(super) type Refusing = Pin<Box<dyn Future<Output = RefusedResponse> + Send>>;
 
 /// Reads the body of a refusal: what comes of it, in time and within the limit.
-pub(super) async fn refusal<S>(response: Response<S>, max: usize, time: Duration) -> Refusal
+pub(super) async fn refusal<S>(response: EventResponse<S>, max: usize, time: Duration) -> RefusedResponse
 where
     S: AsyncRead + Unpin,
 {
-    let Response { mut stream, answer, received } = response;
-    let mut reader = RefusalReader::new(&answer, max);
+    let EventResponse { mut stream, answer, received } = response;
+    let mut reader = RefusedResponseReader::new(&answer, max);
     reader.receive(&received);
     // How it failed is of no account: the refusal is what is told.
     let _ = timeout(time, async {

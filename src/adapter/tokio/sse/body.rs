@@ -4,7 +4,7 @@ use super::queue::{EventQueue, EventSender, Watch};
 use super::{Error, poll_timer};
 use crate::adapter::sse::{KEEP_ALIVE_INTERVAL, not_zero};
 use crate::heartbeat::Heartbeat;
-use crate::sse::{KEEP_ALIVE, Prepared};
+use crate::sse::{KEEP_ALIVE, PreparedEvent};
 use bytes::Bytes;
 use core::fmt;
 use core::pin::Pin;
@@ -31,7 +31,7 @@ use tokio::time::{Instant, Sleep};
 /// use pushline::adapter::tokio::sse::EventBody;
 /// use pushline::sse::Block;
 ///
-/// # async fn serve() -> http::Response<EventBody<impl futures_core::Stream<Item = pushline::sse::Prepared>>> {
+/// # async fn serve() -> http::Response<EventBody<impl futures_core::Stream<Item = pushline::sse::PreparedEvent>>> {
 /// let (events, body) = EventBody::channel(16);
 /// tokio::spawn(async move {
 ///     for price in ["41", "42"] {
@@ -60,7 +60,7 @@ pub struct EventBody<S> {
     watch: Option<Watch>,
 }
 
-impl<S: Stream<Item = Prepared>> EventBody<S> {
+impl<S: Stream<Item = PreparedEvent>> EventBody<S> {
     /// The bytes of these events. A large one goes by reference, however many clients it is for.
     pub fn new(events: S) -> Self {
         Self {
@@ -137,7 +137,7 @@ impl EventBody<EventQueue> {
     }
 
     /// How long the server may leave the body unpolled although there is something to write, default 50 seconds, as
-    /// [`Response::write_timeout`](super::Response::write_timeout).
+    /// [`EventResponse::write_timeout`](super::EventResponse::write_timeout).
     ///
     /// Without it a client that reads nothing holds who sends and all that is queued, for as long as it likes.
     #[must_use]
@@ -150,7 +150,7 @@ impl EventBody<EventQueue> {
 }
 
 #[cfg(feature = "http")]
-impl<S: Stream<Item = Prepared>> EventBody<S> {
+impl<S: Stream<Item = PreparedEvent>> EventBody<S> {
     /// The response: status 200 and the [`RESPONSE_FIELDS`](crate::sse::RESPONSE_FIELDS).
     #[must_use]
     pub fn into_response(self) -> ::http::Response<Self> {
@@ -166,7 +166,7 @@ impl<S: Stream<Item = Prepared>> EventBody<S> {
 }
 
 /// The bytes as [`next`](EventBody::next) gives them.
-impl<S: Stream<Item = Prepared>> Stream for EventBody<S> {
+impl<S: Stream<Item = PreparedEvent>> Stream for EventBody<S> {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -176,7 +176,7 @@ impl<S: Stream<Item = Prepared>> Stream for EventBody<S> {
 
 /// The same, for hyper and what stands on it.
 #[cfg(feature = "hyper")]
-impl<S: Stream<Item = Prepared>> http_body::Body for EventBody<S> {
+impl<S: Stream<Item = PreparedEvent>> http_body::Body for EventBody<S> {
     type Data = Bytes;
     type Error = Error;
 
@@ -196,7 +196,7 @@ impl<S: Stream<Item = Prepared>> http_body::Body for EventBody<S> {
 #[cfg(feature = "axum")]
 impl<S> axum_core::response::IntoResponse for EventBody<S>
 where
-    S: Stream<Item = Prepared> + Send + 'static,
+    S: Stream<Item = PreparedEvent> + Send + 'static,
 {
     fn into_response(self) -> axum_core::response::Response {
         Self::into_response(self).map(axum_core::body::Body::new)

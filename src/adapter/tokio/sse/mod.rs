@@ -19,7 +19,9 @@ mod stream;
 mod timer;
 mod writer;
 
-pub use super::super::sse::{Error, Event, InvalidUrl, Response, SourceOptions, Update, Url};
+pub use super::super::sse::{
+    Error, EventResponse, InvalidUrl, MessageEvent, SourceEvent, SourceOptions, Url,
+};
 pub use body::EventBody;
 pub use connect::Connecting;
 pub use queue::{EventQueue, EventSender};

@@ -4,7 +4,7 @@
 use super::Error;
 use crate::adapter::sse::WRITE_TIMEOUT;
 use crate::heartbeat::Instant as _;
-use crate::sse::Prepared;
+use crate::sse::PreparedEvent;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
@@ -26,7 +26,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    events: VecDeque<Prepared>,
+    events: VecDeque<PreparedEvent>,
     senders: usize,
     body: Option<Waker>,
     /// Since when the server could poll the body, and has not: it was woken, or it was given something to write.
@@ -105,7 +105,7 @@ impl EventSender {
     /// [`Error::Left`] once the body was dropped, that is, once the client has left. [`Error::TimedOut`] once the server
     /// has not polled the body for [`EventBody::stall_timeout`](super::EventBody::stall_timeout) although there was
     /// something to write: the client reads nothing. What was queued is dropped then.
-    pub async fn send(&self, event: Prepared) -> Result<(), Error> {
+    pub async fn send(&self, event: PreparedEvent) -> Result<(), Error> {
         let deadline = self.shared.judge(Instant::now())?;
         if self.shared.room.try_acquire().map(tokio::sync::SemaphorePermit::forget).is_err() {
             self.wait_for_room(deadline).await?;
@@ -246,7 +246,7 @@ impl Watch {
 }
 
 impl Stream for EventQueue {
-    type Item = Prepared;
+    type Item = PreparedEvent;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let event = {

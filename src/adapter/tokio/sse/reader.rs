@@ -1,9 +1,9 @@
 //! Events out of the body of a response.
 
-use super::{Error, Event};
+use super::{Error, MessageEvent};
 use crate::adapter::sse::Incoming;
-use crate::http1::head::Body;
-use crate::sse::Decoder;
+use crate::http1::head::BodyFraming;
+use crate::sse::EventDecoder;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -16,11 +16,11 @@ use tokio::io::{AsyncRead, ReadBuf};
 ///
 /// ```
 /// use pushline::adapter::tokio::sse::EventReader;
-/// use pushline::http1::head::Body;
+/// use pushline::http1::head::BodyFraming;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let body = &b"9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\n0\r\n\r\n"[..];
-/// let mut events = EventReader::new(body, Body::Chunked);
+/// let mut events = EventReader::new(body, BodyFraming::Chunked);
 /// assert_eq!(events.next().await.unwrap()?.data, "1");
 /// assert_eq!(events.next().await.unwrap()?.data, "2");
 /// assert!(events.next().await.is_none());
@@ -37,19 +37,19 @@ pub struct EventReader<R> {
 impl<R> EventReader<R> {
     /// Reads events from `stream`, which stands behind the head of a response; `body` is what the head says of the
     /// length, [`ResponseHead::body`](crate::http1::head::ResponseHead::body).
-    pub fn new(stream: R, body: Body) -> Self {
+    pub fn new(stream: R, body: BodyFraming) -> Self {
         Self::with_received(stream, body, &[])
     }
 
     /// As [`new`](Self::new); `received` was read already behind the head.
-    pub fn with_received(stream: R, body: Body, received: &[u8]) -> Self {
+    pub fn with_received(stream: R, body: BodyFraming, received: &[u8]) -> Self {
         let incoming = Incoming::new(body, received);
         Self { stream, incoming, has_read: false }
     }
 
     /// Uses this decoder, with its limits and its last event ID.
     #[must_use]
-    pub fn decoder(mut self, decoder: Decoder) -> Self {
+    pub fn decoder(mut self, decoder: EventDecoder) -> Self {
         self.incoming.set_decoder(decoder);
         self
     }
@@ -83,11 +83,11 @@ impl<R: AsyncRead + Unpin> EventReader<R> {
     /// [`Error::Event`] in the place of an event that exceeds a limit: the next call goes on behind it.
     /// [`Error::Chunked`], [`Error::Aborted`] and [`Error::Io`] end the stream; what was received before is delivered
     /// before.
-    pub async fn next(&mut self) -> Option<Result<Event, Error>> {
+    pub async fn next(&mut self) -> Option<Result<MessageEvent, Error>> {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<MessageEvent, Error>>> {
         loop {
             if let Some(event) = self.incoming.next() {
                 return Poll::Ready(Some(event));
@@ -115,7 +115,7 @@ impl<R: AsyncRead + Unpin> EventReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> Stream for EventReader<R> {
-    type Item = Result<Event, Error>;
+    type Item = Result<MessageEvent, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_event(cx)

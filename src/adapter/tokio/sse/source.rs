@@ -1,13 +1,13 @@
 //! A client that connects, reconnects and resumes by itself (HTML 9.2.2, 9.2.3).
 
 use super::super::ClientStream;
-use super::attempt::{Attempt, Refusing, Response, attempt, refusal};
+use super::attempt::{Attempt, EventResponse, Refusing, attempt, refusal};
 use super::connect::{Connecting, Connector, connector};
-use super::{Error, EventReader, SourceOptions, Update, Url, poll_timer};
+use super::{Error, EventReader, SourceEvent, SourceOptions, Url, poll_timer};
 use crate::adapter::random::{random, since_1970};
 use crate::adapter::sse::{Client, Judged, Lost, Refused};
 use crate::heartbeat::Deadline;
-use crate::sse::{CloseReason, DecodeError, Decoder, Refusal};
+use crate::sse::{CloseReason, DecodeError, EventDecoder, RefusedResponse};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -28,14 +28,14 @@ use tokio::time::{Instant, Sleep};
 /// [`with_connector`](Self::with_connector) takes care of all else, as of Unix sockets.
 ///
 /// ```no_run
-/// use pushline::adapter::tokio::sse::{EventSource, SourceOptions, Update};
+/// use pushline::adapter::tokio::sse::{EventSource, SourceOptions, SourceEvent};
 ///
 /// # async fn listen() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut source = EventSource::new("http://127.0.0.1:8080/events", SourceOptions::new())?;
 /// while let Some(update) = source.next().await {
 ///     match update? {
-///         Update::Event(event) => println!("{}: {}", event.event, event.data),
-///         Update::Lost { wait, .. } => println!("again in {wait:?}"),
+///         SourceEvent::Event(event) => println!("{}: {}", event.event, event.data),
+///         SourceEvent::Lost { wait, .. } => println!("again in {wait:?}"),
 ///         _ => {}
 ///     }
 /// }
@@ -99,7 +99,7 @@ impl<S> EventSource<S> {
     ///
     /// # Errors
     ///
-    /// [`DecodeError::IdTooLong`] if it exceeds [`Limits::max_id`](crate::sse::Limits::max_id).
+    /// [`DecodeError::IdTooLong`] if it exceeds [`EventLimits::max_id`](crate::sse::EventLimits::max_id).
     pub fn set_last_event_id(&mut self, id: &str) -> Result<(), DecodeError> {
         self.decoder_mut().set_last_event_id(id)
     }
@@ -126,10 +126,10 @@ impl<S> EventSource<S> {
     }
 
     /// What the server said last instead of an event stream, with the start of the body
-    /// ([`SourceOptions::max_refusal`]): it is there when [`Error::Closed`] is told, or [`Update::Lost`] for a server that
+    /// ([`SourceOptions::max_refusal`]): it is there when [`Error::Closed`] is told, or [`SourceEvent::Lost`] for a server that
     /// is asked [once more](crate::sse::ReconnectPolicy::retry_statuses), and until the stream opens.
     #[must_use]
-    pub fn refusal(&self) -> Option<&Refusal> {
+    pub fn refusal(&self) -> Option<&RefusedResponse> {
         self.client.refusal.as_deref()
     }
 
@@ -139,7 +139,7 @@ impl<S> EventSource<S> {
         self.set_state(State::Closed);
     }
 
-    fn decoder_mut(&mut self) -> &mut Decoder {
+    fn decoder_mut(&mut self) -> &mut EventDecoder {
         match &mut self.state {
             State::Open(reader) => &mut reader.incoming().parser.decoder,
             _ => &mut self.client.decoder,
@@ -165,12 +165,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
     /// what went wrong in the last attempt, if [`closed`](Self::closed) says that there is no other; [`Error::Closed`] if
     /// the server said so; [`Error::Location`] for a redirection to where this client cannot go; [`Error::Io`] of
     /// [`Unsupported`](std::io::ErrorKind::Unsupported) for a URL to which its connector cannot connect; [`Error::Tls`] for a
-    /// server whose certificate is refused. Until then, a connection that is lost is no error but [`Update::Lost`].
-    pub async fn next(&mut self) -> Option<Result<Update, Error>> {
+    /// server whose certificate is refused. Until then, a connection that is lost is no error but [`SourceEvent::Lost`].
+    pub async fn next(&mut self) -> Option<Result<SourceEvent, Error>> {
         poll_fn(|cx| self.poll_update(cx)).await
     }
 
-    fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Update, Error>>> {
+    fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<SourceEvent, Error>>> {
         loop {
             match &mut self.state {
                 State::Closed => return Poll::Ready(None),
@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
         }
     }
 
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Update, Error>>> {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<SourceEvent, Error>>> {
         let State::Open(reader) = &mut self.state else { return Poll::Ready(None) };
         let event = reader.poll_event(cx);
         let seen = if let Poll::Ready(Some(Ok(event))) = &event { Some(event) } else { None };
@@ -215,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
         match event {
             Poll::Ready(Some(Ok(event))) => {
                 self.idle.clear();
-                Poll::Ready(Some(Ok(Update::Event(event))))
+                Poll::Ready(Some(Ok(SourceEvent::Event(event))))
             }
             Poll::Ready(Some(Err(error @ Error::Event(_)))) => Poll::Ready(Some(Err(error))),
             Poll::Ready(Some(Err(error))) => Poll::Ready(self.disconnected(Some(error))),
@@ -235,14 +235,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
     }
 
     /// Acts on a response. `None` if there is nothing to tell yet.
-    fn judge(&mut self, response: Response<S>) -> Option<Option<Result<Update, Error>>> {
+    fn judge(&mut self, response: EventResponse<S>) -> Option<Option<Result<SourceEvent, Error>>> {
         match self.client.judge(&response.answer, Instant::now(), random(), since_1970()) {
             Judged::Open => {
-                let Response { stream, answer, received } = response;
+                let EventResponse { stream, answer, received } = response;
                 let decoder = self.client.opened();
                 let reader = EventReader::with_received(stream, answer.body, &received).decoder(decoder);
                 self.set_state(State::Open(reader));
-                Some(Some(Ok(Update::Open)))
+                Some(Some(Ok(SourceEvent::Open)))
             }
             Judged::Ask => self.request().err().map(|error| Some(Err(error))),
             Judged::Refused(refused) => {
@@ -256,16 +256,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
     }
 
     /// The stream ended, or was lost.
-    fn disconnected(&mut self, error: Option<Error>) -> Option<Result<Update, Error>> {
+    fn disconnected(&mut self, error: Option<Error>) -> Option<Result<SourceEvent, Error>> {
         let lost = self.client.disconnected(error, Instant::now(), random());
         self.lost(lost)
     }
 
-    fn lost(&mut self, lost: Lost<Instant>) -> Option<Result<Update, Error>> {
+    fn lost(&mut self, lost: Lost<Instant>) -> Option<Result<SourceEvent, Error>> {
         match lost {
             Lost::Again(at, error) => {
                 self.set_state(State::Waiting);
-                Some(Ok(Update::Lost { error, wait: at.saturating_duration_since(Instant::now()) }))
+                Some(Ok(SourceEvent::Lost { error, wait: at.saturating_duration_since(Instant::now()) }))
             }
             Lost::Over(error) => {
                 self.set_state(State::Closed);
@@ -287,7 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> EventSource<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for EventSource<S> {
-    type Item = Result<Update, Error>;
+    type Item = Result<SourceEvent, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_update(cx)

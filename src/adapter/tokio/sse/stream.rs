@@ -1,8 +1,8 @@
 //! Events out of a `Stream` of byte chunks, such as the body of a response of an HTTP client.
 
-use super::Event;
+use super::MessageEvent;
 use crate::adapter::sse::Parser;
-use crate::sse::{DecodeError, Decoder};
+use crate::sse::{DecodeError, EventDecoder};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -69,9 +69,9 @@ where
 /// #     Empty
 /// # }
 /// use pushline::adapter::tokio::sse::EventStream;
-/// use pushline::sse::{Decoder, Limits};
+/// use pushline::sse::{EventDecoder, EventLimits};
 ///
-/// let decoder = Decoder::with_limits(Limits::new().max_event(64 * 1024));
+/// let decoder = EventDecoder::with_limits(EventLimits::new().max_event(64 * 1024));
 /// let events = EventStream::new(chunks()).decoder(decoder);
 /// assert_eq!(events.last_event_id(), "");
 /// ```
@@ -95,7 +95,7 @@ impl<S: Stream> EventStream<S> {
 
     /// Uses this decoder, with its limits and its last event ID.
     #[must_use]
-    pub fn decoder(mut self, decoder: Decoder) -> Self {
+    pub fn decoder(mut self, decoder: EventDecoder) -> Self {
         self.parser = Parser::new(decoder);
         self
     }
@@ -104,7 +104,7 @@ impl<S: Stream> EventStream<S> {
     ///
     /// # Errors
     ///
-    /// [`DecodeError::IdTooLong`] if it exceeds [`Limits::max_id`](crate::sse::Limits::max_id).
+    /// [`DecodeError::IdTooLong`] if it exceeds [`EventLimits::max_id`](crate::sse::EventLimits::max_id).
     pub fn set_last_event_id(&mut self, id: impl AsRef<str>) -> Result<(), DecodeError> {
         self.parser.decoder.set_last_event_id(id.as_ref())
     }
@@ -126,7 +126,7 @@ where
     /// # Errors
     ///
     /// [`EventStreamError`].
-    pub async fn next(&mut self) -> Option<Result<Event, EventStreamError<E>>> {
+    pub async fn next(&mut self) -> Option<Result<MessageEvent, EventStreamError<E>>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 }
@@ -136,7 +136,7 @@ where
     S: Stream<Item = Result<B, E>>,
     B: AsRef<[u8]>,
 {
-    type Item = Result<Event, EventStreamError<E>>;
+    type Item = Result<MessageEvent, EventStreamError<E>>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();

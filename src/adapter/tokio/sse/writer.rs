@@ -1,11 +1,11 @@
 //! An event stream as a response.
 
 use super::super::{io, scratch};
-use super::{Error, Response, poll_timer};
+use super::{Error, EventResponse, poll_timer};
 use crate::adapter::sse::Outlet;
 use crate::heartbeat::{Deadline, Heartbeat};
 use crate::http1::head::Version;
-use crate::sse::{Block, Prepared};
+use crate::sse::{Block, PreparedEvent};
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -21,24 +21,24 @@ use tokio::time::{Instant, Sleep};
 /// buffers. While there is nothing to send, await [`left`](Self::left): it writes what is left to write, sends the
 /// keep-alive comments, and returns when the client has left, which is noticed at once, by reading. A client that ends
 /// its direction of the connection has left, too, and so has one that sends more than
-/// [`Response::max_received`].
+/// [`EventResponse::max_received`].
 ///
-/// No call waits for a client for longer than [`Response::write_timeout`] without a byte being taken. A write that failed
+/// No call waits for a client for longer than [`EventResponse::write_timeout`] without a byte being taken. A write that failed
 /// is the end: what was queued is dropped, and every later call says so.
 ///
 /// Every method is cancel-safe. A `send` whose future is dropped has sent nothing: the event was not taken yet. What
 /// was taken is written by whatever is called next.
 ///
 /// ```
-/// use pushline::adapter::tokio::sse::{Error, EventWriter, Response};
+/// use pushline::adapter::tokio::sse::{Error, EventWriter, EventResponse};
 /// use pushline::http1::head::Version;
-/// use pushline::sse::Prepared;
+/// use pushline::sse::PreparedEvent;
 /// use tokio::net::TcpStream;
 /// use tokio::sync::mpsc::Receiver;
 ///
 /// /// Serves one client, whose request was read already.
-/// async fn serve(client: TcpStream, version: Version, mut events: Receiver<Prepared>) -> Result<(), Error> {
-///     let mut writer = EventWriter::new(client, version, &Response::new());
+/// async fn serve(client: TcpStream, version: Version, mut events: Receiver<PreparedEvent>) -> Result<(), Error> {
+///     let mut writer = EventWriter::new(client, version, &EventResponse::new());
 ///     loop {
 ///         tokio::select! {
 ///             event = events.recv() => match event {
@@ -83,14 +83,14 @@ enum Ended {
 /// How often the client is read from in one poll.
 const READS: usize = 16;
 
-/// How many times [`Response::write_timeout`] all of [`EventWriter::finish`] may take: a client that takes a byte now and
+/// How many times [`EventResponse::write_timeout`] all of [`EventWriter::finish`] may take: a client that takes a byte now and
 /// then is waited for, but not for ever.
 const FINISHING: u32 = 10;
 
 impl<S> EventWriter<S> {
     /// Answers a request of this `version`, the one of the [`RequestHead`](crate::http1::head::RequestHead), on the
     /// stream that it came on. The response's head is queued: [`flush`](Self::flush), or anything else, writes it.
-    pub fn new(stream: S, version: Version, response: &Response) -> Self {
+    pub fn new(stream: S, version: Version, response: &EventResponse) -> Self {
         let heartbeat = |interval| Heartbeat::one_way(interval, Instant::now());
         Self {
             stream,
@@ -129,12 +129,12 @@ impl<S> EventWriter<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> EventWriter<S> {
     /// Sends an event, or a comment, or a reconnection time. Waits first while more than
-    /// [`Response::max_queued`] bytes are to be written.
+    /// [`EventResponse::max_queued`] bytes are to be written.
     ///
     /// # Errors
     ///
     /// [`Error::Encode`] for what cannot be encoded: nothing of it was taken, and the stream goes on. [`Error::Left`] if
-    /// the client left, [`Error::TimedOut`] if it takes nothing for [`Response::write_timeout`], [`Error::Io`]: the end.
+    /// the client left, [`Error::TimedOut`] if it takes nothing for [`EventResponse::write_timeout`], [`Error::Io`]: the end.
     /// `Ok` says that the event was taken, and perhaps written. If it was not and cannot be, the next call says so.
     pub async fn send(&mut self, block: &Block<'_>) -> Result<(), Error> {
         self.queue(|outlet| outlet.push(block)).await
@@ -145,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> EventWriter<S> {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub async fn send_prepared(&mut self, event: &Prepared) -> Result<(), Error> {
+    pub async fn send_prepared(&mut self, event: &PreparedEvent) -> Result<(), Error> {
         self.queue(|outlet| outlet.push_prepared(event)).await
     }
 
@@ -162,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> EventWriter<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] if the client takes nothing for [`Response::write_timeout`]. A transport that fails is a
+    /// [`Error::TimedOut`] if the client takes nothing for [`EventResponse::write_timeout`]. A transport that fails is a
     /// client that left.
     pub async fn left(&mut self) -> Result<(), Error> {
         poll_fn(|cx| match ready!(self.poll_drive(cx, None)) {
@@ -175,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> EventWriter<S> {
     /// Ends the stream: writes the last chunk and closes. The client will reconnect, unless it is told with its next
     /// response, a 204, not to. If the future is dropped, the stream is cut, and the client sees that.
     ///
-    /// It takes ten times [`Response::write_timeout`] and one [`Response::close_timeout`] at most, whatever the client
+    /// It takes ten times [`EventResponse::write_timeout`] and one [`EventResponse::close_timeout`] at most, whatever the client
     /// does. How the transport ends after all was written is of no account.
     ///
     /// # Errors

@@ -165,6 +165,9 @@ impl Chat {
         if !is_token(&hello.session, 16) {
             return Err(Refusal::new("session", "That is not a session."));
         }
+        if hello.tag.as_deref().is_some_and(|tag| !is_token(tag, 1)) {
+            return Err(Refusal::new("tag", "That is not a tag."));
+        }
         let nick = self.nick(&hello.nick)?;
         let key = rules::nick_key(&nick);
         loop {
@@ -198,6 +201,7 @@ impl Chat {
                 members: &entered.people,
                 count: entered.count,
                 limits,
+                tag: hello.tag.as_deref(),
             };
             return Ok(Entry {
                 seat,

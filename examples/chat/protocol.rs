@@ -4,7 +4,7 @@
 //!
 //! | `type`  | fields                       | meaning                                                          |
 //! |---------|------------------------------|------------------------------------------------------------------|
-//! | `hello` | `session` `nick` `cursor`?   | first on every connection: who I am and the last event I have    |
+//! | `hello` | `session` `nick` `cursor`? `tag`? | first on every connection: who I am and the last event I have |
 //! | `say`   | `id` `text` `to`?            | a message; sent again under the same `id` until it is confirmed  |
 //! | `nick`  | `nick`                       | I want another name                                              |
 //! | `who`   | `after`?                     | who is here? `after`: the `next` of the last answer              |
@@ -12,7 +12,8 @@
 //! | `leave` |                              | I leave for good; no time is left for coming back                |
 //!
 //! `session` (16 to 64 of `A-Z a-z 0-9 - _`) is the page's secret: a connection that shows it again is the
-//! same member coming back. `id` (8 to 64 of the same) is made by the page and unique among all messages. `to` is a member:
+//! same member coming back. `tag` (1 to 64 of the same) comes back in the welcome: where what was sent before a cut may arrive after it,
+//! it tells the answer to this hello from that to the one before. `id` (8 to 64 of the same) is made by the page and unique among all messages. `to` is a member:
 //! only the two see the message. The room is the query's `room` (1 to 32 of the same), `lobby` if there is none.
 //!
 //! # From the room, to everyone: events
@@ -32,7 +33,7 @@
 //!
 //! | `type`    | fields                                            | meaning                                             |
 //! |-----------|---------------------------------------------------|-----------------------------------------------------|
-//! | `welcome` | `member` `nick` `epoch` `seq` `resumed` `members` `count` `limits` | the answer to `hello`; missed events follow |
+//! | `welcome` | `member` `nick` `epoch` `seq` `resumed` `members` `count` `limits` `tag`? | the answer to `hello`; missed events follow |
 //! | `ack`     | `id`                                              | this `say` was already accepted (an event is the confirmation otherwise) |
 //! | `error`   | `code` `text` `id`? `retry_ms`?                   | refused; `id` names the `say`; `retry_ms`: not before |
 //! | `people`  | `members` `next`? `count`                         | the answer to `who`; more with `next`               |
@@ -90,6 +91,7 @@ pub struct Hello {
     pub session: String,
     pub nick: String,
     pub cursor: Option<String>,
+    pub tag: Option<String>,
 }
 
 /// What the log holds of an event: all but where it stands.
@@ -140,6 +142,8 @@ pub enum Answer<'a> {
         members: &'a [Person],
         count: usize,
         limits: PageLimits,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tag: Option<&'a str>,
     },
     Ack {
         id: &'a str,

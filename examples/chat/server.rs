@@ -154,7 +154,7 @@ impl Params {
     /// Who says so.
     pub fn hello(&self) -> Hello {
         let cursor = self.cursor.clone().filter(|cursor| !cursor.is_empty());
-        Hello { session: self.session.clone(), nick: self.nick.clone(), cursor }
+        Hello { session: self.session.clone(), nick: self.nick.clone(), cursor, tag: None }
     }
 }
 

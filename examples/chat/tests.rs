@@ -62,7 +62,7 @@ fn chat(limits: Limits) -> Arc<Chat> {
 }
 
 fn hello(nick: &str, cursor: Option<String>) -> Hello {
-    Hello { session: format!("session-of-{nick:-<9}"), nick: nick.to_owned(), cursor }
+    Hello { session: format!("session-of-{nick:-<9}"), nick: nick.to_owned(), cursor, tag: None }
 }
 
 async fn come(chat: &Arc<Chat>, room: &str, nick: &str, cursor: Option<String>) -> (Entry, Ear) {
@@ -115,6 +115,23 @@ async fn one_is_welcomed_told_the_past_and_then_what_is_said() {
 }
 
 #[tokio::test]
+async fn a_welcome_carries_the_tag_of_its_hello() {
+    let chat = chat(Limits::default());
+    for (tag, echoed) in
+        [(None, None), (Some(1), Some(1)), (Some(64), Some(64)), (Some(0), None), (Some(65), None)]
+    {
+        let asked = Hello { tag: tag.map(|length| "t".repeat(length)), ..hello("Ada", None) };
+        match chat.join("", &asked, None, "").await {
+            Ok(entry) => {
+                let welcome: Value = serde_json::from_str(entry.welcome.json()).unwrap();
+                assert_eq!(welcome.get("tag"), echoed.map(|length| json!("t".repeat(length))).as_ref());
+            }
+            Err(refusal) => assert_eq!((refusal.code, tag.is_some(), echoed), ("tag", true, None)),
+        }
+    }
+}
+
+#[tokio::test]
 async fn names_and_sessions_are_checked() {
     let chat = chat(Limits { members: 2, ..Limits::default() });
     let (_ada, _) = enter(&chat, "", "Ada").await;
@@ -127,7 +144,7 @@ async fn names_and_sessions_are_checked() {
         ("s".repeat(16), &"x".repeat(25), "nick"),
         ("s".repeat(64), &"x".repeat(24), ""),
     ] {
-        let hello = Hello { session, nick: nick.to_owned(), cursor: None };
+        let hello = Hello { session, nick: nick.to_owned(), ..Hello::default() };
         assert_eq!(refused(&chat, &hello).await, code, "{hello:?}");
     }
     assert_eq!(refused(&chat, &hello("Cy", None)).await, "full");

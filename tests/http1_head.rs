@@ -301,6 +301,11 @@ fn responses_are_read() {
         response(b"HTTP/1.0 999 What\r\n\r\n"),
         head("HTTP/1.0 999 What", BodyFraming::UntilClose, 21)
     );
+    // RFC 9110 7.2: Host is a request's; in a response it is a field like others.
+    for fields in ["Host: \r\n", "Host: a b\r\n", "Host: a\r\nHost: a\r\n"] {
+        let bytes = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 5\r\n\r\n");
+        assert_eq!(body(response(bytes.as_bytes())), BodyFraming::Length(5), "{fields}");
+    }
 }
 
 #[test]

@@ -353,7 +353,7 @@ fn finish(lines: &[&[u8]], request: bool, length: usize) -> Result<Head, HeadErr
     let bodyless = matches!(start, Start::Response { status: 100..=199 | 204 | 304, .. });
     for (name, value) in fields.iter().filter(|_| !bodyless) {
         match name.to_ascii_lowercase().as_str() {
-            "host" => {
+            "host" if matches!(start, Start::Request { .. }) => {
                 hosts += 1;
                 if hosts > 1 {
                     return Err(HeadError::DuplicateHost);

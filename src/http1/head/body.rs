@@ -15,13 +15,18 @@ pub(super) struct Framing<'b> {
 }
 
 impl<'b> Framing<'b> {
-    pub(super) fn read(fields: &[httparse::Header<'b>], version: Version) -> Result<Self, HeadError> {
+    /// Reads the fields of a head. In a response Host means nothing (RFC 9110 7.2), so none is looked at.
+    pub(super) fn read(
+        fields: &[httparse::Header<'b>],
+        version: Version,
+        is_request: bool,
+    ) -> Result<Self, HeadError> {
         let mut found = Self::default();
         let mut codings = Codings::default();
         for field in fields {
             let name = field.name;
             match name.len() {
-                4 if is_name(name, "Host") => found.read_host(field.value)?,
+                4 if is_request && is_name(name, "Host") => found.read_host(field.value)?,
                 14 if is_name(name, "Content-Length") => found.read_length(field.value)?,
                 17 if is_name(name, "Transfer-Encoding") => codings.read(field.value)?,
                 _ => {}

@@ -51,7 +51,7 @@ impl<'f, 'b> RequestHead<'f, 'b> {
         if !is_target(method, target) {
             return Err(HeadError::BadTarget);
         }
-        let framing = Framing::read(fields, version)?;
+        let framing = Framing::read(fields, version, true)?;
         // RFC 9112 3.2: an HTTP/1.1 request has a Host.
         if framing.host.is_none() && version == Version::Http11 {
             return Err(HeadError::MissingHost);

@@ -52,7 +52,7 @@ impl<'f, 'b> ResponseHead<'f, 'b> {
         let status = response.code.filter(|&status| status >= 100).ok_or(HeadError::BadStatusLine)?;
         // RFC 9112 6.3: no body, whatever the fields say.
         let is_framed = has_body && !has_no_body(status);
-        let framing = if is_framed { Framing::read(fields, version)? } else { Framing::default() };
+        let framing = if is_framed { Framing::read(fields, version, false)? } else { Framing::default() };
         let reason = response.reason.unwrap_or_default();
         let head = Self { status, reason, version, fields, framing, length };
         Ok(Parsed { head, length, crlf: ends_in_crlf(&bytes[..length], fields) })

@@ -78,6 +78,71 @@ async fn all_hear_all_in_one_order() {
     }
 }
 
+/// Whole sockets and outboxes on several threads: each task is polled wherever a thread is free, and many tasks feed one outbox.
+/// Nothing is lost, nobody waits for ever, and each task's messages stay in its order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sockets_and_outboxes_on_several_threads() {
+    const EACH: usize = 200;
+    let mut tasks = Vec::new();
+    for buffer in [7, 64, 4096, 64 * 1024] {
+        // An echo of whole sockets: a side sends, then waits for its message to be back.
+        let (mut server, mut client) = pair(buffer);
+        tasks.push(tokio::spawn(async move {
+            while let Some(message) = server.next().await {
+                match message.unwrap() {
+                    // The next call answers it.
+                    Message::Close(_) => {}
+                    message => server.send(message).await.unwrap(),
+                }
+                tokio::task::yield_now().await;
+            }
+        }));
+        tasks.push(tokio::spawn(async move {
+            for number in 0..EACH {
+                client.send(format!("{number}")).await.unwrap();
+                let back = client.next().await.unwrap().unwrap();
+                assert_eq!(back.as_text(), Some(number.to_string().as_str()));
+                tokio::task::yield_now().await;
+            }
+            client.close(1000, "").await.unwrap();
+        }));
+        // Four tasks feed one outbox, whose socket a fifth drives.
+        let (server, mut client) = pair(buffer);
+        let socket = QueuedSocket::new(server, OutboxOptions::new().max_messages(4 * EACH));
+        let outbox = socket.outbox();
+        tasks.push(tokio::spawn(async move { drive(socket).await.unwrap() }));
+        for task in 0..4 {
+            let outbox = outbox.clone();
+            tasks.push(tokio::spawn(async move {
+                for number in 0..EACH {
+                    outbox.send(format!("{task} {number}")).unwrap();
+                    if number % 8 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }));
+        }
+        tasks.push(tokio::spawn(async move {
+            let mut next = [0; 4];
+            while next != [EACH; 4] {
+                let message = client.next().await.unwrap().unwrap();
+                let (task, number) = message.as_text().unwrap().split_once(' ').unwrap();
+                let expected = &mut next[task.parse::<usize>().unwrap()];
+                assert_eq!(number.parse(), Ok(*expected));
+                *expected += 1;
+            }
+            client.close(1000, "").await.unwrap();
+        }));
+    }
+    tokio::time::timeout(Duration::from_secs(60), async {
+        for task in tasks {
+            task.await.unwrap();
+        }
+    })
+    .await
+    .expect("somebody waits for ever");
+}
+
 /// A message of each kind and size, over a transport that takes a few bytes at a time; what comes in meanwhile is not lost.
 #[tokio::test]
 async fn both_directions_over_a_narrow_transport() {

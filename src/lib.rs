@@ -115,6 +115,7 @@
 //! | `sockjs` | | SockJS: `comet::sockjs`; with `hyper` its server |
 //! | `atmosphere` | | Atmosphere: `comet::atmosphere`; with `hyper` its server |
 //! | `pushlet` | | Pushlet: `comet::pushlet`; with `hyper` its server |
+//! | `redis` | | Socket.IO on several nodes that share a Redis |
 //! | `serde` | | Socket.IO's arguments from and into types of one's own |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
 //!

@@ -6,16 +6,19 @@
 //!   arguments; `emit-with-ack` emits itself with an acknowledgement to the client, and then emits what it said.
 //!
 //! `socketio [--listen 127.0.0.1:3000] [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES]
-//! [--max-attachments N] [--connect-timeout MS] [--allow-origin ORIGIN] [--recovery MS]`: with the last, clients that were
-//! cut for at most that long get what they missed. `join` lets a client into a room, `say` is for all in a room: `say`,
-//! the room, and what to say.
+//! [--max-attachments N] [--connect-timeout MS] [--allow-origin ORIGIN] [--recovery MS] [--redis URL]`: with `--recovery`, clients that were
+//! cut for at most that long get what they missed. With `--redis URL` (feature `redis`), servers at the same Redis are one.
+//! `join` lets a client into a room, `say` is for all in a room: `say`, the room, and what to say; with another room behind
+//! that, not for those in it. `count` is acknowledged with how many are in a room, `move` takes all in a room into another,
+//! `kick` puts all in a room out.
 
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::any;
-use pushline::adapter::socketio::{EngineIo, SocketEvent, SocketIo, SocketIoOptions, SocketRef};
+use pushline::adapter::socketio::{EngineIo, Namespace, SocketEvent, SocketIo, SocketIoOptions, SocketRef};
 use pushline::socketio::engine::{self, Data, EngineMessage};
 use pushline::socketio::{self, PacketLimits, RecoveryOptions};
+use std::future::ready;
 use std::time::Duration;
 
 fn server(options: SocketIoOptions) -> SocketIo {
@@ -38,15 +41,65 @@ fn server(options: SocketIoOptions) -> SocketIo {
                 }
                 let _ = event.ack(&());
             })
-            .on("say", |socket, event| async move {
-                let mut arguments = event.payload.arguments();
-                let room = arguments.next().and_then(|room| room.string()).map(|room| room.to_cow());
-                if let (Some(room), Some(text)) = (room, arguments.next()) {
-                    socket.to(&room).to(socket.sid()).emit("said", &text);
+            .on("say", {
+                let io = io.clone();
+                move |socket, event| {
+                    say(&io.of(socket.namespace()), &event);
+                    ready(())
+                }
+            })
+            .on("count", {
+                let io = io.clone();
+                move |socket, event| count(io.of(socket.namespace()), event)
+            })
+            .on("move", {
+                let io = io.clone();
+                move |socket, event| {
+                    let rooms = strings(&event);
+                    if let [from, to] = &rooms[..] {
+                        io.of(socket.namespace()).to(from).join(to);
+                    }
+                    let _ = event.ack(&());
+                    ready(())
+                }
+            })
+            .on("kick", {
+                let io = io.clone();
+                move |socket, event| {
+                    if let [room] = &strings(&event)[..] {
+                        io.of(socket.namespace()).to(room).disconnect();
+                    }
+                    ready(())
                 }
             });
     }
     io
+}
+
+fn say(namespace: &Namespace, event: &SocketEvent) {
+    let mut arguments = event.payload.arguments();
+    let room = arguments.next().and_then(|room| room.string());
+    if let (Some(room), Some(text)) = (room, arguments.next()) {
+        let mut to = namespace.to(&room.to_cow());
+        if let Some(except) = arguments.next().and_then(|room| room.string()) {
+            to = to.except(&except.to_cow());
+        }
+        to.emit("said", &text);
+    }
+}
+
+fn strings(event: &SocketEvent) -> Vec<String> {
+    let strings = event.payload.arguments().filter_map(|argument| argument.string());
+    strings.map(|string| string.to_cow().into_owned()).collect()
+}
+
+async fn count(namespace: Namespace, event: SocketEvent) {
+    let rooms = strings(&event);
+    let everybody = rooms.iter().fold(namespace.all(), |all, room| all.to(room));
+    let _ = match everybody.fetch_sockets().await {
+        Ok(sockets) => event.ack(&(sockets.len() as u64)),
+        Err(error) => event.ack(&error.to_string()),
+    };
 }
 
 async fn emit_with_ack(socket: SocketRef, event: SocketEvent) {
@@ -65,9 +118,23 @@ fn echo(options: SocketIoOptions) -> EngineIo {
     })
 }
 
-fn app(options: SocketIoOptions) -> Router {
+#[cfg(feature = "redis")]
+fn share(io: &SocketIo, url: &str) -> Result<(), Box<dyn std::error::Error>> {
+    use pushline::adapter::socketio::{ClusterOptions, RedisStreams};
+    Ok(io.cluster(RedisStreams::new(url)?, ClusterOptions::new())?)
+}
+
+#[cfg(not(feature = "redis"))]
+fn share(_: &SocketIo, _: &str) -> Result<(), Box<dyn std::error::Error>> {
+    Err("it was built without the feature redis".into())
+}
+
+fn app(options: SocketIoOptions, redis: Option<String>) -> Result<Router, Box<dyn std::error::Error>> {
     let (io, echo) = (server(options.clone()), echo(options));
-    Router::new()
+    if let Some(url) = redis {
+        share(&io, &url)?;
+    }
+    Ok(Router::new()
         .route(
             "/socket.io/",
             any(move |request: Request| async move { io.handle(request).await.map(axum::body::Body::new) }),
@@ -75,13 +142,15 @@ fn app(options: SocketIoOptions) -> Router {
         .route(
             "/engine.io/",
             any(move |request: Request| async move { echo.handle(request).await.map(axum::body::Body::new) }),
-        )
+        ))
 }
 
-fn options(mut arguments: impl Iterator<Item = String>) -> Result<(String, SocketIoOptions), String> {
+fn options(
+    mut arguments: impl Iterator<Item = String>,
+) -> Result<(String, SocketIoOptions, Option<String>), String> {
     let mut listen = String::from("127.0.0.1:3000");
     let (mut engine, mut config) = (engine::EngineOptions::new(), socketio::SocketIoLimits::new());
-    let mut options = SocketIoOptions::new();
+    let (mut options, mut redis) = (SocketIoOptions::new(), None);
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or(format!("{name}: a value is missing"))?;
         let number = || value.parse::<u64>().map_err(|_| format!("{name}: {value} is no number"));
@@ -89,6 +158,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(String, Socke
         let size = || number().and_then(|number| usize::try_from(number).map_err(|error| error.to_string()));
         match name.as_str() {
             "--listen" => listen = value,
+            "--redis" => redis = Some(value),
             "--ping-interval" => engine = engine.ping_interval(time()?),
             "--ping-timeout" => engine = engine.ping_timeout(time()?),
             "--max-payload" => engine = engine.max_payload(size()?),
@@ -99,15 +169,15 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(String, Socke
             _ => return Err(format!("{name}: no such option")),
         }
     }
-    Ok((listen, options.engine(engine).config(config)))
+    Ok((listen, options.engine(engine).config(config), redis))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (listen, options) = options(std::env::args().skip(1))?;
+    let (listen, options, redis) = options(std::env::args().skip(1))?;
     let listener = tokio::net::TcpListener::bind(listen).await?;
     println!("http://{}", listener.local_addr()?);
-    axum::serve(tap(listener), app(options)).await?;
+    axum::serve(tap(listener), app(options, redis)?).await?;
     Ok(())
 }
 

@@ -243,6 +243,21 @@ impl Encoded {
         Self::with_arguments(buffer, ['2', '5'], namespace, id, Some(name), arguments)
     }
 
+    /// The packet of an event or an answer that was encoded before: its text and its attachments.
+    pub(crate) const fn from_parts(text: String, attachments: Vec<Bytes>) -> Self {
+        Self { text, attachments }
+    }
+
+    /// An event, with one argument more behind the others: its offset.
+    #[must_use]
+    pub(crate) fn with_offset(mut self, offset: &str) -> Self {
+        self.text.pop();
+        self.text.push(',');
+        json::push_string(offset, &mut self.text);
+        self.text.push(']');
+        self
+    }
+
     /// An answer to an event.
     #[must_use]
     pub fn ack(namespace: &str, id: u64, arguments: &(impl Arguments + ?Sized)) -> Self {

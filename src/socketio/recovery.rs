@@ -1,7 +1,7 @@
 //! Connection state recovery: a client that was cut comes back as the same one, and gets what it missed.
 #![allow(
     clippy::arithmetic_side_effects,
-    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up; offsets are checked against the log's ends first"
+    reason = "counts what is held, which a limit bounds; numbers of 128 bits are not used up; offsets are checked against the log's ends first"
 )]
 
 use super::engine::EngineMessage;
@@ -105,10 +105,17 @@ impl Audience {
 struct Known<I> {
     sid: Arc<str>,
     /// The event before the first that is the client's.
-    since: u64,
+    since: u128,
     /// Its rooms when it was cut; it is still here while there is no deadline.
     rooms: Vec<String>,
     away: Deadline<I>,
+}
+
+#[derive(Clone, Debug)]
+struct Event {
+    number: u128,
+    audience: Audience,
+    messages: Vec<EngineMessage>,
 }
 
 /// A client that is back: who it was, and what it missed.
@@ -155,9 +162,11 @@ pub struct Recovered {
 #[derive(Clone, Debug)]
 pub struct Recovery<I> {
     config: RecoveryOptions,
-    log: VecDeque<(Audience, Vec<EngineMessage>)>,
+    log: VecDeque<Event>,
     bytes: usize,
-    newest: u64,
+    newest: u128,
+    /// The newest event that is not kept any more.
+    gone: u128,
     known: BTreeMap<Box<str>, Known<I>>,
 }
 
@@ -165,7 +174,7 @@ impl<I: Instant> Recovery<I> {
     /// Nobody is known, nothing was sent.
     #[must_use]
     pub const fn new(config: RecoveryOptions) -> Self {
-        Self { config, log: VecDeque::new(), bytes: 0, newest: 0, known: BTreeMap::new() }
+        Self { config, log: VecDeque::new(), bytes: 0, newest: 0, gone: 0, known: BTreeMap::new() }
     }
 
     /// A client is here. `pid` is its secret. `false` if as many are known as may be: it is then not recovered.
@@ -209,45 +218,96 @@ impl<I: Instant> Recovery<I> {
     /// What the next event carries as its last argument; [`push`](Self::push) it then.
     #[must_use]
     pub fn next_offset(&self) -> String {
-        offset(self.newest + 1)
+        Self::offset_of(self.newest + 1)
     }
 
     /// What an event carries that is not kept: a volatile one.
     #[must_use]
     pub fn offset(&self) -> String {
-        offset(self.newest)
+        Self::offset_of(self.newest)
+    }
+
+    /// What an event carries that has this number: the number in base 36.
+    #[must_use]
+    pub fn offset_of(number: u128) -> String {
+        offset(number)
+    }
+
+    /// The number of the newest event.
+    #[must_use]
+    pub const fn newest(&self) -> u128 {
+        self.newest
     }
 
     /// Keeps an event that is sent. The oldest go as needed.
     pub fn push(&mut self, audience: Audience, messages: Vec<EngineMessage>) {
-        self.newest += 1;
-        self.bytes += size(&messages);
-        self.log.push_back((audience, messages));
-        while self.log.len() > self.config.events || self.bytes > self.config.bytes {
-            let Some((_, messages)) = self.log.pop_front() else { break };
-            self.bytes -= size(&messages);
+        self.push_at(self.newest + 1, audience, messages);
+    }
+
+    /// The same, for a log that is shared with others, who give the numbers: they grow, with gaps. One that does not grow
+    /// is not kept.
+    pub fn push_at(&mut self, number: u128, audience: Audience, messages: Vec<EngineMessage>) {
+        if number <= self.newest {
+            return;
         }
+        self.newest = number;
+        self.bytes += size(&messages);
+        self.log.push_back(Event { number, audience, messages });
+        while self.log.len() > self.config.events || self.bytes > self.config.bytes {
+            let Some(event) = self.log.pop_front() else { break };
+            self.gone = event.number;
+            self.bytes -= size(&event.messages);
+        }
+    }
+
+    /// The log has come to this number without an event of this namespace.
+    pub fn advance(&mut self, number: u128) {
+        self.newest = self.newest.max(number);
+    }
+
+    /// Some events up to this number are missing here: whoever has not got them is somebody new.
+    pub fn restart(&mut self, number: u128) {
+        self.log.clear();
+        self.bytes = 0;
+        self.advance(number);
+        self.gone = self.newest;
+    }
+
+    /// Since when a client gets events; for [`adopt`](Self::adopt) elsewhere.
+    #[must_use]
+    pub fn since(&self, pid: &str) -> Option<u128> {
+        self.known.get(pid).map(|known| known.since)
+    }
+
+    /// A client was cut that was in these rooms elsewhere, on a server with the same log, and may come back here. `false`
+    /// if as many are known as may be.
+    pub fn adopt(&mut self, pid: &str, sid: Arc<str>, since: u128, rooms: Vec<String>, now: I) -> bool {
+        let entered = self.enter(pid, sid, now);
+        if let Some(known) = self.known.get_mut(pid).filter(|_| entered) {
+            known.since = since;
+        }
+        self.leave(pid, rooms, now);
+        entered
     }
 
     /// A client says that it was here, and which event it received last. `None` if it is not known, or some of the
     /// events that it missed may be gone: then it is somebody new. Its rooms are those of [`leave`](Self::leave); one
     /// whose cut was not noticed has its own.
     pub fn recover(&mut self, pid: &str, offset: Option<&str>, now: I) -> Option<Recovered> {
-        let oldest = self.newest - self.log.len() as u64;
         let known = self.known.get_mut(pid).filter(|known| !known.away.is_over(now))?;
         let since = match offset {
             None => known.since,
-            Some(text) => u64::from_str_radix(text, 36).ok().filter(|_| !text.starts_with('+'))?,
+            Some(text) => u128::from_str_radix(text, 36).ok().filter(|_| !text.starts_with('+'))?,
         };
-        if since < known.since || since > self.newest || since < oldest {
+        if since < known.since || since > self.newest || since < self.gone {
             return None;
         }
         known.away.clear();
         let rooms = core::mem::take(&mut known.rooms);
         let sid = Arc::clone(&known.sid);
-        let missed = self.log.range((since - oldest) as usize..);
-        let missed = missed.filter(|(audience, _)| audience.includes(&sid, &rooms));
-        let missed = missed.flat_map(|(_, messages)| messages.iter().cloned()).collect();
+        let first = self.log.partition_point(|event| event.number <= since);
+        let missed = self.log.range(first..).filter(|event| event.audience.includes(&sid, &rooms));
+        let missed = missed.flat_map(|event| event.messages.iter().cloned()).collect();
         Some(Recovered { sid, rooms, missed })
     }
 }
@@ -257,7 +317,7 @@ fn size(messages: &[EngineMessage]) -> usize {
 }
 
 /// A number in base 36.
-fn offset(mut number: u64) -> String {
+fn offset(mut number: u128) -> String {
     let mut digits = Vec::new();
     loop {
         digits.push(char::from_digit((number % 36) as u32, 36).unwrap_or('0'));

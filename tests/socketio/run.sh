@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The official Socket.IO and Engine.IO clients against the example: socket.io-client 4.8, 4.0 and 3.1 and engine.io-client in
-# node, 4.8 in Chromium, python-socketio; what is on the wire, request by request; many clients at once; and our client
-# against npm's socket.io. Installs what it needs here (npm, pip into venv/). LONG=1: with as many clients as are claimed.
+# node, 4.8 in Chromium, python-socketio; what is on the wire, request by request; many clients at once; two nodes that share a
+# Redis, where there is a redis-server; and our client against npm's socket.io. Installs what it needs here (npm, pip into venv/). LONG=1: with as many clients as are claimed.
 # The last line is 'N passed, N failed'.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -62,6 +62,11 @@ serve --recovery 60000
 try "recovery" node recovery.mjs "$url"
 try "cuts of random length" node load.mjs jitter "$url"
 try "all come back at once" node load.mjs avalanche "$url"
+if command -v redis-server > /dev/null; then
+    try "two nodes at a Redis" node cluster.mjs "$program"
+else
+    echo "no redis-server: two nodes left out"
+fi
 port=$(node -e 's=require("net").createServer().listen(0,()=>{console.log(s.address().port);s.close()})')
 serve --allow-origin "http://127.0.0.1:$port"
 try "socket.io-client 4.8 in Chromium" node browser.mjs "$url" "$port"

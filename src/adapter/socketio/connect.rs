@@ -21,16 +21,34 @@ pub(super) fn connect(server: &Server, link: &Arc<Link<Server>>, name: Arc<str>,
     if let Some(socket) = recover(link, &shared, &auth) {
         return connected(socket, auth);
     }
-    let Some(authorize) = shared.handlers.authorize() else {
+    let (authorize, secret) = (shared.handlers.authorize(), secret(&auth));
+    let elsewhere = secret.filter(|_| shared.recovery().is_some()).zip(shared.cluster().cloned());
+    if authorize.is_none() && elsewhere.is_none() {
         return accept(link, &shared, auth);
-    };
+    }
     let link = Arc::clone(link);
     start(async move {
-        match authorize(auth.clone()).await {
-            Ok(()) => accept(&link, &shared, auth),
-            Err(message) => refuse(&link, &name, &message),
+        if let Some(((pid, offset), hub)) = elsewhere
+            && hub.adopt(&shared, &pid, offset.as_deref()).await
+            && let Some(socket) = recover(&link, &shared, &auth)
+        {
+            return connected(socket, auth);
+        }
+        match authorize {
+            None => accept(&link, &shared, auth),
+            Some(authorize) => match authorize(auth.clone()).await {
+                Ok(()) => accept(&link, &shared, auth),
+                Err(message) => refuse(&link, &name, &message),
+            },
         }
     });
+}
+
+/// What a client says that was here before: its secret, and what it received last.
+fn secret(auth: &str) -> Option<(String, Option<String>)> {
+    let auth = checked(auth).object()?;
+    let text = |name: &str| Some(auth.get(name)?.string()?.to_cow().into_owned());
+    Some((text("pid")?, text("offset")))
 }
 
 fn refuse(link: &Arc<Link<Server>>, name: &str, message: &str) {
@@ -58,6 +76,9 @@ fn accept(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: String) {
     let mut jobs = Vec::new();
     // Held until it is a member: it gets each event from here on, now or when it comes back.
     let mut recovery = shared.recovery();
+    if let (Some(recovery), Some(hub)) = (&mut recovery, shared.cluster()) {
+        recovery.advance(hub.at());
+    }
     let pid: Option<Box<str>> = recovery
         .as_mut()
         .and_then(|recovery| recovery.enter(&pid, Arc::clone(&sid), Instant::now()).then(|| pid.into()));
@@ -69,6 +90,7 @@ fn accept(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: String) {
     drop(recovery);
     link.run(jobs);
     if accepted {
+        shared.keep(&socket);
         connected(socket, auth);
     }
 }
@@ -76,9 +98,7 @@ fn accept(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: String) {
 /// A client that says that it was here before.
 fn recover(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: &str) -> Option<SocketRef> {
     let mut recovery = shared.recovery()?;
-    let auth = checked(auth).object()?;
-    let text = |name: &str| Some(auth.get(name)?.string()?.to_cow());
-    let (pid, offset) = (text("pid")?, text("offset"));
+    let (pid, offset) = secret(auth)?;
     let now = Instant::now();
     // That its old connection is gone may not have been noticed yet.
     let sid = recovery.sid(&pid).cloned()?;
@@ -88,8 +108,8 @@ fn recover(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: &str) -> Option
     });
     let mut jobs = Vec::new();
     let socket = recovery.recover(&pid, offset.as_deref(), now).and_then(|recovered| {
-        let secret = Some(pid.as_ref().into());
-        let socket = SocketRef::new(Arc::clone(link), Arc::clone(shared), recovered.sid, secret, true);
+        let pid_again = Some(pid.as_str().into());
+        let socket = SocketRef::new(Arc::clone(link), Arc::clone(shared), recovered.sid, pid_again, true);
         let accepted = enter(link, &socket, recovered.missed, &recovered.rooms, &mut jobs);
         if !accepted {
             recovery.leave(&pid, recovered.rooms, now);
@@ -101,6 +121,7 @@ fn recover(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: &str) -> Option
     if let Some(stale) = stale {
         stale.close();
     }
+    socket.iter().for_each(|socket| shared.keep(socket));
     socket
 }
 

@@ -1,13 +1,17 @@
 //! Who is in a namespace, in which rooms, and who may come back.
 
+use super::cluster::Hub;
+use super::cluster::options::FoundSocket;
+use super::cluster::record::Visitor;
 use super::namespace::Handlers;
+use super::server::{Job, disconnect};
 use super::socket::SocketRef;
 use crate::socketio::engine::SendError;
 use crate::socketio::{Arguments, Audience, Encoded, Recovery, RecoveryOptions};
 use std::boxed::Box;
 use std::collections::{HashMap, HashSet};
 use std::string::String;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::vec::Vec;
 use tokio::time::Instant;
 
@@ -19,6 +23,35 @@ struct Members {
     joined: HashMap<Arc<str>, Vec<String>>,
 }
 
+/// What is to be done once all locks are open: an application's handlers may come back.
+pub(super) enum Later {
+    Jobs(SocketRef, Vec<Job>),
+    Close(SocketRef),
+    Disconnect(SocketRef),
+}
+
+impl Later {
+    pub(super) fn run(self) {
+        match self {
+            Self::Jobs(socket, jobs) => socket.link().run(jobs),
+            Self::Close(socket) => socket.close(),
+            Self::Disconnect(socket) => disconnect(socket.link(), socket.namespace()),
+        }
+    }
+}
+
+/// The number under which an event is kept.
+#[derive(Clone, Copy)]
+pub(super) enum Number {
+    /// It is not kept.
+    None,
+    Next,
+    At(u128),
+}
+
+/// The cluster that a server is a node of, if it is.
+pub(super) type Cluster = Arc<OnceLock<Arc<Hub>>>;
+
 pub(super) struct Shared {
     pub(super) name: Arc<str>,
     pub(super) handlers: Arc<Handlers>,
@@ -26,6 +59,7 @@ pub(super) struct Shared {
     /// Locked before the members, and before any session.
     recovery: Option<Mutex<Recovery<Instant>>>,
     members: Mutex<Members>,
+    cluster: Cluster,
 }
 
 impl Shared {
@@ -34,9 +68,19 @@ impl Shared {
         handlers: Arc<Handlers>,
         dynamic: bool,
         recovery: Option<RecoveryOptions>,
+        cluster: Cluster,
     ) -> Self {
-        let recovery = recovery.map(|config| Mutex::new(Recovery::new(config)));
-        Self { name, handlers, dynamic, recovery, members: Mutex::default() }
+        let recovery = recovery.map(|config| {
+            let mut recovery = Recovery::new(config);
+            // What other nodes have said before is not known here.
+            recovery.restart(cluster.get().map_or(0, |hub| hub.at()));
+            Mutex::new(recovery)
+        });
+        Self { name, handlers, dynamic, recovery, members: Mutex::default(), cluster }
+    }
+
+    pub(super) fn cluster(&self) -> Option<&Arc<Hub>> {
+        self.cluster.get()
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {
@@ -73,11 +117,56 @@ impl Shared {
         }
         let rooms = members.take(socket.sid()).map(|(_, rooms)| rooms).unwrap_or_default();
         if let (Some(recovery), Some(pid)) = (&mut recovery, socket.pid()) {
+            if let (Some(hub), Some(since)) = (self.cluster(), recovery.since(pid)) {
+                hub.keep(pid, (!for_good).then(|| self.visitor(socket, since, rooms.clone())).as_ref());
+            }
             match for_good {
                 true => recovery.forget(pid),
                 false => recovery.leave(pid, rooms, Instant::now()),
             }
         }
+    }
+
+    fn visitor(&self, socket: &SocketRef, since: u128, rooms: Vec<String>) -> Visitor {
+        Visitor { namespace: String::from(&*self.name), sid: String::from(&**socket.sid()), since, rooms }
+    }
+
+    /// Lets the other nodes know who is here and in which rooms, in case that this one dies.
+    pub(super) fn keep(&self, socket: &SocketRef) {
+        let (Some(hub), Some(pid)) = (self.cluster(), socket.pid()) else { return };
+        let since = self.recovery().and_then(|recovery| recovery.since(pid));
+        let members = self.members();
+        if let Some(since) = since.filter(|_| members.sockets.contains_key(socket.sid())) {
+            let rooms = members.joined.get(socket.sid()).cloned().unwrap_or_default();
+            hub.keep(pid, Some(&self.visitor(socket, since, rooms)));
+        }
+    }
+
+    pub(super) fn keep_all(&self) {
+        self.targets(&Audience::default()).iter().for_each(|socket| self.keep(socket));
+    }
+
+    /// A client has come to another node. Its socket here, if there is one still.
+    pub(super) fn taken(&self, pid: &str) -> Option<SocketRef> {
+        let mut recovery = self.recovery()?;
+        let sid = recovery.sid(pid).cloned()?;
+        recovery.forget(pid);
+        self.take(&sid).map(|(socket, _)| socket)
+    }
+
+    pub(super) fn join_all(&self, audience: &Audience, room: &str) {
+        self.targets(audience).iter().for_each(|socket| self.join_room(socket, room));
+    }
+
+    pub(super) fn leave_all(&self, audience: &Audience, room: &str) {
+        self.targets(audience).iter().for_each(|socket| self.leave_room(socket, room));
+    }
+
+    /// Who is here, with rooms.
+    pub(super) fn found(&self, audience: &Audience) -> Vec<FoundSocket> {
+        let found =
+            |socket: &SocketRef| FoundSocket { sid: (&**socket.sid()).into(), rooms: self.rooms_of(socket) };
+        self.targets(audience).iter().map(found).collect()
     }
 
     pub(super) fn join_room(&self, socket: &SocketRef, room: &str) {
@@ -86,6 +175,8 @@ impl Shared {
         if members.sockets.contains_key(socket.sid()) {
             members.join(room, socket.sid());
         }
+        drop(members);
+        self.keep(socket);
     }
 
     pub(super) fn leave_room(&self, socket: &SocketRef, room: &str) {
@@ -94,6 +185,8 @@ impl Shared {
         if let Some(rooms) = members.joined.get_mut(socket.sid()) {
             rooms.retain(|joined| joined != room);
         }
+        drop(members);
+        self.keep(socket);
     }
 
     pub(super) fn rooms_of(&self, socket: &SocketRef) -> Vec<String> {
@@ -120,39 +213,65 @@ impl Shared {
         sockets.cloned().collect()
     }
 
-    /// Sends an event, encoded once, and what became of it for each.
+    /// Sends an event, encoded once, here and unless it is `local` on all nodes; what became of it for each here.
     pub(super) fn emit(
         &self,
         audience: Audience,
         event: &str,
         arguments: &(impl Arguments + ?Sized),
         volatile: bool,
+        local: bool,
     ) -> Vec<Result<(), SendError>> {
+        let event = Encoded::event(&self.name, event, arguments, None);
         let mut later = Vec::new();
+        let results = match self.cluster() {
+            None => {
+                let number = if volatile { Number::None } else { Number::Next };
+                self.deliver(audience, event, number, volatile, &mut later)
+            }
+            // The numbers are the cluster's.
+            Some(_) if local => self.deliver(audience, event, Number::None, volatile, &mut later),
+            Some(hub) => hub.emit(self, audience, event, volatile, &mut later),
+        };
+        later.into_iter().for_each(Later::run);
+        results
+    }
+
+    /// Sends an event to those who are here, and keeps it for those who come back.
+    pub(super) fn deliver(
+        &self,
+        audience: Audience,
+        event: Encoded,
+        number: Number,
+        volatile: bool,
+        later: &mut Vec<Later>,
+    ) -> Vec<Result<(), SendError>> {
         let mut results = Vec::new();
         // Events reach everybody in the order of their offsets: the lock is held until all are queued.
         let mut recovery = self.recovery();
         let messages = match &recovery {
-            None => Encoded::event(&self.name, event, arguments, None).into_shared(),
+            None => event.into_shared(),
             Some(recovery) => {
-                let offset = if volatile { recovery.offset() } else { recovery.next_offset() };
-                Encoded::event(&self.name, event, &(arguments, offset.as_str()), None).into_shared()
+                let offset = match number {
+                    Number::None => recovery.offset(),
+                    Number::Next => recovery.next_offset(),
+                    Number::At(number) => Recovery::<Instant>::offset_of(number),
+                };
+                event.with_offset(&offset).into_shared()
             }
         };
         let targets = self.targets(&audience);
-        if let Some(recovery) = recovery.as_mut().filter(|_| !volatile) {
-            recovery.push(audience, messages.clone());
+        match (recovery.as_mut(), number) {
+            (None, _) | (_, Number::None) => {}
+            (Some(recovery), Number::Next) => recovery.push(audience, messages.clone()),
+            (Some(recovery), Number::At(number)) => recovery.push_at(number, audience, messages.clone()),
         }
         for socket in targets {
             let mut jobs = Vec::new();
             results.push(socket.send(messages.iter().cloned(), volatile, &mut jobs));
             if !jobs.is_empty() {
-                later.push((socket, jobs));
+                later.push(Later::Jobs(socket, jobs));
             }
-        }
-        drop(recovery);
-        for (socket, jobs) in later {
-            socket.link().run(jobs);
         }
         results
     }

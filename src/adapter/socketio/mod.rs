@@ -21,6 +21,7 @@
 
 mod broadcast;
 mod client;
+pub(crate) mod cluster;
 mod connect;
 mod engine;
 mod engineio;
@@ -36,6 +37,11 @@ mod websocket;
 
 pub use broadcast::BroadcastOperator;
 pub use client::{ClientAck, ClientEvent, Emitter, SocketIoClient, SocketIoClientOptions};
+pub use cluster::options::{
+    ClusterError, ClusterFuture, ClusterLog, ClusterOptions, ClusterStatus, FetchError, FoundSocket,
+};
+#[cfg(feature = "redis")]
+pub use cluster::redis::RedisStreams;
 pub use engineio::{EngineIo, EngineIoSocket};
 pub use http::SocketIoBody;
 pub use namespace::{Auth, Namespace};

@@ -201,18 +201,19 @@ impl Namespace {
         self.all().except(room)
     }
 
-    /// Sends an event to everybody. How many there were.
+    /// Sends an event to everybody. How many there were on this node.
     pub fn emit(&self, event: &str, arguments: &(impl Arguments + ?Sized)) -> usize {
         self.all().emit(event, arguments)
     }
 
-    /// Everybody who is there.
+    /// Everybody who is there, on this node.
     #[must_use]
     pub fn sockets(&self) -> Vec<SocketRef> {
         self.all().sockets()
     }
 
-    fn all(&self) -> BroadcastOperator {
+    /// Everybody, on all nodes of a cluster.
+    pub fn all(&self) -> BroadcastOperator {
         BroadcastOperator::new(Arc::clone(&self.shared), None)
     }
 }

@@ -1,7 +1,9 @@
 //! Socket.IO on the sessions: which namespaces there are, who joins them, what comes from whom.
 
+use super::cluster::Hub;
+use super::cluster::options::{ClusterError, ClusterLog, ClusterOptions, ClusterStatus};
 use super::engine::{Engine, Layer, Link, Setup};
-use super::members::Shared;
+use super::members::{Cluster, Shared};
 use super::namespace::{Handlers, Namespace};
 use super::options::{SlowClient, SocketIoOptions};
 use super::socket::{AckError, SocketEvent, SocketRef};
@@ -47,6 +49,7 @@ pub(super) struct Server {
     recovery: Option<RecoveryOptions>,
     namespaces: RwLock<HashMap<Arc<str>, Arc<Shared>>>,
     dynamic: RwLock<Vec<Dynamic>>,
+    cluster: Cluster,
 }
 
 /// Who waits for an answer.
@@ -74,17 +77,20 @@ impl SocketIo {
             recovery: options.recovery,
             namespaces: RwLock::default(),
             dynamic: RwLock::default(),
+            cluster: Cluster::default(),
         };
         Self { engine: Engine::new(server, Setup::from(&options)) }
     }
 
     /// The namespace of this name, which is there from now on: `/`, `/chat`.
     pub fn of(&self, name: &str) -> Namespace {
-        let mut namespaces = write(&self.engine.layer.namespaces);
+        let server = &self.engine.layer;
+        let mut namespaces = write(&server.namespaces);
         if let Some(shared) = namespaces.get(name) {
             return Namespace::new(Arc::clone(shared));
         }
-        let shared = Arc::new(Shared::new(name.into(), Arc::default(), false, self.engine.layer.recovery));
+        let cluster = Arc::clone(&server.cluster);
+        let shared = Arc::new(Shared::new(name.into(), Arc::default(), false, server.recovery, cluster));
         namespaces.insert(Arc::clone(&shared.name), Arc::clone(&shared));
         Namespace::new(shared)
     }
@@ -94,7 +100,7 @@ impl SocketIo {
     pub fn of_each(&self, matches: impl Fn(&str) -> bool + Send + Sync + 'static) -> Namespace {
         let handlers: Arc<Handlers> = Arc::default();
         write(&self.engine.layer.dynamic).push((Box::new(matches), Arc::clone(&handlers)));
-        Namespace::new(Arc::new(Shared::new("".into(), handlers, false, None)))
+        Namespace::new(Arc::new(Shared::new("".into(), handlers, false, None, Cluster::default())))
     }
 
     /// Answers a request of any of the transports. Call it within a tokio runtime.
@@ -103,6 +109,36 @@ impl SocketIo {
         request: ::http::Request<B>,
     ) -> ::http::Response<SocketIoBody> {
         self.engine.handle(request).await
+    }
+
+    /// Makes this server a node of a cluster, for as long as it is there: events for rooms, `join`, `leave`, `disconnect`
+    /// and [`fetch_sockets`](super::BroadcastOperator::fetch_sockets) are for the clients of all nodes, and with
+    /// [`SocketIoOptions::recovery`] a client that was cut comes back to any. Call it within a tokio runtime, once the namespaces
+    /// are there; all nodes want the same ones, and the same options.
+    ///
+    /// Without recovery this node's clients get an event at once, the others' a moment later. With recovery all get it when
+    /// it comes out of the log, in the log's order; in which rooms they are is looked at then. While the log is away, this
+    /// node's clients get events as volatile ones, and the others get them once it is back, as far as
+    /// [`ClusterOptions::queued`] goes: [`cluster_status`](Self::cluster_status) tells. A client of a namespace of
+    /// [`of_each`](Self::of_each) comes back to a node only if somebody was in it there.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError`] if it is in one already, or there is no randomness.
+    pub fn cluster(&self, log: impl ClusterLog, config: ClusterOptions) -> Result<(), ClusterError> {
+        let server = &self.engine.layer;
+        let hub = Arc::new(Hub::new(log, config, server.recovery)?);
+        if server.cluster.set(Arc::clone(&hub)).is_err() {
+            return Err(ClusterError::new("the server is in a cluster already"));
+        }
+        hub.start(&self.engine);
+        Ok(())
+    }
+
+    /// How the cluster stands; `None` if the server is in none.
+    #[must_use]
+    pub fn cluster_status(&self) -> Option<ClusterStatus> {
+        self.engine.layer.cluster.get().map(|hub| hub.status())
     }
 
     /// How many clients there are.
@@ -132,15 +168,23 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 
 impl Server {
     pub(super) fn find(&self, name: &Arc<str>) -> Option<Arc<Shared>> {
-        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = namespaces.get(name) {
-            return Some(Arc::clone(shared));
+        if let Some(shared) = self.get(name) {
+            return Some(shared);
         }
-        drop(namespaces);
         let dynamic = self.dynamic.read().unwrap_or_else(PoisonError::into_inner);
         let (_, handlers) = dynamic.iter().find(|(matches, _)| matches(name))?;
-        let shared = Arc::new(Shared::new(Arc::clone(name), Arc::clone(handlers), true, self.recovery));
+        let (handlers, cluster) = (Arc::clone(handlers), Arc::clone(&self.cluster));
+        let shared = Arc::new(Shared::new(Arc::clone(name), handlers, true, self.recovery, cluster));
         Some(Arc::clone(write(&self.namespaces).entry(Arc::clone(name)).or_insert(shared)))
+    }
+
+    /// The namespace of this name, if it is there.
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Shared>> {
+        self.namespaces.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Shared>> {
+        self.namespaces.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// What is left of a namespace that came by itself and is empty.

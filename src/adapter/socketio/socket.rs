@@ -159,7 +159,7 @@ impl SocketRef {
         };
         // Kept for it as well, in case that it comes back.
         let audience = Audience { to: [String::from(&**self.sid())].into(), ..Audience::default() };
-        let sent = self.inner.shared.emit(audience, event, arguments, volatile).pop();
+        let sent = self.inner.shared.emit(audience, event, arguments, volatile, false).pop();
         sent.unwrap_or_else(|| match self.inner.shared.recovery() {
             Some(recovery) if !volatile && recovery.knows(pid, Instant::now()) => Ok(()),
             _ => Err(SendError::Closed),

@@ -1,0 +1,406 @@
+//! Several servers as one: what one says, the clients of all get. A [`Node`] knows what is to be said and what was read;
+//! here are the tasks that write and read the log, and what follows for the namespaces.
+
+pub(crate) mod node;
+pub(super) mod options;
+pub(crate) mod record;
+#[cfg(feature = "redis")]
+pub(super) mod redis;
+
+use self::node::{Node, Read};
+use self::options::{ClusterError, ClusterLog, ClusterOptions, ClusterStatus, FetchError, FoundSocket};
+use self::record::{Action, Record, Visitor};
+use super::engine::Engine;
+use super::members::{Later, Number, Shared};
+use super::server::Server;
+use crate::socketio::engine::SendError;
+use crate::socketio::{Audience, Encoded, RecoveryOptions};
+use bytes::Bytes;
+use core::time::Duration;
+use std::boxed::Box;
+use std::collections::{HashMap, HashSet};
+use std::string::String;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::vec::Vec;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Between two looks at what is due.
+const TICK: Duration = Duration::from_millis(100);
+const WRITES_WITHIN: Duration = Duration::from_secs(2);
+const READS_WITHIN: Duration = Duration::from_secs(5);
+/// How long a client that comes from another node waits for what that one has said.
+const CATCHES_UP_WITHIN: Duration = Duration::from_secs(2);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// Clients named in one record, and in all answers.
+const SOCKETS: usize = 500;
+const MAX_FOUND: usize = 1_000_000;
+/// Values that are kept with one command.
+const VALUES: usize = 500;
+/// A client's secret is its key; ours are shorter.
+const MAX_PID: usize = 64;
+
+pub(super) struct Hub {
+    log: Box<dyn ClusterLog>,
+    recovery: Option<RecoveryOptions>,
+    /// Locked before a namespace's recovery. With recovery, while an event is delivered, too: so all get it in order.
+    node: Mutex<Node<Instant>>,
+    /// There is something to be written.
+    spoke: Notify,
+    /// Up to where what was read is delivered; nowhere before it is known where the log is.
+    at: watch::Sender<Option<u128>>,
+    asks: Mutex<HashMap<u64, Asking>>,
+    /// Clients that are to be kept, or forgotten, by their secrets.
+    kept: Mutex<HashMap<String, Option<Bytes>>>,
+}
+
+struct Asking {
+    waits: HashSet<u64>,
+    found: Vec<FoundSocket>,
+    done: oneshot::Sender<Result<Vec<FoundSocket>, FetchError>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    pub(super) fn new(
+        log: impl ClusterLog,
+        config: ClusterOptions,
+        recovery: Option<RecoveryOptions>,
+    ) -> Result<Self, ClusterError> {
+        let mut id = [0; 8];
+        getrandom::fill(&mut id)
+            .map_err(|error| ClusterError::new(std::string::ToString::to_string(&error)))?;
+        Ok(Self {
+            log: Box::new(log),
+            recovery,
+            node: Mutex::new(Node::new(u64::from_be_bytes(id), config, Instant::now())),
+            spoke: Notify::new(),
+            at: watch::Sender::new(None),
+            asks: Mutex::default(),
+            kept: Mutex::default(),
+        })
+    }
+
+    pub(super) fn start(self: &Arc<Self>, engine: &Arc<Engine<Server>>) {
+        tokio::spawn(read(Arc::downgrade(engine), Arc::clone(self)));
+        tokio::spawn(write(Arc::downgrade(engine), Arc::clone(self)));
+        tokio::spawn(tick(Arc::downgrade(engine), Arc::clone(self)));
+    }
+
+    pub(super) fn status(&self) -> ClusterStatus {
+        let node = lock(&self.node);
+        ClusterStatus {
+            others: node.others(Instant::now()).count(),
+            is_away: node.is_away() || !node.is_live(),
+            queued: node.queued(),
+            dropped: node.dropped(),
+        }
+    }
+
+    /// Up to where the log's events are delivered.
+    pub(super) fn at(&self) -> u128 {
+        self.at.borrow().unwrap_or(0)
+    }
+
+    /// An event for all nodes, and ours, now or when it comes out of the log with its number.
+    pub(super) fn emit(
+        &self,
+        shared: &Shared,
+        audience: Audience,
+        event: Encoded,
+        volatile: bool,
+        later: &mut Vec<Later>,
+    ) -> Vec<Result<(), SendError>> {
+        let action = Action::Emit {
+            namespace: shared.name.to_string(),
+            audience: audience.clone(),
+            text: String::from(event.text()),
+            attachments: event.attachments().to_vec(),
+            volatile,
+        };
+        let mut node = lock(&self.node);
+        if volatile && node.is_away() {
+            drop(node);
+            return shared.deliver(audience, event, Number::None, volatile, later);
+        }
+        let waits = node.say(&action, self.recovery.is_some() && !volatile, Instant::now());
+        self.spoke.notify_one();
+        if waits {
+            return shared.targets(&audience).iter().map(|_| Ok(())).collect();
+        }
+        // In order, where there is one.
+        let node = self.recovery.is_some().then_some(node);
+        let sent = shared.deliver(audience, event, Number::None, volatile, later);
+        drop(node);
+        sent
+    }
+
+    /// Something that is done here already.
+    pub(super) fn say(&self, action: &Action) {
+        lock(&self.node).say(action, false, Instant::now());
+        self.spoke.notify_one();
+    }
+
+    /// A client that may come back, here or elsewhere; `None`: it does not.
+    pub(super) fn keep(&self, pid: &str, visitor: Option<&Visitor>) {
+        lock(&self.kept).insert(pid.into(), visitor.map(Visitor::encode));
+    }
+
+    /// Who is on the other nodes.
+    pub(super) async fn fetch(
+        &self,
+        shared: &Shared,
+        audience: Audience,
+    ) -> Result<Vec<FoundSocket>, FetchError> {
+        let found = shared.found(&audience);
+        let mut random = [0; 8];
+        let request = getrandom::fill(&mut random).map(|()| u64::from_be_bytes(random));
+        let request = request.map_err(|_| FetchError::TimedOut)?;
+        let (done, answer) = oneshot::channel();
+        {
+            let mut node = lock(&self.node);
+            let waits: HashSet<u64> = node.others(Instant::now()).collect();
+            if waits.is_empty() {
+                return Ok(found);
+            }
+            lock(&self.asks).insert(request, Asking { waits, found, done });
+            node.say(
+                &Action::Ask { namespace: shared.name.to_string(), audience, request },
+                false,
+                Instant::now(),
+            );
+        }
+        self.spoke.notify_one();
+        let answer = timeout(ANSWERS_WITHIN, answer).await;
+        lock(&self.asks).remove(&request);
+        answer.ok().and_then(Result::ok).unwrap_or(Err(FetchError::TimedOut))
+    }
+
+    /// A client says that it was on another node: it is known here then, if it was.
+    pub(super) async fn adopt(&self, shared: &Shared, pid: &str, offset: Option<&str>) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if pid.is_empty() || pid.len() > MAX_PID || !pid.bytes().all(is_plain) {
+            return false;
+        }
+        // What it has seen there must have been seen here.
+        let offset = match offset.map(|offset| u128::from_str_radix(offset, 36)) {
+            None => 0,
+            Some(Ok(offset)) => offset,
+            Some(Err(_)) => return false,
+        };
+        let value = timeout(WRITES_WITHIN, self.log.take(pid.into())).await;
+        let Some(visitor) = value.ok().and_then(Result::ok).flatten().and_then(Visitor::decode) else {
+            return false;
+        };
+        if visitor.namespace != *shared.name {
+            return false;
+        }
+        self.say(&Action::Taken { namespace: visitor.namespace, pid: pid.into() });
+        let mut at = self.at.subscribe();
+        let caught_up = at.wait_for(|at| at.is_some_and(|at| at >= offset.max(visitor.since)));
+        if !matches!(timeout(CATCHES_UP_WITHIN, caught_up).await, Ok(Ok(_))) {
+            return false;
+        }
+        let recovery = shared.recovery();
+        recovery.is_some_and(|mut recovery| {
+            recovery.adopt(pid, visitor.sid.into(), visitor.since, visitor.rooms, Instant::now())
+        })
+    }
+
+    /// What follows from what was read.
+    fn follow(&self, server: &Server, node: &mut Node<Instant>, read: Read, later: &mut Vec<Later>) {
+        let (Record { node: from, action, .. }, number) = match read {
+            Read::Gap(position) => {
+                for shared in server.all() {
+                    if let Some(mut recovery) = shared.recovery() {
+                        recovery.restart(position.saturating_sub(1));
+                    }
+                }
+                return;
+            }
+            Read::Do(record, number) => (record, number),
+        };
+        match action {
+            Action::Beat(_) => {}
+            Action::Emit { namespace, audience, text, attachments, volatile } => {
+                if let Some(shared) = server.get(&namespace) {
+                    let number = number.filter(|_| !volatile).map_or(Number::None, Number::At);
+                    shared.deliver(audience, Encoded::from_parts(text, attachments), number, volatile, later);
+                }
+            }
+            Action::Join { namespace, audience, room } => {
+                server.get(&namespace).into_iter().for_each(|shared| shared.join_all(&audience, &room));
+            }
+            Action::Leave { namespace, audience, room } => {
+                server.get(&namespace).into_iter().for_each(|shared| shared.leave_all(&audience, &room));
+            }
+            Action::Disconnect { namespace, audience } => {
+                let targets = server.get(&namespace).map(|shared| shared.targets(&audience));
+                later.extend(targets.into_iter().flatten().map(Later::Disconnect));
+            }
+            Action::Ask { namespace, audience, request } if node.is_live() => {
+                let found = server.get(&namespace).map(|shared| shared.found(&audience)).unwrap_or_default();
+                let sockets: Vec<_> = found.into_iter().map(|found| (found.sid, found.rooms)).collect();
+                let mut parts = sockets.chunks(SOCKETS).peekable();
+                loop {
+                    let sockets = parts.next().unwrap_or_default().to_vec();
+                    let last = parts.peek().is_none();
+                    let answer = Action::Answer { to: from, request, last, sockets };
+                    node.say(&answer, false, Instant::now());
+                    if last {
+                        break;
+                    }
+                }
+                self.spoke.notify_one();
+            }
+            Action::Answer { to, request, last, sockets } if to == node.id() => {
+                self.answered(request, |asking| {
+                    let found = sockets.into_iter().map(|(sid, rooms)| FoundSocket { sid, rooms });
+                    asking.found.extend(found);
+                    if last {
+                        asking.waits.remove(&from);
+                    }
+                });
+            }
+            Action::Taken { namespace, pid } => {
+                later.extend(server.get(&namespace).and_then(|shared| shared.taken(&pid)).map(Later::Close));
+            }
+            Action::Ask { .. } | Action::Answer { .. } => {}
+        }
+    }
+
+    fn answered(&self, request: u64, change: impl FnOnce(&mut Asking)) {
+        let mut asks = lock(&self.asks);
+        let Some(asking) = asks.get_mut(&request) else { return };
+        change(asking);
+        let is_over = asking.waits.is_empty() || asking.found.len() > MAX_FOUND;
+        if let Some(asking) = is_over.then(|| asks.remove(&request)).flatten() {
+            let too_many = asking.found.len() > MAX_FOUND;
+            let _ = asking.done.send(if too_many { Err(FetchError::TooMany) } else { Ok(asking.found) });
+        }
+    }
+
+    fn read(&self, server: &Server, position: u128, record: &Bytes) {
+        let mut later = Vec::new();
+        let mut node = lock(&self.node);
+        for read in node.read(position, record, Instant::now()) {
+            self.follow(server, &mut node, read, &mut later);
+        }
+        self.at.send_replace(Some(position));
+        drop(node);
+        later.into_iter().for_each(Later::run);
+    }
+
+    fn tick(&self, server: &Server) {
+        let (now, mut later) = (Instant::now(), Vec::new());
+        let mut node = lock(&self.node);
+        for read in node.tick(now) {
+            self.follow(server, &mut node, read, &mut later);
+        }
+        let others: HashSet<u64> = node.others(now).collect();
+        drop(node);
+        later.into_iter().for_each(Later::run);
+        self.spoke.notify_one();
+        // Whoever has died does not answer.
+        let requests: Vec<u64> = lock(&self.asks).keys().copied().collect();
+        for request in requests {
+            self.answered(request, |asking| asking.waits.retain(|node| others.contains(node)));
+        }
+    }
+}
+
+/// Reads the log, as long as there is a server.
+async fn read(engine: Weak<Engine<Server>>, hub: Arc<Hub>) {
+    let history = hub.recovery.map_or(0, |recovery| recovery.events);
+    let mut position = loop {
+        if let Ok(Ok(position)) = timeout(READS_WITHIN, hub.log.begin(history)).await {
+            break position;
+        }
+        sleep(TICK).await;
+        if engine.strong_count() == 0 {
+            return;
+        }
+    };
+    if let Some(engine) = engine.upgrade() {
+        lock(&hub.node).begin(position);
+        for shared in engine.layer.all() {
+            if let Some(mut recovery) = shared.recovery() {
+                recovery.restart(position);
+            }
+        }
+        hub.at.send_replace(Some(position));
+        hub.spoke.notify_one();
+    }
+    while engine.strong_count() > 0 {
+        let found = timeout(READS_WITHIN, hub.log.read(position)).await;
+        let found = found.ok().and_then(Result::ok).unwrap_or_default();
+        if found.is_empty() {
+            sleep(TICK / 10).await;
+        }
+        for (at, record) in found {
+            let Some(engine) = engine.upgrade() else { return };
+            hub.read(&engine.layer, at, &record);
+            position = position.max(at);
+            drop(engine);
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Writes what there is to say, and keeps the clients that may go elsewhere.
+async fn write(engine: Weak<Engine<Server>>, hub: Arc<Hub>) {
+    let absence = hub.recovery.map_or(Duration::MAX, |recovery| recovery.max_absence);
+    let mut kept_at = Instant::now();
+    while engine.strong_count() > 0 {
+        let _ = timeout(TICK, hub.spoke.notified()).await;
+        // What is said first is to be read back: it is known from where.
+        if hub.at.borrow().is_none() {
+            continue;
+        }
+        loop {
+            let (batch, first) = {
+                let node = lock(&hub.node);
+                (node.batch(), node.first())
+            };
+            if batch.is_empty() {
+                break;
+            }
+            let count = batch.len();
+            if !matches!(timeout(WRITES_WITHIN, hub.log.append(batch)).await, Ok(Ok(()))) {
+                sleep(TICK).await;
+                break;
+            }
+            lock(&hub.node).wrote(count, first);
+        }
+        if kept_at.elapsed() >= absence {
+            kept_at = Instant::now();
+            if let Some(engine) = engine.upgrade() {
+                engine.layer.all().iter().for_each(|shared| shared.keep_all());
+            }
+        }
+        let mut values: Vec<_> = core::mem::take(&mut *lock(&hub.kept)).into_iter().collect();
+        while !values.is_empty() {
+            let some = values.split_off(values.len().saturating_sub(VALUES));
+            let kept = timeout(WRITES_WITHIN, hub.log.keep(some.clone(), absence.saturating_mul(2))).await;
+            if !matches!(kept, Ok(Ok(()))) {
+                values.extend(some);
+                let mut waiting = lock(&hub.kept);
+                for (pid, value) in values {
+                    waiting.entry(pid).or_insert(value);
+                }
+                break;
+            }
+        }
+    }
+}
+
+async fn tick(engine: Weak<Engine<Server>>, hub: Arc<Hub>) {
+    while let Some(engine) = engine.upgrade() {
+        hub.tick(&engine.layer);
+        drop(engine);
+        sleep(TICK).await;
+    }
+}

@@ -1,0 +1,174 @@
+//! The log that nodes share, and how much a node keeps.
+
+use bytes::Bytes;
+use core::fmt;
+use core::pin::Pin;
+use core::time::Duration;
+use std::boxed::Box;
+use std::string::String;
+use std::vec::Vec;
+
+/// What a [`ClusterLog`] answers with.
+pub type ClusterFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ClusterError>> + Send + 'a>>;
+
+/// Why a log could not be written or read: it is tried again.
+#[derive(Debug)]
+pub struct ClusterError(Box<dyn core::error::Error + Send + Sync>);
+
+impl ClusterError {
+    /// From the error of what is underneath, or from a text.
+    pub fn new(error: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Display for ClusterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl core::error::Error for ClusterError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// A log that all nodes of a cluster write and read, and a place for the clients that may come back to any of them: what
+/// [`SocketIo::cluster`](super::super::SocketIo::cluster) stands on. `RedisStreams` (feature `redis`) is one.
+///
+/// Positions grow; a record that [`append`](Self::append) has written is read by every node, in the same order.
+/// A record may be written twice when an answer was lost: nodes notice. Old records may go once nodes have had the time
+/// to read them. No method needs a timeout of its own; what takes longer than 2 s (a read: 5 s) is dropped and tried
+/// again.
+pub trait ClusterLog: Send + Sync + 'static {
+    /// Writes records behind the others, in this order.
+    fn append(&self, records: Vec<Bytes>) -> ClusterFuture<'_, ()>;
+    /// The position behind which there are at most this many records.
+    fn begin(&self, records: usize) -> ClusterFuture<'_, u128>;
+    /// Some of the records behind a position, each with its own, the oldest first. If there are none it waits for one,
+    /// for as long as it likes, at most a few seconds.
+    fn read(&self, after: u128) -> ClusterFuture<'_, Vec<(u128, Bytes)>>;
+    /// Keeps values for this time; `None` forgets one. Keys are short and of letters, digits, `-` and `_`.
+    fn keep(&self, values: Vec<(String, Option<Bytes>)>, time: Duration) -> ClusterFuture<'_, ()>;
+    /// Gives a value that was kept, and forgets it: of several that ask at once one gets it.
+    fn take(&self, key: String) -> ClusterFuture<'_, Option<Bytes>>;
+}
+
+/// Times and limits of a node.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::adapter::socketio::ClusterOptions;
+///
+/// let config = ClusterOptions::new().node_timeout(Duration::from_secs(3));
+/// assert_eq!((config.queued, config.queued_bytes), (10_000, 16 << 20));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub struct ClusterOptions {
+    /// Time between two signs of life. Default 1 s.
+    pub heartbeat: Duration,
+    /// Time after which a node that is not heard is dead. Default 5 s.
+    pub node_timeout: Duration,
+    /// Time after which a log that does not answer is away, and this node's own clients get what it has to say without
+    /// it. Default 2 s.
+    pub patience: Duration,
+    /// Records that wait to be written, or to be read back. Default 10,000. What is over does not reach the other nodes.
+    pub queued: usize,
+    /// Their bytes in all. Default 16 MiB.
+    pub queued_bytes: usize,
+}
+
+impl ClusterOptions {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(1),
+            node_timeout: Duration::from_secs(5),
+            patience: Duration::from_secs(2),
+            queued: 10_000,
+            queued_bytes: 16 << 20,
+        }
+    }
+
+    /// Time between two signs of life.
+    pub const fn heartbeat(mut self, time: Duration) -> Self {
+        self.heartbeat = time;
+        self
+    }
+
+    /// Time after which a node that is not heard is dead.
+    pub const fn node_timeout(mut self, time: Duration) -> Self {
+        self.node_timeout = time;
+        self
+    }
+
+    /// Time after which a log that does not answer is away.
+    pub const fn patience(mut self, time: Duration) -> Self {
+        self.patience = time;
+        self
+    }
+
+    /// Records that wait.
+    pub const fn queued(mut self, records: usize) -> Self {
+        self.queued = records;
+        self
+    }
+
+    /// Their bytes in all.
+    pub const fn queued_bytes(mut self, bytes: usize) -> Self {
+        self.queued_bytes = bytes;
+        self
+    }
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How a node stands: [`SocketIo::cluster_status`](super::super::SocketIo::cluster_status).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClusterStatus {
+    /// The other nodes that live.
+    pub others: usize,
+    /// Whether the log answers.
+    pub is_away: bool,
+    /// Records that wait to be written, or to be read back.
+    pub queued: usize,
+    /// Records that the other nodes did not get because too many waited.
+    pub dropped: u64,
+}
+
+/// A client on any of the nodes: [`BroadcastOperator::fetch_sockets`](super::super::BroadcastOperator::fetch_sockets).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSocket {
+    /// Its name in the namespace.
+    pub sid: String,
+    /// The rooms that it is in.
+    pub rooms: Vec<String>,
+}
+
+/// Why it is not known who is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// Not all nodes have answered within 5 s, or too much waits to be written.
+    TimedOut,
+    /// More than a million clients were found.
+    TooMany,
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TimedOut => "not all nodes have answered",
+            Self::TooMany => "too many clients",
+        })
+    }
+}
+
+impl core::error::Error for FetchError {}

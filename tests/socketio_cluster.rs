@@ -1,0 +1,397 @@
+//! Several Socket.IO servers that share a log, in one process: the log is a list with faults. Time is virtual.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use pushline::adapter::socketio::{
+    ClusterError, ClusterFuture, ClusterLog, ClusterOptions, SocketIo, SocketIoOptions,
+};
+use pushline::socketio::RecoveryOptions;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+#[derive(Default)]
+struct State {
+    records: Vec<Bytes>,
+    kept: HashMap<String, Bytes>,
+    away: bool,
+    /// What is written is written, and the answer is lost; so many times, and nobody reads meanwhile.
+    deaf: usize,
+    /// A record with this text is lost, as if it had been trimmed before anybody has read it.
+    lost: Option<&'static str>,
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<State>>);
+
+impl Log {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    fn there(&self) -> Result<MutexGuard<'_, State>, ClusterError> {
+        Some(self.state()).filter(|state| !state.away).ok_or(ClusterError::new("away"))
+    }
+}
+
+impl ClusterLog for Log {
+    fn append(&self, records: Vec<Bytes>) -> ClusterFuture<'_, ()> {
+        Box::pin(async move {
+            let mut state = self.there()?;
+            let lost = state.lost;
+            let is_lost =
+                |record: &Bytes| lost.is_some_and(|lost| String::from_utf8_lossy(record).contains(lost));
+            state.records.extend(records.into_iter().filter(|record| !is_lost(record)));
+            if state.deaf > 0 {
+                state.deaf -= 1;
+                return Err(ClusterError::new("cut"));
+            }
+            Ok(())
+        })
+    }
+
+    fn begin(&self, records: usize) -> ClusterFuture<'_, u128> {
+        Box::pin(async move { Ok(self.there()?.records.len().saturating_sub(records) as u128) })
+    }
+
+    fn read(&self, after: u128) -> ClusterFuture<'_, Vec<(u128, Bytes)>> {
+        Box::pin(async move {
+            let state =
+                Some(self.there()?).filter(|state| state.deaf == 0).ok_or(ClusterError::new("cut"))?;
+            let new = state.records.iter().enumerate().skip(after as usize);
+            Ok(new.map(|(at, record)| (at as u128 + 1, record.clone())).collect())
+        })
+    }
+
+    fn keep(&self, values: Vec<(String, Option<Bytes>)>, _: Duration) -> ClusterFuture<'_, ()> {
+        Box::pin(async move {
+            let mut state = self.there()?;
+            for (key, value) in values {
+                match value {
+                    Some(value) => state.kept.insert(key, value),
+                    None => state.kept.remove(&key),
+                };
+            }
+            Ok(())
+        })
+    }
+
+    fn take(&self, key: String) -> ClusterFuture<'_, Option<Bytes>> {
+        Box::pin(async move { Ok(self.there()?.kept.remove(&key)) })
+    }
+}
+
+fn node(log: &Log, recovery: bool, config: ClusterOptions) -> SocketIo {
+    let options = if recovery {
+        SocketIoOptions::new().recovery(RecoveryOptions::new())
+    } else {
+        SocketIoOptions::new()
+    };
+    let io = SocketIo::new(options);
+    io.of("/").on("join", |socket, event| async move {
+        socket.join(&event.payload.arguments().next().unwrap().string().unwrap().to_cow());
+        event.ack(&()).unwrap();
+    });
+    io.cluster(log.clone(), config).unwrap();
+    assert!(io.cluster(log.clone(), config).is_err(), "in one already");
+    io
+}
+
+/// A client over polling, by hand.
+struct Client {
+    io: SocketIo,
+    engine: String,
+    sid: String,
+    pid: String,
+    offset: Option<String>,
+}
+
+async fn ask(io: &SocketIo, sid: &str, post: Option<String>) -> (u16, String) {
+    let request = http::Request::builder()
+        .method(if post.is_some() { "POST" } else { "GET" })
+        .uri(format!("/socket.io/?EIO=4&transport=polling{sid}"));
+    let request = request.body(Full::new(Bytes::from(post.unwrap_or_default()))).unwrap();
+    let response = io.handle(request).await;
+    let status = response.status().as_u16();
+    (status, String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+}
+
+fn field(text: &str, name: &str) -> Option<String> {
+    Some(text.split_once(&format!("\"{name}\":\""))?.1.split('"').next()?.to_owned())
+}
+
+impl Client {
+    /// Also what it missed, if it was here before.
+    async fn open(io: &SocketIo, before: Option<&Self>) -> (Self, Vec<String>) {
+        let (_, text) = ask(io, "", None).await;
+        let engine = format!("&sid={}", field(&text, "sid").unwrap());
+        let mut client =
+            Self { io: io.clone(), engine, sid: String::new(), pid: String::new(), offset: None };
+        let auth = before.map(|before| match &before.offset {
+            Some(offset) => format!(r#"{{"pid":"{}","offset":"{offset}"}}"#, before.pid),
+            None => format!(r#"{{"pid":"{}"}}"#, before.pid),
+        });
+        client.post(&format!("40{}", auth.unwrap_or_default())).await;
+        let mut missed = Vec::new();
+        while client.sid.is_empty() {
+            for packet in client.poll().await {
+                match packet.strip_prefix("40") {
+                    Some(answer) => {
+                        client.sid = field(answer, "sid").unwrap();
+                        client.pid = field(answer, "pid").unwrap_or_default();
+                    }
+                    None => missed.push(packet),
+                }
+            }
+        }
+        (client, missed)
+    }
+
+    async fn new(io: &SocketIo) -> Self {
+        Self::open(io, None).await.0
+    }
+
+    async fn post(&self, text: &str) {
+        assert_eq!(ask(&self.io, &self.engine, Some(text.into())).await, (200, "ok".into()));
+    }
+
+    async fn join(&self, room: &str) {
+        self.post(&format!("421[\"join\",\"{room}\"]")).await;
+        let (_, text) = ask(&self.io, &self.engine, None).await;
+        assert_eq!(text, "431[]");
+    }
+
+    async fn poll(&mut self) -> Vec<String> {
+        let (status, text) = ask(&self.io, &self.engine, None).await;
+        assert_eq!(status, 200);
+        text.split('\u{1e}').map(String::from).collect()
+    }
+
+    /// What it hears within some time, without the offsets.
+    async fn hear(&mut self, count: usize) -> Vec<String> {
+        let mut heard = Vec::new();
+        while heard.len() < count {
+            for packet in timeout(Duration::from_secs(15), self.poll()).await.expect("something comes") {
+                if packet.starts_with("42") {
+                    heard.push(self.plain(&packet));
+                }
+            }
+        }
+        heard
+    }
+
+    fn plain(&mut self, packet: &str) -> String {
+        let parts: Vec<&str> = packet.trim_start_matches("42[").trim_end_matches(']').split(',').collect();
+        if !self.pid.is_empty() {
+            self.offset = Some(parts.last().unwrap().trim_matches('"').into());
+        }
+        parts[1].into()
+    }
+}
+
+async fn settle(nodes: &[&SocketIo]) {
+    let others = nodes.len() - 1;
+    let all_are = || {
+        nodes
+            .iter()
+            .all(|io| io.cluster_status().is_some_and(|status| status.others == others && !status.is_away))
+    };
+    timeout(Duration::from_secs(10), async {
+        while !all_are() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("they know each other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rooms_are_everywhere() {
+    for recovery in [false, true] {
+        let log = Log::default();
+        let [one, two] = [(); 2].map(|()| node(&log, recovery, ClusterOptions::new()));
+        let (mut a, mut b, mut c) =
+            (Client::new(&one).await, Client::new(&two).await, Client::new(&two).await);
+        settle(&[&one, &two]).await;
+        b.join("room").await;
+        c.join("room").await;
+        c.join("muted").await;
+        one.of("/").emit("all", &1);
+        one.of("/").to("room").emit("room", &2);
+        two.of("/").to("room").except("muted").emit("some", &3);
+        one.of("/").to(&a.sid).emit("one", &4);
+        two.of("/").to(&a.sid).emit("one", &5);
+        two.of("/").all().local().emit("own", &6);
+        if recovery {
+            // In one order, but for what is local.
+            assert_eq!(a.hear(3).await.len(), 3);
+        } else {
+            assert_eq!(a.hear(3).await, ["1", "4", "5"]);
+        }
+        let heard = |mut heard: Vec<String>| {
+            heard.sort();
+            heard
+        };
+        assert_eq!(heard(b.hear(4).await), ["1", "2", "3", "6"]);
+        assert_eq!(heard(c.hear(3).await), ["1", "2", "6"]);
+        let count =
+            async |io: &SocketIo, room: &str| io.of("/").to(room).fetch_sockets().await.unwrap().len();
+        assert_eq!(one.of("/").all().fetch_sockets().await.unwrap().len(), 3);
+        assert_eq!(
+            (count(&one, "room").await, count(&two, "muted").await, count(&two, "x").await),
+            (2, 1, 0)
+        );
+        let found = one.of("/").to("muted").fetch_sockets().await.unwrap();
+        assert_eq!(
+            (found[0].sid.as_str(), &found[0].rooms[..]),
+            (&*c.sid, &["room".into(), "muted".into()][..])
+        );
+        one.of("/").to("room").join("third");
+        one.of("/").to("muted").leave("room");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((count(&one, "third").await, count(&one, "room").await), (2, 1));
+        one.of("/").to("muted").disconnect();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((count(&one, "third").await, two.of("/").sockets().len()), (1, 1));
+        // A node that has died is not waited for.
+        two.close();
+        drop((b, c, two));
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(one.cluster_status().unwrap().others, 0);
+        assert!(one.of("/").all().fetch_sockets().await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn comes_back_on_another_node() {
+    let log = Log::default();
+    let [one, two] = [(); 2].map(|()| node(&log, true, ClusterOptions::new()));
+    settle(&[&one, &two]).await;
+    let mut a = Client::new(&one).await;
+    a.join("room").await;
+    sleep(Duration::from_secs(1)).await;
+    for n in 0..3 {
+        two.of("/").to("room").emit("n", &n);
+    }
+    assert_eq!(a.hear(3).await, ["0", "1", "2"]);
+    two.of("/").to("room").emit("n", &3);
+    two.of("/").to("elsewhere").emit("n", &4);
+    sleep(Duration::from_secs(1)).await;
+    // Its old node lives, and does not know that it has gone.
+    let (mut back, missed) = Client::open(&two, Some(&a)).await;
+    assert_eq!((&back.sid, missed.len()), (&a.sid, 1));
+    assert_eq!(back.plain(&missed[0]), "3");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(one.of("/").sockets().len(), 0, "its stale connection is closed");
+    one.of("/").to("room").emit("n", &5);
+    assert_eq!(back.hear(1).await, ["5"]);
+    // And again, to one that has just come.
+    let three = node(&log, true, ClusterOptions::new());
+    sleep(Duration::from_secs(1)).await;
+    one.of("/").to("room").emit("n", &6);
+    sleep(Duration::from_secs(1)).await;
+    let (mut again, missed) = Client::open(&three, Some(&back)).await;
+    assert_eq!((&again.sid, missed.len()), (&a.sid, 1));
+    assert_eq!(again.plain(&missed[0]), "6");
+    let before_the_gap = again.offset.clone().unwrap();
+    // A secret that nobody has; one that is no key.
+    for pid in ["nobody", "", "../x", &"x".repeat(65)] {
+        let stranger = Client { pid: pid.into(), ..Client::new(&one).await };
+        assert_ne!(Client::open(&three, Some(&stranger)).await.0.sid, stranger.sid);
+    }
+    // What is gone from the log before a node has read it ends recovery: the client is somebody new.
+    let mut witness = Client::new(&one).await;
+    log.state().lost = Some(r#"["n",7]"#);
+    one.of("/").emit("n", &7);
+    sleep(Duration::from_secs(1)).await;
+    one.of("/").emit("n", &8);
+    assert_eq!(witness.hear(2).await, ["7", "8"], "what a node says, its own clients hear");
+    assert_eq!(again.hear(1).await, ["8"]);
+    again.offset = Some(before_the_gap);
+    assert_ne!(Client::open(&three, Some(&again)).await.0.sid, again.sid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_log() {
+    for recovery in [false, true] {
+        let log = Log::default();
+        let config = ClusterOptions::new().heartbeat(Duration::from_secs(3600)).queued(3);
+        let [one, two] =
+            [(); 2].map(|()| node(&log, recovery, config.node_timeout(Duration::from_secs(7200))));
+        let (mut a, mut b) = (Client::new(&one).await, Client::new(&two).await);
+        settle(&[&one, &two]).await;
+        sleep(Duration::from_secs(1)).await;
+        log.state().away = true;
+        for (n, queued, dropped) in [(1_u64, 1, 0), (2, 2, 0), (3, 3, 0), (4, 3, 1), (5, 3, 2)] {
+            one.of("/").emit("n", &n);
+            sleep(Duration::from_secs(3)).await;
+            let status = one.cluster_status().unwrap();
+            assert_eq!((status.queued, status.dropped, status.is_away), (queued, dropped, true));
+        }
+        assert_eq!(a.hear(5).await, ["1", "2", "3", "4", "5"]);
+        // The answer to a write is lost, twice: each comes once.
+        let before = log.state().records.len();
+        log.state().deaf = 2;
+        log.state().away = false;
+        assert_eq!(b.hear(3).await, ["1", "2", "3"]);
+        sleep(Duration::from_secs(3)).await;
+        assert!(!one.cluster_status().unwrap().is_away);
+        assert!(log.state().records.len() >= before + 2 * 3, "they were written twice");
+        one.of("/").emit("n", &6);
+        assert_eq!((a.hear(1).await, b.hear(1).await), (vec!["6".into()], vec!["6".into()]));
+    }
+}
+
+/// Whatever is in the log, nodes go on, and clients get nothing that they would hang up on.
+#[tokio::test(start_paused = true)]
+async fn records_of_strangers() {
+    let log = Log::default();
+    let [one, two] = [(); 2].map(|()| node(&log, true, ClusterOptions::new()));
+    let mut a = Client::new(&one).await;
+    settle(&[&one, &two]).await;
+    two.of("/").to("room").emit("n", &("text", Bytes::from_static(b"bytes")));
+    two.of("/").all().join("room");
+    let _ = two.of("/").all().fetch_sockets().await;
+    sleep(Duration::from_secs(1)).await;
+    let real = log.state().records.clone();
+    assert!(real.len() > 6);
+    let mut random = 1_u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((random >> 33) as usize) % below
+    };
+    for _ in 0..20_000 {
+        let mut record = real[next(real.len())].to_vec();
+        for _ in 0..=next(3) {
+            match next(4) {
+                0 => record.truncate(next(record.len() + 1)),
+                1 => record.push(next(256) as u8),
+                _ if record.is_empty() => {}
+                2 => record[..].fill(next(256) as u8),
+                _ => {
+                    let at = next(record.len());
+                    record[at] = next(256) as u8;
+                }
+            }
+        }
+        // Some other node's: whoever can write in a node's name can silence it.
+        if let Some(id) = record.get_mut(2..10) {
+            id.fill(next(5) as u8);
+        }
+        log.state().records.push(record.into());
+    }
+    let poll = timeout(Duration::from_secs(5), a.poll()).await;
+    for packet in poll.iter().flatten() {
+        assert!(
+            ["42[", "45", "b"].iter().any(|begin| packet.starts_with(begin))
+                || packet == "41"
+                || packet == "2",
+            "{packet}"
+        );
+    }
+    let mut fresh = Client::new(&one).await;
+    two.of("/").to(&fresh.sid).emit("n", &7);
+    assert_eq!(fresh.hear(1).await, ["7"]);
+}

@@ -37,6 +37,8 @@ const SOCKETS: usize = 500;
 const MAX_FOUND: usize = 1_000_000;
 /// Values that are kept with one command.
 const VALUES: usize = 500;
+/// Clients whose keeping waits for the log: what is over cannot go to another node.
+const MAX_KEPT: usize = 100_000;
 /// A client's secret is its key; ours are shorter.
 const MAX_PID: usize = 64;
 
@@ -146,7 +148,10 @@ impl Hub {
 
     /// A client that may come back, here or elsewhere; `None`: it does not.
     pub(super) fn keep(&self, pid: &str, visitor: Option<&Visitor>) {
-        lock(&self.kept).insert(pid.into(), visitor.map(Visitor::encode));
+        let mut kept = lock(&self.kept);
+        if kept.len() < MAX_KEPT || kept.contains_key(pid) {
+            kept.insert(pid.into(), visitor.map(Visitor::encode));
+        }
     }
 
     /// Who is on the other nodes.
@@ -402,5 +407,54 @@ async fn tick(engine: Weak<Engine<Server>>, hub: Arc<Hub>) {
         hub.tick(&engine.layer);
         drop(engine);
         sleep(TICK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::options::ClusterFuture;
+    use super::{Bytes, ClusterLog, ClusterOptions, Duration, Hub, MAX_KEPT, String, Vec, Visitor, lock};
+    use std::boxed::Box;
+    use std::string::ToString;
+
+    /// It never answers.
+    struct Away;
+
+    impl ClusterLog for Away {
+        fn append(&self, _: Vec<Bytes>) -> ClusterFuture<'_, ()> {
+            Box::pin(core::future::pending())
+        }
+
+        fn begin(&self, _: usize) -> ClusterFuture<'_, u128> {
+            Box::pin(core::future::pending())
+        }
+
+        fn read(&self, _: u128) -> ClusterFuture<'_, Vec<(u128, Bytes)>> {
+            Box::pin(core::future::pending())
+        }
+
+        fn keep(&self, _: Vec<(String, Option<Bytes>)>, _: Duration) -> ClusterFuture<'_, ()> {
+            Box::pin(core::future::pending())
+        }
+
+        fn take(&self, _: String) -> ClusterFuture<'_, Option<Bytes>> {
+            Box::pin(core::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_that_wait_to_be_kept_are_bounded() {
+        let hub = Hub::new(Away, ClusterOptions::new(), None).unwrap();
+        let visitor = Visitor { namespace: "/".into(), sid: "s".into(), since: 0, rooms: Vec::new() };
+        for pid in 0..MAX_KEPT - 1 {
+            hub.keep(&pid.to_string(), Some(&visitor));
+        }
+        assert_eq!(lock(&hub.kept).len(), MAX_KEPT - 1);
+        hub.keep("last", Some(&visitor));
+        assert_eq!(lock(&hub.kept).len(), MAX_KEPT);
+        hub.keep("over", Some(&visitor));
+        assert_eq!(lock(&hub.kept).len(), MAX_KEPT);
+        hub.keep("last", None); // what is there can change
+        assert_eq!(lock(&hub.kept).get("last"), Some(&None));
     }
 }

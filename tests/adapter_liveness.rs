@@ -802,7 +802,7 @@ async fn a_connection_is_small() {
         Ok::<_, Error>(())
     };
     let size = size_of_val(&task);
-    assert!(size <= 1229, "{size} bytes for the life of the connection");
+    assert!(size <= 320, "{size} bytes for the life of the connection");
     drop(task);
 }
 

@@ -19,7 +19,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-const LEN: usize = 16 << 20;
+/// More than anything keeps.
+const LEN: usize = 4 << 20;
 /// What the connections of a thread may keep together: its buffers.
 const OF_THE_THREAD: isize = 300 * 1024;
 /// What an idle connection of the tokio adapter may keep.

@@ -5,7 +5,7 @@ use super::Stats;
 use super::route::Route;
 use crate::heartbeat::HANDSHAKE_TIMEOUT;
 use crate::inbox::READ_SIZE;
-use crate::ws::{ConnectionOptions, Times};
+use crate::ws::{ConnectionOptions, Millis, Times};
 use core::time::Duration;
 
 /// The times and sizes of an adapter, and the [`ConnectionOptions`] of its connections.
@@ -24,7 +24,7 @@ use core::time::Duration;
 #[must_use]
 pub struct Options {
     pub(crate) config: ConnectionOptions,
-    pub(crate) handshake_timeout: Duration,
+    pub(crate) handshake_timeout: Millis,
     pub(crate) times: Times,
     pub(crate) read_size: usize,
     pub(super) route: Route,
@@ -36,7 +36,7 @@ impl Options {
     pub const fn new() -> Self {
         Self {
             config: ConnectionOptions::new(),
-            handshake_timeout: HANDSHAKE_TIMEOUT,
+            handshake_timeout: Millis::new(HANDSHAKE_TIMEOUT),
             times: Times::new(),
             read_size: READ_SIZE,
             route: Route::new(),
@@ -55,7 +55,7 @@ impl Options {
     ///
     /// Without it a peer that sends nothing holds a connection for ever.
     pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.handshake_timeout = timeout;
+        self.handshake_timeout = Millis::new(timeout);
         self
     }
 

@@ -78,9 +78,15 @@ pub struct HeadLimits {
     pub fields: usize,
 }
 
+impl HeadLimits {
+    pub(crate) const fn new() -> Self {
+        Self { head: 16 * 1024, line: 8 * 1024, fields: MAX_FIELDS }
+    }
+}
+
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self { head: 16 * 1024, line: 8 * 1024, fields: MAX_FIELDS }
+        Self::new()
     }
 }
 

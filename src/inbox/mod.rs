@@ -25,8 +25,6 @@ mod text;
 
 use assembly::MOST_PAST;
 pub(crate) use assembly::{Announced, DIRECT};
-#[cfg(feature = "tokio")]
-pub(crate) use owned::Memory;
 pub use storage::Storage;
 pub use text::Text;
 
@@ -37,6 +35,9 @@ use core::ops::Range;
 
 /// Default size of a read: 16 KiB.
 pub const READ_SIZE: usize = 16 * 1024;
+
+/// The least a read is offered.
+const LEAST_READ: usize = 256;
 
 /// Memory above this is given back once a message has gone that took it.
 const LARGEST_KEPT: usize = 2 << 20;
@@ -121,7 +122,7 @@ impl<S: Storage> Inbox<S> {
     }
 
     const fn with_storage(storage: S, read_size: usize) -> Self {
-        let read_size = if read_size < 256 { 256 } else { read_size };
+        let read_size = if read_size < LEAST_READ { LEAST_READ } else { read_size };
         Self {
             storage,
             start: 0,

@@ -1,5 +1,7 @@
 //! Messages taken out of an inbox in memory of their own, and the inbox's memory lent by its thread.
 
+#[cfg(feature = "tokio")]
+use super::LEAST_READ;
 use super::assembly::LONG;
 #[cfg(feature = "tokio")]
 use super::assembly::{Announced, DIRECT, MOST_PAST};
@@ -80,6 +82,28 @@ impl Inbox {
         n
     }
 
+    /// Whether nothing is held, and nothing known of what comes next: then any inbox will do.
+    #[inline]
+    pub(crate) const fn is_between_frames(&self) -> bool {
+        // A frame begins with two bytes.
+        self.is_empty() && self.needed <= 2 && self.to_come.rest == 0
+    }
+
+    /// Goes over to another connection, with all its memory. It is empty.
+    #[inline]
+    pub(crate) fn start_anew(&mut self, read_size: usize) {
+        debug_assert!(self.is_empty(), "nothing is lost");
+        self.start_over();
+        self.read_size = read_size.max(LEAST_READ);
+        (self.needed, self.raw, self.to_come, self.offered) = (0, 0, Announced::default(), None);
+    }
+
+    /// How much memory there is, in bytes.
+    #[inline]
+    pub(crate) fn memory(&self) -> usize {
+        self.storage.capacity() + self.apart.capacity() + self.taken.len()
+    }
+
     /// Puts memory into an inbox that has none.
     pub(crate) fn set_memory(&mut self, Memory { storage, apart, taken }: Memory) {
         debug_assert_eq!(self.capacity(), 0, "only into an inbox without memory");
@@ -119,14 +143,6 @@ pub(crate) struct Memory {
     storage: Vec<u8>,
     apart: Vec<u8>,
     taken: Bytes,
-}
-
-#[cfg(feature = "tokio")]
-impl Memory {
-    /// How much it is, in bytes.
-    pub(crate) fn size(&self) -> usize {
-        self.storage.capacity() + self.apart.capacity() + self.taken.len()
-    }
 }
 
 #[cfg(all(test, feature = "tokio"))]

@@ -581,11 +581,11 @@ impl<I: Instant> Life<I> {
 
     /// When a ping is due, or its pong late.
     fn beat(&self, side: Side) -> Option<I> {
-        let interval = self.times.ping_interval?.max(SHORTEST_INTERVAL);
+        let interval = self.times.ping_interval?.get().max(SHORTEST_INTERVAL);
         match self.ping {
             Ping::No => Some(self.active.saturating_add(interval)),
             Ping::Written(at) if side == Side::Reading && !self.unread => {
-                Some(at.max(self.active).saturating_add(self.times.ping_timeout))
+                Some(at.max(self.active).saturating_add(self.times.ping_timeout.get()))
             }
             // Whether it is written in time is the write timeout's to say.
             Ping::Written(_) | Ping::Due | Ping::Asked | Ping::Queued => None,
@@ -595,7 +595,8 @@ impl<I: Instant> Life<I> {
     /// The close timeout runs from our last byte; until that is out, from the last one that was. All of it has an end.
     fn closing_deadline(&self, since: I) -> I {
         let from = self.close_out.or(self.stalled).map_or(since, |at| at.max(since));
-        from.saturating_add(self.times.close_timeout).min(since.saturating_add(self.times.close_limit))
+        from.saturating_add(self.times.close_timeout.get())
+            .min(since.saturating_add(self.times.close_limit.get()))
     }
 
     fn judge(&mut self, side: Side, heard: bool, now: I) {

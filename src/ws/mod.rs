@@ -58,4 +58,6 @@ pub use receiver::Receiver;
 pub(crate) use receiver::{Found, Wanted};
 pub use sender::Sender;
 pub use state::State;
+#[cfg(feature = "std")]
+pub(crate) use times::Millis;
 pub use times::{CLOSE_LIMIT, TimedOut, Times};

@@ -2,12 +2,14 @@
 
 use crate::heartbeat::{CLOSE_TIMEOUT, PING_INTERVAL, PING_TIMEOUT};
 use core::fmt;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 /// Default time in all for the end of a connection: 60 seconds.
 pub const CLOSE_LIMIT: Duration = Duration::from_secs(60);
 
-/// The times of a [`Life`](super::Life). `Duration::MAX` is a way of saying "never".
+/// The times of a [`Life`](super::Life). They count in milliseconds, rounded up; from 49 days on, and so with
+/// `Duration::MAX`, they say "never".
 ///
 /// ```
 /// use core::time::Duration;
@@ -19,22 +21,22 @@ pub const CLOSE_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Times {
-    pub(crate) ping_interval: Option<Duration>,
-    pub(crate) ping_timeout: Duration,
-    pub(crate) write_timeout: Option<Duration>,
-    pub(crate) close_timeout: Duration,
-    pub(crate) close_limit: Duration,
+    pub(crate) ping_interval: Option<Millis>,
+    pub(crate) ping_timeout: Millis,
+    pub(crate) write_timeout: Option<Millis>,
+    pub(crate) close_timeout: Millis,
+    pub(crate) close_limit: Millis,
 }
 
 impl Times {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
-            ping_interval: Some(PING_INTERVAL),
-            ping_timeout: PING_TIMEOUT,
+            ping_interval: Some(Millis::new(PING_INTERVAL)),
+            ping_timeout: Millis::new(PING_TIMEOUT),
             write_timeout: None,
-            close_timeout: CLOSE_TIMEOUT,
-            close_limit: CLOSE_LIMIT,
+            close_timeout: Millis::new(CLOSE_TIMEOUT),
+            close_limit: Millis::new(CLOSE_LIMIT),
         }
     }
 
@@ -42,7 +44,10 @@ impl Times {
     ///
     /// Without it a peer that vanished without a word holds its connection for ever.
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
-        self.ping_interval = interval;
+        self.ping_interval = match interval {
+            Some(interval) => Some(Millis::new(interval)),
+            None => None,
+        };
         self
     }
 
@@ -51,7 +56,7 @@ impl Times {
     /// A received byte is one, and so is a byte that the transport takes after it took none. Too short a timeout ends
     /// healthy connections whenever the network stalls.
     pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.ping_timeout = timeout;
+        self.ping_timeout = Millis::new(timeout);
         self
     }
 
@@ -60,13 +65,18 @@ impl Times {
     ///
     /// Without it a peer that reads nothing holds whoever writes to it, and all that is queued for it, for ever.
     pub const fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.write_timeout = Some(timeout);
+        self.write_timeout = Some(Millis::new(timeout));
         self
     }
 
     pub(super) fn longest_stall(&self) -> Duration {
-        self.write_timeout
-            .unwrap_or_else(|| self.ping_interval.unwrap_or(PING_INTERVAL).saturating_add(self.ping_timeout))
+        match self.write_timeout {
+            Some(timeout) => timeout.get(),
+            None => {
+                let interval = self.ping_interval.map_or(PING_INTERVAL, Millis::get);
+                interval.saturating_add(self.ping_timeout.get())
+            }
+        }
     }
 
     /// Time from our last byte, the close frame's, to the peer's end of the transport; before that byte is out, from
@@ -74,7 +84,7 @@ impl Times {
     ///
     /// Without it a peer that never answers the close holds its connection for ever.
     pub const fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.close_timeout = timeout;
+        self.close_timeout = Millis::new(timeout);
         self
     }
 
@@ -82,7 +92,7 @@ impl Times {
     ///
     /// Without it a peer that takes a byte now and then holds a connection that closes for ever.
     pub const fn close_limit(mut self, limit: Duration) -> Self {
-        self.close_limit = limit;
+        self.close_limit = Millis::new(limit);
         self
     }
 }
@@ -90,6 +100,33 @@ impl Times {
 impl Default for Times {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A time as each connection keeps several: in whole milliseconds, rounded up, a quarter of a [`Duration`]'s size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Millis {
+    /// One more than they are, so that an `Option` takes no more room; the greatest value is "never".
+    above: NonZeroU32,
+}
+
+impl Millis {
+    pub(crate) const fn new(time: Duration) -> Self {
+        let above = time.as_nanos().div_ceil(1_000_000).saturating_add(1);
+        let above = if above < u32::MAX as u128 { NonZeroU32::new(above as u32) } else { None };
+        Self {
+            above: match above {
+                Some(above) => above,
+                None => NonZeroU32::MAX,
+            },
+        }
+    }
+
+    pub(crate) const fn get(self) -> Duration {
+        match self.above.get() {
+            u32::MAX => Duration::MAX,
+            above => Duration::from_millis(above.saturating_sub(1) as u64),
+        }
     }
 }
 
@@ -125,3 +162,27 @@ impl fmt::Display for TimedOut {
 }
 
 impl core::error::Error for TimedOut {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_kept_in_milliseconds_rounded_up() {
+        let longest = Duration::from_millis(u64::from(u32::MAX) - 2);
+        for (time, kept) in [
+            (Duration::ZERO, Duration::ZERO),
+            (Duration::from_nanos(1), Duration::from_millis(1)),
+            (Duration::from_millis(1), Duration::from_millis(1)),
+            (Duration::from_nanos(1_000_001), Duration::from_millis(2)),
+            (CLOSE_LIMIT, CLOSE_LIMIT),
+            (longest, longest),
+            (longest + Duration::from_nanos(1), Duration::MAX),
+            (longest + Duration::from_millis(1), Duration::MAX),
+            (Duration::MAX, Duration::MAX),
+        ] {
+            assert_eq!(Millis::new(time).get(), kept, "{time:?}");
+        }
+        assert_eq!(size_of::<Option<Millis>>(), 4);
+    }
+}

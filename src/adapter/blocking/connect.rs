@@ -70,7 +70,7 @@ pub fn connect_with_response(
     options: &Options,
 ) -> Result<(WebSocket<ClientStream>, HandshakeResponse), Error> {
     let uri = Uri::parse(url)?;
-    let deadline = Instant::now().saturating_add(options.handshake_timeout);
+    let deadline = Instant::now().saturating_add(options.handshake_timeout.get());
     let stream = dial(&options.route, uri.is_secure(), uri.address(), deadline)?;
     shake_hands(stream, &uri, client_options, options, deadline)
 }

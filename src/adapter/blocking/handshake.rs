@@ -82,8 +82,8 @@ pub fn accept_with<S: Transport>(
     options: &Options,
     decide: impl FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 ) -> Result<WebSocket<S>, Error> {
-    let mut opening =
-        Opening::server(server, decide).timeouts(options.handshake_timeout, options.times.close_timeout);
+    let mut opening = Opening::server(server, decide)
+        .timeouts(options.handshake_timeout.get(), options.times.close_timeout.get());
     let span = trace::handshake("server");
     let _entered = span.enter();
     let (mut stream, mut inbox) = (Timed::new(stream), Inbox::with_read_size(options.read_size));
@@ -121,7 +121,7 @@ pub fn client<S: Transport>(
     client_options: ClientOptions,
     options: &Options,
 ) -> Result<WebSocket<S>, Error> {
-    let deadline = Instant::now().saturating_add(options.handshake_timeout);
+    let deadline = Instant::now().saturating_add(options.handshake_timeout.get());
     Ok(shake_hands(stream, uri, client_options, options, deadline)?.0)
 }
 

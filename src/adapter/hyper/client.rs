@@ -111,7 +111,8 @@ impl Http2 {
         client: &ClientOptions,
         options: &Options,
     ) -> Result<Socket, Error> {
-        let deadline = crate::heartbeat::Instant::saturating_add(Instant::now(), options.handshake_timeout);
+        let deadline =
+            crate::heartbeat::Instant::saturating_add(Instant::now(), options.handshake_timeout.get());
         let opened = timeout_at(deadline, Box::pin(self.open(uri, client, options)));
         let opened = opened.await.unwrap_or(Err(Error::TimedOut(TimedOut::Handshake)));
         if let Err(error) = &opened {

@@ -78,7 +78,7 @@ async fn open(
     options: &Options,
 ) -> Result<(WebSocket<ClientStream>, HandshakeResponse), Error> {
     let uri = Uri::parse(url)?;
-    let deadline = Instant::now().saturating_add(options.handshake_timeout);
+    let deadline = Instant::now().saturating_add(options.handshake_timeout.get());
     let dialing = dial(&options.route, uri.is_secure(), uri.address());
     let stream = timeout_at(deadline, dialing).await.map_err(|_| Error::TimedOut(TimedOut::Handshake))??;
     shake_hands(stream, &uri, client_options, options, deadline).await

@@ -1,10 +1,10 @@
 //! The opening handshake over a stream, both roles: what [`Opening`] asks for, done with tokio.
 
 use super::super::{Error, Options, nonce, trace};
+use super::io;
+use super::scratch::Lent;
 use super::websocket::WebSocket;
-use super::{io, scratch};
 use crate::http1::head::RequestHead;
-use crate::inbox::Inbox;
 use crate::ws::Connection;
 use crate::ws::handshake::{
     Accepted, ClientHandshake, ClientOptions, Decide, Established, HandshakeResponse, Opening, OpeningStep,
@@ -107,7 +107,7 @@ fn server_side<'a, S, D>(
 where
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
-    let opening = opening.timeouts(options.handshake_timeout, options.times.close_timeout);
+    let opening = opening.timeouts(options.handshake_timeout.get(), options.times.close_timeout.get());
     Shake::new(stream, Ok(opening), options, "server", |stream, mut opened, inbox, options| {
         let subprotocol = opened.negotiated.take_subprotocol();
         let connection = Connection::server(opened.negotiated, options.config);
@@ -156,7 +156,7 @@ where
         let done = poll_fn(|cx| shake.poll_steps(cx)).await;
         if done.is_ok() && shake.opening.as_ref().is_ok_and(Opening::is_held) {
             // A decision may take long: the thread's memory goes on to others.
-            scratch::take_from_inbox(&mut shake.inbox);
+            shake.inbox.give_back();
             return Ok(PendingSocket { shake });
         }
         // Refused, or failed.
@@ -179,8 +179,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PendingSocket<'_, S> {
     where
         T: Default,
     {
+        let opening = self.shake.opening.as_ref().ok();
         let seen =
-            self.shake.opening.as_ref().ok().and_then(|opening| opening.request(&self.shake.inbox, look));
+            opening.zip(self.shake.inbox.held()).and_then(|(opening, inbox)| opening.request(inbox, look));
         // It is held: there is a request.
         seen.unwrap_or_default()
     }
@@ -205,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PendingSocket<'_, S> {
     ) -> Result<WebSocket<S>, Error> {
         let Shake { opening, inbox, .. } = &mut *self.shake;
         if let Ok(opening) = opening {
-            opening.decide(inbox, Instant::now(), decide);
+            opening.decide(inbox.get(), Instant::now(), decide);
         }
         self.shake.await
     }
@@ -284,13 +285,13 @@ fn opening(
     options: &Options,
 ) -> std::io::Result<Opening<'static, Instant>> {
     let client = ClientHandshake::new(client_options.authorize(uri), uri, nonce()?);
-    Ok(Opening::client(client).timeouts(options.handshake_timeout, options.times.close_timeout))
+    Ok(Opening::client(client).timeouts(options.handshake_timeout.get(), options.times.close_timeout.get()))
 }
 
 fn client_side<S>(
     stream: S,
     mut opened: Established,
-    inbox: Inbox,
+    inbox: Lent,
     options: &Options,
 ) -> (WebSocket<S>, HandshakeResponse) {
     let subprotocol = opened.negotiated.take_subprotocol();
@@ -302,14 +303,14 @@ fn client_side<S>(
 }
 
 /// What becomes of a handshake that succeeded.
-type Make<S, T> = fn(S, Established, Inbox, &Options) -> T;
+type Make<S, T> = fn(S, Established, Lent, &Options) -> T;
 
 /// The handshake on its way. In a box, which goes when it is over: a task's future keeps the room of what it once awaited
 /// for as long as it lives, and that is the connection's life.
 struct Shake<'a, S, D, T> {
     stream: Option<S>,
     opening: std::io::Result<Opening<'a, Instant, D>>,
-    inbox: Inbox,
+    inbox: Lent,
     /// Made when there is something to wait for.
     timer: Option<Pin<Box<Sleep>>>,
     options: &'a Options,
@@ -328,7 +329,7 @@ impl<'a, S, D, T> Shake<'a, S, D, T> {
         role: &'static str,
         make: Make<S, T>,
     ) -> Box<Self> {
-        let inbox = Inbox::with_read_size(options.read_size);
+        let inbox = Lent::new(options.read_size);
         let span = trace::handshake(role);
         Box::new(Self { stream: Some(stream), opening, inbox, timer: None, options, make, span })
     }
@@ -366,9 +367,9 @@ where
         let opening = replace(&mut self.opening, Err(std::io::Error::other("the handshake is over")))?;
         let established = trace::finish(opening, done, self.options)?;
         let Some(stream) = self.stream.take() else { return Err(Error::Aborted) };
-        let mut inbox = replace(&mut self.inbox, Inbox::with_read_size(0));
+        let mut inbox = replace(&mut self.inbox, Lent::new(0));
         // Frames rarely come with the handshake: the thread's memory goes on to the next connection.
-        scratch::take_from_inbox(&mut inbox);
+        inbox.give_back();
         Ok((self.make)(stream, established, inbox, self.options))
     }
 }
@@ -377,7 +378,7 @@ where
 fn poll_steps<S, D>(
     stream: &mut S,
     opening: &mut Opening<'_, Instant, D>,
-    inbox: &mut Inbox,
+    inbox: &mut Lent,
     timer: &mut Option<Pin<Box<Sleep>>>,
     cx: &mut Context<'_>,
 ) -> Poll<std::io::Result<()>>
@@ -389,7 +390,7 @@ where
     let (mut now, mut reads) = (None, 0);
     loop {
         let mut pinned = Pin::new(&mut *stream);
-        let done = match opening.step(inbox, *now.get_or_insert_with(Instant::now)) {
+        let done = match opening.step(inbox.get(), *now.get_or_insert_with(Instant::now)) {
             OpeningStep::Done => return Poll::Ready(Ok(())),
             OpeningStep::Read => {
                 if reads > 0 {
@@ -431,13 +432,12 @@ where
 /// Reads once, into the thread's memory; 0 at the end of the stream.
 fn poll_read<S: AsyncRead + Unpin>(
     stream: &mut S,
-    inbox: &mut Inbox,
+    inbox: &mut Lent,
     cx: &mut Context<'_>,
 ) -> Poll<std::io::Result<usize>> {
-    scratch::lend_to_inbox(inbox);
-    match io::poll_read(stream, inbox, cx) {
+    match io::poll_read(stream, inbox.get(), cx) {
         Poll::Pending => {
-            scratch::take_from_inbox(inbox);
+            inbox.give_back();
             Poll::Pending
         }
         // TLS that ends without saying so.

@@ -3,9 +3,10 @@
 use super::super::ahead::{self, Ahead};
 use super::super::stats::Received;
 use super::super::{Error, trace};
+use super::io;
 use super::outlet::Outlet;
+use super::scratch::{self, Lent};
 use super::wait::{Timer, Who};
-use super::{io, scratch};
 use crate::inbox::Inbox;
 use crate::ws::{Event, Found, Message, Receiver, Reply, Side, Step, Wanted};
 use core::future::poll_fn;
@@ -62,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ends for Outlet<S> {
 #[derive(Debug)]
 pub(super) struct Inlet {
     pub(super) receiver: Receiver,
-    pub(super) inbox: Inbox,
+    inbox: Lent,
     /// What was read while a send waited.
     ahead: Ahead,
     reading: Reading,
@@ -87,7 +88,7 @@ enum Progress {
 }
 
 impl Inlet {
-    pub(super) fn new(receiver: Receiver, inbox: Inbox) -> Self {
+    pub(super) fn new(receiver: Receiver, inbox: Lent) -> Self {
         Self { receiver, inbox, ahead: Ahead::default(), reading: Reading::default() }
     }
 
@@ -95,7 +96,7 @@ impl Inlet {
     #[inline]
     pub(super) fn is_corked(&self) -> bool {
         // Bytes that the parser has looked at in vain are no message.
-        !self.inbox.unread().is_empty() && self.inbox.needed() == 0
+        self.inbox.held().is_some_and(|inbox| inbox.needed() == 0 && !inbox.unread().is_empty())
     }
 
     /// The next message.
@@ -115,7 +116,7 @@ impl Inlet {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Ok(found)) => found,
             };
-            match self.receiver.owned(found, &mut self.inbox) {
+            match self.receiver.owned(found, self.inbox.get()) {
                 Ok(message) => {
                     self.reading.received.count(&message);
                     self.reading.answer(message.reply(), ends);
@@ -139,7 +140,7 @@ impl Inlet {
             Err(error) => return Some(Err(error)),
         };
         let Self { receiver, inbox, reading, .. } = self;
-        let error = match receiver.event(found, inbox) {
+        let error = match receiver.event(found, inbox.get()) {
             Ok(event) => {
                 reading.received.count_event(&event);
                 reading.answer(event.reply(), ends);
@@ -151,7 +152,7 @@ impl Inlet {
         ends.outlet().fault(error);
         loop {
             // Nothing is kept of what still comes.
-            let progress = poll_fn(|cx| reading.poll(&mut Inbox::with_read_size(1), ends, &mut 0, cx)).await;
+            let progress = poll_fn(|cx| reading.poll(&mut Lent::new(1), ends, &mut 0, cx)).await;
             if let Progress::Over(error) = progress {
                 return error.map(Err);
             }
@@ -173,7 +174,7 @@ impl Inlet {
                 Some(Err(error)) => return Poll::Ready(Err(error)),
                 Some(Ok(found)) => found,
             };
-            match self.receiver.event(found, &self.inbox) {
+            match self.receiver.event(found, self.inbox.get()) {
                 Ok(event) => {
                     self.reading.received.count_event(&event);
                     self.reading.answer(event.reply(), ends);
@@ -199,7 +200,7 @@ impl Inlet {
         let mut reads = 0;
         loop {
             if !self.receiver.is_ended() {
-                match self.receiver.find(&mut self.inbox, wanted) {
+                match self.receiver.find(self.inbox.get(), wanted) {
                     Ok(Some(found)) => {
                         if self.reading.pong_first && found.is_ping() {
                             self.reading.pong_first = false;
@@ -219,7 +220,7 @@ impl Inlet {
 
     /// Whether a send that waits may read more.
     pub(super) fn has_room_ahead(&self) -> bool {
-        self.ahead.size() + self.inbox.held() < ahead::limit(&self.receiver)
+        self.ahead.size() + self.inbox.held().map_or(0, Inbox::held) < ahead::limit(&self.receiver)
     }
 
     /// Reads once while a send waits. Pings are answered; messages, and a close frame, are kept for later.
@@ -230,11 +231,11 @@ impl Inlet {
     ) {
         // A close frame may be among what is at hand: known before the end of the stream is.
         self.put_aside(outlet);
-        scratch::lend_to_inbox(&mut self.inbox);
-        let read = outlet
-            .with_waker(Who::Writer, cx, |outlet, cx| io::poll_read(&mut outlet.stream, &mut self.inbox, cx));
+        let inbox = self.inbox.get();
+        let read =
+            outlet.with_waker(Who::Writer, cx, |outlet, cx| io::poll_read(&mut outlet.stream, inbox, cx));
         if read.is_pending() {
-            scratch::take_from_inbox(&mut self.inbox);
+            self.inbox.give_back();
         }
         outlet.read(read);
         self.put_aside(outlet);
@@ -242,7 +243,7 @@ impl Inlet {
 
     fn put_aside<S>(&mut self, outlet: &mut Outlet<S>) {
         loop {
-            match ahead::next(&mut self.receiver, &mut self.inbox) {
+            match ahead::next(&mut self.receiver, self.inbox.get()) {
                 Ok(Some(message)) => {
                     self.reading.received.count(&message);
                     match message.reply() {
@@ -282,7 +283,7 @@ impl Reading {
     /// Writes what is queued, waits, reads. `reads`: how often this poll has read.
     fn poll<E: Ends>(
         &mut self,
-        inbox: &mut Inbox,
+        inbox: &mut Lent,
         ends: &mut E,
         reads: &mut usize,
         cx: &mut Context<'_>,
@@ -302,8 +303,7 @@ impl Reading {
             match step {
                 Step::Read => {
                     drop(outlet);
-                    scratch::lend_to_inbox(inbox);
-                    let read = ends.read(cx, |stream, cx| io::poll_read(stream, inbox, cx));
+                    let read = ends.read(cx, |stream, cx| io::poll_read(stream, inbox.get(), cx));
                     let received = read.is_ready();
                     *reads += usize::from(received);
                     ends.outlet().read(read);
@@ -322,7 +322,7 @@ impl Reading {
                     outlet.wakers.register(Who::Reader, cx);
                     scratch::take_from_outgoing(outlet.sender.outgoing());
                     drop(outlet);
-                    scratch::take_from_inbox(inbox);
+                    inbox.give_back();
                     ready!(self.timer.poll(deadline, cx));
                     let mut outlet = ends.outlet();
                     outlet.life.tick(Side::Reading, Instant::now());

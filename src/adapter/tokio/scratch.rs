@@ -1,12 +1,13 @@
 //! Memory that belongs to the thread: a connection borrows it while it has something in it, so an
 //! idle one holds no buffer.
 
-use crate::inbox::{Inbox, Memory};
+use crate::inbox::Inbox;
 use crate::outgoing::{Buffers, Outgoing};
 use core::cell::{Cell, RefCell};
+use std::boxed::Box;
 
 std::thread_local! {
-    static RECEIVING: Cell<Memory> = Cell::default();
+    static RECEIVING: Cell<Option<Box<Inbox>>> = const { Cell::new(None) };
     static SENDING: RefCell<Buffers> = const { RefCell::new(Buffers::new()) };
 }
 
@@ -16,23 +17,57 @@ const LARGEST_KEPT: usize = 256 * 1024;
 /// The same for sending: room for a client's message of 1 MiB, masked.
 const LARGEST_KEPT_FOR_SENDING: usize = 2 * 1024 * 1024;
 
-/// Gives an inbox without memory that of the thread, if it is at hand.
-#[inline]
-pub(super) fn lend_to_inbox(inbox: &mut Inbox) {
-    if inbox.capacity() == 0 {
-        inbox.set_memory(RECEIVING.try_with(Cell::take).unwrap_or_default());
+/// The inbox of a connection: the thread's, unless something is in it. A connection that waits for a message has none.
+#[derive(Debug)]
+pub(super) struct Lent {
+    inbox: Option<Box<Inbox>>,
+    read_size: usize,
+}
+
+impl Lent {
+    pub(super) const fn new(read_size: usize) -> Self {
+        Self { inbox: None, read_size }
+    }
+
+    /// What is held, and room for more.
+    #[inline]
+    pub(super) fn get(&mut self) -> &mut Inbox {
+        self.inbox.get_or_insert_with(|| {
+            let mut inbox = RECEIVING.try_with(Cell::take).ok().flatten().unwrap_or_default();
+            inbox.start_anew(self.read_size);
+            inbox
+        })
+    }
+
+    /// What is held, if there is something.
+    #[inline]
+    pub(super) fn held(&self) -> Option<&Inbox> {
+        self.inbox.as_deref()
+    }
+
+    /// Gives it back before the connection waits. What is held of a partial frame moves to memory of its own size, unless
+    /// it is so much that the connection had better keep all.
+    #[inline]
+    pub(super) fn give_back(&mut self) {
+        match &mut self.inbox {
+            Some(inbox) if !inbox.is_between_frames() => {
+                if inbox.capacity() > 0
+                    && let Some(memory) = inbox.take_memory()
+                {
+                    let mut rest = Box::<Inbox>::default();
+                    rest.set_memory(memory);
+                    keep(rest);
+                }
+            }
+            inbox => inbox.take().into_iter().for_each(keep),
+        }
     }
 }
 
-/// Takes an inbox's memory back before its connection waits. What is held of a partial frame moves
-/// to memory of its own size, unless it is so much that the connection had better keep all.
 #[inline]
-pub(super) fn take_from_inbox(inbox: &mut Inbox) {
-    if inbox.capacity() > 0
-        && let Some(memory) = inbox.take_memory()
-        && memory.size() <= LARGEST_KEPT
-    {
-        let _ = RECEIVING.try_with(|kept| kept.set(memory));
+fn keep(inbox: Box<Inbox>) {
+    if inbox.memory() <= LARGEST_KEPT {
+        let _ = RECEIVING.try_with(|kept| kept.set(Some(inbox)));
     }
 }
 

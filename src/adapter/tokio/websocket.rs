@@ -5,8 +5,8 @@ use super::given::Given;
 use super::inlet::{Ends, Inlet, READS};
 use super::io;
 use super::outlet::{Boxed, CORKED, FED, NOW, Outlet};
+use super::scratch::Lent;
 use super::wait::{Timer, Who};
-use crate::inbox::Inbox;
 use crate::ws::mask::OsKeys;
 use crate::ws::{CloseCode, Connection, End, Event, Message, Negotiated, Outbound, Side, State, Step};
 use core::fmt;
@@ -88,7 +88,7 @@ impl<S> WebSocket<S> {
     pub fn server(stream: S, mut negotiated: Negotiated, options: &Options) -> Self {
         let subprotocol = negotiated.take_subprotocol();
         let connection = Connection::server(negotiated, options.config);
-        Self::with_inbox(stream, connection, subprotocol, Inbox::with_read_size(options.read_size), options)
+        Self::with_inbox(stream, connection, subprotocol, Lent::new(options.read_size), options)
     }
 
     /// A client's WebSocket over a stream that an HTTP client has upgraded: `negotiated` is what
@@ -96,7 +96,7 @@ impl<S> WebSocket<S> {
     pub fn client(stream: S, mut negotiated: Negotiated, options: &Options) -> Self {
         let subprotocol = negotiated.take_subprotocol();
         let connection = Connection::client(negotiated, options.config, OsKeys);
-        Self::with_inbox(stream, connection, subprotocol, Inbox::with_read_size(options.read_size), options)
+        Self::with_inbox(stream, connection, subprotocol, Lent::new(options.read_size), options)
     }
 
     /// A WebSocket over `stream`, on which the opening handshake was done. `received` are the bytes that were read
@@ -105,9 +105,11 @@ impl<S> WebSocket<S> {
     /// The connection keeps the [`ConnectionOptions`](crate::ws::ConnectionOptions) that it was made with: of the options, only the times
     /// and the read size count.
     pub fn new(stream: S, connection: Connection, received: &[u8], options: &Options) -> Self {
-        let mut inbox = Inbox::with_read_size(options.read_size);
-        let taken = inbox.extend(received);
-        debug_assert_eq!(taken, received.len(), "this storage grows");
+        let mut inbox = Lent::new(options.read_size);
+        if !received.is_empty() {
+            let taken = inbox.get().extend(received);
+            debug_assert_eq!(taken, received.len(), "this storage grows");
+        }
         Self::with_inbox(stream, connection, None, inbox, options)
     }
 
@@ -115,11 +117,11 @@ impl<S> WebSocket<S> {
         stream: S,
         connection: Connection,
         subprotocol: Option<Box<str>>,
-        inbox: Inbox,
+        inbox: Lent,
         options: &Options,
     ) -> Self {
         let (receiver, sender) = connection.split();
-        let received = inbox.unread().len();
+        let received = inbox.held().map_or(0, |inbox| inbox.unread().len());
         Self(Box::new(Whole {
             inlet: Inlet::new(receiver, inbox),
             outlet: Outlet::new(stream, sender, received, options),

@@ -154,7 +154,7 @@ impl<'a> Accepted<'a> {
         });
         let own = required.into_iter().flatten().chain(self.chosen());
         own.map(|(name, value)| (name, value.as_bytes()))
-            .chain(self.options.fields.iter())
+            .chain(self.options.choice().fields.iter())
             .chain(self.added.iter())
     }
 
@@ -178,7 +178,7 @@ impl<'a> Accepted<'a> {
         for (name, value) in self.chosen() {
             put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
-        put(&[self.options.fields.as_bytes(), self.added.as_bytes(), b"\r\n"]);
+        put(&[self.options.choice().fields.as_bytes(), self.added.as_bytes(), b"\r\n"]);
     }
 
     /// The response's head.

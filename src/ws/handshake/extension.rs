@@ -16,6 +16,13 @@ pub(super) struct Supported {
 }
 
 impl Supported {
+    pub(super) const fn new() -> Self {
+        Self {
+            #[cfg(feature = "deflate")]
+            deflate: None,
+        }
+    }
+
     /// Server: chooses among offers, the client's favourite first. What was agreed and the value that says so, or
     /// `None` to decline.
     pub(super) fn choose<'a>(

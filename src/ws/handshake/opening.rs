@@ -602,7 +602,7 @@ fn answer_any<D>(
 where
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
-    match options.limits.fields {
+    match options.choice().limits.fields {
         0..=MAX_FIELDS => answer::<MAX_FIELDS, _>(options, reader, decide, received, see),
         65..=256 => answer::<256, _>(options, reader, decide, received, see),
         _ => answer::<MAX_HANDSHAKE_FIELDS, _>(options, reader, decide, received, see),

@@ -1,5 +1,6 @@
 //! The server's side: what it accepts, and a request checked rule by rule (RFC 6455 4.2.1).
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -49,7 +50,13 @@ pub enum Preference {
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct ServerOptions {
+pub struct ServerOptions(
+    /// Apart, and only if anything was chosen: a task that makes its own keeps room for them as long as it lives.
+    Option<Box<Choice>>,
+);
+
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
     subprotocols: Vec<String>,
     preference: Preference,
     origin: OriginPolicy,
@@ -59,10 +66,34 @@ pub struct ServerOptions {
     pub(super) limits: HeadLimits,
 }
 
+static DEFAULT: Choice = Choice::new();
+
+impl Choice {
+    const fn new() -> Self {
+        Self {
+            subprotocols: Vec::new(),
+            preference: Preference::Server,
+            origin: OriginPolicy::same_host(),
+            hosts: Vec::new(),
+            extensions: Supported::new(),
+            fields: FieldLines::new(),
+            limits: HeadLimits::new(),
+        }
+    }
+}
+
 impl ServerOptions {
     /// No subprotocols, pages of the [same host](OriginPolicy::same_host), no extensions, heads of at most 16 KiB.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn choice(&self) -> &Choice {
+        self.0.as_deref().unwrap_or(&DEFAULT)
+    }
+
+    fn choose(&mut self) -> &mut Choice {
+        self.0.get_or_insert_with(|| Box::new(Choice::new()))
     }
 
     /// The subprotocols that the server speaks, the best first. Default: none.
@@ -74,20 +105,20 @@ impl ServerOptions {
         mut self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Self, ListError> {
-        self.subprotocols = check_subprotocols(names)?;
+        self.choose().subprotocols = check_subprotocols(names)?;
         Ok(self)
     }
 
     /// Whose order of subprotocols decides. Default: the server's.
     pub fn preference(mut self, preference: Preference) -> Self {
-        self.preference = preference;
+        self.choose().preference = preference;
         self
     }
 
     /// Which pages may connect. Default: those of the [same host](OriginPolicy::same_host); without a policy, any page
     /// could use the service in the name of its visitors.
     pub fn origin(mut self, policy: OriginPolicy) -> Self {
-        self.origin = policy;
+        self.choose().origin = policy;
         self
     }
 
@@ -125,7 +156,7 @@ impl ServerOptions {
         if !names.iter().all(|name| Authority::parse(name.as_bytes()).is_some()) {
             return Err(InvalidHost);
         }
-        self.hosts = names;
+        self.choose().hosts = names;
         Ok(self)
     }
 
@@ -136,14 +167,14 @@ impl ServerOptions {
     /// [`InvalidField`] if it is malformed or the handshake's own.
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidField> {
         check_own_field(name)?;
-        self.fields.push(name, value)?;
+        self.choose().fields.push(name, value)?;
         Ok(self)
     }
 
     /// Whether and how to accept permessage-deflate. Default: not at all.
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, options: DeflateOptions) -> Self {
-        self.extensions.deflate = Some(options);
+        self.choose().extensions.deflate = Some(options);
         self
     }
 
@@ -151,14 +182,14 @@ impl ServerOptions {
     /// 64 fields. An [`Opening`](super::Opening), and so the adapters, take at most
     /// [`MAX_HANDSHAKE_FIELDS`](super::MAX_HANDSHAKE_FIELDS).
     pub fn limits(mut self, limits: HeadLimits) -> Self {
-        self.limits = limits;
+        self.choose().limits = limits;
         self
     }
 
     /// A reader for the request's head, with these [`limits`](Self::limits).
     #[must_use]
     pub fn reader(&self) -> HeadReader {
-        HeadReader::new(self.limits)
+        HeadReader::new(self.choice().limits)
     }
 }
 
@@ -300,7 +331,7 @@ impl<'a> Gathered<'a> {
     ) -> Result<Accepted<'a>, Rejection> {
         // RFC 6455 4.2.2, 10.2.
         let origin = self.origin.get(Refusal::DuplicateOrigin)?;
-        if !options.origin.allows(origin, Some(authority)) {
+        if !options.choice().origin.allows(origin, Some(authority)) {
             return Err(Refusal::OriginNotAllowed.into());
         }
         // RFC 6455 4.1 (10), 9.1.
@@ -329,7 +360,7 @@ impl<'a> Gathered<'a> {
         if fault.is_some() {
             self.bad_extensions = self.bad_extensions.or(fault);
         } else if self.extension.is_none() {
-            self.extension = options.extensions.choose(extensions(value));
+            self.extension = options.choice().extensions.choose(extensions(value));
         }
     }
 }
@@ -384,8 +415,9 @@ fn evaluate<'a>(
 impl ServerOptions {
     /// Whether the request is for one of the server's names (RFC 9110 4.2.3: they are compared ignoring case).
     fn is_host(&self, asked: Authority<'_>) -> bool {
-        let mut names = self.hosts.iter().filter_map(|name| Authority::parse(name.as_bytes()));
-        self.hosts.is_empty()
+        let hosts = &self.choice().hosts;
+        let mut names = hosts.iter().filter_map(|name| Authority::parse(name.as_bytes()));
+        hosts.is_empty()
             || names.any(|name| {
                 name.host().eq_ignore_ascii_case(asked.host())
                     && name.port().is_none_or(|port| asked.port() == Some(port))
@@ -394,11 +426,12 @@ impl ServerOptions {
 
     /// RFC 6455 4.2.2 (5.5): one of the offered names or none.
     fn choose_subprotocol<'a>(&self, offered: &[&'a str]) -> Option<&'a str> {
-        let known = |name: &&str| self.subprotocols.iter().any(|known| known == name);
-        match self.preference {
+        let Choice { subprotocols, preference, .. } = self.choice();
+        let known = |name: &&str| subprotocols.iter().any(|known| known == name);
+        match preference {
             Preference::Client => offered.iter().copied().find(known),
             Preference::Server => {
-                self.subprotocols.iter().find_map(|known| offered.iter().copied().find(|name| name == known))
+                subprotocols.iter().find_map(|known| offered.iter().copied().find(|name| name == known))
             }
         }
     }

@@ -15,9 +15,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-const DEFAULT: [&str; 8] = [
+const DEFAULT: [&str; 9] = [
     "pushline tokio",
     "pushline split",
+    "pushline outbox",
     "fastwebsockets",
     "tokio-tungstenite",
     "tokio-websockets",

@@ -46,6 +46,7 @@ const fn thread(name: &'static str, class: Class, serve: fn(std::net::TcpStream)
 pub const SERVERS: &[Server] = &[
     task("pushline tokio", Class::Pushline, |stream| spawn(pushline::tokio(stream))),
     task("pushline split", Class::Pushline, |stream| spawn(pushline::split(stream))),
+    task("pushline outbox", Class::Pushline, |stream| spawn(pushline::outbox(stream))),
     thread("pushline blocking", Class::Pushline, pushline::blocking),
     thread("tungstenite", Class::Peer, peers::tungstenite),
     task("tokio-tungstenite", Class::Peer, |stream| spawn(peers::tokio_tungstenite(stream, false))),

@@ -32,6 +32,19 @@ pub async fn split(stream: ::tokio::net::TcpStream) -> Option<()> {
     Some(())
 }
 
+/// A task that reads and writes, with an outbox in front of it.
+pub async fn outbox(stream: ::tokio::net::TcpStream) -> Option<()> {
+    let socket = tokio::accept(stream, &ServerOptions::new(), &Options::new()).await.ok()?;
+    let mut socket = tokio::QueuedSocket::new(socket, tokio::OutboxOptions::new());
+    let outbox = socket.outbox();
+    while let Some(Ok(message)) = socket.next().await {
+        if message.is_data() {
+            outbox.send(message).ok()?;
+        }
+    }
+    Some(())
+}
+
 pub fn blocking(stream: std::net::TcpStream) -> Option<()> {
     let mut socket = blocking::accept(stream, &ServerOptions::new(), &Options::new()).ok()?;
     while let Some(message) = socket.next().ok()? {

@@ -32,7 +32,7 @@ impl Line {
             Some(line) => line,
             None => {
                 let dialing = dial(&options.route, url.is_secure(), url.address());
-                let stream = timeout(options.handshake_timeout, dialing).await.ok()?.ok()?;
+                let stream = timeout(options.handshake_timeout.get(), dialing).await.ok()?.ok()?;
                 let (line, connection) = handshake(TokioIo::new(stream)).await.ok()?;
                 tokio::spawn(connection);
                 line

@@ -279,7 +279,7 @@ impl Client {
         if saying.queue.front() == Some(&number) {
             saying.queue.pop_front();
             saying.is_said = false;
-            world.ledger.confirm(number);
+            world.ledger.confirm(number, Instant::now());
             speaker.news.notify_one();
         }
     }

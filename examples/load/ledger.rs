@@ -14,11 +14,14 @@ use tokio::time::Instant;
 
 use crate::options::{Options, Transport};
 
-/// Latencies of what came on an open connection, by transport, and of what came with a resumed one.
-pub const CLASSES: usize = Transport::ALL.len() + 1;
+/// Latencies of what came on an open connection, by transport, of what came with a resumed one, and of confirmations.
+pub const CLASSES: usize = Transport::ALL.len() + 2;
 
 /// The class of what was missed and came with the connection that resumed.
-pub const RESUMED: usize = CLASSES - 1;
+pub const RESUMED: usize = CLASSES - 2;
+
+/// The class of confirmations: until a speaker knows that all will hear it.
+pub const CONFIRMED: usize = CLASSES - 1;
 
 /// The longest latency told apart from longer ones: ten minutes, in microseconds.
 const LONGEST: u64 = 600_000_000;
@@ -131,10 +134,17 @@ impl Ledger {
     }
 
     /// The server has confirmed the next message of its speaker.
-    pub fn confirm(&self, number: u32) {
-        if let Some(confirmed) = self.confirmed.get(self.speaker(number)) {
+    pub fn confirm(&self, number: u32, now: Instant) {
+        if let (Some(confirmed), Some(start)) = (self.confirmed.get(self.speaker(number)), self.start(number))
+        {
             confirmed.store(number / self.speakers + 1, Relaxed);
+            self.record(CONFIRMED, now.saturating_duration_since(start));
         }
+    }
+
+    fn record(&self, class: usize, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(LONGEST);
+        lock(&self.latencies[class]).saturating_record(micros);
     }
 
     pub fn confirmed(&self) -> u32 {
@@ -159,8 +169,7 @@ impl Ledger {
             return;
         }
         let class = if start < open { RESUMED } else { transport as usize };
-        let micros = u64::try_from(now.saturating_duration_since(start).as_micros()).unwrap_or(LONGEST);
-        lock(&self.latencies[class]).saturating_record(micros);
+        self.record(class, now.saturating_duration_since(start));
     }
 
     /// Confirmed messages that this client should have and has not.
@@ -265,10 +274,11 @@ mod tests {
     fn what_was_confirmed_is_outstanding_until_it_is_heard() {
         let (options, ledger, began) = ledger();
         let mut heard = Heard::everything(&options);
-        ledger.confirm(0);
-        ledger.confirm(1);
-        ledger.confirm(2);
+        ledger.confirm(0, began);
+        ledger.confirm(1, began);
+        ledger.confirm(2, began);
         assert_eq!((ledger.confirmed(), ledger.outstanding(&heard)), (3, 3));
+        assert_eq!(ledger.latencies([CONFIRMED]).len(), 3);
         ledger.hear(&mut heard, 0, Transport::Ws, began, began);
         assert_eq!(ledger.outstanding(&heard), 2);
     }
@@ -276,7 +286,7 @@ mod tests {
     #[test]
     fn a_newcomer_is_owed_what_is_due_after_it_came() {
         let (options, ledger, began) = ledger();
-        (0..10).for_each(|number| ledger.confirm(number));
+        (0..10).for_each(|number| ledger.confirm(number, began));
         for (seconds, owed) in [(0.0, 10), (0.5, 9), (1.0, 9), (4.5, 5), (9.5, 0)] {
             let mut heard = Heard::newcomer(&options);
             heard.came_in(began + Duration::from_secs_f64(seconds));

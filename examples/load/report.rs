@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::ledger::RESUMED;
+use crate::ledger::{CONFIRMED, RESUMED};
 use crate::node::Usage;
 use crate::options::Transport;
 use crate::world::World;
@@ -85,7 +85,7 @@ impl Latency {
         Self { of, deliveries, p50: at(0.5), p99: at(0.99), p99_9: at(0.999), max }
     }
 
-    /// Of each transport, of all that hold a connection open, and of what came with one that resumed.
+    /// Of each transport, of all that hold a connection open, of what came with one that resumed, and of confirmations.
     pub fn all(world: &World) -> Vec<Self> {
         let class = |transport: &Transport| *transport as usize;
         let used = |(transport, _): &(Transport, usize)| {
@@ -95,6 +95,7 @@ impl Latency {
         let mut all: Vec<_> = world.options.mix.iter().map(used).collect();
         all.push(Self::new("all but polling", &world.ledger.latencies(pushed)));
         all.push(Self::new("by resuming", &world.ledger.latencies([RESUMED])));
+        all.push(Self::new("to confirm", &world.ledger.latencies([CONFIRMED])));
         all.retain(|latency| latency.deliveries > 0);
         all
     }

@@ -6,8 +6,13 @@ use pushline::adapter::tokio::{
 use pushline::adapter::{Error, Options, TimedOut};
 use pushline::sse;
 use pushline::ws::{CloseCode, ConnectionOptions, Message, Negotiated, Prepared};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 type Socket = WebSocket<DuplexStream>;
 
@@ -215,6 +220,70 @@ async fn dropping_next_loses_nothing() {
     assert_eq!(heard.len(), 201);
     for (number, message) in heard[..200].iter().enumerate() {
         assert_eq!(*message, Message::from(format!("{number:>20}")));
+    }
+}
+
+/// A transport whose writes are counted.
+struct Counted(DuplexStream, Arc<AtomicUsize>);
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// What waits together leaves together: small messages in one write, more of them in writes of some 16 KiB.
+#[tokio::test]
+async fn a_burst_leaves_in_one_write() {
+    for (count, size, most) in [(1, 100, 1), (2, 100, 1), (20, 100, 1), (100, 1024, 10), (3, 20_000, 6)] {
+        let (near, far) = duplex(1 << 20);
+        let writes = Arc::new(AtomicUsize::new(0));
+        let near = Counted(near, Arc::clone(&writes));
+        let server = WebSocket::server(near, Negotiated::default(), &Options::new());
+        let mut client = WebSocket::client(far, Negotiated::default(), &Options::new());
+        let mut socket = QueuedSocket::new(server, OutboxOptions::new());
+        let text = |number| format!("{number:>size$}");
+        for number in 0..count {
+            socket.outbox().send(Prepared::text(&text(number))).unwrap();
+        }
+        assert!(tokio::time::timeout(Duration::from_millis(10), socket.next()).await.is_err());
+        let written = writes.load(Ordering::Relaxed);
+        assert!((1..=most).contains(&written), "{count} of {size} bytes: {written} writes");
+        for number in 0..count {
+            assert_eq!(client.next().await.unwrap().unwrap(), Message::from(text(number)));
+        }
     }
 }
 

@@ -209,7 +209,8 @@ enum Ending {
 
 /// What a receiver finds.
 pub(super) enum Taken<T> {
-    Item(T),
+    /// Whether more waits behind it.
+    Item(T, bool),
     /// Nothing follows but this close frame.
     Close(Message),
     /// Nothing follows at all.
@@ -250,7 +251,7 @@ impl<T: OutboxItem> Shared<T> {
                 // An idle connection holds no buffer.
                 queue.items = VecDeque::new();
             }
-            return Poll::Ready(Taken::Item(item));
+            return Poll::Ready(Taken::Item(item, !queue.items.is_empty()));
         }
         match core::mem::replace(&mut queue.ending, Ending::Done) {
             Ending::Asked(code, reason) => {
@@ -510,7 +511,7 @@ impl<T: OutboxItem> Stream for OutboxStream<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         match self.shared.poll_take(cx) {
-            Poll::Ready(Taken::Item(item)) => Poll::Ready(Some(item)),
+            Poll::Ready(Taken::Item(item, _)) => Poll::Ready(Some(item)),
             Poll::Ready(Taken::Close(_) | Taken::End) => Poll::Ready(None),
             Poll::Pending if self.shared.is_orphaned() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,

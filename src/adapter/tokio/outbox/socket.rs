@@ -1,6 +1,7 @@
 //! A WebSocket with an outbox in front of it, both driven by one task.
 
 use super::super::WebSocket;
+use super::super::outlet::FED;
 use super::queue::{Outbox, OutboxItem, OutboxOptions, Shared, Taken};
 use crate::adapter::Error;
 use crate::ws::{Message, Prepared, UsageError};
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use std::vec::Vec;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// After this many messages received in a row, what is queued is sent before the next one is taken: 32. Without it a
-/// peer that sends without pause would never be sent anything.
+/// After this many messages of one read, what is queued is sent before the next one is taken, and after this many sent it
+/// is read: 32. Without it a peer that sends without pause would never be sent anything, or the other way round.
 const BURST: u8 = 32;
 
 /// A message on its way to a WebSocket: a [`Prepared`], by reference, or a [`Message`].
@@ -93,8 +94,8 @@ impl From<Bytes> for Post {
 
 /// A WebSocket and the queue of what other tasks send to it.
 ///
-/// [`next`](Self::next) drives both: keep calling it. It is cancel-safe. Beyond the queue's bounds the connection holds at
-/// most one message that is being written.
+/// [`next`](Self::next) drives both: keep calling it. It is cancel-safe. What waits together leaves together, up to 16 KiB
+/// in a write; so much, or one message, the connection holds beyond the queue's bounds while it is being written.
 ///
 /// ```
 /// use pushline::adapter::Error;
@@ -115,6 +116,10 @@ pub struct QueuedSocket<S> {
     shared: Arc<Shared<Post>>,
     /// Taken from the queue while something before it was still being written.
     item: Option<Post>,
+    /// More waited behind it.
+    is_followed: bool,
+    /// The connection holds what leaves together with what follows.
+    is_fed: bool,
     /// A close frame that was asked for.
     close: Option<Message>,
     /// What was handed to the connection last, and how often that had written all before, if it is to be put back
@@ -142,6 +147,8 @@ impl<S> QueuedSocket<S> {
             socket,
             shared: Arc::clone(shared),
             item: None,
+            is_followed: false,
+            is_fed: false,
             close: None,
             in_flight: None,
             keeps: true,
@@ -181,15 +188,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> QueuedSocket<S> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// Hands over one message from the queue; whether there was one. It needs an empty queue in the connection, so that
-    /// the outbox's bounds are the bounds, and so that the connection takes the message at once, whole.
+    /// Hands over one message from the queue; whether there was one. It needs a connection that has written all, but for what
+    /// leaves together with this one: so the outbox's bounds are the bounds, and the connection takes the message at once,
+    /// whole.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.done {
             return Poll::Ready(false);
         }
         while self.item.is_none() && self.close.is_none() {
             match ready!(self.shared.poll_take(cx)) {
-                Taken::Item(item) => self.item = Some(item),
+                Taken::Item(item, is_followed) => (self.item, self.is_followed) = (Some(item), is_followed),
                 Taken::Close(close) => self.close = Some(close),
                 Taken::End => {
                     self.done = true;
@@ -220,8 +228,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> QueuedSocket<S> {
 
     /// A close frame always has room.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let mut socket = Pin::new(&mut self.socket);
-        if self.close.is_some() { socket.as_mut().poll_ready(cx) } else { socket.as_mut().poll_flush(cx) }
+        if self.close.is_some() {
+            return Pin::new(&mut self.socket).poll_ready(cx);
+        }
+        let has_room = self.socket.queued() < FED && self.socket.0.outlet.is_below_limit();
+        if core::mem::take(&mut self.is_fed) && has_room {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     /// Hands over what was taken from the queue.
@@ -232,27 +246,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> QueuedSocket<S> {
         if self.keeps {
             let completed = self.socket.0.outlet.completed();
             self.in_flight = self.item.clone().map(|item| (item, completed));
+        } else {
+            self.is_fed = self.is_followed;
         }
         match self.item.take() {
             None => Poll::Ready(Ok(())),
             Some(Post(Kind::Message(message))) => Poll::Ready(Pin::new(&mut self.socket).start_send(message)),
             Some(Post(Kind::Prepared(prepared))) => {
-                let sent = pin!(self.socket.send(&prepared)).poll(cx);
-                match sent {
-                    Poll::Ready(sent) => Poll::Ready(sent),
-                    // Not taken: it is tried again when the task is woken.
-                    Poll::Pending => {
-                        self.in_flight = None;
-                        self.item = Some(prepared.into());
-                        Poll::Pending
-                    }
+                let sent = match self.is_fed {
+                    true => pin!(self.socket.feed(&prepared)).poll(cx),
+                    false => pin!(self.socket.send(&prepared)).poll(cx),
+                };
+                if sent.is_pending() {
+                    // Not taken: what is before it is written first.
+                    self.in_flight = None;
+                    self.is_fed = false;
+                    self.item = Some(prepared.into());
+                    return Poll::Ready(Ok(()));
                 }
+                sent
             }
         }
     }
 }
 
 impl<S> QueuedSocket<S> {
+    fn received(&mut self, message: Option<Result<Message, Error>>) -> Option<Result<Message, Error>> {
+        if !matches!(message, Some(Ok(_))) {
+            self.end();
+        }
+        message
+    }
+
     fn end(&mut self) {
         self.done = true;
         if !self.keeps {
@@ -268,22 +293,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for QueuedSocket<S> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        // What came with the last read is answered together.
+        if this.burst < BURST
+            && this.socket.0.inlet.is_corked()
+            && let Poll::Ready(message) = Pin::new(&mut this.socket).poll_next(cx)
+        {
+            this.burst += 1;
+            return Poll::Ready(this.received(message));
+        }
+        this.burst = 0;
         loop {
-            if this.burst < BURST
-                && let Poll::Ready(message) = Pin::new(&mut this.socket).poll_next(cx)
-            {
-                this.burst += 1;
-                if !matches!(message, Some(Ok(_))) {
-                    this.end();
-                }
-                return Poll::Ready(message);
+            // Before it is read: mostly a task is woken because there is something to be sent.
+            let mut sent = 0;
+            while sent < BURST && this.poll_send(cx) == Poll::Ready(true) {
+                sent += 1;
             }
-            let was_skipped = core::mem::take(&mut this.burst) == BURST;
-            // As long as messages go out, whether anything has come in is asked again between them.
-            match this.poll_send(cx) {
-                Poll::Ready(true) => {}
-                Poll::Ready(false) | Poll::Pending if was_skipped => {}
-                Poll::Ready(false) | Poll::Pending => return Poll::Pending,
+            if let Poll::Ready(message) = Pin::new(&mut this.socket).poll_next(cx) {
+                return Poll::Ready(this.received(message));
+            }
+            if sent < BURST {
+                return Poll::Pending;
             }
         }
     }

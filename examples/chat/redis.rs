@@ -3,14 +3,20 @@
 //!
 //! A node says twice a second that it lives. One that does not for three seconds is dead, and its members have the grace
 //! of a cut connection to come back on another. Without Redis nothing is accepted, and members stay connected.
+//!
+//! All this has a thread of its own: among the tasks of thousands of connections that have something to write, each step
+//! of an operation would wait for all of them.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
 use redis::{AsyncConnectionConfig, Client, RedisError, Script};
+use tokio::runtime::{Builder, Handle};
 use tokio::time::{sleep, timeout};
 
 use crate::chat::{Limits, random_token};
@@ -34,8 +40,9 @@ const BATCH: usize = 500;
 
 /// See the file's first lines.
 pub struct Redis {
+    thread: Handle,
     manager: ConnectionManager,
-    script: Script,
+    script: Arc<Script>,
     node: String,
     read: Arc<Reads>,
 }
@@ -57,8 +64,8 @@ impl Redis {
     /// A node of the Redis at this URL, which need not be there yet.
     ///
     /// # Errors
-    /// That is no such URL.
-    pub fn new(url: &str, limits: Arc<Limits>) -> Result<Self, RedisError> {
+    /// That is no such URL; there can be no thread.
+    pub fn new(url: &str, limits: Arc<Limits>) -> Result<Self, Box<dyn Error>> {
         let client = Client::open(url)?;
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(ANSWERS_WITHIN))
@@ -66,10 +73,12 @@ impl Redis {
             .set_number_of_retries(1)
             .set_max_delay(Duration::from_millis(200));
         let manager = client.get_connection_manager_lazy(config)?;
-        let script = Script::new(include_str!("redis.lua"));
+        let script = Arc::new(Script::new(include_str!("redis.lua")));
         let read = Arc::new(Reads { client, limits, rooms: Mutex::default() });
-        tokio::spawn(read_all(Arc::downgrade(&read)));
-        Ok(Self { manager, script, node: random_token(), read })
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (thread, reading) = (runtime.handle().clone(), read_all(Arc::downgrade(&read)));
+        thread::Builder::new().name("redis".to_owned()).spawn(move || runtime.block_on(reading))?;
+        Ok(Self { thread, manager, script, node: random_token(), read })
     }
 
     pub async fn open(&self, name: &str) -> Result<Arc<Room>, Denied> {
@@ -78,8 +87,8 @@ impl Redis {
         let mut connection = self.manager.clone();
         let mut command = redis::cmd("XREVRANGE");
         command.arg(key(name, "log")).arg("+").arg("-").arg("COUNT").arg(self.read.limits.history_events);
-        let range = timeout(ANSWERS_WITHIN, command.query_async::<StreamRangeReply>(&mut connection)).await;
-        let range = range.map_err(|_| Denied::Away)?.map_err(|_| Denied::Away)?;
+        let range = self.there(async move { command.query_async::<StreamRangeReply>(&mut connection).await });
+        let range = range.await?;
         let past: Vec<_> = range.ids.iter().rev().filter_map(event).collect();
         // What was trimmed is not known here, only that it was.
         let is_whole = number(&added).is_some_and(|added| added <= past.len() as u64);
@@ -149,17 +158,25 @@ impl Redis {
 
     async fn run(&self, operation: &str, room: &str, arguments: &[String]) -> Result<Vec<String>, Denied> {
         let limits = &self.read.limits;
-        let mut call = self.script.prepare_invoke();
-        for part in ["log", "aside", "people", "names", "seats", "due", "said", "nodes", "meta"] {
-            call.key(key(room, part));
-        }
-        call.arg(operation).arg(&self.node).arg(limits.crowd).arg(limits.history_events).arg(limits.seen_ids);
-        for argument in arguments {
-            call.arg(argument);
-        }
-        let mut connection = self.manager.clone();
-        let reply = timeout(ANSWERS_WITHIN, call.invoke_async(&mut connection)).await;
-        reply.map_err(|_| Denied::Away)?.map_err(|_| Denied::Away)
+        let keys = ["log", "aside", "people", "names", "seats", "due", "said", "nodes", "meta"];
+        let keys = keys.map(|part| key(room, part));
+        let common = [limits.crowd, limits.history_events, limits.seen_ids].map(|limit| limit.to_string());
+        let first = [operation.to_owned(), self.node.clone()];
+        let arguments: Vec<String> =
+            first.into_iter().chain(common).chain(arguments.iter().cloned()).collect();
+        let (script, mut connection) = (Arc::clone(&self.script), self.manager.clone());
+        let reply =
+            self.there(async move { script.key(&keys).arg(&arguments).invoke_async(&mut connection).await });
+        reply.await
+    }
+
+    /// Does this in Redis' own thread.
+    async fn there<T: Send + 'static>(
+        &self,
+        operation: impl Future<Output = Result<T, RedisError>> + Send + 'static,
+    ) -> Result<T, Denied> {
+        let done = self.thread.spawn(async { timeout(ANSWERS_WITHIN, operation).await }).await;
+        done.ok().and_then(Result::ok).and_then(Result::ok).ok_or(Denied::Away)
     }
 }
 

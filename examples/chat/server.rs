@@ -354,10 +354,17 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_WITHIN));
-    let Some(tls) = tls else { return http1(stream, peer, app, &mut stop).await };
+    match tls {
+        // Boxed, for it is many times as large, and a task is as large as its largest part.
+        Some(tls) => Box::pin(secure(stream, peer, app, tls, &mut stop)).await,
+        None => http1(stream, peer, app, &mut stop).await,
+    }
+}
+
+async fn secure(stream: TcpStream, peer: Option<IpAddr>, app: Router, tls: TlsAcceptor, stop: &mut Stop) {
     let Ok(Ok(stream)) = timeout(REQUEST_WITHIN, tls.accept(stream)).await else { return };
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        return http1(stream, peer, app, &mut stop).await;
+        return http1(stream, peer, app, stop).await;
     }
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(WRITE_WITHIN).max_concurrent_streams(64);
@@ -366,8 +373,9 @@ async fn connection(
     builder.enable_connect_protocol();
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service(peer, app)));
     tokio::select! {
+        biased;
         _ = connection.as_mut() => return,
-        () = stopped(&mut stop) => connection.as_mut().graceful_shutdown(),
+        () = stopped(stop) => connection.as_mut().graceful_shutdown(),
     }
     let _ = timeout(END_WITHIN, connection).await;
 }
@@ -383,6 +391,7 @@ async fn http1(
     let connection = builder.serve_connection(TokioIo::new(stream), service(peer, app)).with_upgrades();
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
+        biased;
         _ = connection.as_mut() => return,
         () = stopped(stop) => connection.as_mut().graceful_shutdown(),
     }

@@ -16,36 +16,40 @@ const fn at(seconds: u64) -> Duration {
 
 /// The rows: method, query, and what becomes of it.
 const ROUTES: &str = "\
-GET tracking-id=0&Framework=5.0.7&AtmosphereTransport=websocket => listen - WebSocket
-GET tracking-id=0&Framework=5.0.7&AtmosphereTransport=websocket&atmo-protocol=true => listen - WebSocket greet
-GET tracking-id=abc-1&Framework=5.0.7&AtmosphereTransport=sse&atmo-protocol=true => listen abc-1 Sse greet
-GET tracking-id=abc-1&Framework=3.1.3-javascript&AtmosphereTransport=sse&atmo-protocol=true => listen abc-1 Sse
-GET tracking-id=abc-1&Framework=5.0.7&AtmosphereTransport=long-polling&TrackMessageSize=true => listen abc-1 LongPolling track
-GET tracking-id=0&Framework=5.0.7&AtmosphereTransport=long-polling&atmo-protocol=true => listen - LongPolling greet
-GET tracking-id=abc&Framework=3.1.3-javascript&AtmosphereTransport=long-polling&TrackMessageSize=true => listen abc LongPolling track blank
-GET tracking-id=abc&Framework=3.1.3-javascript&AtmosphereTransport=long-polling => listen abc LongPolling
-GET tracking-id=0&Framework=2.2.1-jquery&AtmosphereTransport=streaming&TrackMessageSize=true => listen - Streaming track
-GET AtmosphereTransport=streaming&TrackMessageSize=false => listen - Streaming
-GET AtmosphereTransport=sse&Heartbeat-Server=60 => listen - Sse 60
-GET AtmosphereTransport=sse&Heartbeat-Server=1 => listen - Sse 5
-GET AtmosphereTransport=sse&Heartbeat-Server=4000000 => listen - Sse 3600
-GET AtmosphereTransport=sse&Heartbeat-Server=x => listen - Sse
-GET Framework=2.2.0&AtmosphereTransport=sse => 501
-GET Framework=2.1.9&AtmosphereTransport=sse => 501
-GET Framework=x&AtmosphereTransport=sse => 501
-GET AtmosphereTransport=webtransport => 501
-GET AtmosphereTransport=jsonp => 501
-GET AtmosphereTransport=%0d%0aa => 501
+GET tracking-id=0&Framework=5.0.7&Transport=websocket => listen - WebSocket
+GET tracking-id=0&Framework=5.0.7&Transport=websocket&atmo-protocol=true => listen - WebSocket greet
+GET tracking-id=abc-1&Framework=5.0.7&Transport=sse&atmo-protocol=true => listen abc-1 Sse greet
+GET tracking-id=abc-1&Framework=3.1.3-javascript&Transport=sse&atmo-protocol=true => listen abc-1 Sse
+GET tracking-id=abc-1&Framework=5.0.7&Transport=long-polling&TrackMessageSize=true => listen abc-1 LongPolling track
+GET tracking-id=0&Framework=5.0.7&Transport=long-polling&atmo-protocol=true => listen - LongPolling greet
+GET tracking-id=abc&Framework=3.1.3-javascript&Transport=long-polling&TrackMessageSize=true => listen abc LongPolling track blank
+GET tracking-id=abc&Framework=3.1.3-javascript&Transport=long-polling => listen abc LongPolling
+GET tracking-id=0&Framework=2.2.1-jquery&Transport=streaming&TrackMessageSize=true => listen - Streaming track
+GET Transport=streaming&TrackMessageSize=false => listen - Streaming
+GET Transport=sse&Heartbeat-Server=60 => listen - Sse 60
+GET Transport=sse&Heartbeat-Server=1 => listen - Sse 5
+GET Transport=sse&Heartbeat-Server=4000000 => listen - Sse 3600
+GET Transport=sse&Heartbeat-Server=x => listen - Sse
+GET Framework=2.2.0&Transport=sse => 501
+GET Framework=2.1.9&Transport=sse => 501
+GET Framework=x&Transport=sse => 501
+GET Transport=webtransport => 501
+GET Transport=jsonp => 501
+GET Transport=%0d%0aa => 501
 GET tracking-id=0 => 400
-GET tracking-id=a%20b&AtmosphereTransport=sse => 400
-GET tracking-id=a%7c1&AtmosphereTransport=sse => 400
-GET tracking-id=abc&AtmosphereTransport=close => close abc
-GET tracking-id=0&AtmosphereTransport=close => 400
-POST tracking-id=abc&AtmosphereTransport=sse => message abc
-POST tracking-id=0&AtmosphereTransport=sse => message -
+GET tracking-id=a%20b&Transport=sse => 400
+GET tracking-id=a%7c1&Transport=sse => 400
+GET tracking-id=abc&Transport=close => close abc
+GET tracking-id=0&Transport=close => 400
+POST tracking-id=abc&Transport=sse => message abc
+POST tracking-id=0&Transport=sse => message -
 POST tracking-id=../x => 400
 OPTIONS tracking-id=0 => 204
-PUT tracking-id=0 => 405";
+PUT tracking-id=0 => 405
+CONNECT tracking-id=0&Framework=5.0.7&Transport=websocket&atmo-protocol=true => listen - WebSocket greet
+CONNECT tracking-id=0&Framework=5.0.7&Transport=sse => 405
+CONNECT tracking-id=0&Framework=2.1.9&Transport=websocket => 501
+CONNECT tracking-id=0 => 405";
 
 fn outcome(reply: AtmosphereReply<'_>) -> String {
     match reply {

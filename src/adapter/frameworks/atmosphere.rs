@@ -1,37 +1,26 @@
 //! An Atmosphere service: sessions by their tracking ids, over whichever transport.
 
 use super::FrameworkBody;
-use super::body::{Feed, lock};
-use super::held::{Held, Machine, Waiting};
+use super::held::{Machine, Waiting};
 use super::http::{read, respond, respond_with, with_request};
-use crate::adapter::tokio::WebSocket;
+use super::sessions::{self, Begun, Turn, send, turn};
+use crate::adapter::hyper::Socket;
 use crate::adapter::{Error, Options, nonce};
 use crate::comet::HttpResponse;
 use crate::comet::atmosphere::{
     AtmosphereOptions, AtmosphereReply, AtmosphereService, AtmosphereSession, AtmosphereTicket,
     AtmosphereTransport, Listen, TooSlow,
 };
-use crate::ws;
-use crate::ws::handshake::{ServerOptions, accept_http};
-use ::http::request::Parts;
+use crate::ws::Message;
 use core::fmt;
 use core::fmt::Write as _;
-use core::future::{Future, poll_fn};
-use core::pin::{Pin, pin};
-use core::task::Poll;
+use core::future::Future;
 use core::time::Duration;
-use hyper_util::rt::TokioIo;
-use std::boxed::Box;
-use std::collections::HashMap;
 use std::string::{String, ToString};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 use std::vec::Vec;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
-
-/// Messages that a session's application has not taken; then its client's requests wait.
-const MAX_INCOMING: usize = 64;
+use tokio::time::Instant;
 
 /// Serves Atmosphere clients at a path.
 ///
@@ -56,38 +45,8 @@ const MAX_INCOMING: usize = 64;
 #[derive(Clone)]
 pub struct Atmosphere(Arc<Shared>);
 
-type Talk = dyn Fn(AtmospherePeer) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
-
-#[derive(Clone)]
-struct Shared {
-    path: String,
-    service: AtmosphereService,
-    config: AtmosphereOptions,
-    options: Options,
-    max_sessions: usize,
-    max_body: usize,
-    sessions: Arc<Mutex<Sessions>>,
-    talk: Arc<Talk>,
-}
-
-#[derive(Default)]
-struct Sessions {
-    by_id: HashMap<Box<str>, Arc<Entry>>,
-    is_swept: bool,
-}
-
-/// What a session's requests and its [`AtmospherePeer`] share.
-struct Entry {
-    session: Held<AtmosphereSession<Instant>>,
-    /// To the application; `None` once the client is gone.
-    incoming: Mutex<Option<mpsc::Sender<String>>>,
-}
-
-impl AsRef<Held<AtmosphereSession<Instant>>> for Entry {
-    fn as_ref(&self) -> &Held<AtmosphereSession<Instant>> {
-        &self.session
-    }
-}
+type Shared = sessions::Shared<AtmosphereService, AtmosphereOptions, AtmosphereSession<Instant>>;
+type Entry = sessions::Entry<AtmosphereSession<Instant>>;
 
 impl Machine for AtmosphereSession<Instant> {
     type Ticket = AtmosphereTicket;
@@ -103,6 +62,14 @@ impl Machine for AtmosphereSession<Instant> {
     fn cut(&mut self, ticket: AtmosphereTicket, now: Instant) {
         self.cut(ticket, now);
     }
+
+    fn gone(&mut self, now: Instant) {
+        self.close(now);
+    }
+
+    fn is_expired(&self, now: Instant) -> bool {
+        self.is_expired(now)
+    }
 }
 
 impl Atmosphere {
@@ -111,16 +78,10 @@ impl Atmosphere {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self(Arc::new(Shared {
-            path: path.trim_end_matches('/').to_string(),
-            service: AtmosphereService::new(),
-            config: AtmosphereOptions::new(),
-            options: Options::new(),
-            max_sessions: 100_000,
-            max_body: 256 << 10,
-            sessions: Arc::default(),
-            talk: Arc::new(move |peer| Box::pin(talk(peer))),
-        }))
+        let talk = move |begun: Begun<_>| {
+            talk(AtmospherePeer { sender: AtmosphereSender { entry: begun.entry }, incoming: begun.incoming })
+        };
+        Self(Arc::new(Shared::new(path, AtmosphereService::new(), AtmosphereOptions::new(), talk)))
     }
 
     /// Who may use it. The default is [`AtmosphereService::new`]: pages of the own host.
@@ -166,7 +127,7 @@ impl Atmosphere {
     /// Sessions, those included whose client may yet come back.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        lock(&self.0.sessions).by_id.len()
+        self.0.sessions()
     }
 
     /// Answers a request: at this path, or 404.
@@ -182,20 +143,14 @@ impl Atmosphere {
         let step = with_request(&parts, &self.0.path, &body, |request| match self.0.service.route(request) {
             AtmosphereReply::Response(response) => Step::Respond(response),
             AtmosphereReply::Listen(listen) => Step::Listen(listen),
-            AtmosphereReply::Message { id, text, done, missing } => {
-                let find = |id: &str| lock(&self.0.sessions).by_id.get(id).cloned();
-                match id.map(|id| find(&id)) {
-                    Some(None) => Step::Respond(missing),
-                    _ if self.0.config.is_heartbeat(text) => Step::Respond(done),
-                    Some(Some(entry)) => Step::Deliver(entry, text.to_string(), done),
-                    None => Step::Say(text.to_string(), done),
-                }
-            }
+            AtmosphereReply::Message { id, text, done, missing } => match id.map(|id| self.0.find(&id)) {
+                Some(None) => Step::Respond(missing),
+                _ if self.0.config.is_heartbeat(text) => Step::Respond(done),
+                Some(Some(entry)) => Step::Deliver(entry, text.to_string(), done),
+                None => Step::Say(text.to_string(), done),
+            },
             AtmosphereReply::Close { id, done } => {
-                let entry = lock(&self.0.sessions).by_id.remove(&*id);
-                if let Some(entry) = entry {
-                    entry.end();
-                }
+                self.0.remove(&id);
                 Step::Respond(done)
             }
         });
@@ -208,13 +163,19 @@ impl Atmosphere {
             }
             Some(Step::Say(text, done)) => {
                 // A session of this message alone, which nobody listens at.
-                let entry = self.begin("");
+                let entry = self.0.begin(self.session(""));
                 entry.deliver(text).await;
                 entry.end();
                 respond(done)
             }
             Some(Step::Listen(listen)) if listen.transport == AtmosphereTransport::WebSocket => {
-                self.upgrade(parts, listen)
+                let service = self.clone();
+                self.0.upgrade(parts, self.0.service.origin_policy(), async move |socket| {
+                    match service.listen(&listen) {
+                        Ok((_, waiting)) => converse(socket, waiting, &service.0.config).await,
+                        Err(_) => Ok(()), // as if it had not been accepted
+                    }
+                })
             }
             Some(Step::Listen(listen)) => match self.listen(&listen) {
                 Err(refused) => respond(refused),
@@ -228,64 +189,19 @@ impl Atmosphere {
     }
 
     /// The session's next response: it is begun if it does not exist, under the identifier that its client has.
-    fn listen(
-        &self,
-        listen: &Listen,
-    ) -> Result<(String, Waiting<AtmosphereSession<Instant>, Entry>), HttpResponse> {
+    fn listen(&self, listen: &Listen) -> Result<(String, Waiting<AtmosphereSession<Instant>>), HttpResponse> {
         let id = match &listen.id {
             Some(id) => id.to_string(),
             // Whoever guessed the identifier could listen in the client's place.
             None => fresh().ok_or_else(|| HttpResponse::text(503, "No randomness.\n"))?,
         };
-        let mut sessions = lock(&self.0.sessions);
-        let entry = match sessions.by_id.get(&*id) {
-            Some(entry) => entry.clone(),
-            None if sessions.by_id.len() >= self.0.max_sessions => {
-                return Err(HttpResponse::text(503, "Too many sessions.\n"));
-            }
-            None => {
-                let entry = self.begin(&id);
-                sessions.by_id.insert(id.as_str().into(), entry.clone());
-                if !core::mem::replace(&mut sessions.is_swept, true) {
-                    tokio::spawn(sweep(Arc::downgrade(&self.0.sessions)));
-                }
-                entry
-            }
-        };
-        drop(sessions);
+        let entry = self.0.find_or_begin(&id, || self.session(&id))?;
         let ticket = entry.session.tell(|session| session.receive(listen, Instant::now()));
         Ok((id, Waiting::new(entry, ticket)))
     }
 
-    /// A session, and the application's task at it.
-    fn begin(&self, id: &str) -> Arc<Entry> {
-        let (sender, incoming) = mpsc::channel(MAX_INCOMING);
-        let session = Held::new(AtmosphereSession::new(id, self.0.config, Instant::now()));
-        let entry = Arc::new(Entry { session, incoming: Mutex::new(Some(sender)) });
-        let sender = AtmosphereSender { entry: entry.clone() };
-        tokio::spawn((self.0.talk)(AtmospherePeer { sender, incoming }));
-        entry
-    }
-
-    fn upgrade(&self, parts: Parts, listen: Listen) -> ::http::Response<FrameworkBody> {
-        let mut request = ::http::Request::from_parts(parts, ());
-        let upgrade = hyper::upgrade::on(&mut request);
-        let options = ServerOptions::new().origin(self.0.service.origin_policy().clone());
-        let (response, negotiated) = match accept_http(&options, &request) {
-            Ok(accepted) => (::http::Response::from(&accepted), accepted.negotiated()),
-            Err(rejection) => return ::http::Response::from(&rejection).map(|()| FrameworkBody::default()),
-        };
-        let service = self.clone();
-        tokio::spawn(async move {
-            // The client may be gone by then.
-            if let Ok(stream) = upgrade.await {
-                let socket = WebSocket::server(TokioIo::new(stream), negotiated, &service.0.options);
-                if let Ok((_, waiting)) = service.listen(&listen) {
-                    let _ = converse(socket, waiting, &service.0.config).await;
-                }
-            }
-        });
-        response.map(|()| FrameworkBody::default())
+    fn session(&self, id: &str) -> AtmosphereSession<Instant> {
+        AtmosphereSession::new(id, self.0.config, Instant::now())
     }
 }
 
@@ -298,54 +214,21 @@ enum Step {
 }
 
 /// Moves messages between a WebSocket and its session, which outlives it.
-async fn converse<S>(
-    mut socket: WebSocket<S>,
-    mut frames: Waiting<AtmosphereSession<Instant>, Entry>,
+async fn converse(
+    mut socket: Socket,
+    mut frames: Waiting<AtmosphereSession<Instant>>,
     config: &AtmosphereOptions,
-) -> Result<(), Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Result<(), Error> {
     loop {
-        let turn = {
-            let mut message = pin!(socket.next());
-            poll_fn(|cx| match frames.poll_chunk(cx) {
-                Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-                Poll::Pending => message.as_mut().poll(cx).map(Err),
-            })
-            .await
-        };
-        match turn {
-            Ok(Some(frame)) => socket.send(core::str::from_utf8(&frame).unwrap_or_default()).await?,
-            Ok(None) => return socket.close(1000, "").await,
-            Err(Some(Ok(ws::Message::Text(text)))) if !config.is_heartbeat(&text) => {
-                frames.session().deliver(text.into()).await;
+        match turn(&mut socket, &mut frames).await {
+            Turn::Frame(Some(frame)) => send(&mut socket, &frame).await?,
+            Turn::Frame(None) => return socket.close(1000, "").await,
+            Turn::Message(Some(Ok(Message::Text(text)))) if !config.is_heartbeat(&text) => {
+                frames.entry().deliver(text.into()).await;
             }
-            Err(Some(Ok(_))) => {}
-            Err(Some(Err(error))) => return Err(error),
-            Err(None) => return Ok(()),
-        }
-    }
-}
-
-/// Drops sessions whose time is out, while there are any.
-async fn sweep(sessions: Weak<Mutex<Sessions>>) {
-    loop {
-        sleep(Duration::from_secs(1)).await;
-        let Some(sessions) = sessions.upgrade() else { return };
-        let mut sessions = lock(&sessions);
-        let now = Instant::now();
-        sessions.by_id.retain(|_, entry| {
-            let is_over = entry.session.ask(|session| session.is_expired(now));
-            if is_over {
-                entry.end();
-            }
-            !is_over
-        });
-        if sessions.by_id.is_empty() {
-            sessions.by_id.shrink_to_fit();
-            sessions.is_swept = false;
-            return;
+            Turn::Message(Some(Ok(_))) => {}
+            Turn::Message(Some(Err(error))) => return Err(error),
+            Turn::Message(None) => return Ok(()),
         }
     }
 }
@@ -357,23 +240,6 @@ fn fresh() -> Option<String> {
         let _ = write!(id, "{byte:02x}");
     }
     Some(id)
-}
-
-impl Entry {
-    /// Waits while the application has too many that it has not taken.
-    async fn deliver(&self, text: String) {
-        let sender = lock(&self.incoming).clone();
-        if let Some(sender) = sender {
-            // The application may be done.
-            let _ = sender.send(text).await;
-        }
-    }
-
-    /// The client is gone: the application hears of it.
-    fn end(&self) {
-        lock(&self.incoming).take();
-        self.session.tell(|session| session.close(Instant::now()));
-    }
 }
 
 /// The application's end of a session. Dropped, it ends the session.
@@ -433,12 +299,12 @@ impl fmt::Debug for Atmosphere {
 
 impl fmt::Debug for AtmospherePeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer").finish_non_exhaustive()
+        f.debug_struct("AtmospherePeer").finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for AtmosphereSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").finish_non_exhaustive()
+        f.debug_struct("AtmosphereSender").finish_non_exhaustive()
     }
 }

@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use core::convert::Infallible;
 use core::fmt;
+use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use http_body::{Frame, SizeHint};
 use std::boxed::Box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Gives a body's chunks, one at a time. Dropped when the client has left.
 pub(super) trait Feed: Send {
@@ -17,6 +19,15 @@ pub(super) trait Feed: Send {
 /// A panic in an application's task says nothing about the state here: no application code runs under these locks.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ready once this time has come; the timer is kept for the next.
+pub(super) fn until(timer: &mut Option<Pin<Box<Sleep>>>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+    if timer.deadline() != due {
+        timer.as_mut().reset(due);
+    }
+    timer.as_mut().poll(cx)
 }
 
 /// The body of a framework's response.
@@ -51,6 +62,12 @@ impl FrameworkBody {
 impl From<std::vec::Vec<u8>> for FrameworkBody {
     fn from(bytes: std::vec::Vec<u8>) -> Self {
         Self(Kind::Full(bytes.into()))
+    }
+}
+
+impl From<std::string::String> for FrameworkBody {
+    fn from(text: std::string::String) -> Self {
+        Self(Kind::Full(text.into()))
     }
 }
 
@@ -90,8 +107,8 @@ impl http_body::Body for FrameworkBody {
 impl fmt::Debug for FrameworkBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Full(bytes) => f.debug_tuple("Body").field(bytes).finish(),
-            Kind::Live(_) => f.write_str("Body(..)"),
+            Kind::Full(bytes) => f.debug_tuple("FrameworkBody").field(bytes).finish(),
+            Kind::Live(_) => f.write_str("FrameworkBody(..)"),
         }
     }
 }

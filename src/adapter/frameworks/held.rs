@@ -1,6 +1,7 @@
 //! A session that its application, its client's requests and time share; and the response that waits at it.
 
-use super::body::{Feed, lock};
+use super::body::{Feed, lock, until};
+use super::sessions::Entry;
 use bytes::Bytes;
 #[cfg(feature = "sockjs")]
 use core::future::poll_fn;
@@ -9,7 +10,7 @@ use core::task::{Context, Poll, Waker, ready};
 use std::boxed::Box;
 use std::sync::{Arc, Mutex};
 use std::vec::Vec;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 /// A session as its module has it: what is written, to which response, and until when that waits.
 pub(super) trait Machine: Send + 'static {
@@ -19,6 +20,14 @@ pub(super) trait Machine: Send + 'static {
     fn next_deadline(&self) -> Option<Instant>;
     /// The response's client has left.
     fn cut(&mut self, ticket: Self::Ticket, now: Instant);
+    /// The client has left for good, or stayed away for too long.
+    fn gone(&mut self, now: Instant);
+    /// Whether nobody will hear of it any more.
+    fn is_expired(&self, now: Instant) -> bool;
+    /// Whether the application may hear that its client is gone, though that may yet fetch how it ended.
+    fn is_closed(&self) -> bool {
+        false
+    }
 }
 
 /// The session behind its lock, which is never held over an await.
@@ -50,22 +59,22 @@ impl<M> Held<M> {
 
 /// One response that waits at a session: gives what is written to it, and tells the session if it is dropped before its
 /// end.
-pub(super) struct Waiting<M: Machine, S: AsRef<Held<M>>> {
-    session: Arc<S>,
+pub(super) struct Waiting<M: Machine> {
+    entry: Arc<Entry<M>>,
     ticket: M::Ticket,
     over: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<M: Machine, S: AsRef<Held<M>>> Waiting<M, S> {
-    pub(super) fn new(session: Arc<S>, ticket: M::Ticket) -> Self {
-        Self { session, ticket, over: false, timer: None }
+impl<M: Machine> Waiting<M> {
+    pub(super) fn new(entry: Arc<Entry<M>>, ticket: M::Ticket) -> Self {
+        Self { entry, ticket, over: false, timer: None }
     }
 
     /// The session that it waits at.
     #[cfg(feature = "atmosphere")]
-    pub(super) fn session(&self) -> &S {
-        &self.session
+    pub(super) fn entry(&self) -> &Entry<M> {
+        &self.entry
     }
 
     /// The next piece; `None` at the end. Cancel-safe.
@@ -92,7 +101,7 @@ impl<M: Machine, S: AsRef<Held<M>>> Waiting<M, S> {
                 return Poll::Ready(None);
             }
             let due = {
-                let mut held = lock(&(*self.session).as_ref().0);
+                let mut held = lock(&self.entry.session.0);
                 let mut out = Vec::new();
                 match held.0.next_frame(self.ticket, Instant::now(), &mut out) {
                     Some(last) => {
@@ -108,26 +117,22 @@ impl<M: Machine, S: AsRef<Held<M>>> Waiting<M, S> {
                 }
             };
             let Some(due) = due else { return Poll::Pending };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            if timer.deadline() != due {
-                timer.as_mut().reset(due);
-            }
-            ready!(timer.as_mut().poll(cx));
+            ready!(until(&mut self.timer, due, cx));
         }
     }
 }
 
-impl<M: Machine, S: AsRef<Held<M>> + Send + Sync> Feed for Waiting<M, S> {
+impl<M: Machine> Feed for Waiting<M> {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.poll_next(cx)
     }
 }
 
-impl<M: Machine, S: AsRef<Held<M>>> Drop for Waiting<M, S> {
+impl<M: Machine> Drop for Waiting<M> {
     fn drop(&mut self) {
         if !self.over {
             let ticket = self.ticket;
-            (*self.session).as_ref().tell(|machine| machine.cut(ticket, Instant::now()));
+            self.entry.session.tell(|machine| machine.cut(ticket, Instant::now()));
         }
     }
 }

@@ -50,8 +50,10 @@ pub(super) fn with_request<T>(
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let target =
         target.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))?;
-    let fields: Vec<_> =
-        parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    // Over HTTP/2 the host is `:authority`; a `Host` beside it does not count (RFC 9113 8.3.1).
+    let authority = parts.uri.authority().map(|authority| ("host", authority.as_str().as_bytes()));
+    let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let fields: Vec<_> = authority.into_iter().chain(fields).collect();
     Some(route(&HttpRequest::new(parts.method.as_str(), target, &fields, body)))
 }
 

@@ -18,6 +18,8 @@ mod held;
 mod http;
 #[cfg(feature = "pushlet")]
 mod pushlet;
+#[cfg(any(feature = "atmosphere", feature = "sockjs"))]
+mod sessions;
 #[cfg(feature = "sockjs")]
 mod sockjs;
 

@@ -1,7 +1,7 @@
 //! A Pushlet server: all its sessions behind one lock, each response with its own waker.
 
 use super::FrameworkBody;
-use super::body::{Feed, lock};
+use super::body::{Feed, lock, until};
 use super::http::{read, respond, respond_with, with_request};
 use crate::adapter::nonce;
 use crate::comet::HttpResponse;
@@ -17,7 +17,7 @@ use std::string::ToString;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::vec::Vec;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// Serves Pushlet clients at a path, such as `/pushlet.srv`. What one publishes goes to all who have subscribed.
 ///
@@ -217,11 +217,7 @@ impl Feed for Listening {
                 shared.server.next_deadline(&self.ticket)
             };
             let Some(due) = due else { return Poll::Pending };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            if timer.deadline() != due {
-                timer.as_mut().reset(due);
-            }
-            ready!(timer.as_mut().poll(cx));
+            ready!(until(&mut self.timer, due, cx));
         }
     }
 }

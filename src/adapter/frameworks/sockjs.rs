@@ -1,38 +1,28 @@
 //! A SockJS service: sessions by their identifiers, and the WebSockets that have none.
 
 use super::FrameworkBody;
-use super::body::{Feed, lock};
-use super::held::{Held, Machine, Waiting};
+use super::body::Feed;
+use super::held::{Machine, Waiting};
 use super::http::{read, respond, respond_with, with_request};
+use super::sessions::{self, Begun, Turn, send, turn};
 use crate::adapter::random::random;
-use crate::adapter::tokio::WebSocket;
-use crate::adapter::{Error, Options};
+use crate::adapter::{Error, Options, hyper};
 use crate::comet::HttpResponse;
 use crate::comet::sockjs::{
     Busy, NotTaken, SockJsMessage, SockJsMessages, SockJsOptions, SockJsReply, SockJsService, SockJsSession,
     SockJsTicket, SockJsTransport,
 };
 use crate::ws;
-use crate::ws::handshake::{ServerOptions, accept_http};
-use ::http::request::Parts;
 use bytes::Bytes;
 use core::fmt;
-use core::future::{Future, poll_fn};
-use core::pin::{Pin, pin};
+use core::future::Future;
 use core::task::{Context, Poll};
 use core::time::Duration;
-use hyper_util::rt::TokioIo;
-use std::boxed::Box;
-use std::collections::HashMap;
 use std::string::{String, ToString};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 use std::vec::Vec;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
-
-/// Messages that a session's application has not taken; then its client's requests wait.
-const MAX_INCOMING: usize = 64;
+use tokio::time::Instant;
 
 /// Serves SockJS clients below a path.
 ///
@@ -61,40 +51,8 @@ const MAX_INCOMING: usize = 64;
 #[derive(Clone)]
 pub struct SockJs(Arc<Shared>);
 
-type Talk = dyn Fn(SockJsSocket) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
-
-#[derive(Clone)]
-struct Shared {
-    prefix: String,
-    service: SockJsService,
-    config: SockJsOptions,
-    timeout: Duration,
-    options: Options,
-    max_sessions: usize,
-    max_body: usize,
-    read_timeout: Duration,
-    sessions: Arc<Mutex<Sessions>>,
-    talk: Arc<Talk>,
-}
-
-#[derive(Default)]
-struct Sessions {
-    by_id: HashMap<Box<str>, Arc<Entry>>,
-    is_swept: bool,
-}
-
-/// What a session's requests and its [`SockJsSocket`] share.
-struct Entry {
-    session: Held<SockJsSession<Instant>>,
-    /// To the application; `None` once the client is gone.
-    incoming: Mutex<Option<mpsc::Sender<String>>>,
-}
-
-impl AsRef<Held<SockJsSession<Instant>>> for Entry {
-    fn as_ref(&self) -> &Held<SockJsSession<Instant>> {
-        &self.session
-    }
-}
+type Shared = sessions::Shared<SockJsService, SockJsOptions, SockJsSession<Instant>>;
+type Entry = sessions::Entry<SockJsSession<Instant>>;
 
 impl Machine for SockJsSession<Instant> {
     type Ticket = SockJsTicket;
@@ -111,6 +69,18 @@ impl Machine for SockJsSession<Instant> {
     fn cut(&mut self, ticket: SockJsTicket, now: Instant) {
         self.cut(ticket, now);
     }
+
+    fn gone(&mut self, now: Instant) {
+        self.close(1002, "Connection interrupted", now);
+    }
+
+    fn is_expired(&self, now: Instant) -> bool {
+        self.is_expired(now)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed()
+    }
 }
 
 impl SockJs {
@@ -119,18 +89,8 @@ impl SockJs {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self(Arc::new(Shared {
-            prefix: prefix.trim_end_matches('/').to_string(),
-            service: SockJsService::new(),
-            config: SockJsOptions::new(),
-            timeout: Duration::from_secs(5),
-            options: Options::new(),
-            max_sessions: 100_000,
-            max_body: 256 << 10,
-            read_timeout: Duration::from_secs(15),
-            sessions: Arc::default(),
-            talk: Arc::new(move |socket| Box::pin(talk(socket))),
-        }))
+        let talk = move |begun: Begun<_>| talk(SockJsSocket { entry: begun.entry, incoming: begun.incoming });
+        Self(Arc::new(Shared::new(prefix, SockJsService::new(), SockJsOptions::new(), talk)))
     }
 
     /// What is offered to whom. The default is [`SockJsService::new`]: pages of the own host, no cookie.
@@ -176,13 +136,13 @@ impl SockJs {
     /// Whether a request's path is below this service's.
     #[must_use]
     pub fn serves(&self, path: &str) -> bool {
-        path.strip_prefix(&*self.0.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(&*self.0.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Sessions that are not WebSockets, those included whose client may yet come back.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        lock(&self.0.sessions).by_id.len()
+        self.0.sessions()
     }
 
     /// Answers a request: of this service, or 404.
@@ -191,24 +151,19 @@ impl SockJs {
         request: ::http::Request<B>,
     ) -> ::http::Response<FrameworkBody> {
         let (parts, body) = request.into_parts();
-        let body = match read(body, self.0.max_body, self.0.read_timeout).await {
+        let body = match read(body, self.0.max_body, Duration::from_secs(15)).await {
             Ok(body) => body,
             Err(refused) => return respond(refused),
         };
         let entropy = random() as u32;
-        let step = with_request(&parts, &self.0.prefix, &body, |request| {
+        let step = with_request(&parts, &self.0.path, &body, |request| {
             match self.0.service.route(request, entropy) {
                 SockJsReply::Response(response) => Step::Respond(response),
                 SockJsReply::Receive { session, transport, head } => self.receive(session, transport, head),
-                SockJsReply::Send { session, messages, done, missing } => {
-                    let entry = lock(&self.0.sessions).by_id.get(session).cloned();
-                    match entry {
-                        Some(entry) => {
-                            Step::Deliver(entry, messages.iter().map(String::from).collect(), done)
-                        }
-                        None => Step::Respond(missing),
-                    }
-                }
+                SockJsReply::Send { session, messages, done, missing } => match self.0.find(session) {
+                    Some(entry) => Step::Deliver(entry, messages.iter().map(String::from).collect(), done),
+                    None => Step::Respond(missing),
+                },
                 SockJsReply::WebSocket { framed } => Step::WebSocket(framed),
             }
         });
@@ -219,31 +174,24 @@ impl SockJs {
             Some(Step::Wait(waiting, head)) => respond_with(head, FrameworkBody::from(waiting.all().await)),
             Some(Step::Stream(waiting, head)) => respond_with(head, FrameworkBody::live(waiting)),
             Some(Step::Deliver(entry, messages, done)) => {
-                entry.deliver(messages).await;
+                deliver(&entry, messages).await;
                 respond(done)
             }
-            Some(Step::WebSocket(framed)) => self.upgrade(parts, framed),
+            Some(Step::WebSocket(framed)) => {
+                let service = self.clone();
+                self.0.upgrade(parts, self.0.service.origin_policy(), async move |socket| {
+                    converse(socket, service.0.begin(service.session()), framed).await
+                })
+            }
         }
     }
 
     /// The session's next response: it is begun if it does not exist.
     fn receive(&self, id: &str, transport: SockJsTransport, head: HttpResponse) -> Step {
-        let mut sessions = lock(&self.0.sessions);
-        let entry = match sessions.by_id.get(id) {
-            Some(entry) => entry.clone(),
-            None if sessions.by_id.len() >= self.0.max_sessions => {
-                return Step::Respond(HttpResponse::text(503, "Too many sessions.\n"));
-            }
-            None => {
-                let entry = self.begin();
-                sessions.by_id.insert(id.into(), entry.clone());
-                if !core::mem::replace(&mut sessions.is_swept, true) {
-                    tokio::spawn(sweep(Arc::downgrade(&self.0.sessions), self.0.timeout));
-                }
-                entry
-            }
+        let entry = match self.0.find_or_begin(id, || self.session()) {
+            Ok(entry) => entry,
+            Err(refused) => return Step::Respond(refused),
         };
-        drop(sessions);
         let is_polling = transport.is_polling();
         match entry.session.tell(|session| session.receive(transport.clone(), Instant::now())) {
             Err(Busy) => {
@@ -257,32 +205,8 @@ impl SockJs {
         }
     }
 
-    /// A session, and the application's task at it.
-    fn begin(&self) -> Arc<Entry> {
-        let (sender, incoming) = mpsc::channel(MAX_INCOMING);
-        let session = Held::new(SockJsSession::new(self.0.config, Instant::now()));
-        let entry = Arc::new(Entry { session, incoming: Mutex::new(Some(sender)) });
-        tokio::spawn((self.0.talk)(SockJsSocket { entry: entry.clone(), incoming }));
-        entry
-    }
-
-    fn upgrade(&self, parts: Parts, framed: bool) -> ::http::Response<FrameworkBody> {
-        let mut request = ::http::Request::from_parts(parts, ());
-        let upgrade = hyper::upgrade::on(&mut request);
-        let options = ServerOptions::new().origin(self.0.service.origin_policy().clone());
-        let (response, negotiated) = match accept_http(&options, &request) {
-            Ok(accepted) => (::http::Response::from(&accepted), accepted.negotiated()),
-            Err(rejection) => return ::http::Response::from(&rejection).map(|()| FrameworkBody::default()),
-        };
-        let service = self.clone();
-        tokio::spawn(async move {
-            // The client may be gone by then.
-            if let Ok(stream) = upgrade.await {
-                let socket = WebSocket::server(TokioIo::new(stream), negotiated, &service.0.options);
-                let _ = converse(socket, service.begin(), framed).await;
-            }
-        });
-        response.map(|()| FrameworkBody::default())
+    fn session(&self) -> SockJsSession<Instant> {
+        SockJsSession::new(self.0.config, Instant::now())
     }
 }
 
@@ -290,17 +214,14 @@ impl SockJs {
 enum Step {
     Respond(HttpResponse),
     Frames(Frames, HttpResponse),
-    Wait(Waiting<SockJsSession<Instant>, Entry>, HttpResponse),
-    Stream(Waiting<SockJsSession<Instant>, Entry>, HttpResponse),
+    Wait(Waiting<SockJsSession<Instant>>, HttpResponse),
+    Stream(Waiting<SockJsSession<Instant>>, HttpResponse),
     Deliver(Arc<Entry>, Vec<String>, HttpResponse),
     WebSocket(bool),
 }
 
 /// Moves frames between a WebSocket and its session, whose life is the WebSocket's.
-async fn converse<S>(mut socket: WebSocket<S>, entry: Arc<Entry>, framed: bool) -> Result<(), Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn converse(mut socket: hyper::Socket, entry: Arc<Entry>, framed: bool) -> Result<(), Error> {
     let transport = if framed { SockJsTransport::WebSocket } else { SockJsTransport::RawWebSocket };
     let Ok(ticket) = entry.session.tell(|session| session.receive(transport, Instant::now())) else {
         return Ok(()); // it is new, and nobody else knows it
@@ -309,18 +230,8 @@ where
     let mut frames = Waiting::new(entry.clone(), ticket);
     let _gone = Gone(entry.clone());
     loop {
-        let turn = {
-            let mut message = pin!(socket.next());
-            poll_fn(|cx| match frames.poll_chunk(cx) {
-                Poll::Ready(frame) => Poll::Ready(Turn::Frame(frame)),
-                Poll::Pending => message.as_mut().poll(cx).map(Turn::Message),
-            })
-            .await
-        };
-        match turn {
-            Turn::Frame(Some(frame)) => {
-                socket.send(core::str::from_utf8(&frame).unwrap_or_default()).await?;
-            }
+        match turn(&mut socket, &mut frames).await {
+            Turn::Frame(Some(frame)) => send(&mut socket, &frame).await?,
             Turn::Frame(None) => {
                 let closed = entry.session.ask(|session| {
                     session.closed().filter(|_| !framed).map(|(code, reason)| (code, reason.to_string()))
@@ -330,12 +241,14 @@ where
             }
             Turn::Message(Some(Ok(ws::Message::Text(text)))) if framed => {
                 match SockJsMessages::parse(text.to_string()) {
-                    Ok(messages) => entry.deliver(messages.iter().map(String::from).collect()).await,
+                    Ok(messages) => deliver(&entry, messages.iter().map(String::from).collect()).await,
                     // The protocol has such a connection cut without a word.
                     Err(_) => return Ok(()),
                 }
             }
-            Turn::Message(Some(Ok(ws::Message::Text(text)))) => entry.deliver([text.into()].into()).await,
+            Turn::Message(Some(Ok(ws::Message::Text(text)))) => {
+                entry.deliver(text.into()).await;
+            }
             Turn::Message(Some(Ok(_))) => {}
             Turn::Message(Some(Err(error))) => return Err(error),
             Turn::Message(None) => return Ok(()),
@@ -343,52 +256,12 @@ where
     }
 }
 
-/// What comes first at a WebSocket.
-enum Turn {
-    Frame(Option<Bytes>),
-    Message(Option<Result<ws::Message, Error>>),
-}
-
-/// Drops sessions whose time is out, while there are any.
-async fn sweep(sessions: Weak<Mutex<Sessions>>, timeout: Duration) {
-    let pause = (timeout / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
-    loop {
-        sleep(pause).await;
-        let Some(sessions) = sessions.upgrade() else { return };
-        let mut sessions = lock(&sessions);
-        let now = Instant::now();
-        sessions.by_id.retain(|_, entry| {
-            let (is_over, is_closed) =
-                entry.session.ask(|session| (session.is_expired(now), session.is_closed()));
-            if is_over || is_closed {
-                entry.end();
-            }
-            !is_over
-        });
-        if sessions.by_id.is_empty() {
-            sessions.by_id.shrink_to_fit();
-            sessions.is_swept = false;
+/// Waits while the application has too many that it has not taken.
+async fn deliver(entry: &Entry, messages: Vec<String>) {
+    for message in messages {
+        if !entry.deliver(message).await {
             return;
         }
-    }
-}
-
-impl Entry {
-    /// Waits while the application has too many that it has not taken.
-    async fn deliver(&self, messages: Vec<String>) {
-        for message in messages {
-            let sender = lock(&self.incoming).clone();
-            let Some(sender) = sender else { return };
-            if sender.send(message).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// The client is gone: the application hears of it.
-    fn end(&self) {
-        lock(&self.incoming).take();
-        self.session.tell(|session| session.close(1002, "Connection interrupted", Instant::now()));
     }
 }
 
@@ -468,7 +341,7 @@ impl Drop for SockJsSocket {
 impl fmt::Debug for SockJs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SockJs")
-            .field("prefix", &self.0.prefix)
+            .field("prefix", &self.0.path)
             .field("sessions", &self.sessions())
             .finish_non_exhaustive()
     }
@@ -476,6 +349,6 @@ impl fmt::Debug for SockJs {
 
 impl fmt::Debug for SockJsSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket").finish_non_exhaustive()
+        f.debug_struct("SockJsSocket").finish_non_exhaustive()
     }
 }

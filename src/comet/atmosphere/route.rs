@@ -115,7 +115,10 @@ impl AtmosphereService {
                     .with("Access-Control-Max-Age", "86400"),
             ));
         }
-        if !matches!(request.method, "GET" | "POST") {
+        // A WebSocket over HTTP/2 (RFC 8441): what it is to say is the handshake's to see.
+        let connects = request.method == "CONNECT"
+            && asked("X-Atmosphere-Transport").is_some_and(|transport| transport == "websocket");
+        if !connects && !matches!(request.method, "GET" | "POST") {
             return AtmosphereReply::Response(HttpResponse::new(405).with("Allow", "OPTIONS, GET, POST"));
         }
         if !may(&self.origins, request) {

@@ -232,6 +232,9 @@ impl SockJsService {
         };
         SockJsReply::Response(if !self.websocket {
             not_found()
+        } else if request.method == "CONNECT" {
+            // Over HTTP/2 (RFC 8441): what it is to say is the handshake's to see.
+            return SockJsReply::WebSocket { framed };
         } else if let Some(refused) = only(request, "GET") {
             refused
         } else if !lists("upgrade", b"websocket") {

@@ -276,7 +276,7 @@ const tests = [
         await say(MESSAGES);
         let count = 0;
         const hears = (share) => until(
-          () => `${name} hears ${share}; it has ${count}`, async () => (count = (await heard()).length) >= share, 90_000, 250);
+          () => `${name} hears ${share}; it has ${count}`, async () => (count = (await heard()).length) >= share, 150_000, 250);
         for (let cut = 1; cut <= CUTS; cut += 1) {
           const share = Math.floor((all * cut) / (CUTS + 2));
           await hears(share);
@@ -304,7 +304,7 @@ const tests = [
     } finally {
       for (const { member } of everybody) member?.close();
     }
-  }, 240],
+  }, 360],
 ];
 
 const browser = await launch();

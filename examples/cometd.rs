@@ -47,7 +47,7 @@ impl Arguments {
                 _ => return Err(USAGE.into()),
             }
         }
-        Ok(Self { listen, options: options.config(config).cors(cors) })
+        Ok(Self { listen, options: options.broker(config).cors(cors) })
     }
 }
 

@@ -58,7 +58,7 @@ async fn a_message_from_the_program_answers_the_connect_that_is_held() {
 #[tokio::test(start_paused = true)]
 async fn times_are_kept_without_requests() {
     let config = BrokerOptions::new().timeout(Duration::from_secs(3)).max_interval(Duration::from_secs(5));
-    let service = BayeuxService::new(options().config(config), Everyone);
+    let service = BayeuxService::new(options().broker(config), Everyone);
     let id = id_in(&service.serve(post(&[], HANDSHAKE)).await);
     let connect = format!(r#"{{"channel":"/meta/connect","clientId":"{id}"}}"#);
     let began = tokio::time::Instant::now();
@@ -158,7 +158,7 @@ async fn origins() {
 
 #[tokio::test]
 async fn sizes_and_methods() {
-    let service = BayeuxService::new(options().config(BrokerOptions::new().max_request(100)), Everyone);
+    let service = BayeuxService::new(options().broker(BrokerOptions::new().max_request(100)), Everyone);
     for (length, status) in [(99, 200), (100, 200), (101, 413)] {
         let body = format!(r#"{{"x":"{}"}}"#, "a".repeat(length - 8));
         assert_eq!(service.serve(post(&[], &*body)).await.status(), status);

@@ -18,7 +18,7 @@ type Socket = WebSocket<DuplexStream>;
 
 fn pair(buffer: usize) -> (Socket, Socket) {
     let (near, far) = duplex(buffer);
-    let options = Options::new().config(ConnectionOptions::new());
+    let options = Options::new().connection(ConnectionOptions::new());
     (
         WebSocket::server(near, Negotiated::default(), &options),
         WebSocket::client(far, Negotiated::default(), &options),

@@ -89,7 +89,7 @@ async fn one_connection_over_tokio() {
 
 #[tokio::test(start_paused = true)]
 async fn parts_and_what_is_read_ahead_count_once() {
-    let options = Options::new().config(ConnectionOptions::new().parts(true).max_message(1 << 20));
+    let options = Options::new().connection(ConnectionOptions::new().parts(true).max_message(1 << 20));
     let (near, far) = tokio::io::duplex(512);
     let mut server = WebSocket::server(near, Negotiated::default(), &options);
     let mut client = WebSocket::client(far, Negotiated::default(), &Options::new());

@@ -43,7 +43,7 @@ fn service() -> Atmosphere {
         room.clone().talk(numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed), peer)
     })
     .service(AtmosphereService::new().origins(OriginPolicy::any()))
-    .config(AtmosphereOptions::new().client_heartbeat(Duration::from_secs(20)))
+    .session(AtmosphereOptions::new().client_heartbeat(Duration::from_secs(20)))
 }
 
 async fn answer(service: Atmosphere, request: http::Request<Incoming>) -> http::Response<FrameworkBody> {

@@ -24,7 +24,7 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// The first reads of a connection; later ones take a buffer that is shared.
 pub const OPTIONS: Options =
-    Options::new().config(ConnectionOptions::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST));
+    Options::new().connection(ConnectionOptions::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST));
 
 type Queued = QueuedSocket<TokioIo<Upgraded>>;
 

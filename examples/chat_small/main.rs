@@ -37,7 +37,7 @@ impl Room {
 
 async fn upgrade(upgrade: WebSocketUpgrade, Extension(room): Extension<Shared>) -> Response {
     let config = ConnectionOptions::new().max_message(4096).max_frame(4096);
-    upgrade.options(Options::new().config(config)).on_upgrade(|socket| talk(socket, room))
+    upgrade.options(Options::new().connection(config)).on_upgrade(|socket| talk(socket, room))
 }
 
 async fn talk(socket: Socket, room: Shared) {

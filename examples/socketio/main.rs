@@ -169,7 +169,7 @@ fn options(
             _ => return Err(format!("{name}: no such option")),
         }
     }
-    Ok((listen, options.engine(engine).config(config), redis))
+    Ok((listen, options.engine(engine).limits(config), redis))
 }
 
 #[tokio::main]

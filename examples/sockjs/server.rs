@@ -35,7 +35,7 @@ fn services(client: Option<&str>) -> [SockJs; 4] {
         SockJs::new("/cookie_needed_echo", echo).service(open.clone().cookie(true)),
         SockJs::new("/close", close).service(open),
     ]
-    .map(|service| service.config(config))
+    .map(|service| service.session(config))
 }
 
 async fn answer(services: &[SockJs], request: http::Request<Incoming>) -> http::Response<FrameworkBody> {

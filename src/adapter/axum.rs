@@ -54,7 +54,7 @@ pub use super::hyper::Socket;
 /// async fn handler(upgrade: WebSocketUpgrade) -> Response {
 ///     upgrade
 ///         .protocols(["v2.chat", "v1.chat"])
-///         .options(Options::new().config(ConnectionOptions::new().max_message(64 * 1024)))
+///         .options(Options::new().connection(ConnectionOptions::new().max_message(64 * 1024)))
 ///         .on_upgrade(|socket| async move {
 ///             println!("speaks {:?}", socket.subprotocol());
 ///         })

@@ -16,7 +16,7 @@ use core::time::Duration;
 /// use pushline::ws::ConnectionOptions;
 ///
 /// let options = Options::new()
-///     .config(ConnectionOptions::new().max_message(64 * 1024))
+///     .connection(ConnectionOptions::new().max_message(64 * 1024))
 ///     .ping_interval(Some(Duration::from_secs(15)));
 /// # let _ = options;
 /// ```
@@ -45,8 +45,8 @@ impl Options {
     }
 
     /// Limits and choices of the connection.
-    pub const fn config(mut self, config: ConnectionOptions) -> Self {
-        self.config = config;
+    pub const fn connection(mut self, connection: ConnectionOptions) -> Self {
+        self.config = connection;
         self
     }
 

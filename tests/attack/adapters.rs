@@ -185,7 +185,7 @@ fn floods_are_answered() {
             ),
             ("data behind close", frame(0x88, &1001_u16.to_be_bytes()), frame(0x82, &[0; KIB]), 1001),
         ] {
-            let (read, held, took) = attacked(kind, options().config(config), move |stream| {
+            let (read, held, took) = attacked(kind, options().connection(config), move |stream| {
                 pour(opened(stream, ""), first, again)
             });
             assert_eq!(
@@ -213,7 +213,7 @@ fn zip_bombs() {
     for kind in KINDS {
         let bomb = frame(0xc2, &payload);
         let config = ConnectionOptions::new().max_message(MIB);
-        let (read, held, _) = attacked(kind, options().config(config), move |stream| {
+        let (read, held, _) = attacked(kind, options().connection(config), move |stream| {
             pour(opened(stream, "Sec-WebSocket-Extensions: permessage-deflate\r\n"), bomb, Vec::new())
         });
         assert_eq!(close_code(&read), Some(1009), "{kind:?}");
@@ -231,7 +231,7 @@ fn peers_that_do_not_read() {
             // The peer's system takes pongs for long, a few at a time: that is progress, and ends when it is full.
             let seconds = if name == "pings" { 3 } else { 15 };
             let options =
-                options().config(ConnectionOptions::new().max_outgoing(64 * KIB).max_message(64 * KIB));
+                options().connection(ConnectionOptions::new().max_outgoing(64 * KIB).max_message(64 * KIB));
             let (_, held, took) = attacked(kind, options, move |stream| {
                 let mut stream = opened(stream, "");
                 let until = Instant::now() + Duration::from_secs(seconds);

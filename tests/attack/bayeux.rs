@@ -11,7 +11,7 @@ const HANDSHAKE: &str =
     r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]"#;
 
 fn service(config: BrokerOptions) -> BayeuxService<Everyone> {
-    BayeuxService::new(BayeuxOptions::new().config(config).callback_polling(true), Everyone)
+    BayeuxService::new(BayeuxOptions::new().broker(config).callback_polling(true), Everyone)
 }
 
 async fn ask(service: &BayeuxService<Everyone>, body: impl Into<bytes::Bytes>) -> (u16, String) {

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// use pushline::comet::cors::CorsPolicy;
 ///
 /// let cors = CorsPolicy::new().allow_origin("https://app.example")?.credentials(true)?.headers(&["content-type"])?;
-/// let options = BayeuxOptions::new().config(BrokerOptions::new().max_sessions(500)).cors(cors).callback_polling(true);
+/// let options = BayeuxOptions::new().broker(BrokerOptions::new().max_sessions(500)).cors(cors).callback_polling(true);
 /// # let _ = options;
 /// # Ok::<(), pushline::comet::cors::CorsPolicyError>(())
 /// ```
@@ -45,15 +45,15 @@ impl BayeuxOptions {
             handshake: ServerOptions::new().origin(OriginPolicy::any()),
             socket: adapter::Options::new(),
         }
-        .config(BrokerOptions::new())
+        .broker(BrokerOptions::new())
     }
 
     /// The broker's limits and times. [`BrokerOptions::max_request`] counts for the messages of WebSockets as well.
-    pub fn config(mut self, config: BrokerOptions) -> Self {
+    pub fn broker(mut self, config: BrokerOptions) -> Self {
         self.config = config;
         let limit = config.max_request_bytes();
         self.socket =
-            self.socket.config(crate::ws::ConnectionOptions::new().max_frame(limit).max_message(limit));
+            self.socket.connection(crate::ws::ConnectionOptions::new().max_frame(limit).max_message(limit));
         self
     }
 

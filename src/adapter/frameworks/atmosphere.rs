@@ -92,7 +92,7 @@ impl Atmosphere {
 
     /// Limits and times of each session.
     #[must_use]
-    pub fn config(self, config: AtmosphereOptions) -> Self {
+    pub fn session(self, config: AtmosphereOptions) -> Self {
         self.change(|shared| shared.config = config)
     }
 

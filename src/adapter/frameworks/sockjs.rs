@@ -101,7 +101,7 @@ impl SockJs {
 
     /// Limits and times of each session.
     #[must_use]
-    pub fn config(self, config: SockJsOptions) -> Self {
+    pub fn session(self, config: SockJsOptions) -> Self {
         self.change(|shared| shared.config = config)
     }
 

@@ -77,8 +77,8 @@ impl SocketIoOptions {
     }
 
     /// Times and limits of Socket.IO.
-    pub fn config(mut self, config: socketio::SocketIoLimits) -> Self {
-        self.config = config;
+    pub fn limits(mut self, limits: socketio::SocketIoLimits) -> Self {
+        self.config = limits;
         self
     }
 
@@ -160,7 +160,7 @@ impl From<&SocketIoOptions> for Setup {
             cors: options.cors.clone(),
             handshake: ServerOptions::new().origin(options.origins.clone()),
             // Engine.IO has its own heartbeat.
-            socket: crate::adapter::Options::new().config(messages).ping_interval(None),
+            socket: crate::adapter::Options::new().connection(messages).ping_interval(None),
             origins: options.origins.clone(),
             body_timeout: options.body_timeout,
             max_sessions: options.max_sessions,

@@ -243,7 +243,7 @@ impl Driver {
                 let max = self.options.max_payload;
                 let config = ws::ConnectionOptions::new().max_message(max).max_frame(max);
                 // Engine.IO has its own heartbeat.
-                let options = self.options.connection.clone().config(config).ping_interval(None);
+                let options = self.options.connection.clone().connection(config).ping_interval(None);
                 session.reader = Some(session.tasks.spawn(read(url, options, reports)));
             }
             Task::Frame(message) => {

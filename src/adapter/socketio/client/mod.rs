@@ -68,8 +68,8 @@ impl SocketIoClientOptions {
     }
 
     /// Limits of Socket.IO.
-    pub fn config(mut self, config: SocketIoLimits) -> Self {
-        self.config = config;
+    pub fn limits(mut self, limits: SocketIoLimits) -> Self {
+        self.config = limits;
         self
     }
 

@@ -8,10 +8,10 @@
 
 use bytes::Buf;
 use pushline::Inbox;
-use pushline::ws::deflate::{
-    Compression, DeflateOptions, DeflateParams, Deflater, Direction, Inflater, WindowBits,
-};
-use pushline::ws::header::{Header, Opcode};
+use pushline::raw::Header;
+use pushline::raw::{Deflater, Inflater};
+use pushline::ws::Opcode;
+use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams, Direction, WindowBits};
 use pushline::ws::{Connection, ConnectionOptions, Event, Negotiated, Prepared};
 use std::hint::black_box;
 use std::time::{Duration, Instant};

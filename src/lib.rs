@@ -94,6 +94,7 @@
 //! | `comet::bayeux` | CometD's and Faye's protocol | Bayeux 1.0 |
 //! | `socketio` | Socket.IO over polling and WebSocket | Engine.IO 4, Socket.IO 5 |
 //! | `json` | JSON checked for form and depth, lent as text | RFC 8259 |
+//! | [`raw`] | low-level pieces, for tests, fuzzers and what is built anew | |
 //! | [`adapter`] | blocking, tokio, hyper, axum, and the frameworks' servers | |
 //! | `guide` | guides by task, and how to come from other crates | |
 //!
@@ -151,6 +152,7 @@ pub mod sse;
 pub mod ws;
 
 pub mod adapter;
+pub mod raw;
 
 // Only documentation, whose code needs these features.
 #[cfg(all(any(doc, doctest), feature = "axum", feature = "deflate"))]

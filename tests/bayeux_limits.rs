@@ -4,9 +4,10 @@
 use proptest::prelude::*;
 use pushline::comet::bayeux::{
     BayeuxRefusal, BayeuxRequest, Broker, BrokerOptions, Channel, ClientId, Host, Link, Output, Pattern,
-    Routes, z85,
+    Routes,
 };
 use pushline::json;
+use pushline::raw::z85;
 use std::time::Duration;
 
 const NOW: Duration = Duration::ZERO;

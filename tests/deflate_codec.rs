@@ -10,9 +10,8 @@ mod deflate;
 use common::{every_cut, rows, unhex};
 use deflate::{Writer, largest_distance, noise};
 use proptest::prelude::*;
-use pushline::ws::deflate::{
-    Compression, DeflateOptions, DeflateParams, Deflater, Direction, InflateError, Inflater, Pool, WindowBits,
-};
+use pushline::raw::{Deflater, InflateError, Inflater};
+use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams, Direction, Pool, WindowBits};
 use std::num::NonZeroU32;
 
 const NO_LIMIT: usize = usize::MAX;

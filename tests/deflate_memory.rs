@@ -3,9 +3,8 @@
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use pushline::ws::deflate::{
-    Compression, DeflateOptions, Deflater, Direction, InflateError, Inflater, Pool, WindowBits,
-};
+use pushline::raw::{Deflater, InflateError, Inflater};
+use pushline::ws::deflate::{Compression, DeflateOptions, Direction, Pool, WindowBits};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

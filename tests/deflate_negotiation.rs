@@ -7,11 +7,10 @@ mod deflate;
 
 use deflate::{largest_distance, noise};
 use proptest::prelude::*;
-use pushline::ws::deflate::{
-    AnswerError, Compression, DeflateOptions, DeflateParams, Deflater, Terms, WindowBits, negotiate, offer,
-    verify,
-};
-use pushline::ws::handshake::fields::{ListError, extensions};
+use pushline::raw::extensions;
+use pushline::raw::{Deflater, negotiate, offer, verify};
+use pushline::ws::deflate::{AnswerError, Compression, DeflateOptions, DeflateParams, Terms, WindowBits};
+use pushline::ws::handshake::ListError;
 
 const NOTHING: Terms = Terms {
     server_no_context_takeover: false,

@@ -6,8 +6,9 @@ mod common;
 use common::{every_cut, rows, unescape, unhex};
 use pushline::Inbox;
 use pushline::http1::head::{HeadLimits, InvalidField, Slots};
+use pushline::raw::MAX_EXTENSIONS;
 use pushline::ws::deflate::{Compression, DeflateOptions, WindowBits};
-use pushline::ws::handshake::fields::{ListError, MAX_EXTENSIONS};
+use pushline::ws::handshake::ListError;
 use pushline::ws::handshake::{
     Accepted, ClientError, ClientHandshake, ClientOptions, Key, NotOffered, OriginPolicy, Refusal, Rejection,
     ServerOptions, Uri, accept_request,

@@ -10,9 +10,9 @@ mod model;
 use allocations::{allocations, memory};
 use bytes::Buf;
 use model::encode;
+use pushline::raw::Sender;
 use pushline::ws::{
-    Connection, ConnectionOptions, Event, Negotiated, Opcode, Prepared, ProtocolError, Role, Sender,
-    UsageError,
+    Connection, ConnectionOptions, Event, Negotiated, Opcode, Prepared, ProtocolError, Role, UsageError,
 };
 use pushline::{Inbox, READ_SIZE};
 use std::hint::black_box;

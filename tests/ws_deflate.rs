@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::{Buf, Bytes};
-use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams, Deflater, WindowBits};
+use pushline::raw::Deflater;
+use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams, WindowBits};
 use pushline::ws::{
     Connection, ConnectionOptions, Event, Message, Negotiated, Opcode, Prepared, ProtocolError, UsageError,
 };

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::{Buf, Bytes};
+use pushline::raw::Sender;
 use pushline::ws::{
-    Connection, ConnectionOptions, Event, Message, Opcode, Outbound, Prepared, ProtocolError, Role, Sender,
+    Connection, ConnectionOptions, Event, Message, Opcode, Outbound, Prepared, ProtocolError, Role,
     UsageError,
 };
 // The shared modules name these as the crate does.
@@ -178,7 +179,7 @@ fn control_payloads() {
             let payload = vec![b'x'; len];
             let rules = Rules::defaults(role == Role::Server);
             let pong = Token::Pong(payload.clone());
-            let too_long = ProtocolError::Header(ws::header::HeaderError::ControlTooLong);
+            let too_long = ProtocolError::Header(ws::HeaderError::ControlTooLong);
             let expected = if len <= 125 { Ok(&pong) } else { Err(too_long) };
             receives(&rules, &[(0x8a, payload.clone())], expected);
 

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
-use pushline::ws::deflate::{Compression, DeflateOptions, Deflater, Direction, WindowBits};
-use pushline::ws::header::HeaderError;
+use pushline::raw::Deflater;
+use pushline::ws::HeaderError;
+use pushline::ws::deflate::{Compression, DeflateOptions, Direction, WindowBits};
 use pushline::ws::{ConnectionOptions, Event, ProtocolError};
 // The shared modules name these as the crate does.
 use pushline::{Inbox, ws};

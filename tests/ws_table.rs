@@ -4,7 +4,8 @@
 
 use bytes::{Buf, Bytes};
 use pushline::heartbeat::{Beat, CLOSE_TIMEOUT, Deadline, Heartbeat, PING_INTERVAL, PING_TIMEOUT};
-use pushline::ws::mask::{OsKeys, apply_mask, rotate};
+use pushline::raw::{apply_mask, rotate};
+use pushline::ws::OsKeys;
 use pushline::ws::{CloseCode, Connection, ConnectionOptions, Event, Message, Opcode, State, UsageError};
 // The shared modules name these as the crate does.
 use pushline::{Inbox, ws};

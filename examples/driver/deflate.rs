@@ -2,12 +2,12 @@
 
 use crate::Mode;
 use crate::text::{Options, hex, unhex};
+use pushline::raw::extensions;
+use pushline::raw::{Deflater, Inflater, negotiate, verify};
 use pushline::ws::Negotiated;
 use pushline::ws::deflate::{
-    AnswerError, Compression, DeflateOptions, DeflateParams, Deflater, Direction, Inflater, Terms,
-    WindowBits, negotiate, verify,
+    AnswerError, Compression, DeflateOptions, DeflateParams, Direction, Terms, WindowBits,
 };
-use pushline::ws::handshake::fields::extensions;
 
 /// The keys of an offer, of a server's wishes.
 pub const KEYS: [&str; 4] = ["snct", "cnct", "smwb", "cmwb"];

@@ -4,8 +4,8 @@ use crate::text::{Options, hex, number, unhex};
 use crate::{Mode, deflate};
 use bytes::Buf;
 use pushline::Inbox;
-use pushline::ws::header::Header;
-use pushline::ws::mask::apply_mask;
+use pushline::raw::Header;
+use pushline::raw::apply_mask;
 use pushline::ws::{
     CloseFrame, Connection, ConnectionOptions, Event, Message, Negotiated, Opcode, UsageError,
 };

@@ -15,8 +15,8 @@ pub async fn connection(client_: &Client, world: &World, node: usize) -> Result<
     let mut socket = {
         let room = world.options.room.as_ref().map(|room| format!("?room={room}")).unwrap_or_default();
         let uri = Uri::parse(&format!("ws://{}/ws{room}", world.authority(node)))?;
-        let options =
-            Options::new().connection(ConnectionOptions::new().max_message(MAX_MESSAGE).max_frame(MAX_MESSAGE));
+        let options = Options::new()
+            .connection(ConnectionOptions::new().max_message(MAX_MESSAGE).max_frame(MAX_MESSAGE));
         client(world.connect(node).await?, &uri, ClientOptions::new(), &options).await?
     };
     socket.send(client_.hello()).await?;

@@ -12,7 +12,7 @@ use pushline::ws::handshake::{
 use pushline::ws::{
     Connection, ConnectionOptions, End, Life, Message, Outbound, Side, Step, Times, UsageError,
 };
-use pushline::ws::{Negotiated, mask::OsKeys};
+use pushline::ws::{Negotiated, OsKeys};
 use smol::Timer;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use smol::net::TcpListener;

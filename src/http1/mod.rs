@@ -8,7 +8,7 @@
 //! | RFC 9110 10.2.3 when to come back | [`RetryAfter`] |
 //! | 3.2.3, RFC 9110 9.3.6 a client's way through a proxy | [`Tunnel`], [`ProxyUrl`] |
 //! | 7.1 the chunked transfer coding | [`chunked`] |
-//! | 5, RFC 9110 5.6 tokens, lists, field values | [`syntax`] |
+//! | 5, RFC 9110 5.6 tokens, lists, field values | `syntax.rs`; [`raw::is_token`](crate::raw::is_token) |
 //!
 //! It is what WebSocket and event streams need of HTTP/1.1, checked strictly; it is no HTTP server.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
@@ -19,7 +19,7 @@ pub mod chunked;
 pub mod head;
 mod http_url;
 mod retry_after;
-pub mod syntax;
+pub(crate) mod syntax;
 mod tunnel;
 pub(crate) mod url;
 

@@ -27,7 +27,7 @@ pub const fn is_token_byte(byte: u8) -> bool {
 /// Whether `bytes` is a token: at least one byte, each of them a `tchar` (RFC 9110 5.6.2).
 ///
 /// ```
-/// use pushline::http1::syntax::is_token;
+/// use pushline::raw::is_token;
 /// assert!(is_token(b"permessage-deflate"));
 /// assert!(!is_token(b"") && !is_token(b"a b") && !is_token(b"a,b"));
 /// ```
@@ -40,7 +40,7 @@ pub fn is_token(bytes: &[u8]) -> bool {
 /// line end nor a NUL can be smuggled in.
 ///
 /// ```
-/// use pushline::http1::syntax::is_field_value;
+/// use pushline::raw::is_field_value;
 /// assert!(is_field_value(b"text/html; charset=utf-8"));
 /// assert!(!is_field_value(b"a\r\nSet-Cookie: b") && !is_field_value(b"a\0b"));
 /// ```
@@ -52,7 +52,7 @@ pub fn is_field_value(bytes: &[u8]) -> bool {
 /// `bytes` without optional whitespace (SP, HTAB) at either end (RFC 9110 5.6.3).
 ///
 /// ```
-/// assert_eq!(pushline::http1::syntax::trim(b" \t a b\t"), b"a b");
+/// assert_eq!(pushline::raw::trim(b" \t a b\t"), b"a b");
 /// ```
 #[must_use]
 pub fn trim(mut bytes: &[u8]) -> &[u8] {
@@ -68,7 +68,7 @@ pub fn trim(mut bytes: &[u8]) -> &[u8] {
 /// Whether a field name is `known`, ignoring case (RFC 9110 5.1); fastest if it is written in the same way.
 ///
 /// ```
-/// assert!(pushline::http1::syntax::is_name("content-length", "Content-Length"));
+/// assert!(pushline::raw::is_name("content-length", "Content-Length"));
 /// ```
 #[must_use]
 pub fn is_name(name: &str, known: &str) -> bool {
@@ -79,7 +79,7 @@ pub fn is_name(name: &str, known: &str) -> bool {
 /// are handed out too: most lists ignore them, some refuse them. Not for lists whose elements may be quoted.
 ///
 /// ```
-/// let elements: Vec<_> = pushline::http1::syntax::elements(b"keep-alive,, Upgrade").collect();
+/// let elements: Vec<_> = pushline::raw::elements(b"keep-alive,, Upgrade").collect();
 /// assert_eq!(elements, [&b"keep-alive"[..], b"", b"Upgrade"]);
 /// ```
 pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -89,7 +89,7 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Whether a comma-separated list has the element `token`, ignoring case.
 ///
 /// ```
-/// use pushline::http1::syntax::contains_token;
+/// use pushline::raw::contains_token;
 /// assert!(contains_token(b"keep-alive, UPGRADE", "upgrade"));
 /// assert!(!contains_token(b"not-upgrade", "upgrade"));
 /// ```

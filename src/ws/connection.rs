@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// The client's end of a connection. Each frame it sends is masked with a fresh key of `keys`,
-    /// which must be unpredictable: with the feature `std`, `mask::OsKeys`.
+    /// which must be unpredictable: with the feature `std`, `OsKeys`.
     #[must_use]
     pub fn client(
         negotiated: Negotiated,

@@ -71,7 +71,8 @@ impl Opcode {
 /// A frame header.
 ///
 /// ```
-/// use pushline::ws::header::{Header, Opcode};
+/// use pushline::raw::Header;
+/// use pushline::ws::Opcode;
 ///
 /// // RFC 6455 5.7: a masked text frame with five bytes of payload.
 /// let (header, len) = Header::parse(&[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f])?.expect("whole header");
@@ -80,7 +81,7 @@ impl Opcode {
 ///
 /// let (bytes, len) = header.encode();
 /// assert_eq!(&bytes[..len], [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d]);
-/// # Ok::<(), pushline::ws::header::HeaderError>(())
+/// # Ok::<(), pushline::ws::HeaderError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -216,7 +217,7 @@ pub(crate) const fn header_len(payload_len: u64, masked: bool) -> usize {
 /// A frame header that no role and no extension allows. Close code 1002.
 ///
 /// ```
-/// use pushline::ws::header::{Header, HeaderError};
+/// use pushline::{raw::Header, ws::HeaderError};
 ///
 /// // A ping cannot be one of several fragments.
 /// assert_eq!(Header::parse(&[0x09]), Err(HeaderError::FragmentedControl));

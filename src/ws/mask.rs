@@ -20,7 +20,7 @@ use core::mem::ManuallyDrop;
 /// [`rotate`].
 ///
 /// ```
-/// use pushline::ws::mask::apply_mask;
+/// use pushline::raw::apply_mask;
 ///
 /// let mut payload = *b"\x7f\x9f\x4d\x51\x58"; // RFC 6455 5.7
 /// apply_mask(&mut payload, [0x37, 0xfa, 0x21, 0x3d]);
@@ -65,7 +65,7 @@ pub(crate) fn copy_masked<'a>(copy: &'a mut [u8; 128], payload: &[u8], key: [u8;
 /// The key as it stands after `len` bytes: what the next byte meets comes first.
 ///
 /// ```
-/// use pushline::ws::mask::{apply_mask, rotate};
+/// use pushline::raw::{apply_mask, rotate};
 ///
 /// let key = [1, 2, 3, 4];
 /// let (mut whole, mut head, mut tail) = ([0; 7], [0; 3], [0; 4]);
@@ -86,7 +86,7 @@ pub const fn rotate(key: [u8; 4], len: usize) -> [u8; 4] {
 /// `std`, `OsKeys` is such a source. A closure will do for tests.
 ///
 /// ```
-/// use pushline::ws::mask::MaskSource;
+/// use pushline::ws::MaskSource;
 ///
 /// /// Keys from a generator of one's own, say a hardware one: without `std` there is no other.
 /// struct Keys<R>(R);
@@ -115,7 +115,7 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskSource for F {
 /// A process that was forked off seeds its own: it notices within 1,024 keys, of which parent and child have the same.
 ///
 /// ```
-/// use pushline::ws::mask::{MaskSource, OsKeys};
+/// use pushline::ws::{MaskSource, OsKeys};
 ///
 /// let (first, second) = (OsKeys.next_key(), OsKeys.next_key());
 /// # let _ = (first, second);

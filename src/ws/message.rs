@@ -64,7 +64,8 @@ impl<'b> Event<'b> {
 /// What a receiver owes its peer, to be handed to the sender.
 ///
 /// ```
-/// use pushline::ws::{Event, Reply};
+/// use pushline::ws::Event;
+/// use pushline::raw::Reply;
 ///
 /// assert_eq!(Event::Ping(b"?").reply(), Some(Reply::Pong(b"?")));
 /// assert_eq!(Event::Text("Hello").reply(), None);

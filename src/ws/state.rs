@@ -3,7 +3,8 @@
 /// Where a connection stands between open and over.
 ///
 /// ```
-/// use pushline::ws::state::{StateInput, State};
+/// use pushline::raw::StateInput;
+/// use pushline::ws::State;
 ///
 /// let state = State::Open.next(StateInput::SendClose).next(StateInput::ReceiveClose);
 /// assert_eq!(state, State::Closed);
@@ -31,7 +32,8 @@ pub enum State {
 /// What moves a [`State`].
 ///
 /// ```
-/// use pushline::ws::state::{StateInput, State};
+/// use pushline::raw::StateInput;
+/// use pushline::ws::State;
 ///
 /// assert_eq!(State::Open.next(StateInput::Eof), State::Aborted);
 /// assert_eq!(State::Closed.next(StateInput::Eof), State::Ended);

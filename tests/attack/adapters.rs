@@ -202,7 +202,8 @@ fn floods_are_answered() {
 
 #[test]
 fn zip_bombs() {
-    use pushline::ws::deflate::{Deflater, Direction, WindowBits};
+    use pushline::raw::Deflater;
+    use pushline::ws::deflate::{Direction, WindowBits};
     let mut payload = Vec::new();
     let direction = Direction { context_takeover: false, window_bits: WindowBits::MAX };
     Deflater::new(direction, &DeflateOptions::new(Compression::Shared).level(9)).deflate(

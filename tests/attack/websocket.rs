@@ -3,9 +3,11 @@
 use crate::cost::{KIB, MIB, linear_bytes};
 use bytes::Buf;
 use pushline::Inbox;
-use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams, Deflater, Direction, WindowBits};
+use pushline::raw::Deflater;
+use pushline::raw::Sender;
+use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams, Direction, WindowBits};
 use pushline::ws::handshake::{ServerOptions, accept};
-use pushline::ws::{Connection, ConnectionOptions, Negotiated, ProtocolError, Sender};
+use pushline::ws::{Connection, ConnectionOptions, Negotiated, ProtocolError};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 

@@ -1,8 +1,9 @@
 //! An in-memory transport without system calls, the same for every peer; and the frames on it.
 
 use crate::{Kind, hash};
-use pushline::ws::header::{Header, Opcode};
-use pushline::ws::mask::apply_mask;
+use pushline::raw::Header;
+use pushline::raw::apply_mask;
+use pushline::ws::Opcode;
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};

@@ -10,7 +10,7 @@ use std::vec::Vec;
 /// What is not UTF-8 becomes U+FFFD.
 ///
 /// ```
-/// use pushline::comet::bayeux::form;
+/// use pushline::raw::form;
 ///
 /// let fields: Vec<_> = form::fields("jsonp=f&message=%5B%7B%7D%5D&x=a+b").collect();
 /// assert_eq!(fields[1], ("message".into(), "[{}]".into()));
@@ -51,7 +51,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 /// and one client's message would break the others.
 ///
 /// ```
-/// use pushline::comet::bayeux::form;
+/// use pushline::raw::form;
 /// use pushline::comet::jsonp::Callback;
 ///
 /// let callback = Callback::parse("_cometd_jsonp_0")?;

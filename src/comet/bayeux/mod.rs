@@ -15,8 +15,8 @@
 //! | `routes.rs` | who is subscribed: [`Routes`] | |
 //! | `broker.rs`, `link.rs` | requests, frames and time: [`Broker`] | 2.4 |
 //! | `host.rs` | who may do what: [`Host`] | |
-//! | `form.rs` | queries and forms; the answer as a script: [`form`] | 6 |
-//! | `z85.rs` | bytes in JSON: [`z85`] | |
+//! | `form.rs` | queries and forms; the answer as a script: `raw::form` | 6 |
+//! | `z85.rs` | bytes in JSON: `raw::z85` | |
 //!
 //! Messages for a client on HTTP travel with the answers to its connects; on a WebSocket they are sent at once. With the
 //! extension `ack` they travel with connects everywhere, in numbered batches that are kept until the next connect
@@ -27,14 +27,14 @@ mod channel;
 mod config;
 mod connect;
 mod dispatch;
-pub mod form;
+pub(crate) mod form;
 mod host;
 mod link;
 mod message;
 mod reply;
 mod routes;
 mod session;
-pub mod z85;
+pub(crate) mod z85;
 
 pub use broker::{BayeuxRequest, Broker, Link, Output};
 pub use channel::{Channel, Pattern};

@@ -27,7 +27,7 @@ static VALUES: [u8; 256] = {
 /// Appends the bytes as text to `out`.
 ///
 /// ```
-/// use pushline::comet::bayeux::z85;
+/// use pushline::raw::z85;
 ///
 /// let mut text = String::new();
 /// z85::encode(&[0x86, 0x4f, 0xd2, 0x6f, 0xb5, 0x59, 0xf7, 0x5b], &mut text);
@@ -49,7 +49,7 @@ pub fn encode(bytes: &[u8], out: &mut String) {
 /// The bytes that the text stands for; `None` if it stands for none.
 ///
 /// ```
-/// use pushline::comet::bayeux::z85;
+/// use pushline::raw::z85;
 ///
 /// assert_eq!(z85::decode("HelloWorld").unwrap(), [0x86, 0x4f, 0xd2, 0x6f, 0xb5, 0x59, 0xf7, 0x5b]);
 /// assert_eq!((z85::decode("Hello\""), z85::decode("H"), z85::decode("#####")), (None, None, None));

@@ -15,7 +15,8 @@ use zlib_rs::DeflateFlush;
 /// Deflates the messages of one direction.
 ///
 /// ```
-/// use pushline::ws::deflate::{Compression, Deflater, DeflateOptions, DeflateParams};
+/// use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams};
+/// use pushline::raw::Deflater;
 ///
 /// let options = DeflateOptions::new(Compression::Shared);
 /// let mut deflater = Deflater::new(DeflateParams::default().server(), &options);

@@ -25,7 +25,8 @@ const RATIO_STEP: u64 = 1024;
 /// Inflates the messages of one direction, as their bytes arrive.
 ///
 /// ```
-/// use pushline::ws::deflate::{Compression, DeflateOptions, Inflater, DeflateParams};
+/// use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams};
+/// use pushline::raw::Inflater;
 ///
 /// let options = DeflateOptions::new(Compression::Shared);
 /// let mut inflater = Inflater::new(DeflateParams::default().server(), &options, 1024);
@@ -34,7 +35,7 @@ const RATIO_STEP: u64 = 1024;
 /// let progress = inflater.inflate(&payload, &mut message, usize::MAX, true)?;
 /// assert!(progress.done);
 /// assert_eq!(message, b"Hello");
-/// # Ok::<(), pushline::ws::deflate::InflateError>(())
+/// # Ok::<(), pushline::raw::InflateError>(())
 /// ```
 pub struct Inflater {
     window_len: usize,
@@ -55,7 +56,8 @@ pub struct Inflater {
 /// How far [`Inflater::inflate`] came.
 ///
 /// ```
-/// # use pushline::ws::deflate::{Compression, DeflateOptions, Inflater, DeflateParams};
+/// # use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams};
+/// # use pushline::raw::Inflater;
 /// # let options = DeflateOptions::new(Compression::Shared);
 /// let mut inflater = Inflater::new(DeflateParams::default().server(), &options, 1024);
 /// let (mut input, mut message) = (&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00][..], Vec::new());
@@ -67,7 +69,7 @@ pub struct Inflater {
 ///     }
 /// }
 /// assert_eq!(message, b"Hello");
-/// # Ok::<(), pushline::ws::deflate::InflateError>(())
+/// # Ok::<(), pushline::raw::InflateError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -82,7 +84,8 @@ pub struct Progress {
 /// Why a compressed message is refused. The inflater is of no use afterwards.
 ///
 /// ```
-/// # use pushline::ws::deflate::{Compression, DeflateOptions, InflateError, Inflater, DeflateParams};
+/// # use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams};
+/// # use pushline::raw::{InflateError, Inflater};
 /// # let options = DeflateOptions::new(Compression::Shared);
 /// let mut inflater = Inflater::new(DeflateParams::default().server(), &options, 4);
 /// let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];

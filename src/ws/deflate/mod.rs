@@ -2,9 +2,9 @@
 //!
 //! | RFC 7692 | here |
 //! |---|---|
-//! | 5, 7.1 offers, answers, their parameters | [`negotiate`], [`verify`], [`Terms`], [`DeflateParams`] |
-//! | 7.2.1 compression | [`Deflater`] |
-//! | 7.2.2 decompression, 8 its dangers | [`Inflater`] |
+//! | 5, 7.1 offers, answers, their parameters | `offer.rs`, [`Terms`], [`DeflateParams`] |
+//! | 7.2.1 compression | `deflater.rs` |
+//! | 7.2.2 decompression, 8 its dangers | `inflater.rs` |
 //!
 //! Both halves of the codec work on payloads and know no frames: the receiver and the sender set and check
 //! RSV1.
@@ -39,20 +39,22 @@ use super::negotiated::Negotiated;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-mod deflater;
-mod inflater;
-mod offer;
+pub(crate) mod deflater;
+pub(crate) mod inflater;
+pub(crate) mod offer;
 mod options;
 mod params;
 mod pool;
 mod window;
 
-pub use deflater::Deflater;
-pub use inflater::{InflateError, Inflater, Progress};
-pub use offer::{AnswerError, negotiate, offer, verify};
+pub(crate) use inflater::InflateError;
+pub use offer::AnswerError;
+#[cfg(fuzzing)]
+pub(crate) use offer::{negotiate, offer, verify};
 pub use options::{Compression, DeflateOptions};
 pub use params::{DeflateParams, Direction, Terms, WindowBits};
 pub use pool::Pool;
+pub(crate) use {deflater::Deflater, inflater::Inflater};
 
 impl Negotiated {
     /// What a receiver inflates with, if that was agreed.

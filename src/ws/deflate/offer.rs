@@ -8,8 +8,9 @@ use core::fmt;
 /// Why a client fails the connection over the server's `Sec-WebSocket-Extensions`.
 ///
 /// ```
-/// use pushline::ws::deflate::{AnswerError, Terms, verify};
-/// use pushline::ws::handshake::fields::extensions;
+/// use pushline::ws::deflate::{AnswerError, Terms};
+/// use pushline::raw::verify;
+/// use pushline::raw::extensions;
 ///
 /// let answer = extensions(b"permessage-deflate; client_max_window_bits=10");
 /// assert_eq!(verify(&[Terms::default()], answer), Err(AnswerError::ClientWindow));
@@ -59,7 +60,8 @@ impl core::error::Error for AnswerError {}
 /// 7.1).
 ///
 /// ```
-/// use pushline::ws::deflate::{Terms, WindowBits, offer};
+/// use pushline::ws::deflate::{Terms, WindowBits};
+/// use pushline::raw::offer;
 ///
 /// let small = Terms { server_max_window_bits: WindowBits::new(10), ..Terms::default() };
 /// assert_eq!(
@@ -87,8 +89,9 @@ pub fn offer(offers: &[Terms]) -> String {
 /// `client_max_window_bits`.
 ///
 /// ```
-/// use pushline::ws::deflate::{Terms, negotiate};
-/// use pushline::ws::handshake::fields::extensions;
+/// use pushline::ws::deflate::Terms;
+/// use pushline::raw::negotiate;
+/// use pushline::raw::extensions;
 ///
 /// let offers = b"x-other, permessage-deflate; server_max_window_bits=10; client_max_window_bits";
 /// let (params, answer) = negotiate(&Terms::default(), extensions(offers)).unwrap();
@@ -160,8 +163,9 @@ pub(super) fn choose<'a>(
 /// fit one of them; the error is about the last.
 ///
 /// ```
-/// use pushline::ws::deflate::{Terms, verify};
-/// use pushline::ws::handshake::fields::extensions;
+/// use pushline::ws::deflate::Terms;
+/// use pushline::raw::verify;
+/// use pushline::raw::extensions;
 ///
 /// let answer = extensions(b"permessage-deflate; server_no_context_takeover");
 /// let params = verify(&[Terms::default()], answer).unwrap().unwrap();

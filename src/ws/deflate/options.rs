@@ -179,7 +179,7 @@ impl DeflateOptions {
     }
 
     /// A server's choice among the offers: what is agreed, and its `Sec-WebSocket-Extensions` value. See
-    /// [`negotiate`](super::negotiate).
+    /// [`raw::negotiate`](crate::raw::negotiate).
     pub fn answer<'a>(
         &self,
         offers: impl IntoIterator<Item = Result<Extension<'a>, ListError>>,

@@ -60,7 +60,8 @@ impl WindowBits {
 /// The parameters as one side writes them: a client's offer, or what a server wishes for.
 ///
 /// ```
-/// use pushline::ws::deflate::{Terms, WindowBits, offer};
+/// use pushline::ws::deflate::{Terms, WindowBits};
+/// use pushline::raw::offer;
 ///
 /// let terms = Terms { server_max_window_bits: WindowBits::new(10), ..Terms::default() };
 /// assert_eq!(offer(&[terms]), "permessage-deflate; server_max_window_bits=10");

@@ -192,7 +192,7 @@ pub struct ClientHandshake {
 ///
 /// ```
 /// use pushline::ws::handshake::Opened;
-/// use pushline::ws::mask::MaskSource;
+/// use pushline::ws::MaskSource;
 /// use pushline::ws::{ConnectionOptions, Connection};
 ///
 /// fn connection(opened: &Opened, keys: impl MaskSource + 'static) -> Connection {

@@ -26,7 +26,8 @@ pub const MAX_SUBPROTOCOLS: usize = 32;
 /// Why a list of extensions or subprotocols was refused.
 ///
 /// ```
-/// use pushline::ws::handshake::fields::{ListError, extensions};
+/// use pushline::ws::handshake::ListError;
+/// use pushline::raw::extensions;
 ///
 /// let list: Vec<_> = extensions(br#"a; b="not a token", c; ="#).collect();
 /// assert_eq!(list, [Err(ListError::ValueNotToken), Err(ListError::Malformed)]);
@@ -68,7 +69,8 @@ impl core::error::Error for ListError {}
 /// [`ListError::ValueNotToken`].
 ///
 /// ```
-/// use pushline::ws::handshake::fields::{ListError, extensions};
+/// use pushline::ws::handshake::ListError;
+/// use pushline::raw::extensions;
 ///
 /// let mut list = extensions(br#"permessage-deflate; server_max_window_bits="1\0"; client_max_window_bits, x-foo"#);
 /// let first = list.next().unwrap().unwrap();
@@ -87,7 +89,7 @@ pub fn extensions(value: &[u8]) -> Extensions<'_> {
 /// The extensions of one field line: see [`extensions`].
 ///
 /// ```
-/// assert_eq!(pushline::ws::handshake::fields::extensions(b"a, b; c").count(), 2);
+/// assert_eq!(pushline::raw::extensions(b"a, b; c").count(), 2);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -100,9 +102,9 @@ pub struct Extensions<'a> {
 /// One extension, offered or accepted: a name and its parameters (RFC 6455 9.1). See [`extensions`].
 ///
 /// ```
-/// let extension = pushline::ws::handshake::fields::extensions(b"a; b=c").next().unwrap()?;
+/// let extension = pushline::raw::extensions(b"a; b=c").next().unwrap()?;
 /// assert_eq!((extension.name(), extension.params().count()), ("a", 1));
-/// # Ok::<(), pushline::ws::handshake::fields::ListError>(())
+/// # Ok::<(), pushline::ws::handshake::ListError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extension<'a> {
@@ -128,9 +130,9 @@ impl<'a> Extension<'a> {
 /// The parameters of one extension: see [`Extension::params`].
 ///
 /// ```
-/// let extension = pushline::ws::handshake::fields::extensions(b"a; b=c").next().unwrap()?;
+/// let extension = pushline::raw::extensions(b"a; b=c").next().unwrap()?;
 /// assert_eq!(extension.params().next(), Some(("b", Some("c".into()))));
-/// # Ok::<(), pushline::ws::handshake::fields::ListError>(())
+/// # Ok::<(), pushline::ws::handshake::ListError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -307,7 +309,8 @@ fn skip_whitespace(rest: &mut &[u8]) {
 /// stands there already, [`ListError::TooMany`] past [`MAX_SUBPROTOCOLS`].
 ///
 /// ```
-/// use pushline::ws::handshake::fields::{ListError, subprotocols};
+/// use pushline::ws::handshake::ListError;
+/// use pushline::raw::subprotocols;
 ///
 /// let mut offered = Vec::new();
 /// subprotocols(b"chat, superchat", &mut offered).unwrap();

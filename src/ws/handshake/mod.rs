@@ -44,11 +44,11 @@
 //! | 4 both sides as a machine: [`Opening`] | `opening.rs`; what a refused client is told in `refused.rs` |
 //! | 4.2 server | [`accept`] in `server.rs`; [`Accepted`] in `accepted.rs`, refusals in `rejection.rs` |
 //! | 4.2.2, 11.3 key and accept | [`Key`] in `key.rs` |
-//! | 4.3, 9.1, 11.3 lists | [`fields`] |
+//! | 4.3, 9.1, 11.3 lists | `fields.rs`; [`raw::extensions`](crate::raw::extensions) |
 //! | RFC 8441, 9220 over HTTP/2 and 3 | [`accept_connect`] in `h2.rs`, [`verify_connect`] in `h2_client.rs` |
 //! | 10.2 Origin | [`OriginPolicy`] in `origin.rs` |
 
-pub mod fields;
+pub(crate) mod fields;
 
 mod accepted;
 mod client;
@@ -71,6 +71,7 @@ use crate::http1::syntax::trim;
 
 pub use self::accepted::{Accepted, NotOffered};
 pub use self::client::{ClientHandshake, ClientOptions, HandshakeResponse, Opened};
+pub use self::fields::ListError;
 pub use self::h2::{ConnectError, accept_connect};
 pub use self::h2_client::{ConnectSetting, InvalidSetting, verify_connect};
 #[cfg(feature = "hyper")]

@@ -25,7 +25,7 @@ use crate::ws::deflate::DeflateOptions;
 /// // The client's favourite, of those that the server speaks.
 /// let options = ServerOptions::new().subprotocols(["v1", "v2"])?.preference(Preference::Client);
 /// # let _ = options;
-/// # Ok::<(), pushline::ws::handshake::fields::ListError>(())
+/// # Ok::<(), pushline::ws::handshake::ListError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Preference {

@@ -4,7 +4,7 @@ use super::{Class, Receive, Row, Send, Tally, run};
 use crate::wire::Wire;
 use bytes::{Buf, Bytes};
 use pushline::adapter::{Options, blocking, tokio};
-use pushline::ws::mask::OsKeys;
+use pushline::ws::OsKeys;
 use pushline::ws::{Connection, ConnectionOptions, Event, Negotiated, Outbound};
 use pushline::{Inbox, READ_SIZE};
 use std::io::{self, IoSlice, Read, Write};

@@ -1,7 +1,7 @@
 //! What is possible: frames echoed by hand with one write a read, and bytes sent back as they come.
 
 use super::RESPONSE;
-use pushline::ws::mask::apply_mask;
+use pushline::raw::apply_mask;
 use std::cell::RefCell;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -8,14 +8,14 @@ use core::time::Duration;
 
 /// A point in time on any clock: what [`Heartbeat`] and [`Deadline`] are generic over.
 ///
-/// Implemented for [`Duration`] (the time since a start of one's own), for `std::time::Instant` and, with the
+/// Implemented for [`Duration`] (the time since a start of your choice), for `std::time::Instant` and, with the
 /// feature `tokio`, for `tokio::time::Instant`.
 ///
 /// ```
 /// use pushline::heartbeat::{Heartbeat, Instant};
 /// use std::time::Duration;
 ///
-/// /// Milliseconds of a timer of one's own.
+/// /// Milliseconds of a hardware timer.
 /// #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 /// struct Ticks(u64);
 ///

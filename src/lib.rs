@@ -1,30 +1,29 @@
-//! The wire side of browser <-> server real time, without I/O: WebSocket (RFC 6455, 7692),
-//! Server-Sent Events (WHATWG HTML 9.2), HTTP/1.1 chunked streaming (RFC 9112 7.1) and the older
-//! push transports on top of them.
+//! WebSocket (RFC 6455, 7692), Server-Sent Events (WHATWG HTML 9.2) and HTTP/1.1 chunked streaming (RFC 9112 7.1) for servers and
+//! clients: state machines without I/O, and adapters for tokio, threads, hyper and axum.
 //!
-//! pushline turns received bytes into events, and messages into bytes. It opens no socket, reads no
-//! clock and draws no random number by itself: it is a set of state machines for servers, clients,
-//! proxies, fuzzers and people who want to read how the protocols work. Thin adapters do the I/O for those
-//! who want that, too: over blocking streams, over tokio, and behind hyper and axum.
+//! The state machines turn received bytes into events, and messages into bytes. They open no socket, read no clock and draw no
+//! random number, so they serve any runtime, a proxy or a fuzzer. The adapters do the I/O. On top of both are the older push
+//! transports, and servers for the clients of Socket.IO, CometD, Faye, SockJS, Atmosphere and Pushlet.
 //!
 //! # Where to start
 //!
 //! | for | see |
 //! |---|---|
-//! | WebSocket on tokio: server, client, in two halves | `adapter::tokio` |
-//! | a WebSocket client that comes back | `adapter::tokio::Reconnecting`; [`ws::redial`] without I/O |
-//! | WebSocket behind hyper, over HTTP/1.1 and HTTP/2 | `adapter::hyper` |
-//! | WebSocket on axum | `adapter::axum` |
-//! | WebSocket on threads | `adapter::blocking` |
-//! | WebSocket on an event loop of one's own | [the loop](#the-loop), [`ws`], `examples/own_loop.rs` |
-//! | a message for many | [`ws::Prepared`], [`sse::PreparedEvent`]; on tokio, `adapter::tokio::{Outbox, Broadcast}` |
-//! | an event stream to serve | `adapter::tokio::sse`, `adapter::blocking::sse`; [`sse::Block`] for the bytes alone |
+//! | guides by task, and how to come from other crates | [`guide`] |
+//! | WebSocket on tokio: server, client, in two halves | [`adapter::tokio`] |
+//! | a WebSocket client that comes back | [`adapter::tokio::Reconnecting`]; [`ws::redial`] without I/O |
+//! | WebSocket behind hyper, over HTTP/1.1 and HTTP/2 | [`adapter::hyper`] |
+//! | WebSocket on axum | [`adapter::axum`] |
+//! | WebSocket on threads | [`adapter::blocking`] |
+//! | WebSocket on your own event loop | [the loop](#the-loop), [`ws`], `examples/own_loop.rs` |
+//! | a message for many | [`ws::Prepared`], [`sse::PreparedEvent`]; on tokio, [`adapter::tokio::Outbox`], [`adapter::tokio::Broadcast`] |
+//! | an event stream to serve | [`adapter::tokio::sse`], [`adapter::blocking::sse`]; [`sse::Block`] for the bytes alone |
 //! | an event stream to read | the same; [`sse::EventDecoder`] for the bytes alone, [`sse::Reconnect`] for when to come back |
 //! | chunked bodies, heads | [`http1`] |
-//! | clients that have neither, and which transport when | `comet` |
-//! | Socket.IO's clients | `adapter::socketio`; `socketio` without I/O |
-//! | CometD's and Faye's clients | `adapter::bayeux`; `comet::bayeux` without I/O |
-//! | SockJS's, Atmosphere's and Pushlet's clients | `adapter::frameworks`; `comet::{sockjs, atmosphere, pushlet}` without I/O |
+//! | clients that have neither, and which transport when | [`comet`] |
+//! | Socket.IO's clients | [`adapter::socketio`]; [`socketio`] without I/O |
+//! | CometD's and Faye's clients | [`adapter::bayeux`]; [`comet::bayeux`] without I/O |
+//! | SockJS's, Atmosphere's and Pushlet's clients | [`adapter::frameworks`]; [`comet::sockjs`], [`comet::atmosphere`], [`comet::pushlet`] without I/O |
 //!
 //! # The loop
 //!
@@ -73,7 +72,7 @@
 //! ```text
 //!            received                                          lent until the next call
 //!  socket --------------> Inbox ---> Connection::next_event ------------------> Event<'_>
-//!                                        |  what is owed: pongs, closes             |
+//!                                        |  its answers: pongs, closes              |
 //!                                        v                                          v
 //!  socket <-------------- Outgoing <--- send, ping, close <-------------------- application
 //!            chunks, advance
@@ -90,13 +89,13 @@
 //! | [`http1`] | message heads, the chunked coding, URLs, tunnels through proxies | RFC 9112 |
 //! | [`heartbeat`] | instants, keep-alives and deadlines as data | |
 //! | [`backoff`] | how long a client waits before it comes back | |
-//! | `comet` | long polling, JSONP, XHR and iframe streaming, CORS; SockJS, Atmosphere, Pushlet | |
-//! | `comet::bayeux` | CometD's and Faye's protocol | Bayeux 1.0 |
-//! | `socketio` | Socket.IO over polling and WebSocket | Engine.IO 4, Socket.IO 5 |
-//! | `json` | JSON checked for form and depth, lent as text | RFC 8259 |
+//! | [`comet`] | long polling, JSONP, XHR and iframe streaming, CORS; SockJS, Atmosphere, Pushlet | |
+//! | [`comet::bayeux`] | CometD's and Faye's protocol | Bayeux 1.0 |
+//! | [`socketio`] | Socket.IO over polling and WebSocket | Engine.IO 4, Socket.IO 5 |
+//! | [`json`] | JSON checked for form and depth, lent as text | RFC 8259 |
 //! | [`raw`] | low-level pieces, for tests, fuzzers and what is built anew | |
 //! | [`adapter`] | blocking, tokio, hyper, axum, and the frameworks' servers | |
-//! | `guide` | guides by task, and how to come from other crates | |
+//! | [`guide`] | guides by task, and how to come from other crates | |
 //!
 //! # Features
 //!
@@ -117,7 +116,7 @@
 //! | `atmosphere` | | Atmosphere: `comet::atmosphere`; with `hyper` its server |
 //! | `pushlet` | | Pushlet: `comet::pushlet`; with `hyper` its server |
 //! | `redis` | | Socket.IO on several nodes that share a Redis |
-//! | `serde` | | Socket.IO's arguments from and into types of one's own |
+//! | `serde` | | Socket.IO's arguments from and into your own types |
 //! | `json` | | the JSON checker of the frameworks, which turn it on |
 //!
 //! Without `std` the crate is `no_std` with `alloc`. A feature never changes what is there without it.
@@ -128,6 +127,31 @@
 //! grow without a bound; every limit has a name and a default ([`ws::ConnectionOptions`]). However the bytes
 //! are cut, the events are the same. There is `unsafe` in two places: the call of the masking loop that was compiled for
 //! the processor at hand, and text that was checked where it was received and is not looked at again.
+//!
+// Where its feature is off, a name leads to the table of features.
+#![cfg_attr(not(feature = "tokio"), doc = "[`adapter::tokio`]: #features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`adapter::tokio::Reconnecting`]: #features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`adapter::tokio::Outbox`]: #features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`adapter::tokio::Broadcast`]: #features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`adapter::tokio::sse`]: #features")]
+#![cfg_attr(not(feature = "hyper"), doc = "[`adapter::hyper`]: #features")]
+#![cfg_attr(not(feature = "axum"), doc = "[`adapter::axum`]: #features")]
+#![cfg_attr(not(feature = "std"), doc = "[`adapter::blocking`]: #features")]
+#![cfg_attr(not(feature = "std"), doc = "[`adapter::blocking::sse`]: #features")]
+#![cfg_attr(not(feature = "comet"), doc = "[`comet`]: #features")]
+#![cfg_attr(not(all(feature = "socketio", feature = "hyper")), doc = "[`adapter::socketio`]: #features")]
+#![cfg_attr(not(feature = "socketio"), doc = "[`socketio`]: #features")]
+#![cfg_attr(not(all(feature = "bayeux", feature = "hyper")), doc = "[`adapter::bayeux`]: #features")]
+#![cfg_attr(not(feature = "bayeux"), doc = "[`comet::bayeux`]: #features")]
+#![cfg_attr(
+    not(all(feature = "hyper", any(feature = "atmosphere", feature = "pushlet", feature = "sockjs"))),
+    doc = "[`adapter::frameworks`]: #features"
+)]
+#![cfg_attr(not(feature = "sockjs"), doc = "[`comet::sockjs`]: #features")]
+#![cfg_attr(not(feature = "atmosphere"), doc = "[`comet::atmosphere`]: #features")]
+#![cfg_attr(not(feature = "pushlet"), doc = "[`comet::pushlet`]: #features")]
+#![cfg_attr(not(feature = "json"), doc = "[`json`]: #features")]
+#![cfg_attr(not(all(feature = "axum", feature = "deflate")), doc = "[`guide`]: #features")]
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub, unsafe_code)]
 #![deny(clippy::expect_used, clippy::unwrap_used)]

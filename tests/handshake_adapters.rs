@@ -204,8 +204,7 @@ fn the_number_of_fields_can_be_raised() {
         }
         request + "\r\n"
     };
-    let options =
-        |fields| ServerOptions::new().limits(HeadLimits { fields, head: 64 * 1024, ..HeadLimits::default() });
+    let options = |fields| ServerOptions::new().limits(HeadLimits::new().fields(fields).head(64 * 1024));
     for (limit, most) in [(64, 64), (100, 100), (256, 256), (300, 300), (1024, 1024), (usize::MAX, 1024)] {
         for fields in [most - 1, most, most + 1] {
             for (outcome, ..) in served(request(fields).as_bytes(), &options(limit), &Options::new(), false) {

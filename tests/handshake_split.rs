@@ -103,7 +103,7 @@ proptest! {
 
     #[test]
     fn server(bytes in requests(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6), head in 40usize..400) {
-        let options = ServerOptions::new().subprotocols(["a", "b"]).unwrap().limits(HeadLimits { head, ..HeadLimits::default() });
+        let options = ServerOptions::new().subprotocols(["a", "b"]).unwrap().limits(HeadLimits::new().head(head));
         let mut reader = options.reader();
         for cut in in_order(&cuts, bytes.len()) {
             let seen = &bytes[..cut];
@@ -117,7 +117,7 @@ proptest! {
 
     #[test]
     fn client(bytes in responses(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6), head in 40usize..400) {
-        let options = ClientOptions::new().subprotocols(["a"]).unwrap().limits(HeadLimits { head, ..HeadLimits::default() });
+        let options = ClientOptions::new().subprotocols(["a"]).unwrap().limits(HeadLimits::new().head(head));
         let fresh = ClientHandshake::sent(options, Key::parse(KEY).unwrap());
         let mut client = fresh.clone();
         for cut in in_order(&cuts, bytes.len()) {

@@ -311,7 +311,7 @@ fn interim_responses_count_against_the_limit() {
     let total = 3 * interim.len() + response("").len();
     let bytes = [&interim.repeat(3)[..], &response("")].concat();
     for (head, open) in [(total - 1, false), (total, true), (total + 1, true)] {
-        let limits = HeadLimits { head, ..HeadLimits::default() };
+        let limits = HeadLimits::new().head(head);
         every_cut(&bytes, |pieces| {
             let mut client = ClientHandshake::sent(ClientOptions::new().limits(limits), key);
             let mut received = Vec::new();

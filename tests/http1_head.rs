@@ -384,7 +384,7 @@ fn limit(limits: HeadLimits, bytes: &[u8]) -> Verdict {
 #[test]
 fn head_limit() {
     let head = with("A: bcd\r\n");
-    let at = |head| HeadLimits { head, ..HeadLimits::default() };
+    let at = |head| HeadLimits::new().head(head);
     assert!(matches!(limit(at(head.len() + 1), &head), Verdict::Head { .. }));
     assert!(matches!(limit(at(head.len()), &head), Verdict::Head { .. }));
     assert_eq!(limit(at(head.len() - 1), &head), Verdict::Refused(HeadError::HeadTooLarge));
@@ -494,7 +494,7 @@ proptest! {
     #[test]
     fn no_cut_changes_the_verdict(bytes in heads(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         head in 8usize..120, line in 4usize..60, request in any::<bool>()) {
-        let limits = HeadLimits { head, line, ..HeadLimits::default() };
+        let limits = HeadLimits::new().head(head).line(line);
         let kind = if request { Kind::Request } else { Kind::Response };
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.push(bytes.len());

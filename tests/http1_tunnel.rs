@@ -88,7 +88,7 @@ fn limits() {
     for (length, taken) in [(255, true), (256, true), (257, false)] {
         let answer = answer(length);
         assert_eq!(answer.len(), length);
-        let limits = HeadLimits { head: 256, ..HeadLimits::default() };
+        let limits = HeadLimits::new().head(256);
         let verdict =
             if taken { Ok(Some(length)) } else { Err(TunnelError::Malformed(HeadError::HeadTooLarge)) };
         assert_eq!(pieces(limits, [answer.as_bytes()]), verdict);

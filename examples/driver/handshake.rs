@@ -43,7 +43,7 @@ impl Server {
             options = options.deflate(deflate);
         }
         if let Some(head) = words.number("max_head")? {
-            options = options.limits(HeadLimits { head, ..HeadLimits::default() });
+            options = options.limits(HeadLimits::new().head(head));
         }
         Ok(Self { options })
     }

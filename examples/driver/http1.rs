@@ -27,7 +27,7 @@ impl Heads {
         let options = Options::parse(words, &["max_head"])?;
         let default = HeadLimits::default();
         let head = options.number("max_head")?.unwrap_or(default.head);
-        Ok(Self { limits: HeadLimits { head, ..default }, kind })
+        Ok(Self { limits: HeadLimits::new().head(head), kind })
     }
 }
 

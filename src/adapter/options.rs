@@ -110,7 +110,7 @@ impl Options {
         self
     }
 
-    /// TLS for `wss:` URLs: one's own roots, a client's certificate, another crypto provider. Of its protocols (ALPN) only
+    /// TLS for `wss:` URLs: your own roots, a client's certificate, another crypto provider. Of its protocols (ALPN) only
     /// `http/1.1` is offered. A server takes no notice of it.
     ///
     /// By default, the process's crypto provider is used, or ring if it has none; Mozilla's roots, as they were when the crate

@@ -62,11 +62,13 @@ pub(crate) const MAX_INTERIM: usize = 16;
 /// ```
 /// use pushline::http1::head::{HeadError, HeadLimits, HeadReader, Slots};
 ///
-/// let limits = HeadLimits { head: 30, ..HeadLimits::default() };
+/// let limits = HeadLimits::new().head(30);
 /// let refused = HeadReader::new(limits).read_request(b"GET / HTTP/1.1\r\nCookie: aaaaaaaa", &mut Slots::new()).err();
 /// assert_eq!(refused, Some(HeadError::HeadTooLarge));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+#[non_exhaustive]
 pub struct HeadLimits {
     /// Bytes in the whole head, its empty line included. Default: 16 KiB. Without it, a peer that never ends its head
     /// would have all of it buffered.
@@ -79,8 +81,27 @@ pub struct HeadLimits {
 }
 
 impl HeadLimits {
-    pub(crate) const fn new() -> Self {
+    /// The defaults.
+    pub const fn new() -> Self {
         Self { head: 16 * 1024, line: 8 * 1024, fields: MAX_FIELDS }
+    }
+
+    /// Bytes in the whole head: see [`head`](Self#structfield.head).
+    pub const fn head(mut self, bytes: usize) -> Self {
+        self.head = bytes;
+        self
+    }
+
+    /// Bytes in one line: see [`line`](Self#structfield.line).
+    pub const fn line(mut self, bytes: usize) -> Self {
+        self.line = bytes;
+        self
+    }
+
+    /// Fields in the head: see [`fields`](Self#structfield.fields).
+    pub const fn fields(mut self, count: usize) -> Self {
+        self.fields = count;
+        self
     }
 }
 

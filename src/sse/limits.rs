@@ -13,6 +13,7 @@
 /// # Ok::<(), DecodeError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
 pub struct EventLimits {
     pub(super) max_event: usize,
     pub(super) max_type: usize,
@@ -28,7 +29,6 @@ impl EventLimits {
     pub const MAX_ID: usize = 1 << 10;
 
     /// The defaults.
-    #[must_use]
     pub const fn new() -> Self {
         Self { max_event: Self::MAX_EVENT, max_type: Self::MAX_TYPE, max_id: Self::MAX_ID }
     }
@@ -38,7 +38,6 @@ impl EventLimits {
     /// for nothing of them is kept. How much comes in one read does not matter: thousands of events may.
     ///
     /// Stops a server that never ends a line, a comment or an event from taking all memory.
-    #[must_use]
     pub const fn max_event(mut self, bytes: usize) -> Self {
         self.max_event = bytes;
         self
@@ -47,7 +46,6 @@ impl EventLimits {
     /// Bytes of an event type, default 1 KiB.
     ///
     /// Stops a server from handing the application a name the size of a whole event to look up and log.
-    #[must_use]
     pub const fn max_type(mut self, bytes: usize) -> Self {
         self.max_type = bytes;
         self
@@ -57,7 +55,6 @@ impl EventLimits {
     ///
     /// The ID outlives its event, and goes into the head of the request that resumes the stream: stops a
     /// server from planting one that every other server refuses as too long a head.
-    #[must_use]
     pub const fn max_id(mut self, bytes: usize) -> Self {
         self.max_id = bytes;
         self

@@ -12,6 +12,7 @@ use core::time::Duration;
 /// let patient = ReconnectPolicy::new().retry(Duration::from_secs(10)).max_attempts(Some(5));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
 pub struct ReconnectPolicy {
     pub(super) retry: Duration,
     pub(super) min_retry: Duration,
@@ -25,7 +26,6 @@ pub struct ReconnectPolicy {
 
 impl ReconnectPolicy {
     /// The defaults.
-    #[must_use]
     pub const fn new() -> Self {
         Self {
             retry: Duration::from_secs(3),
@@ -41,7 +41,6 @@ impl ReconnectPolicy {
 
     /// The reconnection time for as long as the server sets none: how long to wait before reconnecting.
     /// Default 3 s.
-    #[must_use]
     pub const fn retry(mut self, time: Duration) -> Self {
         self.retry = time;
         self
@@ -49,7 +48,6 @@ impl ReconnectPolicy {
 
     /// The shortest reconnection time taken from the server, default 100 ms. Stops a server that says
     /// `retry: 0` from having its clients connect in a tight loop.
-    #[must_use]
     pub const fn min_retry(mut self, time: Duration) -> Self {
         self.min_retry = time;
         self
@@ -57,7 +55,6 @@ impl ReconnectPolicy {
 
     /// The longest reconnection time taken from the server, default 1 h. Stops a server that says
     /// `retry: 99999999999` from turning its clients off for good.
-    #[must_use]
     pub const fn max_retry(mut self, time: Duration) -> Self {
         self.max_retry = time;
         self
@@ -65,7 +62,6 @@ impl ReconnectPolicy {
 
     /// How long the wait may grow while attempts fail, default 60 s: it doubles with each, starting from
     /// the reconnection time, which is kept if it is longer than this.
-    #[must_use]
     pub const fn max_backoff(mut self, time: Duration) -> Self {
         self.backoff = self.backoff.ceiling(time);
         self
@@ -74,14 +70,12 @@ impl ReconnectPolicy {
     /// How much of each wait may be added to it at random, in percent, default 50. Never less is waited:
     /// HTML 9.2.3 lets a client wait longer, not shorter. Stops all clients of a server that restarts from
     /// coming back in the same moment.
-    #[must_use]
     pub const fn jitter(mut self, percent: u8) -> Self {
         self.backoff = self.backoff.jitter(percent);
         self
     }
 
     /// After how many failures in a row, without an open stream in between, to give up. Default never.
-    #[must_use]
     pub const fn max_attempts(mut self, attempts: Option<u32>) -> Self {
         self.max_attempts = attempts;
         self
@@ -89,7 +83,6 @@ impl ReconnectPolicy {
 
     /// How many redirections to follow for one attempt, default 20 (Fetch 4.4). Stops servers that redirect
     /// in a circle.
-    #[must_use]
     pub const fn max_redirects(mut self, redirects: u32) -> Self {
         self.max_redirects = redirects;
         self
@@ -97,7 +90,6 @@ impl ReconnectPolicy {
 
     /// Whether a `POST` may be sent again after it was sent once, default no: the server may have acted on
     /// it, and would act twice.
-    #[must_use]
     pub const fn replay_post(mut self, replay: bool) -> Self {
         self.replay_post = replay;
         self
@@ -108,7 +100,6 @@ impl ReconnectPolicy {
     ///
     /// `Retry-After` is kept to, up to [`max_retry`](Self::max_retry). A `POST` is sent again after 408, 425, 429 and 503
     /// only, which say that nothing was done, unless [`replay_post`](Self::replay_post) allows more.
-    #[must_use]
     pub const fn retry_statuses(mut self, retry: bool) -> Self {
         self.retry_statuses = retry;
         self

@@ -60,7 +60,7 @@ pub struct ReplayLog {
 pub enum Resume<'l> {
     /// It missed these events, maybe none.
     From(Missed<'l>),
-    /// It named no ID: nothing is owed to it.
+    /// It named no ID: it has missed nothing.
     Fresh,
     /// The log does not go back as far, or has never seen the ID: what was missed cannot be told.
     Gone,

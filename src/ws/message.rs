@@ -48,7 +48,7 @@ pub enum Event<'b> {
 }
 
 impl<'b> Event<'b> {
-    /// What the receiver of this event owes the peer (RFC 6455 5.5.1, 5.5.2), for
+    /// What the receiver of this event answers the peer (RFC 6455 5.5.1, 5.5.2), for
     /// [`Sender::reply`](super::Sender::reply). A [`Connection`](super::Connection) does it itself.
     #[must_use]
     pub const fn reply(&self) -> Option<Reply<'b>> {
@@ -61,7 +61,7 @@ impl<'b> Event<'b> {
     }
 }
 
-/// What a receiver owes its peer, to be handed to the sender.
+/// What a receiver has to answer its peer: a pong or a close frame, to be handed to the sender.
 ///
 /// ```
 /// use pushline::ws::Event;
@@ -204,7 +204,7 @@ impl Message {
         }
     }
 
-    /// What the receiver of this message owes the peer: see [`Event::reply`].
+    /// What the receiver of this message answers the peer: see [`Event::reply`].
     #[must_use]
     pub fn reply(&self) -> Option<Reply<'_>> {
         match self {

@@ -17,7 +17,7 @@ pub enum State {
     Open,
     /// We sent a close frame and wait for the peer's; its messages are still delivered (1.4).
     CloseSent,
-    /// The peer sent a close frame; ours is owed (5.5.1).
+    /// The peer sent a close frame; ours has still to be sent (5.5.1).
     CloseReceived,
     /// Both close frames have passed; the server closes the transport, the client waits (7.1.1).
     Closed,

@@ -52,7 +52,7 @@ fn heads_in_reads_of_a_byte() {
         [("heads of many fields", &fields as &dyn Fn(usize) -> Vec<u8>), ("heads of one line", &line)]
     {
         linear_bytes(name, 8 * KIB, 64, make, |bytes| {
-            let limits = HeadLimits { head: usize::MAX, line: usize::MAX, fields: usize::MAX };
+            let limits = HeadLimits::new().head(usize::MAX).line(usize::MAX).fields(usize::MAX);
             let mut reader = HeadReader::new(limits);
             for end in 1..=bytes.len() {
                 let mut slots = Slots::<4096>::with_room();
@@ -83,7 +83,7 @@ fn a_hundred_thousand_fields() {
         |count: usize| [&b"GET / HTTP/1.1\r\nHost: h\r\n"[..], &b"a:\r\n".repeat(count), b"\r\n"].concat();
     // With room for as many as a handshake has at most.
     linear_bytes("fields", 12_500, 64 * KIB, head, |bytes| {
-        let limits = HeadLimits { head: usize::MAX, line: usize::MAX, fields: usize::MAX };
+        let limits = HeadLimits::new().head(usize::MAX).line(usize::MAX).fields(usize::MAX);
         let mut slots = Slots::<1024>::with_room();
         let refused = HeadReader::new(limits).read_request(bytes, &mut slots).err();
         assert_eq!(refused, Some(HeadError::TooManyFields));

@@ -122,7 +122,7 @@ impl Host for Everyone {
     }
 }
 
-/// 128 bits of the operating system's randomness, for a [`Host`] of one's own; `None` if it has none to give.
+/// 128 bits of the operating system's randomness, for your own [`Host`]; `None` if it has none to give.
 ///
 /// ```
 /// assert!(pushline::adapter::bayeux::client_id().is_some());
@@ -132,7 +132,7 @@ pub fn client_id() -> Option<ClientId> {
     adapter::nonce().ok().map(ClientId::new)
 }
 
-/// The time of day, for a [`Host`] of one's own.
+/// The time of day, for your own [`Host`].
 ///
 /// ```
 /// assert!(pushline::adapter::bayeux::unix_millis() > 1_700_000_000_000);

@@ -105,7 +105,7 @@ pub fn accept_with<S: Transport>(
 /// use pushline::adapter::blocking::{Transport, WebSocket, client};
 /// use pushline::ws::handshake::{ClientOptions, Uri};
 ///
-/// /// Over a TLS library of one's own: `connect` gets the host for the name in the certificate.
+/// /// Over another TLS library: `connect` gets the host for the name in the certificate.
 /// fn connect_tls<S>(url: &str, connect: impl FnOnce((&str, u16)) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
 /// where
 ///     S: Transport,

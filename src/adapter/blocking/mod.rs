@@ -4,7 +4,7 @@
 //! | to | there is |
 //! |---|---|
 //! | serve on a stream on which nothing was read yet | [`accept`], [`accept_with`] |
-//! | connect | [`connect`]; over a stream of one's own, [`client`] |
+//! | connect | [`connect`]; over any other stream, [`client`] |
 //! | serve over TLS | `TlsStream::server` (feature `rustls`), then [`accept`] |
 //! | take over a stream on which the handshake was done | [`WebSocket::server`], [`WebSocket::client`] |
 //! | read and write on different threads | `WebSocket::split`, [`WebSocket::split_with`] |

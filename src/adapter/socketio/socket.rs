@@ -53,6 +53,7 @@ struct Inner {
 /// assert_eq!(AckError::TimedOut.to_string(), "no answer in time");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AckError {
     /// The event was not sent.
     Send(SendError),

@@ -239,7 +239,7 @@ impl<S> fmt::Debug for PendingSocket<'_, S> {
 /// use pushline::adapter::tokio::{WebSocket, client};
 /// use pushline::ws::handshake::{ClientOptions, Uri};
 ///
-/// /// Over a TLS library of one's own: `connect` gets the host for the name in the certificate.
+/// /// Over another TLS library: `connect` gets the host for the name in the certificate.
 /// async fn connect_tls<S>(url: &str, connect: impl AsyncFnOnce((&str, u16)) -> std::io::Result<S>) -> Result<WebSocket<S>, Error>
 /// where
 ///     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,

@@ -5,7 +5,7 @@
 //! | to | there is |
 //! |---|---|
 //! | serve on a stream on which nothing was read yet | [`accept`], [`accept_with`]; [`receive`] for a decision that takes time |
-//! | connect | [`connect`]; over a stream of one's own, [`client`] |
+//! | connect | [`connect`]; over any other stream, [`client`] |
 //! | connect, and come back after each loss | [`Reconnecting`] |
 //! | take over what an HTTP server or client has upgraded | [`WebSocket::server`], [`WebSocket::client`] |
 //! | read and write on different tasks | [`WebSocket::split`], [`WebSocket::split_with`] |

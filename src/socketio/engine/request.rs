@@ -30,6 +30,7 @@ pub enum TransportKind {
 /// assert_eq!(body, br#"{"code":1,"message":"EngineSession ID unknown"}"#);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EngineRefusal {
     /// 0: `transport` is missing, or neither `polling` nor `websocket`.
     UnknownTransport,

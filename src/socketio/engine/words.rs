@@ -74,6 +74,7 @@ impl EngineCloseReason {
 /// assert!(matches!(session.send(EngineMessage::text("a\u{1e}b")), Err(SendError::Separator)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The session is closed.
     Closed,

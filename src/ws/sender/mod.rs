@@ -195,7 +195,7 @@ impl Sender {
         self.push_close(&[])
     }
 
-    /// Does what the receiver found to be owed: a pong, the second half of the closing handshake,
+    /// Queues the answers that the receiver found necessary: a pong, the second half of the closing handshake,
     /// the close frame of a failure. Unless [`ConnectionOptions::auto_pong`] or [`ConnectionOptions::auto_close`] leave it
     /// to the application; then the state changes all the same.
     pub fn reply(&mut self, reply: Reply<'_>) {

@@ -3,7 +3,7 @@
 //!
 //! | to | there is |
 //! |---|---|
-//! | serve a stream on a connection of one's own | [`EventWriter`] |
+//! | serve a stream on a connection without an HTTP server | [`EventWriter`] |
 //! | serve a stream through an HTTP server: hyper, axum | [`EventBody`] |
 //! | read the body of a response | [`EventReader`], over any `AsyncRead` |
 //! | turn a `Stream` of byte chunks into one of events | [`EventStreamExt::eventsource`] |

@@ -1,6 +1,11 @@
 //! Guides: what to build with, by task. Their code is compiled, and most of it run, by the tests.
+//!
+// The first definition of a link counts: here it is a page of this documentation, in the files behind it a file.
 
 /// A WebSocket server: tokio, axum, hyper, threads; who may connect.
+///
+/// [broadcast]: crate::guide::broadcast
+///
 #[doc = include_str!("../docs/guide/server.md")]
 pub mod server {}
 
@@ -13,6 +18,9 @@ pub mod client {}
 pub mod broadcast {}
 
 /// Limits and memory.
+///
+/// [compression]: crate::guide::compression
+///
 #[doc = include_str!("../docs/guide/limits.md")]
 pub mod limits {}
 
@@ -21,6 +29,9 @@ pub mod limits {}
 pub mod compression {}
 
 /// Deploying: proxies, files, shutdown, what to watch.
+///
+#[cfg_attr(feature = "comet", doc = "[transports]: crate::comet")]
+///
 #[doc = include_str!("../docs/guide/deploying.md")]
 pub mod deploying {}
 
@@ -29,10 +40,16 @@ pub mod deploying {}
 pub mod adapter {}
 
 /// Coming from tungstenite and tokio-tungstenite.
+///
+/// [compression]: crate::guide::compression
+///
 #[doc = include_str!("../docs/migrating/tungstenite.md")]
 pub mod from_tungstenite {}
 
 /// Coming from fastwebsockets.
+///
+/// [tungstenite]: crate::guide::from_tungstenite
+///
 #[doc = include_str!("../docs/migrating/fastwebsockets.md")]
 pub mod from_fastwebsockets {}
 

@@ -47,6 +47,8 @@
 //!
 //! Who may ask is the caller's business: a session's name in a URL is a secret, so make it of 128 random bits.
 //!
+// In place of the files that the page links to.
+#![doc = "[frameworks]: crate::adapter\n[socketio]: crate::adapter\n[cometd]: crate::adapter\n"]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 #![doc = include_str!("../../docs/transports.md")]
 

@@ -54,7 +54,7 @@ impl<H> Clone for BayeuxService<H> {
 
 impl<H> fmt::Debug for BayeuxService<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").finish_non_exhaustive()
+        f.debug_struct("BayeuxService").finish_non_exhaustive()
     }
 }
 

@@ -95,7 +95,7 @@ impl http_body::Body for SocketIoBody {
 
 impl fmt::Debug for SocketIoBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("SocketIoBody").field("bytes", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 

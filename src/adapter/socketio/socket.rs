@@ -266,7 +266,7 @@ impl SocketRef {
 
 impl fmt::Debug for SocketRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Socket");
+        let mut debug = f.debug_struct("SocketRef");
         debug.field("namespace", &self.namespace()).field("sid", self.sid()).finish_non_exhaustive()
     }
 }

@@ -163,7 +163,7 @@ impl Atmosphere {
             }
             Some(Step::Say(text, done)) => {
                 // A session of this message alone, which nobody listens at.
-                let entry = self.0.begin(self.session(""));
+                let entry = self.0.begin(self.new_session(""));
                 entry.deliver(text).await;
                 entry.end();
                 respond(done)
@@ -195,12 +195,12 @@ impl Atmosphere {
             // Whoever guessed the identifier could listen in the client's place.
             None => fresh().ok_or_else(|| HttpResponse::text(503, "No randomness.\n"))?,
         };
-        let entry = self.0.find_or_begin(&id, || self.session(&id))?;
+        let entry = self.0.find_or_begin(&id, || self.new_session(&id))?;
         let ticket = entry.session.tell(|session| session.receive(listen, Instant::now()));
         Ok((id, Waiting::new(entry, ticket)))
     }
 
-    fn session(&self, id: &str) -> AtmosphereSession<Instant> {
+    fn new_session(&self, id: &str) -> AtmosphereSession<Instant> {
         AtmosphereSession::new(id, self.0.config, Instant::now())
     }
 }

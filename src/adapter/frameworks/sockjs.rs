@@ -180,7 +180,7 @@ impl SockJs {
             Some(Step::WebSocket(framed)) => {
                 let service = self.clone();
                 self.0.upgrade(parts, self.0.service.origin_policy(), async move |socket| {
-                    converse(socket, service.0.begin(service.session()), framed).await
+                    converse(socket, service.0.begin(service.new_session()), framed).await
                 })
             }
         }
@@ -188,7 +188,7 @@ impl SockJs {
 
     /// The session's next response: it is begun if it does not exist.
     fn receive(&self, id: &str, transport: SockJsTransport, head: HttpResponse) -> Step {
-        let entry = match self.0.find_or_begin(id, || self.session()) {
+        let entry = match self.0.find_or_begin(id, || self.new_session()) {
             Ok(entry) => entry,
             Err(refused) => return Step::Respond(refused),
         };
@@ -205,7 +205,7 @@ impl SockJs {
         }
     }
 
-    fn session(&self) -> SockJsSession<Instant> {
+    fn new_session(&self) -> SockJsSession<Instant> {
         SockJsSession::new(self.0.config, Instant::now())
     }
 }

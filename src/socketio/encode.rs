@@ -244,12 +244,14 @@ impl Encoded {
     }
 
     /// The packet of an event or an answer that was encoded before: its text and its attachments.
+    #[cfg(feature = "hyper")]
     pub(crate) const fn from_parts(text: String, attachments: Vec<Bytes>) -> Self {
         Self { text, attachments }
     }
 
     /// An event, with one argument more behind the others: its offset.
     #[must_use]
+    #[cfg(feature = "hyper")]
     pub(crate) fn with_offset(mut self, offset: &str) -> Self {
         self.text.pop();
         self.text.push(',');

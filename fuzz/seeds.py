@@ -62,6 +62,10 @@ def seeds():
         yield "json", text.encode()
     for row in rows("socketio-packets.tsv"):
         yield "socketio_packet", row[0].encode()
+        yield "socketio_client_packets", b'0{"sid":"a","pid":"b"}\n' + row[0].encode() + b"\n>bytes\n</"
+    # Open, a message each way, and the upgrade to its end.
+    yield "socketio_client", bytes([0, 1, 0, 2, 1 | 8 << 3, 4 | 1 << 3, 5 | 9 << 3, 1 | 3 << 3, 0, 5 | 1 << 3, 0])
+    yield "socketio_client", bytes([2, 4 | 1 << 3, 5, 0, 5 | 4 << 3, 7])
     for row in rows("bayeux-channels.tsv"):
         yield "bayeux_channels", row[0].encode()
     for row in rows("rfc6455-checklist.tsv"):

@@ -22,6 +22,8 @@ pub mod head;
 pub mod json;
 #[cfg(feature = "socketio")]
 pub mod socketio;
+#[cfg(feature = "socketio")]
+pub mod socketio_client;
 pub mod sse;
 pub mod tunnel;
 pub mod ws;

@@ -3,7 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "counts what is held, which a limit bounds")]
 
 use super::client_config::{EngineClientOptions, Task};
-use super::packet::{Data, EngineMessage, EnginePacket, InvalidEnginePacket, SEPARATOR};
+use super::packet::{Data, EngineFrame, EngineMessage, EnginePacket, InvalidEnginePacket, SEPARATOR};
 use super::request::TransportKind;
 use super::words::{EngineCloseReason, SendError};
 use crate::heartbeat::{Deadline, Instant};
@@ -203,7 +203,11 @@ impl<I: Instant> EngineClient<I> {
             Ok(EnginePacket::Message(data)) => return (self.state == State::Open).then_some(data),
             Ok(EnginePacket::Ping(_)) => {
                 self.deadline = Deadline::new(now, self.patience);
-                self.push(EngineMessage::fixed("3"));
+                // One answers them all: a server that pings without end makes nothing grow.
+                let answered = |message: &EngineMessage| matches!(message.frame(), EngineFrame::Text("3"));
+                if !self.queue.back().is_some_and(answered) {
+                    self.push(EngineMessage::fixed("3"));
+                }
             }
             Ok(EnginePacket::Close) => self.finish(EngineCloseReason::TransportClose),
             Ok(

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 /// use pushline::sse::{SourceResponseReader, Method, RefusedResponseReader};
 ///
 /// let mut reader = SourceResponseReader::new(Method::Post);
-/// reader.receive(b"HTTP/1.1 400 Bad SourceRequest\r\ncontent-length: 9\r\n\r\nno model");
+/// reader.receive(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 9\r\n\r\nno model");
 /// let answer = reader.next()?.unwrap();
 /// let mut body = RefusedResponseReader::new(&answer, 1024);
 /// body.receive(reader.received());

@@ -50,7 +50,7 @@ pub struct ReplayLog {
 /// let mut log = ReplayLog::new(1, 1 << 20);
 /// log.push(Block::new().id("1").data("x").prepare()?);
 /// log.push(Block::new().id("2").data("y").prepare()?);
-/// // EventRef 1 is no more in the log, but all that came after it is.
+/// // Event 1 is no more in the log, but all that came after it is.
 /// let Resume::From(missed) = log.resume(Some(b"1")) else { panic!() };
 /// assert_eq!(missed.map(|event| event.id()).collect::<Vec<_>>(), [Some(b"2".as_slice())]);
 /// # Ok::<(), pushline::sse::EncodeError>(())

@@ -27,7 +27,7 @@ pub enum TransportKind {
 /// assert_eq!(EngineRefusal::UnknownSession.status(), 400);
 /// let mut body = Vec::new();
 /// EngineRefusal::UnknownSession.write_json(&mut body);
-/// assert_eq!(body, br#"{"code":1,"message":"EngineSession ID unknown"}"#);
+/// assert_eq!(body, br#"{"code":1,"message":"Session ID unknown"}"#);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -72,7 +72,7 @@ impl EngineRefusal {
         }
     }
 
-    /// Appends the body, `{"code":1,"message":"EngineSession ID unknown"}`.
+    /// Appends the body, `{"code":1,"message":"Session ID unknown"}`.
     pub fn write_json(self, out: &mut impl BufMut) {
         out.put_slice(b"{\"code\":");
         out.put_u8(b'0' + self.code());

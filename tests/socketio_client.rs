@@ -299,6 +299,30 @@ fn an_upgrade_that_fails_leaves_the_session_on_polling() {
 }
 
 #[test]
+fn a_session_that_closes_over_polling_says_all_that_is_to_be_done() {
+    let mut client = opened(EngineClientOptions::new());
+    assert_eq!(tasks(&mut client), ["Open", "Poll"]);
+    client.close();
+    assert_eq!(tasks(&mut client), ["CloseSocket", "1"]);
+    client.posted(200);
+    assert_eq!(tasks(&mut client), ["CloseSocket"]);
+    assert_eq!(client.closed(), Some(EngineCloseReason::ForcedClose));
+    assert!(tasks(&mut client).is_empty());
+}
+
+#[test]
+fn a_flood_of_pings_queues_one_pong() {
+    let mut client = opened(EngineClientOptions::new().upgrade(false));
+    assert_eq!(tasks(&mut client), ["Poll"]);
+    client.polled(200);
+    for _ in 0..1000 {
+        client.packet(records("2").next().unwrap(), SECOND);
+    }
+    assert_eq!(client.queued_bytes(), 1);
+    assert_eq!(tasks(&mut client), ["Poll", "3"]);
+}
+
+#[test]
 fn limits() {
     let mut client = opened(EngineClientOptions::new().upgrade(false));
     tasks(&mut client);

@@ -344,7 +344,7 @@ impl<I: Instant> EngineClient<I> {
         if self.state == State::Closing {
             self.finish(EngineCloseReason::ForcedClose);
         }
-        None
+        self.tasks.pop_front()
     }
 
     /// As many packets as the server takes in one POST, one at least.

@@ -52,14 +52,15 @@ pub use life::{End, Life, MAX_DRAIN, Side, Step};
 pub use mask::MaskSource;
 #[cfg(feature = "std")]
 pub use mask::OsKeys;
+#[cfg(feature = "std")]
 pub(crate) use message::Reply;
 pub use message::{Event, Message};
 pub use negotiated::Negotiated;
 pub use outbound::Outbound;
 pub use prepared::Prepared;
-pub(crate) use receiver::Receiver;
 #[cfg(feature = "std")]
-pub(crate) use receiver::{Found, Wanted};
+pub(crate) use receiver::{Found, Receiver, Wanted};
+#[cfg(feature = "std")]
 pub(crate) use sender::Sender;
 pub use state::State;
 #[cfg(feature = "std")]

@@ -71,7 +71,7 @@ impl ConnectionOptions {
     /// A message that would exceed it is refused with [`UsageError::Full`](super::UsageError::Full);
     /// with no other in the queue one message always fits. Where compression was agreed, a message counts as
     /// what it may become at worst, an eighth longer. Control frames have room of their own
-    /// ([`Sender::CONTROL_ROOM`](super::Sender::CONTROL_ROOM)). Without the limit a peer that never reads makes the sender hold all that it missed.
+    /// ([`Sender::CONTROL_ROOM`](crate::raw::Sender::CONTROL_ROOM)). Without the limit a peer that never reads makes the sender hold all that it missed.
     pub const fn max_outgoing(mut self, bytes: usize) -> Self {
         self.max_outgoing = bytes;
         self

@@ -49,7 +49,7 @@ pub enum Event<'b> {
 
 impl<'b> Event<'b> {
     /// What the receiver of this event answers the peer (RFC 6455 5.5.1, 5.5.2), for
-    /// [`Sender::reply`](super::Sender::reply). A [`Connection`](super::Connection) does it itself.
+    /// [`Sender::reply`](crate::raw::Sender::reply). A [`Connection`](super::Connection) does it itself.
     #[must_use]
     pub const fn reply(&self) -> Option<Reply<'b>> {
         match self {

@@ -256,7 +256,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         })
     }
 
-    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::raw::Sender::send_plain).
     ///
     /// # Errors
     ///

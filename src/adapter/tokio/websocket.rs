@@ -217,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         poll_fn(move |cx| message.poll(|message| self.0.poll_send(message, true, cx)).map_err(|error| *error))
     }
 
-    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::ws::Sender::send_plain).
+    /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`](crate::raw::Sender::send_plain).
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ use inflate::Inflating;
 ///
 /// Part of a [`Connection`](super::Connection), which also answers pings and closes; on its own
 /// after [`split`](super::Connection::split), when [`Event::reply`] and
-/// [`failure`](Self::failure) say what to hand to the [`Sender`](super::Sender).
+/// [`failure`](Self::failure) say what to hand to the [`Sender`](crate::raw::Sender).
 ///
 /// ```
 /// use pushline::Inbox;
@@ -189,7 +189,7 @@ impl Receiver {
     }
 
     /// What the peer did wrong, if it did: hand it to the sender with
-    /// [`Sender::reply`](super::Sender::reply).
+    /// [`Sender::reply`](crate::raw::Sender::reply).
     #[must_use]
     pub const fn failure(&self) -> Option<Reply<'static>> {
         match self.end {

@@ -164,7 +164,10 @@ fn options(
             "--max-payload" => engine = engine.max_payload(size()?),
             "--max-attachments" => config = config.packets(PacketLimits::new().attachments(size()?)),
             "--connect-timeout" => config = config.connect_timeout(time()?),
-            "--recovery" => options = options.recovery(RecoveryOptions::new().max_absence(time()?)),
+            "--recovery" => {
+                // Ten for each of ten thousand clients: what goes to one alone counts, too.
+                options = options.recovery(RecoveryOptions::new().events(100_000).max_absence(time()?));
+            }
             "--allow-origin" => options = options.allow_origin(&value).map_err(|error| error.to_string())?,
             _ => return Err(format!("{name}: no such option")),
         }

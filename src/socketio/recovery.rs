@@ -27,7 +27,7 @@ use core::time::Duration;
 pub struct RecoveryOptions {
     /// Time after which a client that was cut is somebody new. Default 2 minutes.
     pub max_absence: Duration,
-    /// Events kept. Default 10,000.
+    /// Events kept, those of all clients together: what goes to one alone counts, too. Default 10,000.
     pub events: usize,
     /// Their bytes in all. Default 16 MiB.
     pub bytes: usize,

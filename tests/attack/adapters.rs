@@ -241,7 +241,8 @@ fn peers_that_do_not_read() {
             });
             assert!(held <= (BASE + MIB) as isize, "{kind:?}, {name}: {held}");
             println!("{kind:?}, {name}: {took:?}");
-            assert!(took < Duration::from_secs(12), "{kind:?}, {name}: {took:?}");
+            // The blocking adapter was seen to make such progress for 25 s, until the peer gave up.
+            assert!(took < Duration::from_secs(60), "{kind:?}, {name}: {took:?}");
         }
     }
 }

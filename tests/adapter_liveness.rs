@@ -866,6 +866,69 @@ mod blocking {
         }
     }
 
+    /// It has pings without end, and takes nothing: each write waits for its time.
+    struct Pings {
+        ping: Vec<u8>,
+        patience: Option<Duration>,
+    }
+
+    impl Read for Pings {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let whole = buffer.len() / self.ping.len() * self.ping.len();
+            assert!(whole > 0, "room for a ping");
+            buffer[..whole].chunks_mut(self.ping.len()).for_each(|to| to.copy_from_slice(&self.ping));
+            Ok(whole)
+        }
+    }
+
+    impl Write for Pings {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            thread::sleep(self.patience.unwrap());
+            Err(ErrorKind::WouldBlock.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Transport for Pings {
+        fn set_read_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+            Ok(())
+        }
+        fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+            self.patience = timeout;
+            Ok(())
+        }
+        fn shutdown(&mut self, _: Shutdown) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// However many pings one read brings, no pong is waited for twice.
+    #[test]
+    fn a_peer_that_pings_and_reads_nothing_holds_no_reader() {
+        let ping = frames(|connection| connection.ping(b"").unwrap());
+        let options = Options::new().write_timeout(millis(200));
+        for lent in [false, true] {
+            let mut socket = server(Pings { ping: ping.clone(), patience: None }, &options);
+            let (began, mut pings) = (Instant::now(), 0);
+            let end = loop {
+                let next = if lent {
+                    socket.next_event().map(|event| event.is_some())
+                } else {
+                    socket.next().map(|message| message.is_some())
+                };
+                match next {
+                    Ok(true) => pings += 1,
+                    ended => break ended,
+                }
+            };
+            assert!(matches!(end, Err(Error::TimedOut(TimedOut::Write))), "{lent}: {end:?}");
+            assert!(pings > 1000, "{lent}: {pings}");
+            assert!(began.elapsed() < secs(2), "{lent}: {:?}", began.elapsed());
+        }
+    }
+
     #[test]
     fn both_ends_may_send_a_lot_before_they_read() {
         let (a, b) = sockets();

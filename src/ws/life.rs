@@ -342,6 +342,12 @@ impl<I: Instant> Life<I> {
         self.write_blocked = true;
     }
 
+    /// Whether the transport took no more bytes when it was last asked.
+    #[cfg(feature = "std")]
+    pub(crate) const fn is_write_blocked(&self) -> bool {
+        self.write_blocked
+    }
+
     /// The transport will never take another byte. What the peer has sent can still be read.
     pub const fn write_failed(&mut self) {
         self.transport_failed |= !self.is_over();

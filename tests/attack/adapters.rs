@@ -229,20 +229,16 @@ fn peers_that_do_not_read() {
         for (name, flood) in
             [("pings", frame(0x89, &[0; 125]).repeat(100)), ("messages", frame(0x82, &[0; 64 * KIB]))]
         {
-            // The peer's system takes pongs for long, a few at a time: that is progress, and ends when it is full.
-            let seconds = if name == "pings" { 3 } else { 15 };
             let options =
                 options().connection(ConnectionOptions::new().max_outgoing(64 * KIB).max_message(64 * KIB));
             let (_, held, took) = attacked(kind, options, move |stream| {
                 let mut stream = opened(stream, "");
-                let until = Instant::now() + Duration::from_secs(seconds);
-                while stream.write_all(&flood).is_ok() && Instant::now() < until {}
+                while stream.write_all(&flood).is_ok() {}
                 Vec::new()
             });
             assert!(held <= (BASE + MIB) as isize, "{kind:?}, {name}: {held}");
             println!("{kind:?}, {name}: {took:?}");
-            // The blocking adapter was seen to make such progress for 25 s, until the peer gave up.
-            assert!(took < Duration::from_secs(60), "{kind:?}, {name}: {took:?}");
+            assert!(took < Duration::from_secs(8), "{kind:?}, {name}: {took:?}");
         }
     }
 }

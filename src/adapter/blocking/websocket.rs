@@ -333,7 +333,8 @@ impl<S: Transport> WebSocket<S> {
             if !self.receiver.is_ended() {
                 match self.receiver.find(&mut self.inbox, wanted) {
                     Ok(Some(found)) => {
-                        if core::mem::take(&mut self.driver.pong_first) && found.is_ping() {
+                        let pong_first = core::mem::take(&mut self.driver.pong_first);
+                        if pong_first && found.is_ping() && !self.driver.waits_in_vain() {
                             self.driver.write();
                         }
                         return Ok(Some(found));
@@ -474,6 +475,12 @@ impl<S: Transport> Driver<S> {
                 _ => {}
             }
         }
+    }
+
+    /// Whether a write was waited for since the last read, and the transport took nothing. The pong of the latest ping will do
+    /// for all then (RFC 6455 5.5.3): a wait for each would hold the thread for as long as one read has pings.
+    fn waits_in_vain(&self) -> bool {
+        self.life.is_write_blocked() && !self.outlet.stream.is_nonblocking()
     }
 
     fn write(&mut self) {

@@ -16,6 +16,7 @@ use super::server::Server;
 use crate::socketio::engine::SendError;
 use crate::socketio::{Audience, Encoded, RecoveryOptions};
 use bytes::Bytes;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::boxed::Box;
 use std::collections::{HashMap, HashSet};
@@ -51,6 +52,8 @@ pub(super) struct Hub {
     spoke: Notify,
     /// Up to where what was read is delivered; nowhere before it is known where the log is.
     at: watch::Sender<Option<u128>>,
+    /// How often was asked who is there: numbers for the answers, which name the node as well.
+    asked: AtomicU64,
     asks: Mutex<HashMap<u64, Asking>>,
     /// Clients that are to be kept, or forgotten, by their secrets.
     kept: Mutex<HashMap<String, Option<Bytes>>>,
@@ -81,6 +84,7 @@ impl Hub {
             node: Mutex::new(Node::new(u64::from_be_bytes(id), config, Instant::now())),
             spoke: Notify::new(),
             at: watch::Sender::new(None),
+            asked: AtomicU64::new(0),
             asks: Mutex::default(),
             kept: Mutex::default(),
         })
@@ -161,9 +165,7 @@ impl Hub {
         audience: Audience,
     ) -> Result<Vec<FoundSocket>, FetchError> {
         let found = shared.found(&audience);
-        let mut random = [0; 8];
-        let request = getrandom::fill(&mut random).map(|()| u64::from_be_bytes(random));
-        let request = request.map_err(|_| FetchError::TimedOut)?;
+        let request = self.asked.fetch_add(1, Ordering::Relaxed);
         let (done, answer) = oneshot::channel();
         {
             let mut node = lock(&self.node);

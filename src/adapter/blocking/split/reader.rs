@@ -17,6 +17,8 @@ use std::time::Instant;
 
 /// The reading half of a split [`WebSocket`].
 ///
+/// [`WebSocket`]: crate::adapter::blocking::WebSocket
+///
 /// ```
 /// use pushline::adapter::Error;
 /// use pushline::adapter::blocking::{Reader, Transport};
@@ -56,6 +58,8 @@ impl<S: Transport> Reader<S> {
     /// # Errors
     ///
     /// As [`WebSocket::next`].
+    ///
+    /// [`WebSocket::next`]: crate::adapter::blocking::WebSocket::next
     #[expect(clippy::should_implement_trait, reason = "the end and an error are told apart for `?`")]
     pub fn next(&mut self) -> Result<Option<Message>, Error> {
         if let Some(message) = self.ahead.take() {
@@ -79,7 +83,9 @@ impl<S: Transport> Reader<S> {
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::next`].
+    /// As [`next`](Self::next).
+    ///
+    /// [`WebSocket::next_event`]: crate::adapter::blocking::WebSocket::next_event
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, Error> {
         if self.ahead.lend() {
             let Some(message) = self.ahead.lent() else { return Ok(None) };

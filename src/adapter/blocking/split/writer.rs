@@ -39,11 +39,15 @@ impl<S: Transport> Writer<S> {
     /// # Errors
     ///
     /// As [`WebSocket::send`].
+    ///
+    /// [`WebSocket::send`]: crate::adapter::blocking::WebSocket::send
     pub fn send<'a>(&self, message: impl Into<Outbound<'a>>) -> Result<(), Error> {
         self.shared.send(message.into(), |sender, message| sender.send(message))
     }
 
     /// As [`send`](Self::send), never compressed: see [`Sender::send_plain`].
+    ///
+    /// [`Sender::send_plain`]: crate::ws::Sender::send_plain
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ const URGENT_SLACK: usize = 1024;
 /// A buffer that has grown above this is not kept once it is empty: room for one message of 1 MiB and more.
 const LARGEST_KEPT: usize = 2 * 1024 * 1024;
 
-/// The bytes that a connection wants to have written, as a [`Buf`]: write
+/// The bytes that a connection wants to have written, as a `bytes::Buf`: write
 /// [`chunk`](Buf::chunk) (or all of `chunks_vectored` in one call), then [`advance`](Buf::advance).
 ///
 /// ```

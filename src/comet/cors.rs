@@ -239,7 +239,17 @@ impl List {
     }
 }
 
-/// What a request gets: whether its page may, and the fields that say so. See [`CorsPolicy`] for an example.
+/// What a request gets: whether its page may, and the fields that say so.
+///
+/// ```
+/// use pushline::comet::cors::{CorsDecision, CorsPolicy};
+///
+/// let policy = CorsPolicy::new().allow_origin("https://app.example")?;
+/// let decision: CorsDecision = policy.check(Some(b"https://other.example"));
+/// assert!(!decision.is_allowed());
+/// assert_eq!(decision.fields().collect::<Vec<_>>(), [("Vary", "Origin")]);
+/// # Ok::<(), pushline::comet::cors::CorsPolicyError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CorsDecision<'p> {
     policy: &'p CorsPolicy,

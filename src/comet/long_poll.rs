@@ -198,7 +198,19 @@ pub struct CometAnswer<'s> {
     pub kind: AnswerKind<'s>,
 }
 
-/// What an [`CometAnswer`] is. See there for an example.
+/// What a [`CometAnswer`] is.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::{AnswerKind, CometMessage, CometOptions, CometSession};
+///
+/// let mut session = CometSession::new(CometOptions::new(), Duration::ZERO);
+/// session.push(CometMessage::text("one")).unwrap();
+/// let _ = session.poll(0, Duration::ZERO);
+/// let answer = session.next_answer(Duration::ZERO).expect("there is news");
+/// let AnswerKind::Messages(messages) = answer.kind else { panic!("not held") };
+/// assert_eq!(messages.count(), 1);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum AnswerKind<'s> {

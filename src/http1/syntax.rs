@@ -19,6 +19,11 @@ const TOKEN: [bool; 256] = {
 };
 
 /// Whether `byte` may stand in a token (RFC 9110 5.6.2).
+///
+/// ```
+/// use pushline::raw::is_token_byte;
+/// assert!(is_token_byte(b'x') && !is_token_byte(b' ') && !is_token_byte(b':'));
+/// ```
 #[must_use]
 pub const fn is_token_byte(byte: u8) -> bool {
     TOKEN[byte as usize]

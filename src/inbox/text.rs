@@ -22,7 +22,7 @@ use core::hash::{Hash, Hasher};
 use core::ops::{Deref, Range};
 use core::str::Utf8Error;
 
-/// Owned text, cheap to clone: [`Bytes`] that are UTF-8.
+/// Owned text, cheap to clone: `Bytes` that are UTF-8.
 ///
 /// ```
 /// use bytes::Bytes;

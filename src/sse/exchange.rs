@@ -116,6 +116,18 @@ pub struct SourceResponse {
 }
 
 /// Reads the head of a response, past those of class 1xx.
+///
+/// ```
+/// use pushline::sse::{Method, SourceResponseReader};
+///
+/// let mut reader = SourceResponseReader::new(Method::Get);
+/// reader.receive(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-st");
+/// assert!(reader.next()?.is_none()); // more bytes are needed
+/// reader.receive(b"ream\r\n\r\ndata: 1\n\n");
+/// assert_eq!(reader.next()?.map(|response| response.status), Some(200));
+/// assert_eq!(reader.received(), b"data: 1\n\n");
+/// # Ok::<(), pushline::http1::head::HeadError>(())
+/// ```
 #[derive(Debug)]
 pub struct SourceResponseReader {
     reader: HeadReader,

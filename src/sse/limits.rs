@@ -1,6 +1,6 @@
 //! What a decoder takes at most, and what it says when that is exceeded.
 
-/// Bounds on what a server makes a [`EventDecoder`](super::EventDecoder) hold. All of them count bytes of text, as
+/// Bounds on what a server makes an [`EventDecoder`](super::EventDecoder) hold. All of them count bytes of text, as
 /// UTF-8, after what is not UTF-8 became U+FFFD.
 ///
 /// ```

@@ -45,6 +45,18 @@ impl RefusedResponse {
 }
 
 /// Reads the body of a refusal, up to a limit.
+///
+/// ```
+/// use pushline::sse::{Method, RefusedResponseReader, SourceResponseReader};
+///
+/// let mut reader = SourceResponseReader::new(Method::Get);
+/// reader.receive(b"HTTP/1.1 503 Service Unavailable\r\n\r\noverloaded");
+/// let mut body = RefusedResponseReader::new(&reader.next()?.unwrap(), 4);
+/// body.receive(reader.received());
+/// let refusal = body.finish();
+/// assert_eq!((&*refusal.text(), refusal.is_complete), ("over", false)); // no more than was asked for
+/// # Ok::<(), pushline::http1::head::HeadError>(())
+/// ```
 #[derive(Debug)]
 pub struct RefusedResponseReader {
     framing: Framing,

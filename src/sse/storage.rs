@@ -5,7 +5,7 @@
 use super::input::SHORT;
 use alloc::vec::Vec;
 
-/// Bytes that a [`EventDecoder`](super::EventDecoder) keeps: a `Vec<u8>`, which grows up to the decoder's limits, or
+/// Bytes that an [`EventDecoder`](super::EventDecoder) keeps: a `Vec<u8>`, which grows up to the decoder's limits, or
 /// [`FixedStorage`], which never allocates. Sealed: there are no others.
 ///
 /// ```

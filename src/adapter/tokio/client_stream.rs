@@ -33,6 +33,14 @@ enum Inner {
 }
 
 /// The reading half of a [`ClientStream`].
+///
+/// ```
+/// use pushline::adapter::tokio::{ClientReadHalf, ClientStream, ClientWriteHalf};
+///
+/// fn halves(stream: ClientStream) -> (ClientReadHalf, ClientWriteHalf) {
+///     stream.into_split()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct ClientReadHalf(ReadInner);
 
@@ -44,6 +52,14 @@ enum ReadInner {
 }
 
 /// The writing half of a [`ClientStream`].
+///
+/// ```
+/// use pushline::adapter::tokio::{ClientReadHalf, ClientStream, ClientWriteHalf};
+///
+/// fn halves(stream: ClientStream) -> (ClientReadHalf, ClientWriteHalf) {
+///     stream.into_split()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct ClientWriteHalf(WriteInner);
 

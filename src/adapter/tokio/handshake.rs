@@ -168,6 +168,21 @@ where
 /// A request for a WebSocket that the rules accept and the application has yet to decide on: see [`receive`].
 ///
 /// Dropped, it closes the stream without an answer. How long the decision may take is the caller's to say.
+///
+/// ```
+/// use pushline::adapter::Error;
+/// use pushline::adapter::tokio::{PendingSocket, WebSocket};
+/// use pushline::ws::handshake::Rejection;
+/// use tokio::net::TcpStream;
+///
+/// async fn decide(pending: PendingSocket<'_, TcpStream>) -> Result<WebSocket<TcpStream>, Error> {
+///     if pending.request(|head, _| head.field("authorization") == Some(b"Bearer 123")) {
+///         pending.accept().await
+///     } else {
+///         pending.refuse(Rejection::new(401)).await
+///     }
+/// }
+/// ```
 #[must_use = "the client waits for an answer"]
 pub struct PendingSocket<'a, S> {
     shake: Box<Shake<'a, S, Decide, WebSocket<S>>>,

@@ -187,7 +187,7 @@ impl ChunkFrame {
 
 /// One chunk, ready to be written: head, borrowed payload, tail.
 ///
-/// As a [`Buf`] it goes to a vectored write and keeps track of what was written.
+/// As a `bytes::Buf` it goes to a vectored write and keeps track of what was written.
 ///
 /// ```
 /// use bytes::Buf;

@@ -82,7 +82,7 @@ impl fmt::Display for ChunkedError {
 
 impl core::error::Error for ChunkedError {}
 
-/// Why a call to an [`ChunkedEncoder`](super::ChunkedEncoder) was refused: the caller's fault. Nothing was written.
+/// Why a call to a [`ChunkedEncoder`](super::ChunkedEncoder) was refused: the caller's fault. Nothing was written.
 ///
 /// ```
 /// use pushline::http1::chunked::{ChunkedEncodeError, ChunkedEncoder};

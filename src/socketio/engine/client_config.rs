@@ -77,7 +77,7 @@ impl Default for EngineClientOptions {
     }
 }
 
-/// What a [`EngineClient`] wants done.
+/// What an [`EngineClient`] wants done.
 ///
 /// ```
 /// use pushline::socketio::engine::{EngineClient, EngineClientOptions, Task};

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 macro_rules! settings {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
-        /// What a [`EngineSession`](super::EngineSession) allows and when it gives up. The defaults are the reference server's
+        /// What an [`EngineSession`](super::EngineSession) allows and when it gives up. The defaults are the reference server's
         /// where it has one.
         ///
         /// ```

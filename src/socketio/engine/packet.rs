@@ -153,7 +153,7 @@ enum Body {
     Shared(Prepared),
 }
 
-/// A packet as a WebSocket message, lent from a [`EngineMessage`].
+/// A packet as a WebSocket message, lent from an [`EngineMessage`].
 ///
 /// ```
 /// use pushline::socketio::engine::{EngineFrame, EngineMessage};

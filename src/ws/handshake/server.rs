@@ -250,6 +250,19 @@ pub fn accept<'a>(
 /// # Errors
 ///
 /// A [`Rejection`] with the status that RFC 6455 4.2 asks for.
+///
+/// ```
+/// use pushline::http1::head::Slots;
+/// use pushline::ws::handshake::{Rejection, ServerOptions, accept_request};
+///
+/// let received = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+/// let (options, mut slots) = (ServerOptions::new(), Slots::new());
+/// let head = options.reader().read_request(received, &mut slots)?.expect("the head is complete");
+/// let accepted = accept_request(&options, &head)?;
+/// assert!(accepted.to_bytes().starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
+/// # Ok::<(), Rejection>(())
+/// ```
 pub fn accept_request<'a>(
     options: &'a ServerOptions,
     head: &RequestHead<'_, 'a>,

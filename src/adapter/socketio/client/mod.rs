@@ -161,6 +161,16 @@ type Encode = Box<dyn FnOnce(u64) -> Encoded + Send>;
 type Answer = oneshot::Sender<Result<Payload, AckError>>;
 
 /// Answers an event of the server, once.
+///
+/// ```
+/// use pushline::adapter::socketio::ClientEvent;
+///
+/// async fn answer(event: ClientEvent) {
+///     if let ClientEvent::Event { payload, ack: Some(ack), .. } = event {
+///         let _ = ack.send(&payload).await; // with the same arguments
+///     }
+/// }
+/// ```
 pub struct ClientAck {
     namespace: Arc<str>,
     id: u64,
@@ -188,6 +198,17 @@ impl fmt::Debug for ClientAck {
 /// Emits events of a [`SocketIoClient`], from any task. A clone is the same client's.
 ///
 /// What is emitted while the client is not connected waits until it is, or until it is gone.
+///
+/// ```
+/// use pushline::adapter::socketio::{AckError, Emitter};
+/// use std::time::Duration;
+///
+/// async fn ask(emitter: Emitter, name: &'static str) -> Result<bool, AckError> {
+///     emitter.emit("/chat", "typing", &()).await.map_err(AckError::Send)?;
+///     let answer = emitter.emit_with_ack("/chat", "rename", name, Duration::from_secs(5)).await?;
+///     Ok(answer.arguments().next().and_then(|taken| taken.as_bool()) == Some(true))
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Emitter {
     commands: mpsc::Sender<Command>,

@@ -12,6 +12,12 @@ use std::vec::Vec;
 pub type ClusterFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ClusterError>> + Send + 'a>>;
 
 /// Why a log could not be written or read: it is tried again.
+///
+/// ```
+/// use pushline::adapter::socketio::ClusterError;
+///
+/// assert_eq!(ClusterError::new("the disk is full").to_string(), "the disk is full");
+/// ```
 #[derive(Debug)]
 pub struct ClusterError(Box<dyn core::error::Error + Send + Sync>);
 
@@ -41,6 +47,68 @@ impl core::error::Error for ClusterError {
 /// A record may be written twice when an answer was lost: nodes notice. Old records may go once nodes have had the time
 /// to read them. No method needs a timeout of its own; what takes longer than 2 s (a read: 5 s) is dropped and tried
 /// again.
+///
+/// ```
+/// use bytes::Bytes;
+/// use pushline::adapter::socketio::{ClusterFuture, ClusterLog, ClusterOptions, SocketIo, SocketIoOptions};
+/// use std::collections::HashMap;
+/// use std::sync::{Arc, Mutex};
+/// use std::time::Duration;
+///
+/// /// A log in memory: for several servers in one process, and for tests. It drops nothing.
+/// #[derive(Clone, Default)]
+/// struct InMemory {
+///     log: Arc<Mutex<Vec<Bytes>>>,
+///     kept: Arc<Mutex<HashMap<String, Bytes>>>,
+/// }
+///
+/// impl ClusterLog for InMemory {
+///     fn append(&self, records: Vec<Bytes>) -> ClusterFuture<'_, ()> {
+///         self.log.lock().unwrap().extend(records);
+///         Box::pin(async { Ok(()) })
+///     }
+///     fn begin(&self, records: usize) -> ClusterFuture<'_, u128> {
+///         let begin = self.log.lock().unwrap().len().saturating_sub(records);
+///         Box::pin(async move { Ok(begin as u128) })
+///     }
+///     fn read(&self, after: u128) -> ClusterFuture<'_, Vec<(u128, Bytes)>> {
+///         Box::pin(async move {
+///             let records: Vec<_> = (1..).zip(self.log.lock().unwrap().iter().cloned()).skip(after as usize).collect();
+///             if records.is_empty() {
+///                 tokio::time::sleep(Duration::from_millis(10)).await;
+///             }
+///             Ok(records)
+///         })
+///     }
+///     fn keep(&self, values: Vec<(String, Option<Bytes>)>, _time: Duration) -> ClusterFuture<'_, ()> {
+///         let mut kept = self.kept.lock().unwrap();
+///         for (key, value) in values {
+///             match value {
+///                 Some(value) => kept.insert(key, value),
+///                 None => kept.remove(&key),
+///             };
+///         }
+///         Box::pin(async { Ok(()) })
+///     }
+///     fn take(&self, key: String) -> ClusterFuture<'_, Option<Bytes>> {
+///         let value = self.kept.lock().unwrap().remove(&key);
+///         Box::pin(async { Ok(value) })
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let log = InMemory::default();
+/// let nodes = [(); 2].map(|()| SocketIo::new(SocketIoOptions::new()));
+/// for io in &nodes {
+///     io.of("/");
+///     io.cluster(log.clone(), ClusterOptions::new())?;
+/// }
+/// while nodes.iter().any(|io| io.cluster_status().is_none_or(|status| status.others == 0)) {
+///     tokio::time::sleep(Duration::from_millis(10)).await; // until each has heard the other
+/// }
+/// # Ok::<(), pushline::adapter::socketio::ClusterError>(())
+/// # }).unwrap();
+/// ```
 pub trait ClusterLog: Send + Sync + 'static {
     /// Writes records behind the others, in this order.
     fn append(&self, records: Vec<Bytes>) -> ClusterFuture<'_, ()>;
@@ -131,6 +199,15 @@ impl Default for ClusterOptions {
 }
 
 /// How a node stands: [`SocketIo::cluster_status`](super::super::SocketIo::cluster_status).
+///
+/// ```
+/// use pushline::adapter::socketio::SocketIo;
+///
+/// /// For a health check.
+/// fn is_ready(io: &SocketIo) -> bool {
+///     io.cluster_status().is_some_and(|status| !status.is_away && status.queued < 1000)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterStatus {
@@ -145,6 +222,15 @@ pub struct ClusterStatus {
 }
 
 /// A client on any of the nodes: [`BroadcastOperator::fetch_sockets`](super::super::BroadcastOperator::fetch_sockets).
+///
+/// ```
+/// use pushline::adapter::socketio::{FetchError, SocketIo};
+///
+/// async fn names(io: &SocketIo, room: &str) -> Result<Vec<String>, FetchError> {
+///     let found = io.of("/chat").to(room).fetch_sockets().await?;
+///     Ok(found.into_iter().map(|socket| socket.sid).collect())
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundSocket {
     /// Its name in the namespace.
@@ -154,6 +240,12 @@ pub struct FoundSocket {
 }
 
 /// Why it is not known who is there.
+///
+/// ```
+/// use pushline::adapter::socketio::FetchError;
+///
+/// assert_eq!(FetchError::TooMany.to_string(), "too many clients");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchError {
     /// Not all nodes have answered within 5 s, or too much waits to be written.

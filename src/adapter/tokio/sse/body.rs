@@ -82,7 +82,7 @@ impl<S: Stream<Item = PreparedEvent>> EventBody<S> {
         self
     }
 
-    /// The next bytes: an event, or a comment. `None` at the end. Cancel-safe. An HTTP server polls the [`Stream`]
+    /// The next bytes: an event, or a comment. `None` at the end. Cancel-safe. An HTTP server polls the `Stream`
     /// instead.
     ///
     /// # Errors

@@ -202,6 +202,14 @@ impl State {
 }
 
 /// The events of [`EventBody::channel`](super::EventBody::channel); see there.
+///
+/// ```
+/// use pushline::adapter::tokio::sse::{EventBody, EventQueue, EventSender};
+///
+/// let (sender, body): (EventSender, EventBody<EventQueue>) = EventBody::channel(16);
+/// drop(body); // the client has left
+/// # let _ = sender;
+/// ```
 #[derive(Debug)]
 pub struct EventQueue {
     shared: Arc<Shared>,

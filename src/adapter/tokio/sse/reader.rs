@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// The events of a response, read from the bytes behind its head.
 ///
-/// [`next`](Self::next) is cancel-safe: dropping its future loses nothing. It is a [`Stream`], too.
+/// [`next`](Self::next) is cancel-safe: dropping its future loses nothing. It is a `Stream`, too.
 ///
 /// ```
 /// use pushline::adapter::tokio::sse::EventReader;

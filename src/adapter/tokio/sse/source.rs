@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep};
 /// was redirected to.
 ///
 /// All state is in the struct: [`next`](Self::next) is cancel-safe. Nothing happens while it is not called; back-pressure
-/// is not calling it. It is a [`Stream`], too.
+/// is not calling it. It is a `Stream`, too.
 ///
 /// It connects to `http:` URLs over TCP, and with the feature `rustls` to `https:` URLs over TLS;
 /// [`with_connector`](Self::with_connector) takes care of all else, as of Unix sockets.

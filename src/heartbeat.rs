@@ -75,7 +75,7 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Default time for the closing handshake and the flush before it: 5 seconds.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is due, as [`Heartbeat::poll`] reports it.
+/// A due action, as [`Heartbeat::poll`] reports it.
 ///
 /// ```
 /// use pushline::heartbeat::Beat;

@@ -7,7 +7,7 @@ use crate::ws::{ProtocolError, TimedOut, UsageError};
 use core::fmt;
 use std::boxed::Box;
 
-/// How a connection over an adapter fails.
+/// An error of a connection over an adapter.
 ///
 /// ```
 /// use pushline::adapter::{Error, TimedOut};

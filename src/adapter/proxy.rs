@@ -6,8 +6,8 @@ use std::io;
 use std::string::String;
 use std::vec::Vec;
 
-/// Which proxy a client goes through to which server. It asks the proxy for a tunnel (CONNECT, RFC 9110 9.3.6), also to `ws:`
-/// and `http:` servers, so that nothing on the way reads along or changes anything.
+/// The proxies of a client: which one it goes through to which server. It asks the proxy for a tunnel (CONNECT, RFC
+/// 9110 9.3.6), also to `ws:` and `http:` servers, so that nothing on the way reads along or changes anything.
 ///
 /// ```
 /// use pushline::adapter::{Options, Proxy};

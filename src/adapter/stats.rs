@@ -7,7 +7,7 @@ use std::boxed::Box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What one connection has carried since its handshake.
+/// The counts of one connection since its handshake.
 ///
 /// ```
 /// use pushline::adapter::Options;

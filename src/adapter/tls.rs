@@ -4,7 +4,7 @@ use core::fmt;
 use std::boxed::Box;
 use std::io;
 
-/// What is wrong when a connection over TLS does not come about.
+/// The kind of a failure of TLS.
 ///
 /// ```
 /// use pushline::adapter::TlsFault;
@@ -85,7 +85,7 @@ impl fmt::Display for TlsFault {
     }
 }
 
-/// How TLS fails. In an [`io::Error`], as which a TLS stream has it, it is found again: see
+/// An error of TLS. A TLS stream returns it inside an [`io::Error`]; the adapters take it out: see
 /// [`Error::Tls`](super::Error::Tls).
 ///
 /// ```

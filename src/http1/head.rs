@@ -57,7 +57,7 @@ pub const MAX_FIELDS: usize = 64;
 /// send them for ever.
 pub(crate) const MAX_INTERIM: usize = 16;
 
-/// How large a head may be.
+/// Limits of a head: its bytes, its lines and its fields.
 ///
 /// ```
 /// use pushline::http1::head::{HeadError, HeadLimits, HeadReader, Slots};
@@ -111,8 +111,8 @@ impl Default for HeadLimits {
     }
 }
 
-/// Where a head's fields are noted while it is used: 64 of them, or `N`. It needs no initialising and holds nothing
-/// between heads; it lives on the stack beside the head. See the [module's example](self).
+/// Memory in which the fields of a head are noted while it is used: 64 of them, or `N`. It needs no initialising and
+/// holds nothing between heads; it lives on the stack beside the head. See the [module's example](self).
 pub struct Slots<'b, const N: usize = MAX_FIELDS> {
     headers: [MaybeUninit<Header<'b>>; N],
 }
@@ -186,7 +186,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// What follows the head (RFC 9112 6.3).
+/// The framing of the body behind a head (RFC 9112 6.3).
 ///
 /// ```
 /// use pushline::http1::head::{BodyFraming, HeadLimits, HeadReader, Slots};

@@ -179,7 +179,7 @@ impl core::str::FromStr for Url {
     }
 }
 
-/// Why a URL was refused.
+/// The reason why a URL was refused.
 ///
 /// ```
 /// use pushline::http1::{InvalidUrl, Url};

@@ -7,7 +7,7 @@
 use super::syntax::trim;
 use core::time::Duration;
 
-/// When a server wants to be asked again (RFC 9110 10.2.3).
+/// The value of `Retry-After`: when a server wants to be asked again (RFC 9110 10.2.3).
 ///
 /// ```
 /// use pushline::http1::RetryAfter;

@@ -146,7 +146,7 @@ impl Tunnel {
     }
 }
 
-/// Why there is no tunnel.
+/// The reason why there is no tunnel.
 ///
 /// ```
 /// use pushline::http1::{Tunnel, TunnelError};
@@ -193,7 +193,7 @@ impl fmt::Display for TunnelError {
 
 impl core::error::Error for TunnelError {}
 
-/// Where a proxy is, and who we are there: `http://[user[:password]@]host[:port]`.
+/// The URL of a proxy, with the credentials for it: `http://[user[:password]@]host[:port]`.
 ///
 /// ```
 /// use pushline::http1::ProxyUrl;

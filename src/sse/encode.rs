@@ -40,7 +40,7 @@ pub const RESPONSE_FIELDS: [(&str, &str); 3] = [
 /// ```
 pub const KEEP_ALIVE: &[u8] = b":\n\n";
 
-/// What goes into one block of an event stream: an event, or only a comment or a reconnection time.
+/// One block of an event stream, to be encoded: an event, or only a comment or a reconnection time.
 ///
 /// Nothing that is put in can end a line or the block early: data and comments are split into lines where
 /// they have CR LF, CR or LF (and so come out of a decoder with LF), event types and IDs that have one
@@ -271,7 +271,7 @@ pub fn put_padding(out: &mut impl BufMut, len: usize) -> Result<(), EncodeError>
     Ok(())
 }
 
-/// Why a block was not encoded.
+/// The reason why a block was not encoded.
 ///
 /// ```
 /// use pushline::sse::{Block, EncodeError};

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// One thing that an event stream said.
+/// One item of an event stream: an event, a comment or a reconnection time.
 ///
 /// ```
 /// use pushline::sse::{EventDecoder, Input, Item};

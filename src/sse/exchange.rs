@@ -83,7 +83,7 @@ fn is_credential(name: &str) -> bool {
     ["authorization", "cookie", "proxy-authorization"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// What the head of a response says to one who asked for an event stream.
+/// The head of a response to a request for an event stream, as far as an event source needs it.
 ///
 /// ```
 /// use pushline::http1::head::BodyFraming;

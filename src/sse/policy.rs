@@ -3,7 +3,7 @@
 use crate::backoff::Backoff;
 use core::time::Duration;
 
-/// When to reconnect, how often, and what not to repeat.
+/// The policy of reconnecting: when, how often, and what is not repeated.
 ///
 /// ```
 /// use pushline::sse::ReconnectPolicy;

@@ -8,7 +8,7 @@ use super::request::is_event_stream;
 use crate::heartbeat::Instant;
 use core::time::Duration;
 
-/// How a client asks for a stream.
+/// The HTTP method of a request for a stream.
 ///
 /// ```
 /// use pushline::sse::{CloseReason, Method, Next, Reconnect, ReconnectPolicy};
@@ -39,7 +39,7 @@ impl Method {
     }
 }
 
-/// What to do with a response.
+/// The decision about a response: read it, follow it, ask again or stop.
 ///
 /// ```
 /// use pushline::sse::{Method, Reconnect, ReconnectPolicy, Verdict};
@@ -66,7 +66,7 @@ pub enum Verdict {
     Ignore,
 }
 
-/// When to try again.
+/// The time of the next attempt, or the end.
 ///
 /// ```
 /// use pushline::sse::Next;
@@ -89,7 +89,7 @@ pub enum Next<I> {
     Closed(CloseReason),
 }
 
-/// Why there is no stream any more, and will be none.
+/// The reason why an event source has ended for good.
 ///
 /// ```
 /// use pushline::sse::CloseReason;

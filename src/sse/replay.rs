@@ -42,7 +42,7 @@ pub struct ReplayLog {
     before: Option<Vec<u8>>,
 }
 
-/// What to send to a client that names its last event ID.
+/// The answer of a [`ReplayLog`] to a client that names its last event ID.
 ///
 /// ```
 /// use pushline::sse::{Block, ReplayLog, Resume};

@@ -9,7 +9,7 @@ use core::fmt;
 /// The longest reason of a close frame, in bytes: 125 less the two of the code.
 pub const MAX_REASON_LEN: usize = MAX_CONTROL_LEN - 2;
 
-/// Why a connection is closed (RFC 6455 7.4 and the IANA registry).
+/// The code of a close frame: why the connection is closed (RFC 6455 7.4 and the IANA registry).
 ///
 /// Any number can be held; [`is_allowed`](Self::is_allowed) says whether it may stand in a frame.
 ///

@@ -125,7 +125,7 @@ impl Default for ConnectionOptions {
     }
 }
 
-/// Which end of the connection this is.
+/// The role of an endpoint: server or client.
 ///
 /// ```
 /// use pushline::ws::{ConnectionOptions, Connection, Negotiated, Role};

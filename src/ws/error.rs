@@ -5,7 +5,7 @@ use super::close::CloseCode;
 use super::header::HeaderError;
 use core::fmt;
 
-/// What the peer did that it must not do. The connection queues the close frame itself and is over.
+/// A violation of the protocol by the peer. The connection queues the close frame itself and is over.
 ///
 /// ```
 /// use pushline::ws::{CloseCode, ProtocolError};
@@ -94,7 +94,7 @@ impl fmt::Display for ProtocolError {
 
 impl core::error::Error for ProtocolError {}
 
-/// What the caller asked for that cannot be done. Nothing was written, nothing has changed.
+/// An error of the caller: what it asked for cannot be done. Nothing was written, nothing has changed.
 ///
 /// ```
 /// use pushline::ws::{ConnectionOptions, Connection, Negotiated, UsageError};

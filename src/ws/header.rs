@@ -20,7 +20,7 @@ const LEN: u8 = 0x7f;
 const LEN_16: u8 = 126;
 const LEN_64: u8 = 127;
 
-/// What a frame is (RFC 6455 5.2, 11.8).
+/// The opcode of a frame: what kind it is (RFC 6455 5.2, 11.8).
 ///
 /// ```
 /// use pushline::ws::Opcode;

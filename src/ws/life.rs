@@ -33,7 +33,7 @@ const LAST_LOOK: usize = 64 * 1024;
 /// The shortest time between two pings: an interval of zero is no reason to do nothing else.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What a host does next for a connection: see [`Life::step`].
+/// The next action of a host for a connection: see [`Life::step`].
 ///
 /// ```
 /// use core::time::Duration;
@@ -70,7 +70,7 @@ pub enum Step<I> {
     Over(End),
 }
 
-/// How a connection ended: see [`Step::Over`].
+/// The end of a connection and its cause: see [`Step::Over`].
 ///
 /// ```
 /// use pushline::ws::{End, TimedOut};
@@ -96,7 +96,7 @@ pub enum End {
     TimedOut(TimedOut),
 }
 
-/// Who asks for the next [`Step`].
+/// The side of a connection that asks for the next [`Step`].
 ///
 /// ```
 /// use pushline::ws::Side;

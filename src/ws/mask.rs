@@ -80,7 +80,7 @@ pub const fn rotate(key: [u8; 4], len: usize) -> [u8; 4] {
     u32::from_le_bytes(key).rotate_right(8 * (len as u32 & 3)).to_le_bytes()
 }
 
-/// Where a client's masking keys come from: one fresh key a frame.
+/// A source of a client's masking keys: one fresh key a frame.
 ///
 /// RFC 6455 5.3 wants them unpredictable: derived from a strong source of entropy. With the feature
 /// `std`, `OsKeys` is such a source. A closure will do for tests.

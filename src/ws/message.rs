@@ -5,7 +5,7 @@ use crate::inbox::Text;
 use alloc::string::String;
 use bytes::Bytes;
 
-/// What was received, lent from the inbox until the next call.
+/// A received event, lent from the inbox until the next call.
 ///
 /// ```
 /// use pushline::Inbox;
@@ -61,7 +61,7 @@ impl<'b> Event<'b> {
     }
 }
 
-/// What a receiver has to answer its peer: a pong or a close frame, to be handed to the sender.
+/// The answer that a received frame asks for: a pong or a close frame, to be handed to the sender.
 ///
 /// ```
 /// use pushline::ws::Event;

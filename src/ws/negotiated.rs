@@ -5,7 +5,7 @@
 use super::deflate::{DeflateOptions, DeflateParams};
 use alloc::boxed::Box;
 
-/// What the opening handshake has agreed for the connection. The default: no extension, no subprotocol.
+/// The terms that the opening handshake has agreed on for the connection. The default: no extension, no subprotocol.
 ///
 /// ```
 /// use pushline::ws::Negotiated;

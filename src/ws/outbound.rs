@@ -7,7 +7,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// What can be sent, as [`Connection::send`](super::Connection::send) takes it: made by `into` of what the caller has.
+/// A message to be sent, as [`Connection::send`](super::Connection::send) takes it: made by `into` of what the caller
+/// has.
 ///
 /// Borrowed text and bytes are copied once, into the queue. Of an owned message a large payload goes by reference, a
 /// [`Prepared`] always does.

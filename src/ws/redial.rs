@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-/// What follows from the end of a connection, or from an attempt that failed.
+/// The reaction to the end of a connection, or to an attempt that failed.
 ///
 /// ```
 /// use pushline::ws::CloseCode;
@@ -33,7 +33,7 @@ pub enum Reaction {
     GiveUp,
 }
 
-/// When a client comes back, and when it does not.
+/// The policy of coming back: when a client does, and when it does not.
 ///
 /// | the end | what follows | why |
 /// |---|---|---|
@@ -202,7 +202,7 @@ fn lookup(rows: &[(RangeInclusive<u16>, Reaction)], number: u16) -> Option<React
     rows.iter().rev().find(|(range, _)| range.contains(&number)).map(|(_, reaction)| *reaction)
 }
 
-/// How far a client that comes back has come.
+/// The state of a client that comes back.
 ///
 /// ```
 /// use pushline::ws::redial::{Redial, RedialPolicy, RedialState};
@@ -226,7 +226,7 @@ pub enum RedialState {
     Over,
 }
 
-/// What a host does next: see [`Redial::step`].
+/// The next action of a host: see [`Redial::step`].
 ///
 /// ```
 /// use pushline::ws::redial::{Redial, RedialPolicy, RedialStep};

@@ -1,6 +1,6 @@
 //! The closing handshake (RFC 6455 7): a total function of state and input. No bytes, no time.
 
-/// Where a connection stands between open and over.
+/// The state of a connection, from open to over.
 ///
 /// ```
 /// use pushline::raw::StateInput;
@@ -29,7 +29,7 @@ pub enum State {
     Aborted,
 }
 
-/// What moves a [`State`].
+/// An input of a [`State`]: what has happened to the connection.
 ///
 /// ```
 /// use pushline::raw::StateInput;

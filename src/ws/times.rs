@@ -130,7 +130,7 @@ impl Millis {
     }
 }
 
-/// What the peer took too long for.
+/// A deadline that the peer has missed.
 ///
 /// ```
 /// use pushline::ws::TimedOut;

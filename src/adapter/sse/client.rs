@@ -11,7 +11,7 @@ use core::time::Duration;
 use std::boxed::Box;
 use std::vec::Vec;
 
-/// What an event source has to tell.
+/// A report of an event source: it is open, an event has come, or the stream is lost.
 ///
 /// ```
 /// use pushline::adapter::sse::SourceEvent;

@@ -6,7 +6,7 @@ use crate::http1::{TunnelError, chunked};
 use crate::sse::{CloseReason, DecodeError, EncodeError};
 use core::fmt;
 
-/// How an event stream over an adapter fails.
+/// An error of an event stream over an adapter.
 ///
 /// ```
 /// use pushline::adapter::blocking::sse::EventReader;

@@ -9,7 +9,7 @@ use core::time::Duration;
 use std::string::String;
 use std::vec::Vec;
 
-/// What to ask for, and how patiently.
+/// The options of an event source: its request, its limits and its times.
 ///
 /// ```
 /// use pushline::adapter::sse::SourceOptions;

@@ -20,7 +20,7 @@ pub(in crate::adapter) const fn not_zero(interval: Option<Duration>) -> Option<D
     }
 }
 
-/// How a server answers with an event stream.
+/// The options of a response that is an event stream: status, fields, times.
 ///
 /// ```
 /// use pushline::adapter::sse::EventResponse;

@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What becomes of the messages that a lost connection has not written.
+/// The policy for the messages that a lost connection has not written.
 ///
 /// A message counts as written when the transport has taken its last byte. Whether it has arrived, only the application on
 /// the other side can say: where that matters, number the messages. What is not written never arrives whole, so that
@@ -45,7 +45,7 @@ pub enum Unsent {
     HandBack,
 }
 
-/// How a [`Reconnecting`] client comes back, and what it queues.
+/// The options of a [`Reconnecting`] client: how it comes back, and what it queues.
 ///
 /// ```
 /// use pushline::adapter::tokio::ReconnectOptions;
@@ -98,7 +98,7 @@ impl Default for ReconnectOptions {
     }
 }
 
-/// Why a connection of a [`Reconnecting`] client was lost, or was none.
+/// The reason why a connection of a [`Reconnecting`] client was lost, or was none.
 ///
 /// ```
 /// use pushline::adapter::tokio::Loss;
@@ -139,7 +139,8 @@ impl std::error::Error for Loss {
     }
 }
 
-/// What a [`Reconnecting`] client has to tell.
+/// A report of a [`Reconnecting`] client: it is open, a message has come, or the connection is
+/// lost.
 ///
 /// ```
 /// use pushline::adapter::tokio::ReconnectEvent;

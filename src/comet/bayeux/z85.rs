@@ -24,7 +24,7 @@ static VALUES: [u8; 256] = {
     values
 };
 
-/// Appends the bytes as text to `out`.
+/// Appends the bytes to `out` as Z85 (ZeroMQ RFC 32).
 ///
 /// ```
 /// use pushline::raw::z85;
@@ -46,7 +46,7 @@ pub fn encode(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// The bytes that the text stands for; `None` if it stands for none.
+/// Decodes Z85 (ZeroMQ RFC 32): the bytes that the text stands for; `None` if it stands for none.
 ///
 /// ```
 /// use pushline::raw::z85;

@@ -139,7 +139,7 @@ impl ChunkedEncoder {
     }
 }
 
-/// What stands around one payload: the size line before it, the line end after it.
+/// The size line before one payload and the line end after it.
 ///
 /// ```
 /// use pushline::http1::chunked::ChunkedEncoder;

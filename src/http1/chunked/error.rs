@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Why a chunked body was refused: the peer's fault, and the end of the connection.
+/// The reason why a chunked body was refused: the peer's fault, and the end of the connection.
 ///
 /// A server answers with [`status`](Self::status) if it still can; then it closes, for where the next message
 /// starts is no longer known.
@@ -82,7 +82,8 @@ impl fmt::Display for ChunkedError {
 
 impl core::error::Error for ChunkedError {}
 
-/// Why a call to a [`ChunkedEncoder`](super::ChunkedEncoder) was refused: the caller's fault. Nothing was written.
+/// The reason why a call to a [`ChunkedEncoder`](super::ChunkedEncoder) was refused: the caller's fault. Nothing was
+/// written.
 ///
 /// ```
 /// use pushline::http1::chunked::{ChunkedEncodeError, ChunkedEncoder};

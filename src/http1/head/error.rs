@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// Why a head was refused. Each has the status that a server answers with; [`HeadError::name`] is its name in logs.
+/// The reason why a head was refused. Each has the status that a server answers with; [`HeadError::name`] is its name
+/// in logs.
 ///
 /// ```
 /// use pushline::http1::head::{HeadError, HeadLimits, HeadReader, Slots};

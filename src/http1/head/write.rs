@@ -80,7 +80,7 @@ impl fmt::Debug for FieldLines {
     }
 }
 
-/// Why a field may not be written.
+/// The reason why a field may not be written.
 ///
 /// ```
 /// use pushline::http1::head::{FieldLines, InvalidField};
@@ -224,7 +224,7 @@ fn reason_phrase(status: u16) -> &'static str {
     }
 }
 
-/// Why a start line may not be written.
+/// The reason why a start line may not be written.
 ///
 /// ```
 /// use pushline::http1::head::{FieldLines, InvalidHead, write_request};

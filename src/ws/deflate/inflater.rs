@@ -53,7 +53,7 @@ pub struct Inflater {
     failed: Option<InflateError>,
 }
 
-/// How far [`Inflater::inflate`] came.
+/// The progress of [`Inflater::inflate`].
 ///
 /// ```
 /// # use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams};
@@ -81,7 +81,7 @@ pub struct Progress {
     pub done: bool,
 }
 
-/// Why a compressed message is refused. The inflater is of no use afterwards.
+/// The reason why a compressed message is refused. The inflater is of no use afterwards.
 ///
 /// ```
 /// # use pushline::ws::deflate::{Compression, DeflateOptions, DeflateParams};

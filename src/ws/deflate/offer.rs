@@ -5,7 +5,7 @@ use crate::ws::handshake::fields::{Extension, ListError};
 use alloc::string::String;
 use core::fmt;
 
-/// Why a client fails the connection over the server's `Sec-WebSocket-Extensions`.
+/// The reason why a client fails the connection over the server's `Sec-WebSocket-Extensions`.
 ///
 /// ```
 /// use pushline::ws::deflate::{AnswerError, Terms};

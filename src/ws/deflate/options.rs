@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-/// What a connection holds for compression between messages. The [module page](super) has the bytes.
+/// The memory policy of compression: what a connection holds between messages. The [module page](super) has the bytes.
 ///
 /// ```
 /// use pushline::ws::deflate::{Compression, WindowBits};

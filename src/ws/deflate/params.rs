@@ -80,7 +80,7 @@ pub struct Terms {
     pub client_max_window_bits: Option<WindowBits>,
 }
 
-/// What both sides have agreed to.
+/// The agreed parameters of permessage-deflate.
 ///
 /// ```
 /// use pushline::ws::deflate::{DeflateParams, WindowBits};
@@ -102,7 +102,7 @@ pub struct DeflateParams {
     pub client_max_window_bits: WindowBits,
 }
 
-/// What is agreed for the messages of one side.
+/// The agreed parameters for the messages of one side.
 ///
 /// ```
 /// use pushline::ws::deflate::DeflateParams;

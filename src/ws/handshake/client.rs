@@ -18,7 +18,7 @@ use crate::http1::head::{
 #[cfg(feature = "deflate")]
 use crate::ws::deflate::DeflateOptions;
 
-/// What a client asks for.
+/// The handshake options of a client: what it asks for.
 ///
 /// ```
 /// use pushline::ws::handshake::ClientOptions;
@@ -188,7 +188,7 @@ pub struct ClientHandshake {
     pub(super) host: alloc::string::String,
 }
 
-/// What the handshake has led to. See [`ClientHandshake`] for one that is read.
+/// The outcome of a client's handshake. See [`ClientHandshake`] for one that is read.
 ///
 /// ```
 /// use pushline::ws::handshake::Opened;

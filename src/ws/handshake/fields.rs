@@ -23,7 +23,7 @@ pub const MAX_PARAMETERS: usize = 16;
 /// take quadratic time.
 pub const MAX_SUBPROTOCOLS: usize = 32;
 
-/// Why a list of extensions or subprotocols was refused.
+/// The reason why a list of extensions or subprotocols was refused.
 ///
 /// ```
 /// use pushline::ws::handshake::ListError;

@@ -177,7 +177,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// What is wrong with an extended CONNECT or its response, beyond what a handshake over HTTP/1.1 can have.
+/// An error of an extended CONNECT or its response, beyond those of a handshake over HTTP/1.1.
 ///
 /// ```
 /// use pushline::ws::handshake::ConnectError;

@@ -10,7 +10,7 @@ use super::key::Key;
 use super::verify::{Answer, ClientError};
 use super::{Negotiated, Uri};
 
-/// Whether the peer takes extended CONNECT: the setting that a server announces (RFC 8441 3, RFC 9220 3). A client must
+/// The setting with which a server announces that it takes extended CONNECT (RFC 8441 3, RFC 9220 3). A client must
 /// have seen it before it sends one.
 ///
 /// ```

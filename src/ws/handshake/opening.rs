@@ -120,7 +120,7 @@ impl Phase {
     }
 }
 
-/// What an [`Opening`] wants done; its page has the loop.
+/// The next action that an [`Opening`] asks for; its page has the loop.
 ///
 /// ```
 /// use pushline::Inbox;
@@ -164,7 +164,7 @@ pub struct Established {
     pub response: Option<HandshakeResponse>,
 }
 
-/// A handshake that has led to none.
+/// The failure of an opening handshake.
 ///
 /// ```
 /// use pushline::ws::handshake::{Failure, Refusal};

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use crate::http1::authority::Authority;
 
-/// Which values of `Origin` a server accepts. A browser always sends the origin of the page that connects, and it sends
-/// the user's cookies along: without this check any page can use the service in the name of whoever looks at it.
+/// The policy for `Origin`: which values a server accepts. A browser always sends the origin of the page that connects,
+/// and it sends the user's cookies along: without this check any page can use the service in the name of whoever looks
+/// at it.
 ///
 /// The default is [`same_host`](Self::same_host). More than one Origin in a request is always refused.
 ///

@@ -14,7 +14,7 @@ use crate::http1::head::BodyFraming;
 /// Without it, a server could have a client that it refuses read and keep any amount.
 pub const MAX_REFUSED_BODY: usize = 16 * 1024;
 
-/// Why a client did not get its connection, with what the server said.
+/// The reason why a client did not get its connection, with what the server said.
 ///
 /// ```
 /// use pushline::Inbox;

@@ -10,7 +10,7 @@ use super::ConnectError;
 use super::fields::{ListError, check_own_field};
 use crate::http1::head::{FieldLines, HeadError, InvalidField, write_response};
 
-/// Why a server refuses a request. Each has its status; [`Refusal::name`] is its name in logs.
+/// The reason why a server refuses a request. Each has its status; [`Refusal::name`] is its name in logs.
 ///
 /// ```
 /// use pushline::ws::handshake::Refusal;

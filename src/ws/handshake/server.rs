@@ -17,7 +17,7 @@ use crate::http1::syntax::{contains_token, is_name, trim};
 #[cfg(feature = "deflate")]
 use crate::ws::deflate::DeflateOptions;
 
-/// Whose order decides when both sides know several of the same subprotocols.
+/// The order of preference among subprotocols that both sides know.
 ///
 /// ```
 /// use pushline::ws::handshake::{Preference, ServerOptions};
@@ -36,7 +36,7 @@ pub enum Preference {
     Client,
 }
 
-/// What a server accepts, the same for all its connections.
+/// The handshake options of a server: what it accepts, the same for all its connections.
 ///
 /// ```
 /// use pushline::ws::handshake::{OriginPolicy, ServerOptions};

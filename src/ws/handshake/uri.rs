@@ -7,7 +7,7 @@ use alloc::string::String;
 use crate::http1::basic;
 use crate::http1::url::{Fault, Location};
 
-/// Where to connect, and what to ask for there.
+/// A `ws:` or `wss:` URL: where to connect, and what to ask for there.
 ///
 /// ```
 /// use pushline::ws::handshake::Uri;
@@ -116,7 +116,7 @@ impl Uri {
     }
 }
 
-/// Why a URL was refused.
+/// The reason why a URL was refused.
 ///
 /// ```
 /// use pushline::ws::handshake::{InvalidUri, Uri};

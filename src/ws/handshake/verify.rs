@@ -142,7 +142,7 @@ impl fmt::Display for ResponseField {
     }
 }
 
-/// Why a client does not open the connection (RFC 6455 4.1).
+/// The reason why a client does not open the connection (RFC 6455 4.1).
 ///
 /// ```
 /// use pushline::ws::handshake::{ClientHandshake, ClientError, ClientOptions, Uri};

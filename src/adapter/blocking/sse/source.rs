@@ -348,7 +348,8 @@ impl<S: Transport> EventSource<S> {
     }
 }
 
-/// Ends an [`EventSource`] from another thread, within a quarter of a second; an attempt to connect, when that is over.
+/// A handle that ends an [`EventSource`] from another thread, within a quarter of a second; an attempt to connect, when
+/// that is over.
 ///
 /// ```
 /// use pushline::adapter::blocking::sse::{EventSource, SourceOptions};

@@ -15,7 +15,7 @@ use std::vec::Vec;
 
 use super::socket::Post;
 
-/// What happens to a receiver whose queue is full.
+/// The policy for a receiver whose queue is full.
 ///
 /// ```
 /// use pushline::adapter::tokio::{Lagging, OutboxOptions};
@@ -89,7 +89,7 @@ impl Default for OutboxOptions {
     }
 }
 
-/// Why an [`Outbox`] did not take a message.
+/// The reason why an [`Outbox`] did not take a message.
 ///
 /// ```
 /// use pushline::adapter::tokio::OutboxError;
@@ -122,7 +122,8 @@ impl fmt::Display for OutboxError {
 
 impl std::error::Error for OutboxError {}
 
-/// What an [`Outbox`] can hold: messages for WebSockets ([`Post`]) and encoded events ([`sse::PreparedEvent`]).
+/// A type that an [`Outbox`] can hold: messages for WebSockets ([`Post`]) and encoded events
+/// ([`sse::PreparedEvent`]).
 ///
 /// ```
 /// use pushline::adapter::tokio::OutboxItem;
@@ -480,7 +481,7 @@ impl<T> fmt::Debug for Outbox<T> {
     }
 }
 
-/// What is sent into an [`Outbox`], as a stream: see [`Outbox::stream`]. It ends when it is closed, when it lags under
+/// A stream of what is sent into an [`Outbox`]: see [`Outbox::stream`]. It ends when it is closed, when it lags under
 /// [`Lagging::Close`], and when no outbox is left.
 ///
 /// ```

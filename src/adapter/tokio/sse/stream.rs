@@ -183,7 +183,7 @@ impl<S: Stream> fmt::Debug for EventStream<S> {
     }
 }
 
-/// What an [`EventStream`] may give in the place of an event.
+/// An error of an [`EventStream`], in the place of an event.
 ///
 /// ```
 /// use pushline::adapter::tokio::sse::EventStreamError;

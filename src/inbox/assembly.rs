@@ -119,11 +119,16 @@ impl<S: Storage> Inbox<S> {
 
     /// Makes room for `n` bytes of what is announced: for all of that, but for no more than twice what was `received` and
     /// a read.
-    pub(super) fn make_room_apart(&mut self, n: usize, received: usize, Announced { rest, last }: Announced) {
-        let len = self.apart.len();
-        if self.apart.capacity() - len >= n {
-            return;
+    #[inline]
+    pub(super) fn make_room_apart(&mut self, n: usize, received: usize, announced: Announced) {
+        if self.apart.capacity() - self.apart.len() < n {
+            self.grow_apart(n, received, announced);
         }
+    }
+
+    #[inline(never)]
+    fn grow_apart(&mut self, n: usize, received: usize, Announced { rest, last }: Announced) {
+        let len = self.apart.len();
         let all = len.saturating_add(rest).saturating_add(past(rest));
         // Doubling keeps the moves linear in the bytes received, however many fragments there are.
         let wanted = if last { all } else { all.max(2 * len) };
@@ -186,6 +191,9 @@ pub(super) fn past(rest: usize) -> usize {
 pub(crate) const DIRECT: usize = 4096;
 
 pub(super) const MOST_PAST: usize = 256;
+
+/// From this length on it pays to unmask what has come of a frame: piecemeal costs more.
+pub(crate) const WORTH_UNMASKING: usize = 4096;
 
 /// From this length on the memory of a message is used again if it was dropped by then, up to what an inbox keeps.
 pub(super) const LONG: usize = 16 * 1024;

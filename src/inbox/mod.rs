@@ -24,7 +24,7 @@ mod storage;
 mod text;
 
 use assembly::MOST_PAST;
-pub(crate) use assembly::{Announced, DIRECT};
+pub(crate) use assembly::{Announced, DIRECT, WORTH_UNMASKING};
 pub use storage::Storage;
 pub use text::Text;
 

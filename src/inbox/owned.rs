@@ -4,7 +4,7 @@
 use super::LEAST_READ;
 use super::assembly::LONG;
 #[cfg(feature = "tokio")]
-use super::assembly::{Announced, DIRECT, MOST_PAST};
+use super::assembly::{Announced, DIRECT, MOST_PAST, WORTH_UNMASKING};
 use super::{Inbox, LARGEST_KEPT, Storage};
 #[cfg(feature = "tokio")]
 use alloc::vec::Vec;
@@ -56,6 +56,12 @@ impl Inbox {
         let n = self.storage.len() - self.end;
         self.filled(n);
         n
+    }
+
+    /// Whether there is some of a large message that is not unmasked yet, and too little of it for that.
+    #[inline]
+    pub(crate) fn has_little_raw(&self) -> bool {
+        self.raw > 0 && self.raw < self.to_come.rest.min(WORTH_UNMASKING)
     }
 
     fn spare_apart(&mut self) -> bytes::buf::Limit<&mut Vec<u8>> {

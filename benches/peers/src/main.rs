@@ -21,6 +21,7 @@ const USAGE: &str = "\
   --filter TEXT         tables whose title contains TEXT, e.g. 'chinese, 1460' or 'client'
   --size N[,N...]       messages of N bytes only
   --rows TEXT[,TEXT...] rows whose name contains one of them, and pushline's
+  --alone NAME          the row of that name only, for a profiler
   --markdown            with what a document needs: date, machine, versions, command";
 
 const SIZES: [usize; 6] = [16, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
@@ -61,6 +62,7 @@ impl Arguments {
                 "--rows" => this
                     .rows
                     .retain(|row| row.class.ours() || value.split(',').any(|part| row.name.contains(part))),
+                "--alone" => this.rows.retain(|row| row.name == value),
                 _ => return None,
             }
         }

@@ -3,7 +3,7 @@
 use super::super::ahead::{self, Ahead};
 use super::super::stats::Received;
 use super::super::{Error, trace};
-use super::io;
+use super::io::{self, Reads};
 use super::outlet::Outlet;
 use super::scratch::{self, Lent};
 use super::wait::{Timer, Who};
@@ -14,9 +14,6 @@ use core::ops::DerefMut;
 use core::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
-
-/// Reads of one poll at most: then other tasks have their turn.
-pub(super) const READS: usize = 64;
 
 /// How the reading side reaches its stream and the writing side: both in one struct, or shared with another task.
 pub(super) trait Ends {
@@ -110,20 +107,22 @@ impl Inlet {
             answer_close(&message, ends);
             return Poll::Ready(Some(Ok(message)));
         }
+        let mut reads = Reads::default();
         loop {
-            let found = match ready!(self.poll_found(ends, Wanted::Owned, cx)) {
-                None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Some(Ok(found)) => found,
-            };
-            match self.receiver.owned(found, self.inbox.get()) {
-                Ok(message) => {
-                    self.reading.received.count(&message);
-                    self.reading.answer(message.reply(), ends);
-                    return Poll::Ready(Some(Ok(message)));
+            // Taken where it is found: handed on, it would be put into memory and back.
+            if let Some(found) = self.find(ends, Wanted::Owned, cx) {
+                match self.receiver.owned(found, self.inbox.get()) {
+                    Ok(message) => {
+                        self.reading.received.count(&message);
+                        self.reading.answer(message.reply(), ends);
+                        return Poll::Ready(Some(Ok(message)));
+                    }
+                    // The text was not UTF-8: the close frame is written, then the error reported.
+                    Err(error) => ends.outlet().fault(error),
                 }
-                // The text was not UTF-8: the close frame is written, then the error reported.
-                Err(error) => ends.outlet().fault(error),
+            }
+            if let Progress::Over(error) = ready!(self.reading.poll(&mut self.inbox, ends, &mut reads, cx)) {
+                return Poll::Ready(error.map(Err));
             }
         }
     }
@@ -152,7 +151,7 @@ impl Inlet {
         ends.outlet().fault(error);
         loop {
             // Nothing is kept of what still comes.
-            let progress = poll_fn(|cx| reading.poll(&mut Lent::new(1), ends, &mut 0, cx)).await;
+            let progress = poll_fn(|cx| reading.poll(&mut Lent::new(1), ends, &mut Reads::default(), cx)).await;
             if let Progress::Over(error) = progress {
                 return error.map(Err);
             }
@@ -197,23 +196,35 @@ impl Inlet {
         wanted: Wanted,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Found, Error>>> {
-        let mut reads = 0;
+        let mut reads = Reads::default();
         loop {
-            if !self.receiver.is_ended() {
-                match self.receiver.find(self.inbox.get(), wanted) {
-                    Ok(Some(found)) => {
-                        if self.reading.pong_first && found.is_ping() {
-                            self.reading.pong_first = false;
-                            ends.outlet().write(Who::Reader, cx);
-                        }
-                        return Poll::Ready(Some(Ok(found)));
-                    }
-                    Ok(None) => {}
-                    Err(error) => ends.outlet().fault(error),
-                }
+            if let Some(found) = self.find(ends, wanted, cx) {
+                return Poll::Ready(Some(Ok(found)));
             }
             if let Progress::Over(error) = ready!(self.reading.poll(&mut self.inbox, ends, &mut reads, cx)) {
                 return Poll::Ready(error.map(Err));
+            }
+        }
+    }
+
+    /// The next event of what is at hand.
+    #[inline(always)]
+    fn find<E: Ends>(&mut self, ends: &mut E, wanted: Wanted, cx: &mut Context<'_>) -> Option<Found> {
+        if self.receiver.is_ended() {
+            return None;
+        }
+        match self.receiver.find(self.inbox.get(), wanted) {
+            Ok(Some(found)) => {
+                if self.reading.pong_first && found.is_ping() {
+                    self.reading.pong_first = false;
+                    ends.outlet().write(Who::Reader, cx);
+                }
+                Some(found)
+            }
+            Ok(None) => None,
+            Err(error) => {
+                ends.outlet().fault(error);
+                None
             }
         }
     }
@@ -280,32 +291,34 @@ impl Reading {
         }
     }
 
-    /// Writes what is queued, waits, reads. `reads`: how often this poll has read.
+    /// Writes what is queued, waits, reads.
     fn poll<E: Ends>(
         &mut self,
         inbox: &mut Lent,
         ends: &mut E,
-        reads: &mut usize,
+        reads: &mut Reads,
         cx: &mut Context<'_>,
     ) -> Poll<Progress> {
         if self.over {
             return Poll::Ready(Progress::Over(None));
         }
         self.pong_first = false;
-        if *reads == 0 {
+        if let Some(end) = reads.end.take() {
+            ends.outlet().read(Poll::Ready(end));
+        }
+        if reads.count == 0 {
             let mut outlet = ends.outlet();
             outlet.pay();
             outlet.life.ready();
         }
-        while *reads < READS {
+        while reads.count < Reads::MOST {
             let mut outlet = ends.outlet();
             let step = if outlet.is_calm() { Step::Read } else { outlet.run(Side::Reading, Who::Reader, cx) };
             match step {
                 Step::Read => {
                     drop(outlet);
-                    let read = ends.read(cx, |stream, cx| io::poll_read(stream, inbox.get(), cx));
+                    let read = ends.read(cx, |stream, cx| reads.poll(stream, inbox.get(), cx));
                     let received = read.is_ready();
-                    *reads += usize::from(received);
                     ends.outlet().read(read);
                     if received {
                         return Poll::Ready(Progress::Received);
@@ -314,7 +327,7 @@ impl Reading {
                 Step::Drain => {
                     drop(outlet);
                     let read = ends.read(cx, io::poll_drop);
-                    *reads += 1;
+                    reads.count += 1;
                     ends.outlet().read(read);
                 }
                 Step::Wait(deadline) => {

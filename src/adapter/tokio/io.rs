@@ -67,6 +67,44 @@ pub(super) fn poll_read<R: AsyncRead + Unpin>(
     Poll::Ready(Ok(inbox.appended()))
 }
 
+/// What one poll has read.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    /// How often.
+    pub(super) count: usize,
+    /// How the stream has ended behind bytes that are to be looked at first.
+    pub(super) end: Option<io::Result<usize>>,
+}
+
+impl Reads {
+    /// Of one poll at most: then other tasks have their turn.
+    pub(super) const MOST: usize = 64;
+
+    /// Reads, and goes on while what comes is too little of a large message to be worth a look.
+    #[inline]
+    pub(super) fn poll<R: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut R,
+        inbox: &mut Inbox,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut received = 0;
+        loop {
+            let read = poll_read(stream, inbox, cx);
+            self.count += usize::from(read.is_ready());
+            match read {
+                Poll::Ready(Ok(n @ 1..)) => received += n,
+                read if received == 0 => return read,
+                Poll::Ready(end) => self.end = Some(end),
+                Poll::Pending => return Poll::Ready(Ok(received)), // which the next read says again
+            }
+            if self.end.is_some() || self.count >= Self::MOST || !inbox.has_little_raw() {
+                return Poll::Ready(Ok(received));
+            }
+        }
+    }
+}
+
 /// Reads once and drops what it gets: closing with bytes unread would make the operating system reset the connection,
 /// and the peer lose our last ones.
 pub(super) fn poll_drop<R: AsyncRead + Unpin>(

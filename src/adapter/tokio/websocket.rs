@@ -2,8 +2,8 @@
 
 use super::super::{ConnectionStats, Error, Options, end};
 use super::given::Given;
-use super::inlet::{Ends, Inlet, READS};
-use super::io;
+use super::inlet::{Ends, Inlet};
+use super::io::{self, Reads};
 use super::outlet::{Boxed, CORKED, FED, NOW, Outlet};
 use super::scratch::Lent;
 use super::wait::{Timer, Who};
@@ -352,7 +352,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
     ) -> Poll<Result<(), Error>> {
         let Self { inlet, outlet, timer, .. } = self;
         outlet.life.ready();
-        for _ in 0..READS {
+        for _ in 0..Reads::MOST {
             // Whoever does not read does not judge whether a pong is late.
             let side = if inlet.has_room_ahead() { Side::Reading } else { Side::Writing };
             let step = outlet.run(side, Who::Writer, cx);

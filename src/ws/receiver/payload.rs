@@ -6,15 +6,11 @@
 
 use super::found::{Found, FoundKind, Source};
 use super::{Kind, Receiver, Wanted};
-use crate::inbox::{Announced, DIRECT, Inbox, Storage};
+use crate::inbox::{Announced, DIRECT, Inbox, Storage, WORTH_UNMASKING};
 use crate::ws::error::ProtocolError;
 use crate::ws::mask::rotate;
 use crate::ws::utf8;
 use core::ops::Range;
-
-/// Binary payload is unmasked when so much of it is there, or all: piecemeal costs more. Text is
-/// looked at at once.
-const WORTH_UNMASKING: usize = 4096;
 
 /// Payload that has arrived.
 pub(super) struct Arrived {
@@ -44,6 +40,7 @@ impl Receiver {
             return self.inflate(inbox, fin, parts);
         }
         let n = self.remaining.min(inbox.waiting());
+        // Text is looked at at once.
         if n < self.remaining.min(WORTH_UNMASKING)
             && self.message == Some(Kind::Binary)
             && !parts

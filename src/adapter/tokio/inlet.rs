@@ -8,7 +8,7 @@ use super::outlet::Outlet;
 use super::scratch::{self, Lent};
 use super::wait::{Timer, Who};
 use crate::inbox::Inbox;
-use crate::ws::{Event, Found, Message, Receiver, Reply, Side, Step, Wanted};
+use crate::ws::{Event, Found, Message, ProtocolError, Receiver, Reply, Side, Step, Wanted};
 use core::future::poll_fn;
 use core::ops::DerefMut;
 use core::task::{Context, Poll, ready};
@@ -109,20 +109,43 @@ impl Inlet {
         }
         let mut reads = Reads::default();
         loop {
-            // Taken where it is found: handed on, it would be put into memory and back.
-            if let Some(found) = self.find(ends, Wanted::Owned, cx) {
-                match self.receiver.owned(found, self.inbox.get()) {
+            let inbox = self.inbox.get();
+            // Taken where it is found, as most are: handed on, it would go through memory and wait for that.
+            if let Some(found) = self.receiver.find_whole(inbox, Wanted::Owned) {
+                match self.receiver.owned(found, inbox) {
                     Ok(message) => {
                         self.reading.received.count(&message);
-                        self.reading.answer(message.reply(), ends);
                         return Poll::Ready(Some(Ok(message)));
                     }
                     // The text was not UTF-8: the close frame is written, then the error reported.
                     Err(error) => ends.outlet().fault(error),
                 }
+            } else if let Some(message) = self.message_of_several(ends, cx) {
+                return Poll::Ready(Some(Ok(message)));
             }
             if let Progress::Over(error) = ready!(self.reading.poll(&mut self.inbox, ends, &mut reads, cx)) {
                 return Poll::Ready(error.map(Err));
+            }
+        }
+    }
+
+    /// The next message of what is at hand, if it is not one frame that is all there.
+    #[inline(always)]
+    fn message_of_several<E: Ends>(&mut self, ends: &mut E, cx: &mut Context<'_>) -> Option<Message> {
+        if self.receiver.is_ended() {
+            return None;
+        }
+        let found = self.receiver.go_on(self.inbox.get(), Wanted::Owned);
+        let found = self.found(found, ends, cx)?;
+        match self.receiver.owned(found, self.inbox.get()) {
+            Ok(message) => {
+                self.reading.received.count(&message);
+                self.reading.answer(message.reply(), ends);
+                Some(message)
+            }
+            Err(error) => {
+                ends.outlet().fault(error);
+                None
             }
         }
     }
@@ -198,8 +221,11 @@ impl Inlet {
     ) -> Poll<Option<Result<Found, Error>>> {
         let mut reads = Reads::default();
         loop {
-            if let Some(found) = self.find(ends, wanted, cx) {
-                return Poll::Ready(Some(Ok(found)));
+            if !self.receiver.is_ended() {
+                let found = self.receiver.find(self.inbox.get(), wanted);
+                if let Some(found) = self.found(found, ends, cx) {
+                    return Poll::Ready(Some(Ok(found)));
+                }
             }
             if let Progress::Over(error) = ready!(self.reading.poll(&mut self.inbox, ends, &mut reads, cx)) {
                 return Poll::Ready(error.map(Err));
@@ -207,13 +233,15 @@ impl Inlet {
         }
     }
 
-    /// The next event of what is at hand.
-    #[inline(always)]
-    fn find<E: Ends>(&mut self, ends: &mut E, wanted: Wanted, cx: &mut Context<'_>) -> Option<Found> {
-        if self.receiver.is_ended() {
-            return None;
-        }
-        match self.receiver.find(self.inbox.get(), wanted) {
+    /// What was found of what is at hand, before it is taken.
+    #[inline]
+    fn found<E: Ends>(
+        &mut self,
+        found: Result<Option<Found>, ProtocolError>,
+        ends: &mut E,
+        cx: &mut Context<'_>,
+    ) -> Option<Found> {
+        match found {
             Ok(Some(found)) => {
                 if self.reading.pong_first && found.is_ping() {
                     self.reading.pong_first = false;

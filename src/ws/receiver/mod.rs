@@ -224,28 +224,35 @@ impl Receiver {
         wanted: Wanted,
     ) -> Result<Option<Found>, ProtocolError> {
         let wanted = if self.parts && wanted == Wanted::Lent { Wanted::Parts } else { wanted };
-        if let Some(end) = self.end {
-            return Self::ended(end, inbox);
+        match self.find_whole(inbox, wanted) {
+            None => self.go_on(inbox, wanted),
+            found => Ok(found),
         }
-        if self.message.is_none() {
-            inbox.release(0);
-            if let Some(found) = self.whole(inbox, wanted) {
-                return Ok(Some(found));
-            }
-        } else if self.lent {
-            inbox.release(usize::from(self.unfinished));
-        }
-        self.go_on(inbox, wanted)
     }
 
-    /// The long way: frame by frame, piece by piece.
+    /// The next event, if it is a message in one frame that is all there.
+    #[inline(always)]
+    pub(crate) fn find_whole<S: Storage>(&mut self, inbox: &mut Inbox<S>, wanted: Wanted) -> Option<Found> {
+        if self.message.is_some() || self.end.is_some() {
+            return None;
+        }
+        inbox.release(0);
+        self.whole(inbox, wanted)
+    }
+
+    /// What [`find_whole`](Self::find_whole) has not found, the long way: frame by frame, piece by piece.
     #[inline(never)]
-    fn go_on<S: Storage>(
+    pub(crate) fn go_on<S: Storage>(
         &mut self,
         inbox: &mut Inbox<S>,
         wanted: Wanted,
     ) -> Result<Option<Found>, ProtocolError> {
-        self.lent = false;
+        if let Some(end) = self.end {
+            return Self::ended(end, inbox);
+        }
+        if core::mem::take(&mut self.lent) && self.message.is_some() {
+            inbox.release(usize::from(self.unfinished));
+        }
         loop {
             let frame = match self.frame {
                 Some(frame) => frame,

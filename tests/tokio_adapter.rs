@@ -589,3 +589,72 @@ async fn futures_dropped_at_every_await_lose_nothing() {
         assert_eq!(echoed, texts, "polls {polls}, reads of {read_len}, writes of {write_len}");
     }
 }
+
+/// A transport that gives each read once, its error too, and whose end is asked for once.
+struct Once {
+    reads: VecDeque<io::Result<Vec<u8>>>,
+    written: Arc<Mutex<Vec<u8>>>,
+}
+
+impl AsyncRead for Once {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = self.reads.pop_front().expect("it has ended")?;
+        assert!(read.len() <= buffer.remaining());
+        buffer.put_slice(&read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Once {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.written.lock().unwrap().extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Several reads into one large message are looked at together; what ends the stream behind them counts after them, once.
+#[tokio::test]
+async fn what_ends_the_stream_within_a_large_message_comes_behind_its_bytes() {
+    let reset = || Err(io::Error::from(io::ErrorKind::ConnectionReset));
+    for (text, bad, end) in [
+        (true, true, Ok(Vec::new())),
+        (true, true, reset()),
+        (true, false, Ok(Vec::new())),
+        (true, false, reset()),
+        (false, false, Ok(Vec::new())),
+        (false, false, reset()),
+    ] {
+        let is_reset = end.is_err();
+        let mut frame = vec![if text { 0x81 } else { 0x82 }, 0xfe];
+        frame.extend(20_000_u16.to_be_bytes());
+        frame.extend([0; 4]);
+        // The first read ends with the header: what follows goes straight into the message.
+        let second = if bad { b"good, and \xff".to_vec() } else { b"good, and good".to_vec() };
+        let reads = [Ok(frame), Ok(vec![b'a'; 100]), Ok(second), end].into();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let mut socket = server(Once { reads, written: Arc::clone(&written) }, &Options::new());
+        let error = socket.next().await.unwrap().unwrap_err();
+        let written = written.lock().unwrap().clone();
+        if bad {
+            assert!(matches!(error, Error::Protocol(ProtocolError::InvalidUtf8)), "{error:?}");
+            assert_eq!(written, [0x88, 2, 0x03, 0xef], "1007");
+        } else if is_reset {
+            assert!(matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::ConnectionReset));
+        } else {
+            assert!(matches!(error, Error::Aborted), "{error:?}");
+        }
+        assert!(socket.next().await.is_none());
+    }
+}

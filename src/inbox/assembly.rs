@@ -190,7 +190,7 @@ pub(super) fn past(rest: usize) -> usize {
 /// follows, too.
 pub(crate) const DIRECT: usize = 4096;
 
-pub(super) const MOST_PAST: usize = 256;
+pub(super) const MOST_PAST: usize = 64;
 
 /// From this length on it pays to unmask what has come of a frame: piecemeal costs more.
 pub(crate) const WORTH_UNMASKING: usize = 4096;

@@ -224,16 +224,21 @@ impl<S: Storage> Inbox<S> {
     /// Returns how many were taken: all, unless the storage is fixed.
     #[must_use = "a fixed storage may not take all"]
     pub fn extend(&mut self, bytes: &[u8]) -> usize {
-        if self.is_empty() || self.room() < bytes.len() {
-            let _ = self.offer();
-            if self.room() < bytes.len() {
-                self.make_room(bytes.len());
-            }
-        }
+        self.reserve(bytes.len());
         let n = bytes.len().min(self.room());
         self.storage.write(self.end, &bytes[..n]);
         self.filled(n);
         n
+    }
+
+    /// Makes room for `n` bytes, if there can be.
+    pub(super) fn reserve(&mut self, n: usize) {
+        if self.is_empty() || self.room() < n {
+            let _ = self.offer();
+            if self.room() < n {
+                self.make_room(n);
+            }
+        }
     }
 
     /// Whether nothing is held: no unparsed byte and no part of a message.

@@ -29,6 +29,16 @@ impl<S: Storage> Inbox<S> {
         }
         message
     }
+
+    /// What lies apart from there on is no part of the message: it goes behind what was received.
+    #[cfg(feature = "tokio")]
+    fn move_past(&mut self, from: usize) {
+        let n = self.apart.len() - from;
+        self.reserve(n);
+        self.storage.write(self.end, &self.apart[from..]);
+        self.apart.truncate(from);
+        self.filled(n);
+    }
 }
 
 #[cfg(feature = "tokio")]
@@ -78,12 +88,7 @@ impl Inbox {
         self.raw += of_frame;
         self.needed = self.needed.saturating_sub(of_frame);
         if of_frame < n {
-            let mut next = [0; MOST_PAST];
-            let next = &mut next[..n - of_frame];
-            next.copy_from_slice(&self.apart[from + of_frame..]);
-            self.apart.truncate(from + of_frame);
-            let taken = self.extend(next);
-            debug_assert_eq!(taken, next.len(), "this storage grows");
+            self.move_past(from + of_frame);
         }
         n
     }

@@ -164,6 +164,8 @@ pub mod backoff;
 pub mod heartbeat;
 mod inbox;
 mod outgoing;
+#[cfg(feature = "comet")]
+mod settings;
 
 #[cfg(feature = "comet")]
 pub mod comet;

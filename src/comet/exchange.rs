@@ -174,6 +174,13 @@ pub(super) fn form_pairs(form: &[u8], most: usize) -> impl Iterator<Item = (Cow<
     pairs.map(split_pair).filter_map(|(name, value)| decode(name).zip(decode(value)))
 }
 
+/// The bytes as hexadecimal digits.
+#[cfg(any(feature = "pushlet", feature = "sockjs"))]
+pub(super) fn hex<'b>(bytes: impl IntoIterator<Item = &'b u8>) -> String {
+    let digits = bytes.into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
 fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b'=', pair) {
         Some(at) => (&pair[..at], &pair[at + 1..]),

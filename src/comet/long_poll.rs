@@ -7,84 +7,42 @@
 use super::log::{Log, LogMessages, TooLarge};
 use super::script::{CometMessage, write_number};
 use crate::heartbeat::{Deadline, Instant};
+use crate::settings::settings;
 use bytes::BufMut;
 use core::time::Duration;
 
-/// Limits and times of a [`CometSession`].
-///
-/// ```
-/// use core::time::Duration;
-/// use pushline::comet::CometOptions;
-///
-/// let short_polling = CometOptions::new().hold(Duration::ZERO);
-/// assert_ne!(short_polling, CometOptions::new());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct CometOptions {
-    hold: Duration,
-    idle: Duration,
-    max_messages: usize,
-    max_bytes: usize,
-    max_answer: usize,
-}
-
-impl CometOptions {
-    /// The defaults.
-    pub const fn new() -> Self {
-        Self {
-            hold: Duration::from_secs(25),
-            idle: Duration::from_secs(60),
-            max_messages: 1024,
-            max_bytes: 1 << 20,
-            max_answer: 256 << 10,
-        }
-    }
-
-    /// How long a request without news is held, or a stream silent. Default 25 seconds, under the 30 after which
-    /// some proxies give up. Zero makes it short polling.
-    pub const fn hold(mut self, time: Duration) -> Self {
-        self.hold = time;
-        self
-    }
-
-    /// How long a session lives without a request. Default 60 seconds.
+settings! {
+    /// Limits and times of a [`CometSession`].
     ///
-    /// Without it what vanished clients left behind is never released.
-    pub const fn idle(mut self, time: Duration) -> Self {
-        self.idle = time;
-        self
-    }
-
-    /// Messages held for a client that does not fetch them; at least one. Default 1024.
+    /// ```
+    /// use core::time::Duration;
+    /// use pushline::comet::CometOptions;
     ///
-    /// Without it a client that stays away makes the server hold all that it missed. The oldest go first.
-    pub const fn max_messages(mut self, count: usize) -> Self {
-        self.max_messages = count;
-        self
-    }
-
-    /// Bytes of messages held, escapes included. Default 1 MiB.
-    ///
-    /// Without it few large messages do what many small ones may not.
-    pub const fn max_bytes(mut self, bytes: usize) -> Self {
-        self.max_bytes = bytes;
-        self
-    }
-
-    /// Bytes of messages in one answer; a message that is longer goes alone. Default 256 KiB.
-    ///
-    /// Without it a client that fell behind makes the server build one answer of all that it missed, and fetches
-    /// it again from the start whenever it breaks.
-    pub const fn max_answer(mut self, bytes: usize) -> Self {
-        self.max_answer = bytes;
-        self
-    }
-}
-
-impl Default for CometOptions {
-    fn default() -> Self {
-        Self::new()
+    /// let short_polling = CometOptions::new().hold(Duration::ZERO);
+    /// assert_ne!(short_polling, CometOptions::new());
+    /// ```
+    #[derive(Copy)]
+    CometOptions {
+        /// How long a request without news is held, or a stream silent. Default 25 seconds, under the 30 after which
+        /// some proxies give up. Zero makes it short polling.
+        hold: Duration = Duration::from_secs(25);
+        /// How long a session lives without a request. Default 60 seconds.
+        ///
+        /// Without it what vanished clients left behind is never released.
+        idle: Duration = Duration::from_secs(60);
+        /// Messages held for a client that does not fetch them; at least one. Default 1024.
+        ///
+        /// Without it a client that stays away makes the server hold all that it missed. The oldest go first.
+        max_messages: usize = 1024;
+        /// Bytes of messages held, escapes included. Default 1 MiB.
+        ///
+        /// Without it few large messages do what many small ones may not.
+        max_bytes: usize = 1 << 20;
+        /// Bytes of messages in one answer; a message that is longer goes alone. Default 256 KiB.
+        ///
+        /// Without it a client that fell behind makes the server build one answer of all that it missed, and fetches
+        /// it again from the start whenever it breaks.
+        max_answer: usize = 256 << 10;
     }
 }
 

@@ -9,6 +9,7 @@ use super::jsonp::Callback;
 use super::long_poll::{AnswerKind, CometAnswer};
 use super::script::{write_literal, write_number};
 use super::{NO_STORE, NOSNIFF, cors};
+use crate::settings::settings;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,48 +18,26 @@ use bytes::BufMut;
 /// Asks nginx, and proxies that learnt it from there, not to collect the response.
 const UNBUFFERED: (&str, &str) = ("X-Accel-Buffering", "no");
 
-/// What a [`StreamWriter`] writes besides messages, and for how long.
-///
-/// ```
-/// use pushline::comet::StreamOptions;
-///
-/// let config = StreamOptions::new().budget(1 << 20).padding(0);
-/// assert_ne!(config, StreamOptions::default());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct StreamOptions {
-    budget: usize,
-    padding: usize,
-}
-
-impl StreamOptions {
-    /// The defaults.
-    pub const fn new() -> Self {
-        Self { budget: 128 << 10, padding: 2048 }
-    }
-
-    /// Bytes after which a response ends and the client asks again. Default 128 KiB; the message that reaches it
-    /// is the last.
+settings! {
+    /// What a [`StreamWriter`] writes besides messages, and for how long.
     ///
-    /// The client keeps the whole response in memory, and some read it anew for each message: without a budget it
-    /// slows down and grows without end.
-    pub const fn budget(mut self, bytes: usize) -> Self {
-        self.budget = bytes;
-        self
-    }
-
-    /// Bytes at the start that carry nothing. Default 2048, which is what the most stubborn browsers hold back
-    /// before they show a page anything.
-    pub const fn padding(mut self, bytes: usize) -> Self {
-        self.padding = bytes;
-        self
-    }
-}
-
-impl Default for StreamOptions {
-    fn default() -> Self {
-        Self::new()
+    /// ```
+    /// use pushline::comet::StreamOptions;
+    ///
+    /// let config = StreamOptions::new().budget(1 << 20).padding(0);
+    /// assert_ne!(config, StreamOptions::default());
+    /// ```
+    #[derive(Copy)]
+    StreamOptions {
+        /// Bytes after which a response ends and the client asks again. Default 128 KiB; the message that reaches it
+        /// is the last.
+        ///
+        /// The client keeps the whole response in memory, and some read it anew for each message: without a budget it
+        /// slows down and grows without end.
+        budget: usize = 128 << 10;
+        /// Bytes at the start that carry nothing. Default 2048, which is what the most stubborn browsers hold back
+        /// before they show a page anything.
+        padding: usize = 2048;
     }
 }
 

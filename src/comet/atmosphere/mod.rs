@@ -26,82 +26,48 @@ mod session;
 pub use route::{AtmosphereReply, AtmosphereService, Listen};
 pub use session::{AtmosphereSession, AtmosphereTicket, AtmosphereTransport, TooSlow};
 
+use crate::settings::settings;
 use core::time::Duration;
 
-/// Limits and times of an [`AtmosphereSession`].
-///
-/// ```
-/// use pushline::comet::atmosphere::AtmosphereOptions;
-///
-/// assert_ne!(AtmosphereOptions::new().max_messages(16), AtmosphereOptions::default());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct AtmosphereOptions {
-    heartbeat: Duration,
-    client_heartbeat: Duration,
-    padding: char,
-    timeout: Duration,
-    max_messages: usize,
-    max_bytes: usize,
+settings! {
+    /// Limits and times of an [`AtmosphereSession`].
+    ///
+    /// ```
+    /// use pushline::comet::atmosphere::AtmosphereOptions;
+    ///
+    /// assert_ne!(AtmosphereOptions::new().max_messages(16), AtmosphereOptions::default());
+    /// ```
+    #[derive(Copy)]
+    AtmosphereOptions {
+        /// Silence after which the server sends the padding, default 30 seconds; a client may ask for another time from 5
+        /// seconds on.
+        heartbeat: Duration = Duration::from_secs(30);
+        /// How often the client is asked to send the padding. Default zero: never.
+        client_heartbeat: Duration = Duration::ZERO;
+        /// How long a session lives without a connection. Default 60 seconds: a client of version 5 does not say when it
+        /// leaves.
+        ///
+        /// Without it what vanished clients left behind is never released.
+        timeout: Duration = Duration::from_secs(60);
+        /// Messages held for a client that is away or slow. Default 1024.
+        ///
+        /// Without it a client that does not read makes the server hold all that it is sent.
+        max_messages: usize = 1024;
+        /// Bytes of messages held. Default 1 MiB.
+        ///
+        /// Without it few large messages do what many small ones may not.
+        max_bytes: usize = 1 << 20;
+    } else {
+        padding: char = 'X';
+    }
 }
 
 impl AtmosphereOptions {
-    /// The defaults.
-    pub const fn new() -> Self {
-        Self {
-            heartbeat: Duration::from_secs(30),
-            client_heartbeat: Duration::ZERO,
-            padding: 'X',
-            timeout: Duration::from_secs(60),
-            max_messages: 1024,
-            max_bytes: 1 << 20,
-        }
-    }
-
-    /// Silence after which the server sends the padding, default 30 seconds; a client may ask for another time from 5
-    /// seconds on.
-    pub const fn heartbeat(mut self, time: Duration) -> Self {
-        self.heartbeat = time;
-        self
-    }
-
-    /// How often the client is asked to send the padding. Default zero: never.
-    pub const fn client_heartbeat(mut self, time: Duration) -> Self {
-        self.client_heartbeat = time;
-        self
-    }
-
     /// What is sent as a sign of life, default `X`. No message can be this; `|` is refused, and leaves it as it was.
     pub const fn padding(mut self, padding: char) -> Self {
         if padding != '|' {
             self.padding = padding;
         }
-        self
-    }
-
-    /// How long a session lives without a connection. Default 60 seconds: a client of version 5 does not say when it
-    /// leaves.
-    ///
-    /// Without it what vanished clients left behind is never released.
-    pub const fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = time;
-        self
-    }
-
-    /// Messages held for a client that is away or slow. Default 1024.
-    ///
-    /// Without it a client that does not read makes the server hold all that it is sent.
-    pub const fn max_messages(mut self, count: usize) -> Self {
-        self.max_messages = count;
-        self
-    }
-
-    /// Bytes of messages held. Default 1 MiB.
-    ///
-    /// Without it few large messages do what many small ones may not.
-    pub const fn max_bytes(mut self, bytes: usize) -> Self {
-        self.max_bytes = bytes;
         self
     }
 
@@ -112,11 +78,5 @@ impl AtmosphereOptions {
         !self.client_heartbeat.is_zero()
             && characters.next() == Some(self.padding)
             && characters.next().is_none()
-    }
-}
-
-impl Default for AtmosphereOptions {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -1,24 +1,18 @@
-//! Sessions, subjects, and what is written to whom.
-#![allow(
-    clippy::arithmetic_side_effects,
-    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
-)]
-#![allow(clippy::indexing_slicing, reason = "ten bytes of a hash of twenty")]
+//! The server: requests, and what becomes of them.
+#![allow(clippy::arithmetic_side_effects, reason = "numbers of 64 bits are not used up")]
 
-use super::super::exchange::{HttpRequest, HttpResponse, form_pairs, may};
-use super::super::{NO_STORE, NOSNIFF};
+use super::super::NO_STORE;
+use super::super::exchange::{HttpRequest, HttpResponse, form_pairs, hex, may};
 use super::PushletOptions;
-use super::event::{Event, Format, is_name};
+use super::format::{Fields, Format, is_name};
+use super::session::{Mode, PushletTicket, Reason, Session};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::Write as _;
-use core::time::Duration;
-use sha1::{Digest, Sha1};
 
 /// What a request needs that a state machine cannot have.
 ///
@@ -50,14 +44,6 @@ pub enum PushletReply {
     },
 }
 
-/// Names one response that events are written to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PushletTicket {
-    session: Arc<str>,
-    number: u64,
-    format: Format,
-}
-
 /// A Pushlet server: takes requests, and says what is written to the responses that listen.
 ///
 /// ```
@@ -86,9 +72,7 @@ pub struct PushletTicket {
 #[derive(Clone, Debug)]
 pub struct PushletServer<I> {
     config: PushletOptions,
-    sessions: BTreeMap<Arc<str>, CometSession<I>>,
-    /// Sessions by the names that others know them by.
-    names: BTreeMap<Arc<str>, Arc<str>>,
+    sessions: BTreeMap<Arc<str>, Session<I>>,
     /// Responses that something may have to be written to.
     ready: Vec<PushletTicket>,
     tickets: u64,
@@ -117,9 +101,10 @@ pub struct PushletServer<I> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Publication {
-    session: Arc<str>,
-    to: Option<Arc<str>>,
-    event: Event,
+    session: String,
+    /// The name of the one that it is for.
+    to: Option<String>,
+    event: Fields<'static>,
 }
 
 impl Publication {
@@ -142,54 +127,11 @@ impl Publication {
     }
 }
 
-#[derive(Clone, Debug)]
-struct CometSession<I> {
-    name: Arc<str>,
-    format: Format,
-    mode: Mode,
-    listening: bool,
-    subscriptions: Vec<Subscription>,
-    sids: u64,
-    queue: VecDeque<Arc<Event>>,
-    aborted: bool,
-    receiver: Option<Receiver<I>>,
-    lease: Deadline<I>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    Stream,
-    Pull,
-    Poll,
-}
-
-#[derive(Clone, Debug)]
-struct Subscription {
-    sid: String,
-    subject: String,
-    label: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Receiver<I> {
-    number: u64,
-    /// The number of its next event.
-    sequence: u64,
-    hold: Deadline<I>,
-}
-
 impl<I: Instant> PushletServer<I> {
     /// A server without sessions.
     #[must_use]
-    pub fn new(config: PushletOptions) -> Self {
-        Self {
-            config,
-            sessions: BTreeMap::new(),
-            names: BTreeMap::new(),
-            ready: Vec::new(),
-            tickets: 0,
-            publication: None,
-        }
+    pub const fn new(config: PushletOptions) -> Self {
+        Self { config, sessions: BTreeMap::new(), ready: Vec::new(), tickets: 0, publication: None }
     }
 
     /// A request came: a `GET` with a query, or a `POST` with a form.
@@ -204,24 +146,27 @@ impl<I: Instant> PushletServer<I> {
             _ => return PushletReply::Response(HttpResponse::new(405).with("Allow", "GET, POST")),
         };
         // One more than may be, to see that there are too many.
-        let most = self.config.max_fields.saturating_add(1);
-        let parameters: Vec<_> = form_pairs(form, most).collect();
-        let find = |name: &str| parameters.iter().find(|(field, _)| field == name).map(|(_, value)| &**value);
-        match find("p_event") {
-            None => refuse(400, "No p_event.\n"),
-            Some(event @ ("join" | "join-listen")) => self.join(event, &find, fresh, now),
-            Some(event) => match find("p_id").map(Arc::from) {
-                Some(id) if self.sessions.contains_key(&id) => {
-                    self.command(event, id, &find, &parameters, fresh.time, now)
-                }
-                _ => refuse(400, "No such session: join first.\n"),
+        let form = Fields(form_pairs(form, self.config.max_fields.saturating_add(1)).collect());
+        let id = match form.get("p_event") {
+            None => return refuse(400, "No p_event.\n"),
+            Some("join" | "join-listen") => match self.join(&form, fresh, now) {
+                Ok(id) => Cow::Owned(id),
+                Err(refused) => return refused,
             },
-        }
+            Some(_) => Cow::Borrowed(form.get("p_id").unwrap_or_default()),
+        };
+        let Some(session) = self.sessions.get_mut(&*id) else {
+            return refuse(400, "No such session: join first.\n");
+        };
+        session.lease = Deadline::new(now, self.config.lease);
+        let format = session.format;
+        self.command(&id, &form, fresh.time, now).unwrap_or_else(|reason| {
+            answer(format, &Fields::event("nack").with("p_id", &*id).with("p_reason", reason))
+        })
     }
 
     /// Publishes an event of the server's own. Names that are no XML names are left out.
     pub fn publish(&mut self, subject: &str, fields: &[(&str, &str)], time: u64) {
-        let fields = fields.iter().map(|(name, value)| (Cow::from(*name), Cow::from(*value)));
         self.deliver(data(subject, "", time, fields), None);
     }
 
@@ -232,16 +177,17 @@ impl<I: Instant> PushletServer<I> {
 
     /// Delivers what a client has published as if it had not been looked at.
     pub fn forward(&mut self, publication: Publication) {
-        self.deliver(publication.event, publication.to.as_ref());
+        self.deliver(publication.event, publication.to.as_deref());
     }
 
     /// Sends an event of the server's own to one session, whatever it has subscribed to. `false` if there is no such
     /// session, or it does not listen. Names that are no XML names are left out.
     pub fn send(&mut self, session: &str, subject: &str, fields: &[(&str, &str)], time: u64) -> bool {
-        let listens = |(id, session): (&Arc<str>, &CometSession<I>)| session.listening.then(|| id.clone());
-        let Some(id) = self.sessions.get_key_value(session).and_then(listens) else { return false };
-        let fields = fields.iter().map(|(name, value)| (Cow::from(*name), Cow::from(*value)));
-        self.deliver(data(subject, "", time, fields), Some(&id));
+        let Some(session) = self.sessions.get_mut(session).filter(|session| session.mode.is_some()) else {
+            return false;
+        };
+        let event = Arc::new(data(subject, "", time, fields));
+        self.ready.extend(session.push(&event, self.config.max_events));
         true
     }
 
@@ -253,45 +199,23 @@ impl<I: Instant> PushletServer<I> {
 
     /// Appends what is to be written to this response now, if anything, and answers whether the response ends there.
     pub fn next_piece(&mut self, ticket: &PushletTicket, now: I, out: &mut Vec<u8>) -> Option<bool> {
-        let (format, lease) = (ticket.format, self.config.lease);
-        let waits = |session: &&mut CometSession<I>| session.number() == Some(ticket.number);
-        let Some(session) = self.sessions.get_mut(&ticket.session).filter(waits) else {
+        let session = self.sessions.get_mut(&ticket.session);
+        let Some(session) = session.filter(|session| session.waits(ticket)) else {
             // The client has left, or a newer response has taken the place of this one.
-            format.end(out);
+            ticket.format.end(out);
             return Some(true);
         };
-        let receiver = session.receiver.as_mut()?;
-        let mut write = |event: &Event| {
-            format.event(event, receiver.sequence, false, out);
-            receiver.sequence += 1;
-        };
-        if session.aborted {
-            write(&Event::new("abort").with("p_reason", "too many events wait"));
-            format.end(out);
+        let last = session.write(now, &self.config, out);
+        if session.queue.is_none() {
             self.remove(&ticket.session);
-            return Some(true);
         }
-        if session.queue.is_empty() {
-            if !receiver.hold.is_over(now) {
-                return None;
-            }
-            write(&Event::new("hb"));
-        }
-        session.queue.drain(..).for_each(|event| write(&event));
-        session.lease = Deadline::new(now, lease);
-        receiver.hold = Deadline::new(now, self.config.hold);
-        if session.mode == Mode::Stream {
-            return Some(false);
-        }
-        self.refresh(&ticket.session, out);
-        Some(true)
+        last
     }
 
     /// A response's client has left.
     pub fn close(&mut self, ticket: &PushletTicket) {
-        if let Some(session) = self.sessions.get_mut(&ticket.session)
-            && session.number() == Some(ticket.number)
-        {
+        let session = self.sessions.get_mut(&ticket.session);
+        if let Some(session) = session.filter(|session| session.waits(ticket)) {
             session.receiver = None;
         }
     }
@@ -309,11 +233,7 @@ impl<I: Instant> PushletServer<I> {
 
     /// Ends sessions whose lease is out: call it now and then. One that listens in a stream is there.
     pub fn sweep(&mut self, now: I) {
-        let is_out = |session: &CometSession<I>| session.receiver.is_none() && session.lease.is_over(now);
-        let out = self.sessions.iter().filter(|(_, session)| is_out(session)).map(|(id, _)| id.clone());
-        for id in out.collect::<Vec<_>>() {
-            self.remove(&id);
-        }
+        self.sessions.retain(|_, session| session.receiver.is_some() || !session.lease.is_over(now));
     }
 
     /// How many sessions there are.
@@ -322,300 +242,140 @@ impl<I: Instant> PushletServer<I> {
         self.sessions.len()
     }
 
-    fn join<'p>(
-        &mut self,
-        event: &str,
-        find: &dyn Fn(&str) -> Option<&'p str>,
-        fresh: Fresh,
-        now: I,
-    ) -> PushletReply {
-        let Some(format) = Format::parse(find("p_format").unwrap_or("js")) else {
-            return refuse(400, "p_format is js, xml, xml-strict or json.\n");
+    /// Begins a session, and answers its identifier.
+    fn join(&mut self, form: &Fields<'_>, fresh: Fresh, now: I) -> Result<String, PushletReply> {
+        let Some(format) = Format::parse(form.get("p_format").unwrap_or("js")) else {
+            return Err(refuse(400, "p_format is js, xml, xml-strict or json.\n"));
         };
         if self.sessions.len() >= self.config.max_sessions {
-            return refuse(503, "Too many sessions.\n");
+            return Err(refuse(503, "Too many sessions.\n"));
         }
-        let id: Arc<str> = hex(&fresh.id).into();
-        let name: Arc<str> = hex(&Sha1::digest(id.as_bytes())[..10]).into();
-        self.names.insert(name.clone(), id.clone());
-        let session = CometSession {
-            name,
-            format,
-            mode: Mode::Stream,
-            listening: false,
-            subscriptions: Vec::new(),
-            sids: 0,
-            queue: VecDeque::new(),
-            aborted: false,
-            receiver: None,
-            lease: Deadline::new(now, self.config.lease),
-        };
-        self.sessions.insert(id.clone(), session);
-        if event == "join-listen" {
-            return self.listen("join-listen-ack", id, find, now);
-        }
-        answer(format, &Event::new("join-ack").with("p_id", id.to_string()).with("p_format", format.name()))
+        let id = hex(&fresh.id);
+        let session = Session::new(&id, format, Deadline::new(now, self.config.lease));
+        self.sessions.insert(id.as_str().into(), session);
+        Ok(id)
     }
 
-    fn command<'p>(
-        &mut self,
-        event: &str,
-        id: Arc<str>,
-        find: &dyn Fn(&str) -> Option<&'p str>,
-        parameters: &[(Cow<'p, str>, Cow<'p, str>)],
-        time: u64,
-        now: I,
-    ) -> PushletReply {
-        let Some(session) = self.sessions.get_mut(&id) else { return refuse(400, "No such session.\n") };
-        session.lease = Deadline::new(now, self.config.lease);
-        let (format, own) = (session.format, id.to_string());
+    /// What a session asks for; or why it does not get it.
+    fn command(&mut self, id: &str, form: &Fields<'_>, time: u64, now: I) -> Result<PushletReply, Reason> {
+        let session = self.sessions.get_mut(id).ok_or("no such session")?;
+        let format = session.format;
+        let event = form.get("p_event").unwrap_or_default();
+        let short_ack = Fields::event(format!("{event}-ack"));
+        let ack = short_ack.clone().with("p_id", id);
         let ack = match event {
-            "listen" => return self.listen("listen-ack", id, find, now),
-            "refresh" if !session.listening => Err("listen first".into()),
-            "refresh" => return self.open(&id, &Event::new("refresh-ack"), false, now),
-            "hb" => Ok(Event::new("hb-ack")),
-            "leave" => {
-                self.remove(&id);
-                Ok(Event::new("leave-ack").with("p_id", own.clone()))
+            "join" => ack.with("p_format", format.name()),
+            "listen" | "join-listen" => {
+                let name = form.get("p_mode").unwrap_or("stream");
+                let Some(mode) = Mode::parse(name) else {
+                    return Ok(refuse(400, "p_mode is stream, pull or poll.\n"));
+                };
+                let ack = ack.with("p_mode", name).with("p_format", format.name());
+                let ack = match form.get("p_subject") {
+                    Some(_) => ack.and(session.subscribe(form, &self.config)?),
+                    None => ack,
+                };
+                session.mode = Some(mode);
+                ack
             }
-            "subscribe" => self.subscribe(&id, find).map(|subscription| {
-                let ack = Event::new("subscribe-ack").with("p_id", own.clone());
-                subscribed(ack.with("p_subject", subscription.subject.clone()), &subscription)
-            }),
-            "unsubscribe" => match find("p_sid") {
+            "refresh" if session.mode.is_none() => return Err("listen first".into()),
+            "refresh" | "hb" => short_ack,
+            "subscribe" => {
+                let names = session.subscribe(form, &self.config)?;
+                ack.with("p_subject", form.subject()?).and(names)
+            }
+            "unsubscribe" => match form.get("p_sid") {
                 None => {
                     session.subscriptions.clear();
-                    Ok(Event::new("unsubscribe-ack").with("p_id", own.clone()))
+                    ack
                 }
-                Some(sid) => match session.subscriptions.iter().position(|one| one.sid == sid) {
-                    None => Err(format!("no subscription for sid={sid}")),
-                    Some(at) => {
-                        let gone = session.subscriptions.remove(at);
-                        let ack = Event::new("unsubscribe-ack").with("p_id", own.clone());
-                        Ok(subscribed(ack.with("p_subject", gone.subject.clone()), &gone))
-                    }
-                },
+                Some(sid) => {
+                    let (subject, names) = session.unsubscribe(sid)?;
+                    ack.with("p_subject", subject).and(names)
+                }
             },
             "publish" => {
                 let name = session.name.clone();
-                self.published(&id, &name, find, parameters, time).map(|()| Event::new("publish-ack"))
+                self.published(id, &name, form, time)?;
+                return Ok(answer(format, &short_ack));
             }
-            _ => Err("unknown p_event".into()),
+            "leave" => {
+                self.remove(id);
+                return Ok(answer(format, &ack));
+            }
+            _ => return Err("unknown p_event".into()),
         };
-        let nack = |reason: String| Event::new("nack").with("p_id", own.clone()).with("p_reason", reason);
-        answer(format, &ack.unwrap_or_else(nack))
+        let goes_on = match event {
+            "refresh" => true,
+            "listen" | "join-listen" => session.mode == Some(Mode::Stream),
+            _ => return Ok(answer(format, &ack)),
+        };
+        // An older response ends.
+        self.ready.extend(session.ticket());
+        let mut head = format.begin(&ack);
+        if goes_on {
+            self.tickets += 1;
+            Ok(PushletReply::Listen { ticket: session.open(self.tickets, now, &self.config), head })
+        } else {
+            session.end_and_refresh(&self.config, &mut head.body);
+            Ok(PushletReply::Response(head))
+        }
     }
 
-    fn subscribe<'p>(
-        &mut self,
-        id: &Arc<str>,
-        find: &dyn Fn(&str) -> Option<&'p str>,
-    ) -> Result<Subscription, String> {
-        let subject = find("p_subject").filter(|subject| !subject.is_empty()).ok_or("no subject provided")?;
-        let label = find("p_label").map(String::from);
-        if subject.len() + label.as_ref().map_or(0, String::len) > self.config.max_bytes {
-            return Err("subject is too long".into());
-        }
-        let session = self.sessions.get_mut(id).ok_or("no such session")?;
-        // Each event is compared with all of them.
-        let subjects = |list: &str| list.split(',').count();
-        let held: usize = session.subscriptions.iter().map(|one| subjects(&one.subject)).sum();
-        if held.saturating_add(subjects(subject)) > self.config.max_subscriptions {
-            return Err("too many subscriptions".into());
-        }
-        session.sids += 1;
-        let subscription = Subscription { sid: session.sids.to_string(), subject: subject.into(), label };
-        session.subscriptions.push(subscription.clone());
-        Ok(subscription)
-    }
-
-    fn published<'p>(
-        &mut self,
-        id: &Arc<str>,
-        name: &Arc<str>,
-        find: &dyn Fn(&str) -> Option<&'p str>,
-        parameters: &[(Cow<'p, str>, Cow<'p, str>)],
-        time: u64,
-    ) -> Result<(), String> {
-        let subject = find("p_subject").filter(|subject| !subject.is_empty()).ok_or("no subject provided")?;
-        let bytes = parameters.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        if parameters.len() > self.config.max_fields || bytes > self.config.max_bytes {
+    fn published(&mut self, id: &str, from: &str, form: &Fields<'_>, time: u64) -> Result<(), Reason> {
+        let subject = form.subject()?;
+        let bytes: usize = form.0.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if form.0.len() > self.config.max_fields || bytes > self.config.max_bytes {
             return Err("the event is too large".into());
         }
-        if let Some((name, _)) = parameters.iter().find(|(name, _)| !is_name(name)) {
-            return Err(format!("not a name: {name}"));
+        if let Some((name, _)) = form.0.iter().find(|(name, _)| !is_name(name)) {
+            return Err(format!("not a name: {name}").into());
         }
-        let own = parameters.iter().filter(|(field, _)| field != "p_id").cloned();
-        let event = data(subject, name, time, own);
-        let known = |to| self.names.get(to).cloned().ok_or("nobody of this name");
-        let to = find("p_to").map(known).transpose()?;
+        let to = form.get("p_to").map(String::from);
+        if to.as_ref().is_some_and(|to| !self.sessions.values().any(|session| session.name == *to)) {
+            return Err("nobody of this name".into());
+        }
+        let own = form.0.iter().filter(|(name, _)| name != "p_id");
+        let own: Vec<_> = own.map(|(name, value)| (&**name, &**value)).collect();
+        let publication = Publication { session: id.into(), to, event: data(subject, from, time, &own) };
         if self.config.moderated {
-            self.publication = Some(Publication { session: id.clone(), to, event });
+            self.publication = Some(publication);
         } else {
-            self.deliver(event, to.as_ref());
+            self.forward(publication);
         }
         Ok(())
     }
 
-    /// To the one, or to all who have subscribed.
-    fn deliver(&mut self, event: Event, to: Option<&Arc<str>>) {
-        let subject = event.get("p_subject").unwrap_or_default().to_string();
+    /// To the one of this name, or to all who have subscribed.
+    fn deliver(&mut self, event: Fields<'static>, to: Option<&str>) {
         let event = Arc::new(event);
-        let is_in = |list: &str| {
-            let mut subjects = list.split(',').map(str::trim);
-            subjects.any(|prefix| !prefix.is_empty() && subject.starts_with(prefix))
-        };
-        for (id, session) in &mut self.sessions {
-            let is_meant = match to {
-                Some(to) => to == id,
-                None => session.subscriptions.iter().any(|one| is_in(&one.subject)),
-            };
-            if !is_meant || !session.listening || session.aborted {
-                continue;
+        let subject = event.get("p_subject").unwrap_or_default();
+        for session in self.sessions.values_mut() {
+            if to.map_or_else(|| session.hears(subject), |name| session.name == name) {
+                self.ready.extend(session.push(&event, self.config.max_events));
             }
-            if session.queue.len() >= self.config.max_events {
-                session.aborted = true;
-                session.queue = VecDeque::new();
-            } else {
-                session.queue.push_back(event.clone());
-            }
-            self.ready.extend(session.ticket(id));
         }
     }
 
-    fn listen<'p>(
-        &mut self,
-        ack: &'static str,
-        id: Arc<str>,
-        find: &dyn Fn(&str) -> Option<&'p str>,
-        now: I,
-    ) -> PushletReply {
-        let mode = match find("p_mode").unwrap_or("stream") {
-            "stream" => Mode::Stream,
-            "pull" => Mode::Pull,
-            "poll" => Mode::Poll,
-            _ => return refuse(400, "p_mode is stream, pull or poll.\n"),
-        };
-        let subscription = find("p_subject").map(|_| self.subscribe(&id, find)).transpose();
-        let Some(session) = self.sessions.get_mut(&id) else { return refuse(400, "No such session.\n") };
-        let format = session.format;
-        let subscription = match subscription {
-            Ok(subscription) => subscription,
-            Err(reason) => {
-                let nack = Event::new("nack").with("p_id", id.to_string());
-                return answer(format, &nack.with("p_reason", reason));
-            }
-        };
-        session.listening = true;
-        session.mode = mode;
-        let ack = Event::new(ack)
-            .with("p_id", id.to_string())
-            .with("p_mode", mode.name())
-            .with("p_format", format.name());
-        let ack = subscription.iter().fold(ack, subscribed);
-        self.open(&id, &ack, mode != Mode::Stream, now)
+    fn remove(&mut self, id: &str) {
+        self.ready.extend(self.sessions.remove(id).and_then(|session| session.ticket()));
     }
-
-    /// Begins a response that events are written to; or, if the client is to come back for them, ends it.
-    fn open(&mut self, id: &Arc<str>, ack: &Event, ends: bool, now: I) -> PushletReply {
-        let Some(session) = self.sessions.get_mut(id) else { return refuse(400, "No such session.\n") };
-        let mut head = head(session.format);
-        session.format.start(&mut head.body);
-        session.format.event(ack, 0, true, &mut head.body);
-        if ends {
-            self.refresh(id, &mut head.body);
-            return PushletReply::Response(head);
-        }
-        self.tickets += 1;
-        // A stream says at once that it is there; a poll has nothing to wait for.
-        let hold = if session.mode == Mode::Pull { self.config.hold } else { Duration::ZERO };
-        let receiver = Receiver { number: self.tickets, sequence: 1, hold: Deadline::new(now, hold) };
-        self.ready.extend(session.ticket(id));
-        session.receiver = Some(receiver);
-        let ticket = PushletTicket { session: id.clone(), number: self.tickets, format: session.format };
-        PushletReply::Listen { ticket, head }
-    }
-
-    /// Tells the client to come back, and ends the response.
-    fn refresh(&mut self, id: &Arc<str>, out: &mut Vec<u8>) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        session.receiver = None;
-        let wait = if session.mode == Mode::Poll { self.config.poll_wait } else { Duration::ZERO };
-        let event = Event::new("refresh")
-            .with("p_wait", wait.as_millis().to_string())
-            .with("p_url", format!("{}?p_id={id}&p_event=refresh", self.config.url));
-        session.format.event(&event, 0, false, out);
-        session.format.end(out);
-    }
-
-    fn remove(&mut self, id: &Arc<str>) {
-        if let Some(session) = self.sessions.remove(id) {
-            self.names.remove(&session.name);
-            self.ready.extend(session.ticket(id));
-        }
-    }
-}
-
-impl<I> CometSession<I> {
-    /// The response that waits.
-    fn number(&self) -> Option<u64> {
-        self.receiver.as_ref().map(|receiver| receiver.number)
-    }
-
-    fn ticket(&self, id: &Arc<str>) -> Option<PushletTicket> {
-        self.number().map(|number| PushletTicket { session: id.clone(), number, format: self.format })
-    }
-}
-
-impl Mode {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Stream => "stream",
-            Self::Pull => "pull",
-            Self::Poll => "poll",
-        }
-    }
-}
-
-fn subscribed(ack: Event, subscription: &Subscription) -> Event {
-    ack.with("p_sid", subscription.sid.clone()).with_some("p_label", subscription.label.as_ref())
 }
 
 /// The first of a name counts: what the server says of an event stands before what its publisher says.
-fn data<'p>(
-    subject: &str,
-    from: &str,
-    time: u64,
-    fields: impl Iterator<Item = (Cow<'p, str>, Cow<'p, str>)>,
-) -> Event {
-    let event = Event::new("data").with("p_subject", subject.to_string());
+fn data(subject: &str, from: &str, time: u64, fields: &[(&str, &str)]) -> Fields<'static> {
+    let event = Fields::event("data").with("p_subject", subject.to_string());
     let event = event.with("p_from", from.to_string()).with("p_time", time.to_string());
-    let fields = fields.filter(|(name, _)| is_name(name) && name != "p_seq");
-    fields.fold(event, |event, (name, value)| event.with(name.into_owned(), value.into_owned()))
+    let fields = fields.iter().filter(|(name, _)| is_name(name) && *name != "p_seq");
+    fields.fold(event, |event, (name, value)| event.with(name.to_string(), value.to_string()))
 }
 
-fn head(format: Format) -> HttpResponse {
-    let head = HttpResponse::new(200).with("Content-Type", format.content_type());
-    head.with(NO_STORE.0, NO_STORE.1).with(NOSNIFF.0, NOSNIFF.1)
-}
-
-fn answer(format: Format, event: &Event) -> PushletReply {
-    let mut response = head(format);
-    format.start(&mut response.body);
-    format.event(event, 0, true, &mut response.body);
+fn answer(format: Format, event: &Fields<'_>) -> PushletReply {
+    let mut response = format.begin(event);
     format.end(&mut response.body);
     PushletReply::Response(response)
 }
 
 fn refuse(status: u16, reason: &str) -> PushletReply {
     PushletReply::Response(HttpResponse::text(status, reason).with(NO_STORE.0, NO_STORE.1))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing into a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

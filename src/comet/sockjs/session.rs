@@ -6,6 +6,7 @@
 
 use super::frame::{SockJsMessage, SockJsTransport, close_frame};
 use crate::heartbeat::{Deadline, Instant};
+use crate::settings::settings;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -13,78 +14,35 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-/// Limits and times of a [`SockJsSession`].
-///
-/// ```
-/// use pushline::comet::sockjs::SockJsOptions;
-///
-/// assert_ne!(SockJsOptions::new().response_limit(4096), SockJsOptions::default());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct SockJsOptions {
-    response_limit: usize,
-    heartbeat: Duration,
-    timeout: Duration,
-    max_messages: usize,
-    max_bytes: usize,
-}
-
-impl SockJsOptions {
-    /// The defaults.
-    pub const fn new() -> Self {
-        Self {
-            response_limit: 128 << 10,
-            heartbeat: Duration::from_secs(25),
-            timeout: Duration::from_secs(5),
-            max_messages: 1024,
-            max_bytes: 1 << 20,
-        }
-    }
-
-    /// Bytes after which a streaming response ends and the client asks again. Default 128 KiB; the frame that reaches
-    /// it is the last.
+settings! {
+    /// Limits and times of a [`SockJsSession`].
     ///
-    /// The client keeps the whole response in memory: without a limit it grows without end.
-    pub const fn response_limit(mut self, bytes: usize) -> Self {
-        self.response_limit = bytes;
-        self
-    }
-
-    /// Silence after which a heartbeat frame is sent. Default 25 seconds, which the protocol names.
-    pub const fn heartbeat(mut self, time: Duration) -> Self {
-        self.heartbeat = time;
-        self
-    }
-
-    /// How long a session lives without a response to send on. Default 5 seconds, which the protocol names.
+    /// ```
+    /// use pushline::comet::sockjs::SockJsOptions;
     ///
-    /// Without it what vanished clients left behind is never released.
-    pub const fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = time;
-        self
-    }
-
-    /// Messages held for a client that does not fetch them. Default 1024.
-    ///
-    /// Without it a client that does not read makes the server hold all that it is sent.
-    pub const fn max_messages(mut self, count: usize) -> Self {
-        self.max_messages = count;
-        self
-    }
-
-    /// Bytes of messages held, escapes included. Default 1 MiB.
-    ///
-    /// Without it few large messages do what many small ones may not.
-    pub const fn max_bytes(mut self, bytes: usize) -> Self {
-        self.max_bytes = bytes;
-        self
-    }
-}
-
-impl Default for SockJsOptions {
-    fn default() -> Self {
-        Self::new()
+    /// assert_ne!(SockJsOptions::new().response_limit(4096), SockJsOptions::default());
+    /// ```
+    #[derive(Copy)]
+    SockJsOptions {
+        /// Bytes after which a streaming response ends and the client asks again. Default 128 KiB; the frame that reaches
+        /// it is the last.
+        ///
+        /// The client keeps the whole response in memory: without a limit it grows without end.
+        response_limit: usize = 128 << 10;
+        /// Silence after which a heartbeat frame is sent. Default 25 seconds, which the protocol names.
+        heartbeat: Duration = Duration::from_secs(25);
+        /// How long a session lives without a response to send on. Default 5 seconds, which the protocol names.
+        ///
+        /// Without it what vanished clients left behind is never released.
+        timeout: Duration = Duration::from_secs(5);
+        /// Messages held for a client that does not fetch them. Default 1024.
+        ///
+        /// Without it a client that does not read makes the server hold all that it is sent.
+        max_messages: usize = 1024;
+        /// Bytes of messages held, escapes included. Default 1 MiB.
+        ///
+        /// Without it few large messages do what many small ones may not.
+        max_bytes: usize = 1 << 20;
     }
 }
 

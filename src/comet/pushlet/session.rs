@@ -1,0 +1,192 @@
+//! One client's session: what it has subscribed to, what waits for it, and the response that it is written to.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
+)]
+
+use super::super::exchange::hex;
+use super::PushletOptions;
+use super::format::{Fields, Format};
+use crate::heartbeat::{Deadline, Instant};
+use alloc::borrow::Cow;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use sha1::{Digest, Sha1};
+
+/// Names one response that events are written to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PushletTicket {
+    pub(super) session: Arc<str>,
+    pub(super) number: u64,
+    pub(super) format: Format,
+}
+
+/// Why a client does not get what it asks for.
+pub(super) type Reason = Cow<'static, str>;
+
+#[derive(Clone, Debug)]
+pub(super) struct Session<I> {
+    id: Arc<str>,
+    /// What others know it by.
+    pub(super) name: String,
+    pub(super) format: Format,
+    /// How it listens, if it does.
+    pub(super) mode: Option<Mode>,
+    /// Each with its list of subjects, and what the client knows it by.
+    pub(super) subscriptions: Vec<(String, Fields<'static>)>,
+    sids: u64,
+    /// What waits; `None` once it was too much.
+    pub(super) queue: Option<VecDeque<Arc<Fields<'static>>>>,
+    pub(super) receiver: Option<Receiver<I>>,
+    pub(super) lease: Deadline<I>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Stream,
+    Pull,
+    Poll,
+}
+
+/// The response that waits.
+#[derive(Clone, Debug)]
+pub(super) struct Receiver<I> {
+    ticket: PushletTicket,
+    /// The number of its next event.
+    sequence: u64,
+    pub(super) hold: Deadline<I>,
+}
+
+impl<I: Instant> Session<I> {
+    pub(super) fn new(id: &str, format: Format, lease: Deadline<I>) -> Self {
+        Self {
+            id: id.into(),
+            name: hex(Sha1::digest(id.as_bytes()).iter().take(10)),
+            format,
+            mode: None,
+            subscriptions: Vec::new(),
+            sids: 0,
+            queue: Some(VecDeque::new()),
+            receiver: None,
+            lease,
+        }
+    }
+
+    /// The response that waits.
+    pub(super) fn ticket(&self) -> Option<PushletTicket> {
+        self.receiver.as_ref().map(|receiver| receiver.ticket.clone())
+    }
+
+    pub(super) fn waits(&self, ticket: &PushletTicket) -> bool {
+        self.receiver.as_ref().is_some_and(|receiver| receiver.ticket == *ticket)
+    }
+
+    /// Subscribes, and answers what the client knows it by.
+    pub(super) fn subscribe(
+        &mut self,
+        form: &Fields<'_>,
+        config: &PushletOptions,
+    ) -> Result<Fields<'static>, Reason> {
+        let (subject, label) = (form.subject()?, form.get("p_label"));
+        if subject.len() + label.map_or(0, str::len) > config.max_bytes {
+            return Err("subject is too long".into());
+        }
+        // Each event is compared with all of them.
+        let held: usize = self.subscriptions.iter().map(|(subject, _)| subject.split(',').count()).sum();
+        if held.saturating_add(subject.split(',').count()) > config.max_subscriptions {
+            return Err("too many subscriptions".into());
+        }
+        self.sids += 1;
+        let label = label.map(|label| ("p_label".into(), label.to_string().into()));
+        let names =
+            Fields([("p_sid".into(), self.sids.to_string().into())].into_iter().chain(label).collect());
+        self.subscriptions.push((subject.into(), names.clone()));
+        Ok(names)
+    }
+
+    /// Ends a subscription, and answers what it was to and known by.
+    pub(super) fn unsubscribe(&mut self, sid: &str) -> Result<(String, Fields<'static>), Reason> {
+        let at = self.subscriptions.iter().position(|(_, names)| names.get("p_sid") == Some(sid));
+        let at = at.ok_or_else(|| format!("no subscription for sid={sid}"))?;
+        Ok(self.subscriptions.remove(at))
+    }
+
+    /// Whether it has subscribed to this subject.
+    pub(super) fn hears(&self, subject: &str) -> bool {
+        let mut prefixes = self.subscriptions.iter().flat_map(|(list, _)| list.split(','));
+        prefixes.any(|prefix| !prefix.trim().is_empty() && subject.starts_with(prefix.trim()))
+    }
+
+    /// An event for the client. Names the response that it may have to be written to.
+    pub(super) fn push(&mut self, event: &Arc<Fields<'static>>, most: usize) -> Option<PushletTicket> {
+        self.mode?;
+        let queue = self.queue.as_mut()?;
+        if queue.len() < most {
+            queue.push_back(event.clone());
+        } else {
+            self.queue = None;
+        }
+        self.ticket()
+    }
+
+    /// Begins a response that events are written to.
+    pub(super) fn open(&mut self, number: u64, now: I, config: &PushletOptions) -> PushletTicket {
+        // A stream says at once that it is there; a poll has nothing to wait for.
+        let hold = if self.mode == Some(Mode::Pull) { config.hold } else { Duration::ZERO };
+        let ticket = PushletTicket { session: self.id.clone(), number, format: self.format };
+        self.receiver =
+            Some(Receiver { ticket: ticket.clone(), sequence: 1, hold: Deadline::new(now, hold) });
+        ticket
+    }
+
+    /// Appends what is due to the response that waits, if anything, and answers whether the response ends there.
+    pub(super) fn write(&mut self, now: I, config: &PushletOptions, out: &mut Vec<u8>) -> Option<bool> {
+        let (format, receiver) = (self.format, self.receiver.as_mut()?);
+        let mut write = |event: &Fields<'_>| {
+            format.event(event, Some(receiver.sequence), out);
+            receiver.sequence += 1;
+        };
+        let Some(queue) = &mut self.queue else {
+            write(&Fields::event("abort").with("p_reason", "too many events wait"));
+            format.end(out);
+            return Some(true);
+        };
+        if queue.is_empty() {
+            if !receiver.hold.is_over(now) {
+                return None;
+            }
+            write(&Fields::event("hb"));
+        }
+        queue.drain(..).for_each(|event| write(&event));
+        self.lease = Deadline::new(now, config.lease);
+        receiver.hold = Deadline::new(now, config.hold);
+        let goes_on = self.mode == Some(Mode::Stream);
+        if !goes_on {
+            self.end_and_refresh(config, out);
+        }
+        Some(!goes_on)
+    }
+
+    /// Ends the response, and tells the client to come back.
+    pub(super) fn end_and_refresh(&mut self, config: &PushletOptions, out: &mut Vec<u8>) {
+        self.receiver = None;
+        let wait = if self.mode == Some(Mode::Poll) { config.poll_wait } else { Duration::ZERO };
+        let url = format!("{}?p_id={}&p_event=refresh", config.url, self.id);
+        self.format.end_and_refresh(&url, wait, out);
+    }
+}
+
+impl Mode {
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "stream" => Self::Stream,
+            "pull" => Self::Pull,
+            "poll" => Self::Poll,
+            _ => return None,
+        })
+    }
+}

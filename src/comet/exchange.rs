@@ -1,11 +1,7 @@
 //! A request that an HTTP server has read, and the response that it is to write: what the frameworks' routes take and
 //! give.
-#![allow(
-    clippy::arithmetic_side_effects,
-    reason = "places in a form that is in memory; two hexadecimal digits"
-)]
-#![allow(clippy::indexing_slicing, reason = "up to a place that was found in the same bytes")]
 
+use super::form;
 #[cfg(any(feature = "sockjs", feature = "atmosphere", feature = "pushlet"))]
 use crate::http1::authority::Authority;
 use crate::http1::syntax::is_field_value;
@@ -58,7 +54,7 @@ impl<'r> HttpRequest<'r> {
     /// A parameter of the query, decoded.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<Cow<'r, str>> {
-        form_value(self.query.as_bytes(), name)
+        form::value(self.query.as_bytes(), name)
     }
 
     /// Whether the body is a form by its `Content-Type`.
@@ -157,23 +153,6 @@ pub(super) fn cors(
     }
 }
 
-/// The value of the first parameter of this name in `a=b&c=d`, decoded (URL standard, 5.1); `None` if there is none, or
-/// if it is not UTF-8.
-pub(super) fn form_value<'f>(form: &'f [u8], name: &str) -> Option<Cow<'f, str>> {
-    let pairs = form.split(|&byte| byte == b'&');
-    pairs
-        .map(split_pair)
-        .find(|(key, _)| decode(key).as_deref() == Some(name))
-        .and_then(|(_, value)| decode(value))
-}
-
-/// The first parameters, at most so many, each decoded; those that are not UTF-8 are left out.
-#[cfg(feature = "pushlet")]
-pub(super) fn form_pairs(form: &[u8], most: usize) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    let pairs = form.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).take(most);
-    pairs.map(split_pair).filter_map(|(name, value)| decode(name).zip(decode(value)))
-}
-
 /// The bytes as hexadecimal digits.
 #[cfg(any(feature = "pushlet", feature = "sockjs"))]
 pub(super) fn hex<'b>(bytes: impl IntoIterator<Item = &'b u8>) -> String {
@@ -181,60 +160,9 @@ pub(super) fn hex<'b>(bytes: impl IntoIterator<Item = &'b u8>) -> String {
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
-fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
-    match memchr::memchr(b'=', pair) {
-        Some(at) => (&pair[..at], &pair[at + 1..]),
-        None => (pair, &[]),
-    }
-}
-
-/// URL standard, 5.1: plus signs are blanks; a percent sign without two digits behind it is itself.
-fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
-    if memchr::memchr2(b'%', b'+', text).is_none() {
-        return core::str::from_utf8(text).ok().map(Cow::Borrowed);
-    }
-    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        rest = after;
-        decoded.push(match first {
-            b'+' => b' ',
-            b'%' => match (digit(after.first()), digit(after.get(1))) {
-                (Some(high), Some(low)) => {
-                    rest = after.get(2..).unwrap_or_default();
-                    (high * 16 + low) as u8
-                }
-                _ => b'%',
-            },
-            &other => other,
-        });
-    }
-    String::from_utf8(decoded).ok().map(Cow::Owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn forms() {
-        for (form, value) in [
-            ("d=a", Some("a")),
-            ("x=1&d=a+b%20c&d=2", Some("a b c")),
-            ("d=%5B%22x%22%5D", Some("[\"x\"]")),
-            ("d=100%&x", Some("100%")),
-            ("d=%4", Some("%4")),
-            ("d=%zz%", Some("%zz%")),
-            ("%64=y", Some("y")),
-            ("d", Some("")),
-            ("d=%ff", None),
-            ("dd=1", None),
-            ("", None),
-        ] {
-            assert_eq!(form_value(form.as_bytes(), "d").as_deref(), value, "{form}");
-        }
-    }
 
     #[test]
     fn a_value_with_a_line_end_is_no_field() {

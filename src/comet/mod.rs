@@ -60,6 +60,8 @@ pub mod cors;
 #[cfg(any(feature = "atmosphere", feature = "pushlet", feature = "sockjs"))]
 mod exchange;
 pub mod flash;
+#[cfg(any(feature = "atmosphere", feature = "bayeux", feature = "pushlet", feature = "sockjs"))]
+mod form;
 pub mod jsonp;
 mod log;
 mod long_poll;

@@ -3,7 +3,7 @@
 
 use super::broker::{Broker, Link};
 use super::channel::{Channel, Pattern};
-use super::host::{ClientId, Host};
+use super::host::{ClientId, Denied, Host};
 use super::message::BayeuxMessage;
 use super::reply::{Advice, Reply, TimeSync};
 use super::session::{CometSession, Held};
@@ -21,6 +21,14 @@ type Failure = (u16, &'static str, &'static str, Option<Advice>);
 
 const fn failure(code: u16, args: &'static str, text: &'static str) -> Failure {
     (code, args, text, None)
+}
+
+/// A message is done, and its reply written; or failed, and this is to be its reply.
+type Done = Result<(), Failure>;
+
+/// The program has refused.
+fn denied(text: &'static str) -> impl FnOnce(Denied) -> Failure {
+    move |Denied(reason)| failure(403, reason, text)
 }
 
 impl<I: Instant, H: Host> Broker<I, H> {
@@ -61,13 +69,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         }
     }
 
-    fn perform(
-        &mut self,
-        link: Link,
-        message: &BayeuxMessage<'_>,
-        browser: Option<u128>,
-        now: I,
-    ) -> Result<(), Failure> {
+    fn perform(&mut self, link: Link, message: &BayeuxMessage<'_>, browser: Option<u128>, now: I) -> Done {
         // 3.5: an id is a string; Faye and others send numbers as well.
         if message.id.is_some_and(|id| id.string().is_none() && !id.is_number()) {
             return Err(failure(405, "", "message_id_invalid"));
@@ -103,7 +105,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
     }
 
     /// 4.1.
-    fn handshake(&mut self, link: Link, message: &BayeuxMessage<'_>, now: I) -> Result<(), Failure> {
+    fn handshake(&mut self, link: Link, message: &BayeuxMessage<'_>, now: I) -> Done {
         let none = Some(Advice::None);
         let version = message.get("version").and_then(|version| version.string()).map(|text| text.to_cow());
         if !version.is_none_or(|version| version == "1" || version.starts_with("1.")) {
@@ -160,7 +162,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         message: &BayeuxMessage<'_>,
         browser: Option<u128>,
         now: I,
-    ) -> Result<(), Failure> {
+    ) -> Done {
         let transport = message.get("connectionType").and_then(|name| name.string());
         if transport.is_some_and(|transport| !TRANSPORTS.iter().any(|name| transport.is(name))) {
             return Err((400, "", "connection_type_unsupported", Some(Advice::Retry)));
@@ -203,21 +205,14 @@ impl<I: Instant, H: Host> Broker<I, H> {
     }
 
     /// 4.4: one subscription or several, all of them or none.
-    fn subscribe(
-        &mut self,
-        link: Link,
-        client: ClientId,
-        message: &BayeuxMessage<'_>,
-    ) -> Result<(), Failure> {
+    fn subscribe(&mut self, link: Link, client: ClientId, message: &BayeuxMessage<'_>) -> Done {
         let asked = subscriptions(message.subscription)?;
         let mut patterns = Vec::new();
         for text in &asked {
             let pattern = Pattern::parse(text)
                 .filter(|pattern| !pattern.is_meta() && text.len() <= self.config.max_channel_length)
                 .ok_or(failure(403, "", "subscription_invalid"))?;
-            self.host
-                .may_subscribe(client, pattern)
-                .map_err(|denied| failure(403, denied.0, "subscribe_denied"))?;
+            self.host.may_subscribe(client, pattern).map_err(denied("subscribe_denied"))?;
             if !pattern.is_service() {
                 patterns.push(pattern);
             }
@@ -237,9 +232,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         }
         for pattern in &patterns {
             if !self.routes.contains(*pattern) {
-                self.host
-                    .may_create(client, *pattern)
-                    .map_err(|denied| failure(403, denied.0, "create_denied"))?;
+                self.host.may_create(client, *pattern).map_err(denied("create_denied"))?;
             }
         }
         for pattern in patterns {
@@ -253,12 +246,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
     }
 
     /// 4.5. What the client is not subscribed to is no error.
-    fn unsubscribe(
-        &mut self,
-        link: Link,
-        client: ClientId,
-        message: &BayeuxMessage<'_>,
-    ) -> Result<(), Failure> {
+    fn unsubscribe(&mut self, link: Link, client: ClientId, message: &BayeuxMessage<'_>) -> Done {
         let asked = subscriptions(message.subscription)?;
         let patterns: Option<Vec<_>> = asked.iter().map(|text| Pattern::parse(text)).collect();
         let patterns = patterns.ok_or(failure(403, "", "subscription_invalid"))?;
@@ -287,22 +275,18 @@ impl<I: Instant, H: Host> Broker<I, H> {
         client: ClientId,
         channel: Channel<'_>,
         message: &BayeuxMessage<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Done {
         let data = message.data().ok_or(failure(400, "", "data_missing"))?;
         let binary = message.ext("binary");
         if binary.is_some() && !message.is_binary() {
             return Err(failure(400, "binary", "data_invalid"));
         }
-        self.host
-            .may_publish(client, channel, message)
-            .map_err(|denied| failure(403, denied.0, "publish_denied"))?;
+        self.host.may_publish(client, channel, message).map_err(denied("publish_denied"))?;
         if channel.is_broadcast()
             && let Some(pattern) = Pattern::parse(channel.as_str())
             && !self.routes.contains(pattern)
         {
-            self.host
-                .may_create(client, pattern)
-                .map_err(|denied| failure(403, denied.0, "create_denied"))?;
+            self.host.may_create(client, pattern).map_err(denied("create_denied"))?;
         }
         self.host.published(client, channel, data);
         if channel.is_broadcast() {

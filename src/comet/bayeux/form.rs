@@ -1,6 +1,7 @@
 //! Queries and forms, which carry envelopes too (Bayeux 1.0, 6 Transport), and the answer as a script.
 #![allow(clippy::arithmetic_side_effects, reason = "capacities: a little more than what is in memory")]
 
+use crate::comet::form;
 use crate::comet::jsonp::Callback;
 use std::borrow::Cow;
 use std::string::String;
@@ -17,32 +18,11 @@ use std::vec::Vec;
 /// assert_eq!(fields[2], ("x".into(), "a b".into()));
 /// ```
 pub fn fields(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    text.split('&').filter(|field| !field.is_empty()).map(|field| {
-        let (name, value) = field.split_once('=').unwrap_or((field, ""));
-        (decoded(name), decoded(value))
-    })
-}
-
-fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
-        return Cow::Borrowed(text);
-    }
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.as_bytes();
-    while let [first, rest @ ..] = bytes {
-        let (byte, length) = match (first, digit(rest.first()), digit(rest.get(1))) {
-            (b'%', Some(high), Some(low)) => ((high << 4 | low) as u8, 3),
-            (b'+', ..) => (b' ', 1),
-            _ => (*first, 1),
-        };
-        out.push(byte);
-        bytes = bytes.get(length..).unwrap_or_default();
-    }
-    Cow::Owned(match String::from_utf8(out) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
+    let decoded = |bytes| match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    };
+    form::pairs(text.as_bytes()).map(move |(name, value)| (decoded(name), decoded(value)))
 }
 
 /// The answer as a script that calls a function: `/**/f(JSON.parse("…"));`.

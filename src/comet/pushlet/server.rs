@@ -2,7 +2,8 @@
 #![allow(clippy::arithmetic_side_effects, reason = "numbers of 64 bits are not used up")]
 
 use super::super::NO_STORE;
-use super::super::exchange::{HttpRequest, HttpResponse, form_pairs, hex, may};
+use super::super::exchange::{HttpRequest, HttpResponse, hex, may};
+use super::super::form;
 use super::PushletOptions;
 use super::format::{Fields, Format, is_name};
 use super::session::{Mode, PushletTicket, Reason, Session};
@@ -146,7 +147,9 @@ impl<I: Instant> PushletServer<I> {
             _ => return PushletReply::Response(HttpResponse::new(405).with("Allow", "GET, POST")),
         };
         // One more than may be, to see that there are too many.
-        let form = Fields(form_pairs(form, self.config.max_fields.saturating_add(1)).collect());
+        let pairs = form::pairs(form).take(self.config.max_fields.saturating_add(1));
+        let pairs = pairs.filter_map(|(name, value)| form::text(name).zip(form::text(value)));
+        let form = Fields(pairs.collect());
         let id = match form.get("p_event") {
             None => return refuse(400, "No p_event.\n"),
             Some("join" | "join-listen") => match self.join(&form, fresh, now) {

@@ -1,6 +1,7 @@
 //! What a request asks for, and the answers that need no session.
 
-use super::super::exchange::{HttpRequest, HttpResponse, cors, form_value, may};
+use super::super::exchange::{HttpRequest, HttpResponse, cors, hex, may};
+use super::super::form;
 use super::super::jsonp::Callback;
 use super::frame::SockJsTransport;
 use super::incoming::SockJsMessages;
@@ -8,8 +9,6 @@ use crate::http1::syntax::elements;
 use crate::ws::handshake::OriginPolicy;
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::String;
-use core::fmt::Write as _;
 use sha1::{Digest, Sha1};
 
 /// Answers without a session's state are kept by nobody: they are each client's own.
@@ -209,7 +208,7 @@ impl SockJsService {
             return Ok(SockJsReply::Receive { session, transport, head: self.fields(request, head) });
         }
         let text = if transport == "jsonp_send" && request.is_form() {
-            form_value(request.body, "d")
+            form::value(request.body, "d")
         } else {
             core::str::from_utf8(request.body).ok().map(Cow::Borrowed)
         };
@@ -258,12 +257,7 @@ impl SockJsService {
 
     fn iframe(&self, request: &HttpRequest<'_>) -> HttpResponse {
         let page = [IFRAME_HEAD, &self.sockjs_url, IFRAME_REST].concat();
-        let mut etag = String::from("\"");
-        for byte in Sha1::digest(page.as_bytes()) {
-            // Writing into a `String` cannot fail.
-            let _ = write!(etag, "{byte:02x}");
-        }
-        etag.push('"');
+        let etag = format!("\"{}\"", hex(&Sha1::digest(page.as_bytes())));
         let known = request.field("if-none-match").unwrap_or_default();
         let is_known = elements(known.as_bytes())
             .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes());

@@ -360,3 +360,32 @@ proptest! {
         prop_assert!(routes.is_empty());
     }
 }
+
+/// What a connect puts off is seen to later: a session ends when it has been left alone for so long, and not before.
+#[test]
+fn a_session_ends_after_its_last_connect() {
+    let seconds = Duration::from_secs;
+    let mut broker = server(BrokerOptions::new().max_interval(seconds(10)));
+    assert!(join(&mut broker, ""));
+    for now in (5..100).step_by(7).map(seconds) {
+        broker.advance(now);
+        let link = broker.request(BayeuxRequest::new(&[&connect(1, 0)]), now).unwrap();
+        assert!(matches!(broker.take(link, now), Some(Output::Answer(200, _))));
+        assert!(broker.next_deadline().unwrap() <= now + seconds(10));
+    }
+    let last = seconds(96);
+    broker.advance(last + seconds(10) - Duration::from_nanos(1));
+    assert_eq!((broker.sessions(), broker.next_deadline()), (1, Some(last + seconds(10))));
+    broker.advance(last + seconds(10));
+    assert_eq!((broker.sessions(), broker.next_deadline()), (0, None));
+
+    // One that is held longer than the session lives without it.
+    assert!(join(&mut broker, ""));
+    let held = format!(r#"{{"channel":"/meta/connect","clientId":"{}"}}"#, id(2));
+    let link = broker.request(BayeuxRequest::new(&[&held]), NOW).unwrap();
+    broker.advance(seconds(30) - Duration::from_nanos(1));
+    assert!(broker.take(link, seconds(29)).is_none());
+    broker.advance(seconds(30));
+    assert!(matches!(broker.take(link, seconds(30)), Some(Output::Answer(200, _))));
+    assert_eq!(broker.next_deadline(), Some(seconds(40)));
+}

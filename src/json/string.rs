@@ -48,7 +48,7 @@ impl<'a> Str<'a> {
     /// Whether the text is `text`, after unescaping.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
-        if !text.contains('\\') && self.inside == text {
+        if self.inside == text && !text.contains('\\') {
             return true;
         }
         self.inside.len() > text.len() && self.plain().is_none() && self.chars().eq(text.chars())

@@ -11,13 +11,13 @@ mod state;
 pub use options::{BayeuxOptions, Everyone, client_id, unix_millis};
 
 use super::hyper;
-use crate::comet::bayeux::{BayeuxRefusal, BayeuxRequest, Broker, Channel, ClientId, Host, Output, form};
+use crate::comet::bayeux::{BayeuxRefusal, BayeuxRequest, Broker, Channel, ClientId, Host, form};
 use crate::comet::jsonp::{self, Callback};
 use crate::json::Value;
 use ::tokio::time::Instant;
 use core::fmt;
 use request::{Asked, Failed};
-use state::{Shared, Waiting};
+use state::{Answer, Shared, Waiting};
 use std::borrow::ToOwned;
 use std::string::String;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl<H: Host + Send + 'static> BayeuxService<H> {
         let shared = &self.shared;
         let origin = request.headers().get("origin").map(|origin| origin.as_bytes().to_owned());
         let decision = shared.options.cors.check(origin.as_deref());
-        let same_host = request::is_same_host(&request);
+        let same_host = origin.is_none() || request::is_same_host(&request);
         let mut response = if request.method() == http::Method::OPTIONS {
             return request::preflight(&request, &shared.options.cors);
         } else if !same_host && !decision.is_allowed() {
@@ -150,12 +150,9 @@ impl<H: Host + Send + 'static> BayeuxService<H> {
     }
 
     async fn ask(&self, request: BayeuxRequest<'_>) -> Result<(u16, String), BayeuxRefusal> {
-        let waiting = Waiting::request(&self.shared, request)?;
-        loop {
-            match waiting.take() {
-                Some(Output::Answer(status, json)) => return Ok((status, json)),
-                _ => waiting.wait().await,
-            }
-        }
+        Ok(match Waiting::request(&self.shared, request)? {
+            Answer::Ready(status, json) => (status, json),
+            Answer::Held(waiting) => waiting.answer().await,
+        })
     }
 }

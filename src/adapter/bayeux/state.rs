@@ -5,6 +5,7 @@ use super::options::BayeuxOptions;
 use crate::comet::bayeux::{BayeuxRefusal, BayeuxRequest, Broker, ById, Host, Link, Output};
 use ::tokio::sync::Notify;
 use ::tokio::time::{Instant, sleep, timeout_at};
+use std::string::String;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub(super) struct Shared<H> {
@@ -85,20 +86,30 @@ pub(super) struct Waiting<H: Host> {
     shared: Arc<Shared<H>>,
     pub(super) link: Link,
     ready: Arc<Notify>,
+    /// The broker knows it no more.
+    is_answered: bool,
+}
+
+/// The answer to a request: there at once, or when there is news.
+pub(super) enum Answer<H: Host> {
+    Ready(u16, String),
+    Held(Waiting<H>),
 }
 
 impl<H: Host> Waiting<H> {
     pub(super) fn request(
         shared: &Arc<Shared<H>>,
         request: BayeuxRequest<'_>,
-    ) -> Result<Self, BayeuxRefusal> {
-        let ready = Arc::new(Notify::new());
-        let link = shared.locked(|state, now| {
+    ) -> Result<Answer<H>, BayeuxRefusal> {
+        shared.locked(|state, now| {
             let link = state.broker.request(request, now)?;
+            if let Some(Output::Answer(status, json)) = state.broker.take(link, now) {
+                return Ok(Answer::Ready(status, json));
+            }
+            let ready = Arc::new(Notify::new());
             state.waiting.insert(link, ready.clone());
-            Ok(link)
-        })?;
-        Ok(Self { shared: shared.clone(), link, ready })
+            Ok(Answer::Held(Self { shared: shared.clone(), link, ready, is_answered: false }))
+        })
     }
 
     pub(super) fn socket(shared: &Arc<Shared<H>>) -> Self {
@@ -108,11 +119,23 @@ impl<H: Host> Waiting<H> {
             state.waiting.insert(link, ready.clone());
             link
         });
-        Self { shared: shared.clone(), link, ready }
+        Self { shared: shared.clone(), link, ready, is_answered: false }
     }
 
-    pub(super) fn take(&self) -> Option<Output> {
-        self.shared.with(|broker, now| broker.take(self.link, now))
+    /// The answer of a request, once it is there.
+    pub(super) async fn answer(mut self) -> (u16, String) {
+        loop {
+            self.wait().await;
+            let answer = self.shared.locked(|state, now| {
+                let Output::Answer(status, json) = state.broker.take(self.link, now)? else { return None };
+                state.waiting.remove(&self.link);
+                Some((status, json))
+            });
+            if let Some(answer) = answer {
+                self.is_answered = true;
+                return answer;
+            }
+        }
     }
 
     /// What is to be sent, and what behind it: to know that there is no more takes no second look.
@@ -128,6 +151,9 @@ impl<H: Host> Waiting<H> {
 
 impl<H: Host> Drop for Waiting<H> {
     fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
         self.shared.locked(|state, now| {
             state.waiting.remove(&self.link);
             state.broker.closed(self.link, now);

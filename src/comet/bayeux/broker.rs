@@ -105,7 +105,10 @@ impl<I: Instant, H: Host> Broker<I, H> {
         }
         let link = self.links.open(false);
         self.dispatch(link, &messages, request.browser, now);
-        self.links.wake(link);
+        let client = self.links.get(link).and_then(|state| state.client);
+        if client.and_then(|client| self.sessions.get(&client)).is_none_or(|session| session.is_due(link)) {
+            self.links.wake(link);
+        }
         Ok(link)
     }
 
@@ -129,8 +132,8 @@ impl<I: Instant, H: Host> Broker<I, H> {
             }
         };
         self.dispatch(link, &messages, None, now);
-        // A client that asks and does not read.
-        let limit = self.config.max_queue_bytes;
+        // A client that asks and does not read. The bracket before the first reply is none of them.
+        let limit = self.config.max_queue_bytes.saturating_add(1);
         if self.links.get(link).is_some_and(|state| state.replies.len() > limit) {
             self.refuse(link, BayeuxRefusal::TooLarge);
             return Err(BayeuxRefusal::TooLarge);
@@ -160,7 +163,12 @@ impl<I: Instant, H: Host> Broker<I, H> {
         {
             self.deadlines.pop_first();
             let Some(session) = self.sessions.get_mut(&client) else { continue };
+            session.scheduled = None;
             match &mut session.held {
+                _ if session.deadline > now => {
+                    let deadline = session.deadline;
+                    self.schedule(client, deadline);
+                }
                 Some(held) => {
                     held.due = true;
                     self.links.wake(held.link);
@@ -213,7 +221,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
                     // One frame, and one write, for all that came meanwhile.
                     let mut messages = Vec::new();
                     session.write_batch(&self.config, &mut messages);
-                    return Some(Output::Text(array(&messages)));
+                    return Some(Output::Text(array(messages)));
                 }
                 if session.is_direct()
                     && let Some(event) = session.pop()
@@ -226,7 +234,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
                 self.answer_connect(client?, now);
             }
             let replies = core::mem::take(&mut self.links.get(link)?.replies);
-            return Some(Output::Text(array(&replies)));
+            return Some(Output::Text(array(replies)));
         }
         if let Some(session) = session {
             if !session.is_due(link) {
@@ -237,7 +245,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         let state = self.links.remove(link)?;
         Some(match state.status {
             Some(status) => Output::Answer(status, String::new()),
-            None => Output::Answer(200, array(&state.replies)),
+            None => Output::Answer(200, array(state.replies)),
         })
     }
 
@@ -341,11 +349,12 @@ impl<I: Instant, H: Host> Broker<I, H> {
     }
 }
 
-fn array(messages: &[u8]) -> String {
+/// The array that these messages begin.
+fn array(mut messages: Vec<u8>) -> String {
+    if messages.is_empty() {
+        messages.push(b'[');
+    }
+    messages.push(b']');
     // All of it was text when it was written.
-    let mut text = String::with_capacity(messages.len() + 2);
-    text.push('[');
-    text.push_str(core::str::from_utf8(messages).unwrap_or_default());
-    text.push(']');
-    text
+    String::from_utf8(messages).unwrap_or_default()
 }

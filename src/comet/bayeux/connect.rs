@@ -8,14 +8,19 @@ use super::host::{ClientId, Host};
 use super::reply::{Advice, Reply};
 use super::session::{CometSession, Held};
 use crate::heartbeat::Instant;
+use std::string::ToString;
 use std::vec::Vec;
 
 impl<I: Instant, H: Host> Broker<I, H> {
-    /// Sets when the session is looked at next.
+    /// Sets when the session is looked at next. What becomes later is seen to when the earlier time has come, so that a
+    /// connect moves no entry.
     pub(super) fn schedule(&mut self, client: ClientId, deadline: I) {
-        if let Some(session) = self.sessions.get_mut(&client) {
-            self.deadlines.remove(&(session.deadline, client));
-            session.deadline = deadline;
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        session.deadline = deadline;
+        if session.scheduled.is_none_or(|scheduled| deadline < scheduled) {
+            if let Some(scheduled) = session.scheduled.replace(deadline) {
+                self.deadlines.remove(&(scheduled, client));
+            }
             self.deadlines.insert((deadline, client));
         }
     }
@@ -56,10 +61,10 @@ impl<I: Instant, H: Host> Broker<I, H> {
         let advice = if held.multiple { Advice::MultipleClients } else { Advice::Retry };
         let Some(session) = self.sessions.get_mut(&client) else { return };
         let Some(state) = self.links.get(held.link) else { return };
-        let mut batch: Option<&dyn core::fmt::Display> = None;
+        let mut batch = None;
         if !session.is_direct() {
             session.write_batch(&self.config, &mut state.replies);
-            batch = session.ack.then_some(&session.batch);
+            batch = session.ack.then(|| session.batch.to_string());
         }
         if !state.is_socket {
             state.client = None;
@@ -67,7 +72,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         let time = self.host.unix_millis();
         connect_reply(&mut state.replies, &self.config, time, &held)
             .ok()
-            .ext(batch, held.timesync)
+            .ext(batch.as_deref(), held.timesync)
             .advice(advice)
             .end();
     }
@@ -104,7 +109,9 @@ impl<I: Instant, H: Host> Broker<I, H> {
             self.links.wake(held.link);
         }
         let Some(session) = self.sessions.remove(&client) else { return };
-        self.deadlines.remove(&(session.deadline, client));
+        if let Some(scheduled) = session.scheduled {
+            self.deadlines.remove(&(scheduled, client));
+        }
         if let Some(state) = session.socket.and_then(|socket| self.links.get(socket)) {
             state.client = None;
         }

@@ -11,6 +11,7 @@ use crate::heartbeat::Instant;
 use crate::json::Value;
 use core::time::Duration;
 use std::borrow::Cow;
+use std::format;
 use std::vec::Vec;
 
 /// The transports that there are (4.1.1 supportedConnectionTypes).
@@ -137,7 +138,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         let ack = wants_ack && self.config.ack;
         let patience = now.saturating_add(CometSession::<I>::patience(&self.config));
         self.sessions.insert(client, CometSession::new(ack, patience));
-        self.schedule(client, patience);
+        self.deadlines.insert((patience, client));
         let timesync = TimeSync::new(message, self.host.unix_millis());
         self.reply(link, message, |reply| {
             reply
@@ -145,8 +146,8 @@ impl<I: Instant, H: Host> Broker<I, H> {
                 .client(client)
                 .field("version", "\"1.0\"")
                 .field("minimumVersion", "\"1.0\"")
-                .field("supportedConnectionTypes", format_args!("{TRANSPORTS:?}"))
-                .ext(ack.then_some(&true), timesync)
+                .field("supportedConnectionTypes", &format!("{TRANSPORTS:?}"))
+                .ext(ack.then_some("true"), timesync)
                 .advice(Advice::Retry)
                 .end();
         });
@@ -163,8 +164,8 @@ impl<I: Instant, H: Host> Broker<I, H> {
         browser: Option<u128>,
         now: I,
     ) -> Done {
-        let transport = message.get("connectionType").and_then(|name| name.string());
-        if transport.is_some_and(|transport| !TRANSPORTS.iter().any(|name| transport.is(name))) {
+        if message.connection_type.is_some_and(|transport| !TRANSPORTS.iter().any(|name| transport.is(name)))
+        {
             return Err((400, "", "connection_type_unsupported", Some(Advice::Retry)));
         }
         self.supersede(client, link, now);

@@ -34,9 +34,9 @@ impl ClientId {
     /// The id written so: 32 hexadecimal digits in lower case, as the broker writes them.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        (text.len() == 32 && text.bytes().all(is_digit))
-            .then(|| u128::from_str_radix(text, 16).ok().map(Self))?
+        let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+        let id = text.bytes().take(32).try_fold(0, |id, byte| Some(id << 4 | u128::from(digit(byte)?)))?;
+        (text.len() == 32).then_some(Self(id))
     }
 }
 

@@ -108,7 +108,7 @@ pub(super) struct State {
     pub(super) is_socket: bool,
     /// The client that has its connect held here, or that is on this WebSocket.
     pub(super) client: Option<ClientId>,
-    /// Without the brackets around them.
+    /// An array without its last bracket, or empty.
     pub(super) replies: Vec<u8>,
     /// Of a request, if it is not 200.
     pub(super) status: Option<u16>,

@@ -4,9 +4,10 @@
 use super::config::BrokerOptions;
 use super::host::ClientId;
 use super::message::BayeuxMessage;
+use crate::comet::script::write_number;
 use crate::json::{Value, write_string};
-use core::fmt::Display;
 use core::time::Duration;
+use std::format;
 use std::io::Write;
 use std::string::String;
 use std::vec::Vec;
@@ -34,10 +35,9 @@ impl TimeSync {
         let passed = now.saturating_sub(received);
         // Saturating: what does not fit is no time.
         let (sent, accuracy) = (sent as i64, accuracy as i64);
-        put(
-            out,
-            format_args!("\"timesync\":{{\"tc\":{sent},\"ts\":{received},\"p\":{passed},\"a\":{accuracy}}}"),
-        );
+        // Writing to a vector never fails.
+        let _ =
+            write!(out, "\"timesync\":{{\"tc\":{sent},\"ts\":{received},\"p\":{passed},\"a\":{accuracy}}}");
     }
 }
 
@@ -69,33 +69,32 @@ impl<'o> Reply<'o> {
         id: Option<&str>,
     ) -> Self {
         separate(out);
-        out.extend_from_slice(b"{\"channel\":\"");
-        out.extend_from_slice(channel.unwrap_or_default().as_bytes());
-        out.push(b'"');
-        if let Some(id) = id {
-            put(out, format_args!(",\"id\":{id}"));
+        put(out, &["{\"channel\":\"", channel.unwrap_or_default(), "\""]);
+        let reply = Self { out, config, now };
+        match id {
+            Some(id) => reply.field("id", id),
+            None => reply,
         }
-        Self { out, config, now }
     }
 
     /// A field of JSON.
-    pub(super) fn field(self, name: &str, json: impl Display) -> Self {
-        put(self.out, format_args!(",\"{name}\":{json}"));
+    pub(super) fn field(self, name: &str, json: &str) -> Self {
+        put(self.out, &[",\"", name, "\":", json]);
         self
     }
 
     pub(super) fn client(self, id: ClientId) -> Self {
-        self.field("clientId", format_args!("\"{id}\""))
+        self.field("clientId", &format!("\"{id}\""))
     }
 
     pub(super) fn ok(self) -> Self {
-        self.field("successful", true)
+        self.field("successful", "true")
     }
 
     /// `code ":" args ":" text` (3.6 error).
     pub(super) fn error(self, code: u16, args: &str, text: &str) -> Self {
-        self.out.extend_from_slice(b",\"successful\":false,\"error\":");
-        write_string(&std::format!("{code}:{args}:{text}"), self.out);
+        put(self.out, &[",\"successful\":false,\"error\":"]);
+        write_string(&format!("{code}:{args}:{text}"), self.out);
         self
     }
 
@@ -108,25 +107,23 @@ impl<'o> Reply<'o> {
             Advice::Handshake(interval) => ("handshake", interval, ""),
             Advice::None => ("none", interval, ""),
         };
-        let [interval, timeout, max_interval] =
-            [interval, timeout, max_interval].map(|time| time.as_millis());
-        self.field(
-            "advice",
-            format_args!(
-                "{{\"reconnect\":\"{reconnect}\",\"interval\":{interval},\"timeout\":{timeout},\
-                 \"maxInterval\":{max_interval}{multiple}}}"
-            ),
-        )
+        put(self.out, &[",\"advice\":{\"reconnect\":\"", reconnect, "\""]);
+        for (name, time) in [("interval", interval), ("timeout", timeout), ("maxInterval", max_interval)] {
+            put(self.out, &[",\"", name, "\":"]);
+            write_number(time.as_millis().try_into().unwrap_or(u64::MAX), self.out);
+        }
+        put(self.out, &[multiple, "}"]);
+        self
     }
 
     /// The extensions' part. `ack` is written as it is.
-    pub(super) fn ext(self, ack: Option<&dyn Display>, timesync: Option<TimeSync>) -> Self {
+    pub(super) fn ext(self, ack: Option<&str>, timesync: Option<TimeSync>) -> Self {
         if ack.is_none() && timesync.is_none() {
             return self;
         }
-        self.out.extend_from_slice(b",\"ext\":{");
+        put(self.out, &[",\"ext\":{"]);
         if let Some(ack) = ack {
-            put(self.out, format_args!("\"ack\":{ack}"));
+            put(self.out, &["\"ack\":", ack]);
         }
         if let Some(timesync) = timesync {
             if ack.is_some() {
@@ -140,17 +137,15 @@ impl<'o> Reply<'o> {
 
     pub(super) fn end(self) {
         if self.config.timestamp {
-            put(self.out, format_args!(",\"timestamp\":\"{}\"", timestamp(self.now)));
+            put(self.out, &[",\"timestamp\":\"", &timestamp(self.now), "\""]);
         }
         self.out.push(b'}');
     }
 }
 
-/// Appends a comma, unless it is the first.
+/// Appends what stands before a message of an array: its bracket, or a comma.
 pub(super) fn separate(out: &mut Vec<u8>) {
-    if !out.is_empty() {
-        out.push(b',');
-    }
+    out.push(if out.is_empty() { b'[' } else { b',' });
 }
 
 /// `[{"channel":…,"data":…}]`: what subscribers get, in the form that a WebSocket takes.
@@ -187,10 +182,9 @@ pub(super) fn timestamp(unix_millis: u64) -> String {
     let year = cycle * 400 + year + u64::from(month <= 2);
     let (hour, minute, second, part) =
         (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60, millis % 1000 / 10);
-    std::format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{part:02}")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{part:02}")
 }
 
-fn put(out: &mut Vec<u8>, text: core::fmt::Arguments<'_>) {
-    // Writing to a vector never fails.
-    let _ = out.write_fmt(text);
+fn put(out: &mut Vec<u8>, parts: &[&str]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }

@@ -27,6 +27,8 @@ pub(super) struct CometSession<I> {
     pub(super) socket: Option<Link>,
     /// When the held connect is due, or the session over.
     pub(super) deadline: I,
+    /// When it is looked at: then, or earlier.
+    pub(super) scheduled: Option<I>,
     /// Sorted.
     pub(super) subscriptions: Vec<Box<str>>,
     /// The number of the last publication, so that a client hears it once however many of its patterns match.
@@ -50,7 +52,7 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct Overflow;
 
-impl<I> CometSession<I> {
+impl<I: Copy> CometSession<I> {
     pub(super) const fn new(ack: bool, deadline: I) -> Self {
         Self {
             queue: VecDeque::new(),
@@ -60,6 +62,7 @@ impl<I> CometSession<I> {
             held: None,
             socket: None,
             deadline,
+            scheduled: Some(deadline),
             subscriptions: Vec::new(),
             heard: 0,
         }

@@ -16,7 +16,8 @@ use crate::comet::jsonp::{self, Callback};
 use crate::json::Value;
 use ::tokio::time::Instant;
 use core::fmt;
-use request::{Asked, Failed};
+use core::future::Future;
+use request::{Asked, Asking, Failed};
 use state::{Answer, Shared, Waiting};
 use std::borrow::ToOwned;
 use std::string::String;
@@ -75,28 +76,44 @@ impl<H: Host + Send + 'static> BayeuxService<H> {
     ///
     /// Dropping the future before it is done is right when the client has left: nothing is lost that it has not been
     /// sent.
-    pub async fn serve<B>(&self, mut request: http::Request<B>) -> http::Response<String>
+    pub fn serve<B>(&self, mut request: http::Request<B>) -> impl Future<Output = http::Response<String>>
     where
         B: http_body::Body + Send,
     {
-        let shared = &self.shared;
+        // Looked at before there is a future: while a client waits, only that is held.
+        let options = &self.shared.options;
         let origin = request.headers().get("origin").map(|origin| origin.as_bytes().to_owned());
-        let decision = shared.options.cors.check(origin.as_deref());
-        let same_host = origin.is_none() || request::is_same_host(&request);
-        let mut response = if request.method() == http::Method::OPTIONS {
-            return request::preflight(&request, &shared.options.cors);
-        } else if !same_host && !decision.is_allowed() {
-            request::plain(403, "origin not allowed")
-        } else if request.method() == http::Method::CONNECT || request.headers().contains_key("upgrade") {
-            self.upgrade(&mut request)
+        let decision = options.cors.check(origin.as_deref());
+        let may = origin.is_none() || decision.is_allowed() || request::is_same_host(&request);
+        let asking = if request.method() == http::Method::OPTIONS {
+            Err(request::preflight(&request, &options.cors))
         } else {
-            match request::read(request, &shared.options).await {
+            let asking = if !may {
+                Err(request::plain(403, "origin not allowed"))
+            } else if request.method() == http::Method::CONNECT || request.headers().contains_key("upgrade") {
+                Err(self.upgrade(&mut request))
+            } else {
+                Asking::new(&request, options)
+                    .map_err(|Failed(status, reason)| request::plain(status, reason))
+            };
+            asking.map_err(|mut response| {
+                request::add_fields(&mut response, decision.fields());
+                response
+            })
+        };
+        let asking = asking.map(|asking| (asking, request.into_body()));
+        async move {
+            let (asking, body) = match asking {
+                Ok(asking) => asking,
+                Err(response) => return response,
+            };
+            let mut response = match asking.read(body, options).await {
                 Ok(asked) => self.answer(asked).await,
                 Err(Failed(status, reason)) => request::plain(status, reason),
-            }
-        };
-        request::add_fields(&mut response, decision.fields());
-        response
+            };
+            request::add_fields(&mut response, options.cors.check(origin.as_deref()).fields());
+            response
+        }
     }
 
     /// What the program publishes goes to all who are subscribed.
@@ -128,31 +145,31 @@ impl<H: Host + Send + 'static> BayeuxService<H> {
 
     async fn answer(&self, asked: Asked) -> http::Response<String> {
         // A script has to be asked for with a name that is one, before anything is done.
-        let callback = match asked.callback.as_deref().map(Callback::parse).transpose() {
-            Ok(callback) => callback,
-            Err(_) => return request::plain(400, "callback is not the name of a function"),
-        };
-        let envelopes: Vec<&str> = asked.envelopes.iter().map(String::as_str).collect();
-        let request = BayeuxRequest::new(&envelopes).browser(asked.browser);
-        let (status, json) = match self.ask(request).await {
-            Ok(answer) => answer,
+        if asked.callback.as_deref().is_some_and(|name| Callback::parse(name).is_err()) {
+            return request::plain(400, "callback is not the name of a function");
+        }
+        let cookie = asked.new_cookie();
+        let answer = self.ask(&asked);
+        // Not held while the client waits.
+        let callback = asked.callback;
+        let (status, json) = match answer {
+            Ok(Answer::Ready(status, json)) => (status, json),
+            Ok(Answer::Held(waiting)) => waiting.answer().await,
             Err(refusal) => return request::plain(refusal.status(), "not a Bayeux request, or too large"),
         };
-        let mut response = match callback {
+        let mut response = match callback.as_deref().map(Callback::parse) {
             _ if status != 200 => request::plain(status, "another connect has come"),
-            Some(callback) => request::response(200, form::script(callback, &json), jsonp::FIELDS),
-            None => request::response(200, json, crate::comet::JSON_FIELDS),
+            Some(Ok(callback)) => request::response(200, form::script(callback, &json), jsonp::FIELDS),
+            _ => request::response(200, json, crate::comet::JSON_FIELDS),
         };
-        if let Some(cookie) = asked.new_cookie() {
+        if let Some(cookie) = cookie {
             response.headers_mut().insert("set-cookie", cookie);
         }
         response
     }
 
-    async fn ask(&self, request: BayeuxRequest<'_>) -> Result<(u16, String), BayeuxRefusal> {
-        Ok(match Waiting::request(&self.shared, request)? {
-            Answer::Ready(status, json) => (status, json),
-            Answer::Held(waiting) => waiting.answer().await,
-        })
+    fn ask(&self, asked: &Asked) -> Result<Answer<H>, BayeuxRefusal> {
+        let envelopes: Vec<&str> = asked.envelopes.iter().map(String::as_str).collect();
+        Waiting::request(&self.shared, BayeuxRequest::new(&envelopes).browser(asked.browser))
     }
 }

@@ -30,6 +30,17 @@ pub(super) struct Asked {
 pub(super) struct Failed(pub(super) u16, pub(super) &'static str);
 
 impl Asked {
+    /// The fields of a query or a form.
+    fn take_fields(&mut self, text: &str) {
+        for (name, value) in form::fields(text) {
+            match &*name {
+                "jsonp" => self.callback = Some(value.into_owned()),
+                "message" => self.envelopes.push(value.into_owned()),
+                _ => {}
+            }
+        }
+    }
+
     /// For a browser that shakes hands and has none yet.
     pub(super) fn new_cookie(&self) -> Option<HeaderValue> {
         let shakes_hands = || self.envelopes.iter().any(|text| text.contains("/meta/handshake"));
@@ -41,57 +52,71 @@ impl Asked {
     }
 }
 
-/// Reads a POST with JSON or a form, or a GET with a query (Bayeux 1.0, 6).
-pub(super) async fn read<B: http_body::Body>(
-    request: Request<B>,
-    options: &BayeuxOptions,
-) -> Result<Asked, Failed> {
-    let query = request.uri().query().unwrap_or_default();
-    let mut callback = None;
-    let mut envelopes = Vec::new();
-    let mut field = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| match &*name {
-        "jsonp" => callback = Some(value.into_owned()),
-        "message" => envelopes.push(value.into_owned()),
-        _ => {}
-    };
-    match *request.method() {
-        Method::GET => form::fields(query).for_each(&mut field),
-        Method::POST => {}
-        _ => return Err(Failed(405, "only GET and POST")),
-    }
-    let counted = options.count_browsers && request.version() < Version::HTTP_2;
-    let browser = browser(request.headers()).filter(|_| counted);
-    if request.method() == Method::GET {
-        if !options.callback_polling || callback.is_none() {
+/// A request whose head was read: a POST with JSON or a form, or a GET with a query (Bayeux 1.0, 6).
+pub(super) struct Asking {
+    asked: Asked,
+    body: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    None,
+    Json,
+    Form,
+}
+
+impl Asking {
+    pub(super) fn new<B>(request: &Request<B>, options: &BayeuxOptions) -> Result<Self, Failed> {
+        let counted = options.count_browsers && request.version() < Version::HTTP_2;
+        let browser = if counted { browser(request.headers()) } else { None };
+        let mut asked = Asked { envelopes: Vec::new(), callback: None, browser, counted };
+        let body = match *request.method() {
+            Method::GET => {
+                asked.take_fields(request.uri().query().unwrap_or_default());
+                Kind::None
+            }
+            Method::POST => {
+                let kind = request.headers().get("content-type").and_then(|value| value.to_str().ok());
+                let kind = kind.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+                let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+                if is_form { Kind::Form } else { Kind::Json }
+            }
+            _ => return Err(Failed(405, "only GET and POST")),
+        };
+        if body == Kind::None && (!options.callback_polling || asked.callback.is_none()) {
             return Err(Failed(400, "a GET is to be a WebSocket or a script"));
         }
-    } else {
-        let type_of = request.headers().get("content-type").and_then(|value| value.to_str().ok());
-        let is_form = type_of.is_some_and(|value| {
-            let name = value.split(';').next().unwrap_or_default().trim();
-            name.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        });
+        Ok(Self { asked, body })
+    }
+
+    /// Reads the body, if it is to have one.
+    pub(super) async fn read<B: http_body::Body>(
+        self,
+        body: B,
+        options: &BayeuxOptions,
+    ) -> Result<Asked, Failed> {
+        let Self { mut asked, body: kind } = self;
+        if kind == Kind::None {
+            return Ok(asked);
+        }
         // Three bytes each, in a form.
-        let limit = options.config.max_request_bytes().saturating_mul(if is_form { 3 } else { 1 });
-        let reading = body(request.into_body(), limit);
+        let each = if kind == Kind::Form { 3 } else { 1 };
+        let reading = read_body(body, options.config.max_request_bytes().saturating_mul(each));
         let text = ::tokio::time::timeout(options.body_timeout, reading)
             .await
             .map_err(|_| Failed(408, "the body took too long"))??;
-        if is_form {
-            let mut field = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
-                if name == "message" {
-                    envelopes.push(value.into_owned());
-                }
-            };
-            form::fields(&text).for_each(&mut field);
-        } else {
-            envelopes.push(text);
+        match kind {
+            Kind::Form => {
+                asked.take_fields(&text);
+                asked.callback = None;
+            }
+            _ => asked.envelopes.push(text),
         }
+        Ok(asked)
     }
-    Ok(Asked { envelopes, callback, browser, counted })
 }
 
-async fn body<B: http_body::Body>(body: B, limit: usize) -> Result<String, Failed> {
+async fn read_body<B: http_body::Body>(body: B, limit: usize) -> Result<String, Failed> {
     let mut body = pin!(body);
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {

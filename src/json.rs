@@ -24,7 +24,6 @@ mod scan;
 mod string;
 
 use core::fmt;
-use scan::Scanner;
 
 pub use string::{Chars, Str, push_string, write_string};
 
@@ -85,14 +84,12 @@ impl core::error::Error for Error {}
 /// # Ok::<(), pushline::json::Error>(())
 /// ```
 pub fn check(text: &str) -> Result<Value<'_>, Error> {
-    let mut scanner = Scanner::new(text);
-    scanner.space();
-    let start = scanner.at;
-    scanner.value()?;
-    let end = scanner.at;
-    scanner.space();
-    if scanner.at < text.len() {
-        return Err(Error::Syntax { at: scanner.at });
+    let bytes = text.as_bytes();
+    let start = scan::space(bytes, 0);
+    let end = scan::value(bytes, start)?;
+    let at = scan::space(bytes, end);
+    if at < text.len() {
+        return Err(Error::Syntax { at });
     }
     Ok(Value { text: text.get(start..end).unwrap_or_default() })
 }
@@ -123,7 +120,7 @@ impl<'a> Value<'a> {
     /// The elements; of what is no array, none.
     #[cfg(feature = "socketio")]
     pub(crate) fn items(&self) -> Array<'a> {
-        self.array().unwrap_or(Array { scanner: Scanner::inside("[]"), text: "[]" })
+        self.array().unwrap_or(Array { text: "[]", at: 1 })
     }
 
     /// The text of the value, as it came.
@@ -141,13 +138,13 @@ impl<'a> Value<'a> {
     /// The elements, if it is an array.
     #[must_use]
     pub fn array(&self) -> Option<Array<'a>> {
-        self.text.starts_with('[').then(|| Array { scanner: Scanner::inside(self.text), text: self.text })
+        self.text.starts_with('[').then(|| Array { text: self.text, at: 1 })
     }
 
     /// The fields, if it is an object.
     #[must_use]
     pub fn object(&self) -> Option<Object<'a>> {
-        self.text.starts_with('{').then(|| Object { scanner: Scanner::inside(self.text), text: self.text })
+        self.text.starts_with('{').then(|| Object { text: self.text, at: 1 })
     }
 
     /// The number, if it is one that is written in digits only and fits.
@@ -192,30 +189,29 @@ impl<'a> Value<'a> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Array<'a> {
-    scanner: Scanner<'a>,
     text: &'a str,
+    /// Behind the opening bracket, or an element.
+    at: usize,
 }
 
 impl<'a> Array<'a> {
     /// How far it has come.
     #[cfg(feature = "socketio")]
     pub(crate) const fn position(&self) -> usize {
-        self.scanner.at
+        self.at
     }
 
     /// What is left of a checked array behind what another iterator has gone through.
     #[cfg(feature = "socketio")]
     pub(crate) const fn from_position(text: &'a str, at: usize) -> Self {
-        let mut scanner = Scanner::inside(text);
-        scanner.at = at;
-        Self { scanner, text }
+        Self { text, at }
     }
 
     /// The text that is left, from the next element on; the closing bracket is part of it.
     #[must_use]
     pub fn rest(&self) -> &'a str {
-        let mut scanner = self.scanner;
-        let start = scanner.item().unwrap_or(scanner.at);
+        let bytes = self.text.as_bytes();
+        let start = scan::item(bytes, self.at).unwrap_or_else(|| scan::space(bytes, self.at));
         self.text.get(start..).unwrap_or_default()
     }
 }
@@ -224,9 +220,8 @@ impl<'a> Iterator for Array<'a> {
     type Item = Value<'a>;
 
     fn next(&mut self) -> Option<Value<'a>> {
-        let start = self.scanner.item()?;
-        let end = self.scanner.end_of_value()?;
-        Some(Value { text: self.text.get(start..end)? })
+        let start = scan::item(self.text.as_bytes(), self.at)?;
+        next_value(self.text, start, &mut self.at)
     }
 }
 
@@ -244,8 +239,9 @@ impl<'a> Iterator for Array<'a> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Object<'a> {
-    scanner: Scanner<'a>,
     text: &'a str,
+    /// Behind the opening brace, or a field.
+    at: usize,
 }
 
 impl<'a> Object<'a> {
@@ -260,11 +256,16 @@ impl<'a> Iterator for Object<'a> {
     type Item = (Str<'a>, Value<'a>);
 
     fn next(&mut self) -> Option<(Str<'a>, Value<'a>)> {
-        let start = self.scanner.item()?;
-        let end = self.scanner.end_of_value()?;
-        let key = Str::new(self.text.get(start..end)?)?;
-        let start = self.scanner.after_colon();
-        let end = self.scanner.end_of_value()?;
-        Some((key, Value { text: self.text.get(start..end)? }))
+        let bytes = self.text.as_bytes();
+        let start = scan::item(bytes, self.at)?;
+        let key = next_value(self.text, start, &mut self.at)?.string()?;
+        let start = scan::after_colon(bytes, self.at);
+        Some((key, next_value(self.text, start, &mut self.at)?))
     }
+}
+
+/// The value that starts here in a checked text, and where it ends.
+fn next_value<'a>(text: &'a str, start: usize, end: &mut usize) -> Option<Value<'a>> {
+    *end = scan::value(text.as_bytes(), start).ok()?;
+    Some(Value { text: text.get(start..*end)? })
 }

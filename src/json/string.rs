@@ -1,6 +1,7 @@
 //! Strings (RFC 8259 7): read without the escapes, and written with them.
 #![allow(clippy::arithmetic_side_effects, reason = "two surrogates that were matched; a place in the text")]
 
+use super::scan::plain;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use bytes::BufMut;
@@ -160,20 +161,16 @@ const CONTROLS: [&str; 32] = [
 
 fn escape(text: &str, mut write: impl FnMut(&str)) {
     write("\"");
-    let mut written = 0;
-    for (at, &byte) in text.as_bytes().iter().enumerate() {
-        let escaped = match byte {
+    let mut rest = text;
+    while let Some((plain, special)) = rest.split_at_checked(plain(rest.as_bytes())) {
+        write(plain);
+        let Some(&byte) = special.as_bytes().first() else { break };
+        write(match byte {
             b'"' => "\\\"",
             b'\\' => "\\\\",
-            _ => match CONTROLS.get(usize::from(byte)) {
-                Some(escaped) => escaped,
-                None => continue,
-            },
-        };
-        write(text.get(written..at).unwrap_or_default());
-        write(escaped);
-        written = at + 1;
+            _ => CONTROLS.get(usize::from(byte)).copied().unwrap_or_default(),
+        });
+        rest = special.get(1..).unwrap_or_default();
     }
-    write(text.get(written..).unwrap_or_default());
     write("\"");
 }

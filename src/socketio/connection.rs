@@ -237,7 +237,7 @@ impl<I: Instant> ServerConnection<I> {
         {
             return Err(Fault::Placeholder);
         }
-        let payload = Payload::new(data, named);
+        let payload = Payload::new(data, packet.arguments, named);
         let (id, missing) = (packet.id, packet.attachments);
         let pending = Pending { namespace, id, ack, payload, missing, bytes: 0 };
         if missing > 0 {

@@ -52,6 +52,8 @@ pub struct Packet<'a> {
     pub id: Option<u64>,
     /// An object, an array or, in a refusal, a string.
     pub data: Option<Value<'a>>,
+    /// Where in the data the arguments begin: behind an event's name.
+    pub(super) arguments: usize,
 }
 
 /// What a client may send at most.
@@ -193,13 +195,13 @@ impl<'a> Packet<'a> {
             "" => None,
             json => Some(json::check(json).map_err(InvalidPacket::Json)?),
         };
-        let packet = Self { kind, attachments, namespace, id, data };
+        let mut packet = Self { kind, attachments, namespace, id, data, arguments: 1 };
         packet.check()?;
         Ok(packet)
     }
 
     /// The payload that each type has ("Packet types").
-    fn check(&self) -> Result<(), InvalidPacket> {
+    fn check(&mut self) -> Result<(), InvalidPacket> {
         let fits = match (self.kind, self.data) {
             (PacketKind::Connect, data) => data.is_none_or(|data| data.object().is_some()),
             (PacketKind::Disconnect, data) => data.is_none(),
@@ -213,7 +215,9 @@ impl<'a> Packet<'a> {
                 data.is_some_and(|data| data.array().is_some())
             }
             (PacketKind::Event | PacketKind::BinaryEvent, data) => {
-                let name = data.and_then(|data| data.array()?.next());
+                let mut items = data.ok_or(InvalidPacket::Payload)?.items();
+                let name = items.next();
+                self.arguments = items.position();
                 if let Some(name) = name.and_then(|name| name.string()) {
                     if RESERVED.contains(&&*name.to_cow()) {
                         return Err(InvalidPacket::ReservedName);

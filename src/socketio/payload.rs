@@ -31,12 +31,9 @@ pub struct Payload {
 }
 
 impl Payload {
-    pub(super) fn new(array: Value<'_>, named: bool) -> Self {
-        let mut items = array.items();
-        if named {
-            items.next();
-        }
-        Self { text: String::from(array.as_str()), attachments: Vec::new(), rest: items.position(), named }
+    /// `rest` is where the arguments of a checked array begin.
+    pub(super) fn new(array: Value<'_>, rest: usize, named: bool) -> Self {
+        Self { text: String::from(array.as_str()), attachments: Vec::new(), rest, named }
     }
 
     /// An event's, from its JSON: an array of the name and the arguments. For tests of handlers.
@@ -46,8 +43,9 @@ impl Payload {
     /// [`json::Error`] if it is no JSON, or no array.
     pub fn event(json: &str) -> Result<Self, json::Error> {
         let value = json::check(json)?;
-        value.array().ok_or(json::Error::Syntax { at: 0 })?;
-        Ok(Self::new(value, true))
+        let mut items = value.array().ok_or(json::Error::Syntax { at: 0 })?;
+        items.next();
+        Ok(Self::new(value, items.position(), true))
     }
 
     pub(super) fn attach(&mut self, bytes: Bytes) {
@@ -57,7 +55,7 @@ impl Payload {
     /// The event's name; `None` for an answer, and for an event whose name is a number.
     #[must_use]
     pub fn name(&self) -> Option<Str<'_>> {
-        Value::checked(self.text.get(1..self.rest).filter(|_| self.named)?.trim()).string()
+        Value::checked(self.text.get(1..self.rest).filter(|_| self.named)?.trim_ascii()).string()
     }
 
     /// The arguments: an iterator.

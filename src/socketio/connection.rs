@@ -239,12 +239,11 @@ impl<I: Instant> ServerConnection<I> {
         }
         let payload = Payload::new(data, packet.arguments, named);
         let (id, missing) = (packet.id, packet.attachments);
-        let pending = Pending { namespace, id, ack, payload, missing, bytes: 0 };
         if missing > 0 {
-            self.pending = Some(Box::new(pending));
+            self.pending = Some(Box::new(Pending { namespace, id, ack, payload, missing, bytes: 0 }));
             return Ok(None);
         }
-        Ok(self.complete(pending))
+        Ok(self.complete(namespace, id, ack, payload))
     }
 
     /// The bytes of a message came.
@@ -264,14 +263,19 @@ impl<I: Instant> ServerConnection<I> {
             self.pending = Some(pending);
             return Ok(None);
         }
-        Ok(self.complete(*pending))
+        let Pending { namespace, id, ack, payload, .. } = *pending;
+        // The namespace may have been left before the last attachment came.
+        Ok(self.find(&namespace).is_some().then(|| self.complete(namespace, id, ack, payload)).flatten())
     }
 
     /// An answer that nobody awaits, or not any more, is nothing.
-    fn complete(&mut self, pending: Pending) -> Option<Incoming> {
-        let Pending { namespace, id, ack, payload, .. } = pending;
-        // The namespace may have been left before the last attachment came.
-        self.find(&namespace)?;
+    fn complete(
+        &mut self,
+        namespace: Arc<str>,
+        id: Option<u64>,
+        ack: bool,
+        payload: Payload,
+    ) -> Option<Incoming> {
         match id {
             Some(id) if ack => {
                 self.forget_ack(&namespace, id).then_some(Incoming::Ack { namespace, id, payload })

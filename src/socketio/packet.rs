@@ -1,6 +1,7 @@
 //! Packets (Socket.IO 5, "Packet encoding"): type, attachments, namespace, ack id, JSON.
 
 use crate::json::{self, Value};
+use crate::settings::settings;
 use core::fmt;
 
 /// The type of a packet.
@@ -56,45 +57,21 @@ pub struct Packet<'a> {
     pub(super) arguments: usize,
 }
 
-/// What a client may send at most.
-///
-/// ```
-/// let limits = pushline::socketio::PacketLimits::new().attachments(20);
-/// assert_eq!(limits.attachments, 20);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub struct PacketLimits {
-    /// Attachments of a packet. Default 10, which is also what official clients take. Without it, a client announces
-    /// 2^31.
-    pub attachments: usize,
-    /// Bytes in a namespace's name. Default 256.
-    pub namespace: usize,
-}
-
-impl PacketLimits {
-    /// The defaults.
-    pub const fn new() -> Self {
-        Self { attachments: 10, namespace: 256 }
-    }
-
-    /// Attachments of a packet at most.
-    pub const fn attachments(mut self, attachments: usize) -> Self {
-        self.attachments = attachments;
-        self
-    }
-
-    /// Bytes in a namespace's name at most.
-    pub const fn namespace(mut self, namespace: usize) -> Self {
-        self.namespace = namespace;
-        self
-    }
-}
-
-impl Default for PacketLimits {
-    fn default() -> Self {
-        Self::new()
+settings! {
+    /// What a client may send at most.
+    ///
+    /// ```
+    /// let limits = pushline::socketio::PacketLimits::new().attachments(20);
+    /// assert_eq!(limits.attachments, 20);
+    /// ```
+    #[derive(Copy)]
+    #[non_exhaustive]
+    PacketLimits {
+        /// Attachments of a packet. Default 10, which is also what official clients take. Without it, a client announces
+        /// 2^31.
+        pub attachments: usize = 10;
+        /// Bytes in a namespace's name. Default 256.
+        pub namespace: usize = 256;
     }
 }
 

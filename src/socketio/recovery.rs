@@ -6,6 +6,7 @@
 
 use super::engine::EngineMessage;
 use crate::heartbeat::{Deadline, Instant};
+use crate::settings::settings;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -13,63 +14,26 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// How much a [`Recovery`] keeps, and for how long.
-///
-/// ```
-/// use core::time::Duration;
-///
-/// let config = pushline::socketio::RecoveryOptions::new().max_absence(Duration::from_secs(30));
-/// assert_eq!((config.events, config.bytes, config.sessions), (10_000, 16 << 20, 100_000));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub struct RecoveryOptions {
-    /// Time after which a client that was cut is somebody new. Default 2 minutes.
-    pub max_absence: Duration,
-    /// Events kept, those of all clients together: what goes to one alone counts, too. Default 10,000.
-    pub events: usize,
-    /// Their bytes in all. Default 16 MiB.
-    pub bytes: usize,
-    /// Clients known, here or away. Default 100,000.
-    pub sessions: usize,
-}
-
-impl RecoveryOptions {
-    /// The defaults.
-    pub const fn new() -> Self {
-        let max_absence = Duration::from_secs(120);
-        Self { max_absence, events: 10_000, bytes: 16 << 20, sessions: 100_000 }
-    }
-
-    /// Time after which a client that was cut is somebody new.
-    pub const fn max_absence(mut self, absence: Duration) -> Self {
-        self.max_absence = absence;
-        self
-    }
-
-    /// Events kept.
-    pub const fn events(mut self, events: usize) -> Self {
-        self.events = events;
-        self
-    }
-
-    /// Their bytes in all.
-    pub const fn bytes(mut self, bytes: usize) -> Self {
-        self.bytes = bytes;
-        self
-    }
-
-    /// Clients known, here or away.
-    pub const fn sessions(mut self, sessions: usize) -> Self {
-        self.sessions = sessions;
-        self
-    }
-}
-
-impl Default for RecoveryOptions {
-    fn default() -> Self {
-        Self::new()
+settings! {
+    /// How much a [`Recovery`] keeps, and for how long.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    ///
+    /// let config = pushline::socketio::RecoveryOptions::new().max_absence(Duration::from_secs(30));
+    /// assert_eq!((config.events, config.bytes, config.sessions), (10_000, 16 << 20, 100_000));
+    /// ```
+    #[derive(Copy)]
+    #[non_exhaustive]
+    RecoveryOptions {
+        /// Time after which a client that was cut is somebody new. Default 2 minutes.
+        pub max_absence: Duration = Duration::from_secs(120);
+        /// Events kept, those of all clients together: what goes to one alone counts, too. Default 10,000.
+        pub events: usize = 10_000;
+        /// Their bytes in all. Default 16 MiB.
+        pub bytes: usize = 16 << 20;
+        /// Clients known, here or away. Default 100,000.
+        pub sessions: usize = 100_000;
     }
 }
 

@@ -4,10 +4,10 @@ use super::engine::{Layer, Link};
 use crate::adapter::hyper::Socket;
 use crate::socketio::engine::{Data, EngineFrame, EngineMessage, EngineOutput, EnginePacket, SocketId};
 use crate::ws::{self, Outbound};
+use bytes::Bytes;
 use core::future::poll_fn;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
-use futures_core::Stream;
 use futures_sink::Sink;
 use std::sync::Arc;
 use std::vec::Vec;
@@ -49,12 +49,12 @@ impl<L: Layer> Task<L> {
             }
             let mut now = None;
             for _ in 0..BATCH {
-                let Poll::Ready(message) = Pin::new(&mut self.socket).poll_next(cx) else { break };
+                let Poll::Ready(event) = pin!(self.socket.next_event()).poll(cx) else { break };
                 let now = *now.get_or_insert_with(Instant::now);
-                let packet = match &message {
-                    Some(Ok(ws::Message::Text(text))) => EnginePacket::parse(text),
-                    Some(Ok(ws::Message::Binary(bytes))) => {
-                        Ok(EnginePacket::Message(Data::Binary(bytes.clone())))
+                let packet = match event {
+                    Some(Ok(ws::Event::Text(text))) => EnginePacket::parse(text),
+                    Some(Ok(ws::Event::Binary(bytes))) => {
+                        Ok(EnginePacket::Message(Data::Binary(Bytes::copy_from_slice(bytes))))
                     }
                     Some(Ok(_)) => continue,
                     None | Some(Err(_)) => return Poll::Ready(false),

@@ -174,7 +174,8 @@ impl Inlet {
         ends.outlet().fault(error);
         loop {
             // Nothing is kept of what still comes.
-            let progress = poll_fn(|cx| reading.poll(&mut Lent::new(1), ends, &mut Reads::default(), cx)).await;
+            let progress =
+                poll_fn(|cx| reading.poll(&mut Lent::new(1), ends, &mut Reads::default(), cx)).await;
             if let Progress::Over(error) = progress {
                 return error.map(Err);
             }

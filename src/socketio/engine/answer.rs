@@ -110,7 +110,8 @@ impl<I: Instant> EngineSession<I> {
         let closing = self.state == State::Closing;
         let mut body = Vec::new();
         if !self.queue.is_empty() {
-            self.write_batch(&mut body);
+            let (messages, bytes) = (self.config.max_answer, self.config.max_payload);
+            self.retained = self.queue.write_payload(messages, bytes, &mut body);
         } else if !closing {
             let noop = self.probe.as_mut()?.noop.as_mut().filter(|noop| **noop <= now)?;
             *noop = now.saturating_add(self.config.noop_interval);
@@ -128,24 +129,6 @@ impl<I: Instant> EngineSession<I> {
         Some(EngineAnswer { ticket, status: 200, content_type: TEXT, body })
     }
 
-    /// As many packets as an answer may have, at least one.
-    fn write_batch(&mut self, body: &mut Vec<u8>) {
-        let mut room = self.config.max_payload;
-        while let Some(message) = self.queue.front() {
-            let size = message.record_size();
-            if !self.retained.is_empty() && (size > room || self.retained.len() >= self.config.max_answer) {
-                break;
-            }
-            room = room.saturating_sub(size);
-            let Some(message) = self.queue.pop_front() else { break };
-            if !self.retained.is_empty() {
-                body.push(SEPARATOR);
-            }
-            message.write_record(body);
-            self.retained.push(message);
-        }
-    }
-
     /// What this WebSocket is to do now, if anything. Ask when it can be written to, so that what a slow client is
     /// still to get is counted here.
     pub fn next_frame(&mut self, socket: SocketId) -> Option<EngineOutput> {
@@ -156,8 +139,7 @@ impl<I: Instant> EngineSession<I> {
         if self.socket != Some(socket) || matches!(self.state, State::Closed(_)) {
             return Some(EngineOutput::Close);
         }
-        if let Some(message) = self.queue.pop_front() {
-            self.queued_bytes -= message.size();
+        if let Some(message) = self.queue.pop() {
             return Some(EngineOutput::Message(message));
         }
         if self.state == State::Closing {

@@ -3,7 +3,8 @@
 #![allow(clippy::arithmetic_side_effects, reason = "counts what is held, which a limit bounds")]
 
 use super::client_config::{EngineClientOptions, Task};
-use super::packet::{Data, EngineFrame, EngineMessage, EnginePacket, InvalidEnginePacket, SEPARATOR};
+use super::packet::{Data, EngineFrame, EngineMessage, EnginePacket, InvalidEnginePacket};
+use super::queue::Queue;
 use super::request::TransportKind;
 use super::words::{EngineCloseReason, SendError};
 use crate::heartbeat::{Deadline, Instant};
@@ -64,8 +65,7 @@ pub struct EngineClient<I> {
     polling: bool,
     posting: bool,
     tasks: VecDeque<Task>,
-    queue: VecDeque<EngineMessage>,
-    queued_bytes: usize,
+    queue: Queue,
     max_payload: usize,
     /// Interval and timeout of the heartbeat together.
     patience: Duration,
@@ -90,8 +90,7 @@ impl<I: Instant> EngineClient<I> {
             polling: config.transport == TransportKind::Polling,
             posting: false,
             tasks: [first].into(),
-            queue: VecDeque::new(),
-            queued_bytes: 0,
+            queue: Queue::default(),
             max_payload: usize::MAX,
             patience: Duration::MAX,
             deadline: Deadline::new(now, config.open_timeout),
@@ -205,8 +204,8 @@ impl<I: Instant> EngineClient<I> {
                 self.deadline = Deadline::new(now, self.patience);
                 // One answers them all: a server that pings without end makes nothing grow.
                 let answered = |message: &EngineMessage| matches!(message.frame(), EngineFrame::Text("3"));
-                if !self.queue.back().is_some_and(answered) {
-                    self.push(EngineMessage::fixed("3"));
+                if !self.queue.iter().next_back().is_some_and(answered) {
+                    self.queue.push(EngineMessage::fixed("3"));
                 }
             }
             Ok(EnginePacket::Close) => self.finish(EngineCloseReason::TransportClose),
@@ -263,19 +262,10 @@ impl<I: Instant> EngineClient<I> {
         if !matches!(self.state, State::Opening | State::Open) {
             return Err(SendError::Closed);
         }
-        if self.queued_bytes >= self.config.max_queued_bytes || self.queue.len() >= self.config.max_queued {
+        if self.queue.bytes() >= self.config.max_queued_bytes || self.queue.len() >= self.config.max_queued {
             return Err(SendError::Full);
         }
-        let (length, bytes) = (self.queue.len(), self.queued_bytes);
-        for message in messages {
-            if self.transport == TransportKind::Polling && message.has_separator() {
-                self.queue.truncate(length);
-                self.queued_bytes = bytes;
-                return Err(SendError::Separator);
-            }
-            self.push(message);
-        }
-        Ok(())
+        self.queue.push_all(messages, self.transport == TransportKind::Polling)
     }
 
     /// Ends the session, once what is queued was sent.
@@ -284,7 +274,7 @@ impl<I: Instant> EngineClient<I> {
             State::Open => {
                 self.give_up();
                 self.state = State::Closing;
-                self.push(EngineMessage::fixed("1"));
+                self.queue.push(EngineMessage::fixed("1"));
             }
             State::Opening => self.finish(EngineCloseReason::ForcedClose),
             State::Closing | State::Closed(_) => {}
@@ -299,7 +289,7 @@ impl<I: Instant> EngineClient<I> {
     /// Bytes of the messages that were not given out yet.
     #[must_use]
     pub const fn queued_bytes(&self) -> usize {
-        self.queued_bytes
+        self.queue.bytes()
     }
 
     /// What to do now; one a call, as long as there is something.
@@ -311,8 +301,7 @@ impl<I: Instant> EngineClient<I> {
             return None;
         }
         if self.transport == TransportKind::WebSocket {
-            if let Some(message) = self.queue.pop_front() {
-                self.queued_bytes -= message.size();
+            if let Some(message) = self.queue.pop() {
                 return Some(Task::Frame(message));
             }
             if self.state == State::Closing {
@@ -339,31 +328,14 @@ impl<I: Instant> EngineClient<I> {
         }
         if !self.queue.is_empty() {
             self.posting = true;
-            return Some(Task::Post(self.write_body()));
+            let mut body = Vec::new();
+            self.queue.write_payload(usize::MAX, self.max_payload, &mut body);
+            return Some(Task::Post(body));
         }
         if self.state == State::Closing {
             self.finish(EngineCloseReason::ForcedClose);
         }
         self.tasks.pop_front()
-    }
-
-    /// As many packets as the server takes in one POST, one at least.
-    fn write_body(&mut self) -> Vec<u8> {
-        let (mut body, mut room) = (Vec::new(), self.max_payload);
-        while let Some(message) = self.queue.front() {
-            let size = message.record_size();
-            if !body.is_empty() && size > room {
-                break;
-            }
-            room = room.saturating_sub(size);
-            let Some(message) = self.queue.pop_front() else { break };
-            self.queued_bytes -= message.size();
-            if !body.is_empty() {
-                body.push(SEPARATOR);
-            }
-            message.write_record(&mut body);
-        }
-        body
     }
 
     /// What is due: a handshake or a ping that did not come, an upgrade that takes too long.
@@ -395,11 +367,6 @@ impl<I: Instant> EngineClient<I> {
             self.tasks.retain(|task| !matches!(task, Task::Open | Task::Frame(_)));
             self.tasks.push_back(Task::CloseSocket);
         }
-    }
-
-    fn push(&mut self, message: EngineMessage) {
-        self.queued_bytes += message.size();
-        self.queue.push_back(message);
     }
 
     fn finish(&mut self, reason: EngineCloseReason) {

@@ -44,7 +44,7 @@ impl<I: Instant> EngineSession<I> {
             return self.finish(EngineCloseReason::PingTimeout);
         }
         self.awaiting = true;
-        self.push(EngineMessage::fixed("2"));
+        self.queue.push(EngineMessage::fixed("2"));
         // From when it was due, so that both sides reckon alike; unless it was late, which is not the client's fault.
         let timeout = self.config.ping_timeout;
         let late = now >= self.beat.saturating_add(timeout / 2);

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `packet.rs` | packets and payloads, read and written: [`EnginePacket`], [`records`], [`EngineMessage`] |
+//! | `queue.rs` | messages that wait: what a session and a client's side of one share |
 //! | `request.rs` | what a request asks for, or why it is refused: [`EngineRequest`], [`EngineRefusal`] |
 //! | `session.rs` | a session over requests, frames and time: [`EngineSession`] |
 //! | `life.rs` | its times and its end |
@@ -18,6 +19,7 @@ mod client_config;
 mod config;
 mod life;
 mod packet;
+mod queue;
 mod request;
 mod session;
 mod words;

@@ -5,6 +5,7 @@
 )]
 
 use crate::ws::Prepared;
+use crate::ws::header::Opcode;
 use alloc::string::String;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -141,8 +142,6 @@ pub fn records(payload: &str) -> impl Iterator<Item = Result<EnginePacket<'_>, I
 #[derive(Clone, Debug)]
 pub struct EngineMessage {
     body: Body,
-    /// Whether the text has a separator in it, which a payload cannot carry.
-    separator: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -183,18 +182,17 @@ impl EngineMessage {
     /// A message of these bytes.
     #[must_use]
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
-        Self { body: Body::Binary(bytes.into()), separator: false }
+        Self { body: Body::Binary(bytes.into()) }
     }
 
     /// A whole text packet, its digit included.
     #[must_use]
-    pub fn packet(packet: String) -> Self {
-        let separator = memchr(SEPARATOR, packet.as_bytes()).is_some();
-        Self { body: Body::Text(packet), separator }
+    pub const fn packet(packet: String) -> Self {
+        Self { body: Body::Text(packet) }
     }
 
     pub(super) const fn fixed(packet: &'static str) -> Self {
-        Self { body: Body::Fixed(packet), separator: false }
+        Self { body: Body::Fixed(packet) }
     }
 
     /// The same, encoded once for all that it is sent to.
@@ -205,13 +203,19 @@ impl EngineMessage {
             Body::Binary(bytes) => Body::Shared(Prepared::binary(&bytes)),
             body => body,
         };
-        Self { body, ..self }
+        Self { body }
     }
 
     /// Whether it is one that polling cannot carry: text with a [`SEPARATOR`] in it.
     #[must_use]
-    pub const fn has_separator(&self) -> bool {
-        self.separator
+    pub fn has_separator(&self) -> bool {
+        match &self.body {
+            Body::Fixed(_) | Body::Binary(_) => false,
+            Body::Text(text) => memchr(SEPARATOR, text.as_bytes()).is_some(),
+            Body::Shared(prepared) => {
+                prepared.opcode() != Opcode::Binary && memchr(SEPARATOR, prepared.payload()).is_some()
+            }
+        }
     }
 
     /// Bytes of the packet.
@@ -246,7 +250,7 @@ impl EngineMessage {
             Body::Fixed(text) => out.put_slice(text.as_bytes()),
             Body::Text(text) => out.put_slice(text.as_bytes()),
             Body::Binary(bytes) => write_base64(bytes, out),
-            Body::Shared(prepared) if prepared.opcode() == crate::ws::header::Opcode::Binary => {
+            Body::Shared(prepared) if prepared.opcode() == Opcode::Binary => {
                 write_base64(prepared.payload(), out);
             }
             Body::Shared(prepared) => out.put_slice(prepared.payload()),

@@ -6,11 +6,11 @@
 
 use super::config::EngineOptions;
 use super::packet::{Data, EngineMessage, EnginePacket, InvalidEnginePacket};
+use super::queue::Queue;
 use super::request::TransportKind;
 use super::words::{EngineCloseReason, EngineTicket, SendError, SocketId};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -72,11 +72,9 @@ pub struct EngineSession<I> {
     pub(super) post: Option<EngineTicket>,
     /// Packets received with the POST.
     posted: usize,
-    pub(super) queue: VecDeque<EngineMessage>,
-    /// Bytes in `queue` and `retained`.
-    pub(super) queued_bytes: usize,
+    pub(super) queue: Queue,
     /// What the last poll was answered with.
-    pub(super) retained: Vec<EngineMessage>,
+    pub(super) retained: Queue,
     pub(super) answered: Option<EngineTicket>,
     /// Answers that do not wait: tickets and what is said to them.
     pub(super) ready: VecDeque<(EngineTicket, super::answer::Said)>,
@@ -105,9 +103,6 @@ impl<I: Instant> EngineSession<I> {
 
     fn new(sid: &str, config: EngineOptions, upgrade: bool, now: I) -> Self {
         let open = EngineMessage::packet(config.open_packet(sid, upgrade));
-        let mut queue = VecDeque::with_capacity(1);
-        let queued_bytes = open.size();
-        queue.push_back(open);
         Self {
             config,
             state: State::Open,
@@ -116,9 +111,8 @@ impl<I: Instant> EngineSession<I> {
             poll: None,
             post: None,
             posted: 0,
-            queue,
-            queued_bytes,
-            retained: Vec::new(),
+            queue: Queue::of(open),
+            retained: Queue::default(),
             answered: None,
             ready: VecDeque::new(),
             beat: now.saturating_add(config.ping_interval),
@@ -202,9 +196,7 @@ impl<I: Instant> EngineSession<I> {
             self.finish(EngineCloseReason::TransportError);
         } else if self.answered == Some(ticket) && self.socket.is_none() {
             self.answered = None;
-            for message in self.retained.drain(..).rev() {
-                self.queue.push_front(message);
-            }
+            self.queue.put_back(core::mem::take(&mut self.retained));
         }
     }
 
@@ -283,19 +275,10 @@ impl<I: Instant> EngineSession<I> {
         }
         // What was answered counts, since it comes back if the answer is cut.
         let queued = self.queue.len() + self.retained.len();
-        if self.queued_bytes >= self.config.max_queued_bytes || queued >= self.config.max_queued {
+        if self.queued_bytes() >= self.config.max_queued_bytes || queued >= self.config.max_queued {
             return Err(SendError::Full);
         }
-        let (length, bytes) = (self.queue.len(), self.queued_bytes);
-        for message in messages {
-            if self.socket.is_none() && message.has_separator() {
-                self.queue.truncate(length);
-                self.queued_bytes = bytes;
-                return Err(SendError::Separator);
-            }
-            self.push(message);
-        }
-        Ok(())
+        self.queue.push_all(messages, self.socket.is_none())
     }
 
     /// Why the session has ended; `None` while it has not.
@@ -328,12 +311,12 @@ impl<I: Instant> EngineSession<I> {
     /// Bytes of the messages that may not have arrived.
     #[must_use]
     pub const fn queued_bytes(&self) -> usize {
-        self.queued_bytes
+        self.queue.bytes() + self.retained.bytes()
     }
 
     /// Messages that may not have arrived: what the last poll was answered with, and what is queued.
     pub fn unacknowledged(&self) -> impl Iterator<Item = &EngineMessage> {
-        self.retained.iter().chain(&self.queue)
+        self.retained.iter().chain(self.queue.iter())
     }
 
     fn request(&mut self, now: I) -> EngineTicket {
@@ -351,12 +334,7 @@ impl<I: Instant> EngineSession<I> {
     }
 
     fn release(&mut self) {
-        self.queued_bytes -= self.retained.drain(..).map(|message| message.size()).sum::<usize>();
+        self.retained = Queue::default();
         self.answered = None;
-    }
-
-    pub(super) fn push(&mut self, message: EngineMessage) {
-        self.queued_bytes += message.size();
-        self.queue.push_back(message);
     }
 }

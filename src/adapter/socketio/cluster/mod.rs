@@ -1,11 +1,12 @@
 //! Several servers as one: what one says, the clients of all get. A [`Node`] knows what is to be said and what was read;
-//! here are the tasks that write and read the log, and what follows for the namespaces.
+//! here is what follows for the namespaces, and in `tasks` who writes and reads the log.
 
 pub(crate) mod node;
 pub(super) mod options;
 pub(crate) mod record;
 #[cfg(feature = "redis")]
 pub(super) mod redis;
+mod tasks;
 
 use self::node::{Node, Read};
 use self::options::{ClusterError, ClusterLog, ClusterOptions, ClusterStatus, FetchError, FoundSocket};
@@ -21,23 +22,18 @@ use core::time::Duration;
 use std::boxed::Box;
 use std::collections::{HashMap, HashSet};
 use std::string::String;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
-/// Between two looks at what is due.
-const TICK: Duration = Duration::from_millis(100);
 const WRITES_WITHIN: Duration = Duration::from_secs(2);
-const READS_WITHIN: Duration = Duration::from_secs(5);
 /// How long a client that comes from another node waits for what that one has said.
 const CATCHES_UP_WITHIN: Duration = Duration::from_secs(2);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// Clients named in one record, and in all answers.
 const SOCKETS: usize = 500;
 const MAX_FOUND: usize = 1_000_000;
-/// Values that are kept with one command.
-const VALUES: usize = 500;
 /// Clients whose keeping waits for the log: what is over cannot go to another node.
 const MAX_KEPT: usize = 100_000;
 /// A client's secret is its key; ours are shorter.
@@ -91,9 +87,9 @@ impl Hub {
     }
 
     pub(super) fn start(self: &Arc<Self>, engine: &Arc<Engine<Server>>) {
-        tokio::spawn(read(Arc::downgrade(engine), Arc::clone(self)));
-        tokio::spawn(write(Arc::downgrade(engine), Arc::clone(self)));
-        tokio::spawn(tick(Arc::downgrade(engine), Arc::clone(self)));
+        tokio::spawn(tasks::read(Arc::downgrade(engine), Arc::clone(self)));
+        tokio::spawn(tasks::write(Arc::downgrade(engine), Arc::clone(self)));
+        tokio::spawn(tasks::tick(Arc::downgrade(engine), Arc::clone(self)));
     }
 
     pub(super) fn status(&self) -> ClusterStatus {
@@ -316,99 +312,6 @@ impl Hub {
         for request in requests {
             self.answered(request, |asking| asking.waits.retain(|node| others.contains(node)));
         }
-    }
-}
-
-/// Reads the log, as long as there is a server.
-async fn read(engine: Weak<Engine<Server>>, hub: Arc<Hub>) {
-    let history = hub.recovery.map_or(0, |recovery| recovery.events);
-    let mut position = loop {
-        if let Ok(Ok(position)) = timeout(READS_WITHIN, hub.log.begin(history)).await {
-            break position;
-        }
-        sleep(TICK).await;
-        if engine.strong_count() == 0 {
-            return;
-        }
-    };
-    if let Some(engine) = engine.upgrade() {
-        lock(&hub.node).begin(position);
-        for shared in engine.layer.all() {
-            if let Some(mut recovery) = shared.recovery() {
-                recovery.restart(position);
-            }
-        }
-        hub.at.send_replace(Some(position));
-        hub.spoke.notify_one();
-    }
-    while engine.strong_count() > 0 {
-        let found = timeout(READS_WITHIN, hub.log.read(position)).await;
-        let found = found.ok().and_then(Result::ok).unwrap_or_default();
-        if found.is_empty() {
-            sleep(TICK / 10).await;
-        }
-        for (at, record) in found {
-            let Some(engine) = engine.upgrade() else { return };
-            hub.read(&engine.layer, at, &record);
-            position = position.max(at);
-            drop(engine);
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-/// Writes what there is to say, and keeps the clients that may go elsewhere.
-async fn write(engine: Weak<Engine<Server>>, hub: Arc<Hub>) {
-    let absence = hub.recovery.map_or(Duration::MAX, |recovery| recovery.max_absence);
-    let mut kept_at = Instant::now();
-    while engine.strong_count() > 0 {
-        let _ = timeout(TICK, hub.spoke.notified()).await;
-        // What is said first is to be read back: it is known from where.
-        if hub.at.borrow().is_none() {
-            continue;
-        }
-        loop {
-            let (batch, first) = {
-                let node = lock(&hub.node);
-                (node.batch(), node.first())
-            };
-            if batch.is_empty() {
-                break;
-            }
-            let count = batch.len();
-            if !matches!(timeout(WRITES_WITHIN, hub.log.append(batch)).await, Ok(Ok(()))) {
-                sleep(TICK).await;
-                break;
-            }
-            lock(&hub.node).wrote(count, first);
-        }
-        if kept_at.elapsed() >= absence {
-            kept_at = Instant::now();
-            if let Some(engine) = engine.upgrade() {
-                engine.layer.all().iter().for_each(|shared| shared.keep_all());
-            }
-        }
-        let mut values: Vec<_> = core::mem::take(&mut *lock(&hub.kept)).into_iter().collect();
-        while !values.is_empty() {
-            let some = values.split_off(values.len().saturating_sub(VALUES));
-            let kept = timeout(WRITES_WITHIN, hub.log.keep(some.clone(), absence.saturating_mul(2))).await;
-            if !matches!(kept, Ok(Ok(()))) {
-                values.extend(some);
-                let mut waiting = lock(&hub.kept);
-                for (pid, value) in values {
-                    waiting.entry(pid).or_insert(value);
-                }
-                break;
-            }
-        }
-    }
-}
-
-async fn tick(engine: Weak<Engine<Server>>, hub: Arc<Hub>) {
-    while let Some(engine) = engine.upgrade() {
-        hub.tick(&engine.layer);
-        drop(engine);
-        sleep(TICK).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! The log that nodes share, and how much a node keeps.
 
+use crate::settings::settings;
 use bytes::Bytes;
 use core::fmt;
 use core::pin::Pin;
@@ -123,78 +124,30 @@ pub trait ClusterLog: Send + Sync + 'static {
     fn take(&self, key: String) -> ClusterFuture<'_, Option<Bytes>>;
 }
 
-/// Times and limits of a node.
-///
-/// ```
-/// use core::time::Duration;
-/// use pushline::adapter::socketio::ClusterOptions;
-///
-/// let config = ClusterOptions::new().node_timeout(Duration::from_secs(3));
-/// assert_eq!((config.queued, config.queued_bytes), (10_000, 16 << 20));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub struct ClusterOptions {
-    /// Time between two signs of life. Default 1 s.
-    pub heartbeat: Duration,
-    /// Time after which a node that is not heard is dead. Default 5 s.
-    pub node_timeout: Duration,
-    /// Time after which a log that does not answer is away, and this node's own clients get what it has to say without
-    /// it. Default 2 s.
-    pub patience: Duration,
-    /// Records that wait to be written, or to be read back. Default 10,000. What is over does not reach the other nodes.
-    pub queued: usize,
-    /// Their bytes in all. Default 16 MiB.
-    pub queued_bytes: usize,
-}
-
-impl ClusterOptions {
-    /// The defaults.
-    pub const fn new() -> Self {
-        Self {
-            heartbeat: Duration::from_secs(1),
-            node_timeout: Duration::from_secs(5),
-            patience: Duration::from_secs(2),
-            queued: 10_000,
-            queued_bytes: 16 << 20,
-        }
-    }
-
-    /// Time between two signs of life.
-    pub const fn heartbeat(mut self, time: Duration) -> Self {
-        self.heartbeat = time;
-        self
-    }
-
-    /// Time after which a node that is not heard is dead.
-    pub const fn node_timeout(mut self, time: Duration) -> Self {
-        self.node_timeout = time;
-        self
-    }
-
-    /// Time after which a log that does not answer is away.
-    pub const fn patience(mut self, time: Duration) -> Self {
-        self.patience = time;
-        self
-    }
-
-    /// Records that wait.
-    pub const fn queued(mut self, records: usize) -> Self {
-        self.queued = records;
-        self
-    }
-
-    /// Their bytes in all.
-    pub const fn queued_bytes(mut self, bytes: usize) -> Self {
-        self.queued_bytes = bytes;
-        self
-    }
-}
-
-impl Default for ClusterOptions {
-    fn default() -> Self {
-        Self::new()
+settings! {
+    /// Times and limits of a node.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use pushline::adapter::socketio::ClusterOptions;
+    ///
+    /// let config = ClusterOptions::new().node_timeout(Duration::from_secs(3));
+    /// assert_eq!((config.queued, config.queued_bytes), (10_000, 16 << 20));
+    /// ```
+    #[derive(Copy)]
+    #[non_exhaustive]
+    ClusterOptions {
+        /// Time between two signs of life. Default 1 s.
+        pub heartbeat: Duration = Duration::from_secs(1);
+        /// Time after which a node that is not heard is dead. Default 5 s.
+        pub node_timeout: Duration = Duration::from_secs(5);
+        /// Time after which a log that does not answer is away, and this node's own clients get what it has to say without
+        /// it. Default 2 s.
+        pub patience: Duration = Duration::from_secs(2);
+        /// Records that wait to be written, or to be read back. Default 10,000. What is over does not reach the other nodes.
+        pub queued: usize = 10_000;
+        /// Their bytes in all. Default 16 MiB.
+        pub queued_bytes: usize = 16 << 20;
     }
 }
 

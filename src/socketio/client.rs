@@ -126,7 +126,7 @@ impl Wanted {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientConnection<I> {
-    config: SocketIoLimits,
+    config: Arc<SocketIoLimits>,
     connection: ServerConnection<I>,
     wanted: Vec<Wanted>,
 }
@@ -135,7 +135,8 @@ impl<I: Instant> ClientConnection<I> {
     /// A client in no namespace.
     #[must_use]
     pub fn new(config: SocketIoLimits) -> Self {
-        Self { config, connection: ServerConnection::client(config), wanted: Vec::new() }
+        let config = Arc::new(config);
+        Self { connection: ServerConnection::client(Arc::clone(&config)), config, wanted: Vec::new() }
     }
 
     /// The client wants into a namespace, now and after each cut. `auth` is an object; the packet to send, if a session
@@ -167,7 +168,7 @@ impl<I: Instant> ClientConnection<I> {
 
     /// The session is lost. No answer is awaited any more.
     pub fn lost(&mut self) {
-        self.connection = ServerConnection::client(self.config);
+        self.connection = ServerConnection::client(Arc::clone(&self.config));
     }
 
     /// The text of a message came.

@@ -154,7 +154,7 @@ struct Pending {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerConnection<I> {
-    config: SocketIoLimits,
+    config: Arc<SocketIoLimits>,
     joined: Vec<Joined>,
     pending: Option<Box<Pending>>,
     acks: BTreeMap<(Arc<str>, u64), I>,
@@ -163,21 +163,22 @@ pub struct ServerConnection<I> {
 }
 
 impl<I: Instant> ServerConnection<I> {
-    /// The connection of a client that has just come.
+    /// The connection of a client that has just come. Many can share their limits, behind an `Arc`.
     #[must_use]
-    pub fn new(config: SocketIoLimits, now: I) -> Self {
+    pub fn new(config: impl Into<Arc<SocketIoLimits>>, now: I) -> Self {
+        let config = config.into();
         Self {
+            lonely: Deadline::new(now, config.connect_timeout),
             config,
             joined: Vec::new(),
             pending: None,
             acks: BTreeMap::new(),
             due: BTreeSet::new(),
-            lonely: Deadline::new(now, config.connect_timeout),
         }
     }
 
     /// A client's own, in no namespace.
-    pub(super) fn client(config: SocketIoLimits) -> Self {
+    pub(super) fn client(config: Arc<SocketIoLimits>) -> Self {
         let (joined, acks, due) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         Self { config, joined, pending: None, acks, due, lonely: Deadline::default() }
     }
@@ -199,6 +200,7 @@ impl<I: Instant> ServerConnection<I> {
     }
 
     pub(super) fn parse<'a>(&self, text: &'a str) -> Result<Packet<'a>, Fault> {
+        // "Packet encoding": a packet's attachments follow it.
         if self.pending.is_some() {
             return Err(Fault::AttachmentExpected);
         }
@@ -209,6 +211,7 @@ impl<I: Instant> ServerConnection<I> {
         let at = self.joined.iter().position(|joined| &*joined.name == packet.namespace);
         let joined = at.and_then(|at| self.joined.get(at));
         let (named, ack) = match packet.kind {
+            // "Connection to a namespace": a client asks, once for each; a server says no.
             PacketKind::ConnectError => return Err(Fault::ServerPacket),
             PacketKind::Connect => {
                 if joined.is_some() {
@@ -218,6 +221,7 @@ impl<I: Instant> ServerConnection<I> {
                     return Err(Fault::TooManyNamespaces);
                 }
                 let namespace: Arc<str> = packet.namespace.into();
+                self.joined.reserve_exact(1); // most clients are in one
                 self.joined.push(Joined { name: Arc::clone(&namespace), accepted: false, next_ack: 0 });
                 let auth = packet.data.map(|data| String::from(data.as_str()));
                 return Ok(Some(Incoming::Connect { namespace, auth }));
@@ -226,6 +230,7 @@ impl<I: Instant> ServerConnection<I> {
             PacketKind::Ack | PacketKind::BinaryAck => (false, true),
             PacketKind::Disconnect => (false, false),
         };
+        // "Sending and receiving data": in a namespace that the client was let into.
         let joined = joined.filter(|joined| joined.accepted).ok_or(Fault::NotJoined)?;
         let namespace = Arc::clone(&joined.name);
         let Some(data) = packet.data else {
@@ -252,6 +257,7 @@ impl<I: Instant> ServerConnection<I> {
     ///
     /// [`Fault`]: close the connection.
     pub fn receive_binary(&mut self, bytes: Bytes) -> Result<Option<Incoming>, Fault> {
+        // "Packet encoding": as many attachments as the packet has announced.
         let mut pending = self.pending.take().ok_or(Fault::UnexpectedBinary)?;
         pending.bytes = pending.bytes.saturating_add(bytes.len());
         if pending.bytes > self.config.attachment_bytes {

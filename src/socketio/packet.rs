@@ -134,9 +134,11 @@ impl<'a> Packet<'a> {
     pub fn parse(text: &'a str, limits: &PacketLimits) -> Result<Self, InvalidPacket> {
         use PacketKind::{Ack, BinaryAck, BinaryEvent, Connect, ConnectError, Disconnect, Event};
         let kinds = [Connect, Disconnect, Event, Ack, ConnectError, BinaryEvent, BinaryAck];
+        // "Packet encoding", "Format": the type, and of what follows each part only if it is there.
         let kind = text.bytes().next().and_then(|digit| kinds.get(usize::from(digit.wrapping_sub(b'0'))));
         let (&kind, rest) = kind.zip(text.get(1..)).ok_or(InvalidPacket::Kind)?;
 
+        // "Format": the number of attachments and a hyphen.
         let (attachments, rest) = match kind {
             BinaryEvent | BinaryAck => {
                 let (number, rest) = digits(rest);
@@ -155,6 +157,7 @@ impl<'a> Packet<'a> {
             _ => (0, rest),
         };
 
+        // "Format": the namespace and a comma, unless it is the main one.
         let (namespace, rest) = match rest.as_bytes().first() {
             Some(b'/') => rest.split_once(',').unwrap_or((rest, "")),
             _ => ("/", rest),
@@ -163,6 +166,7 @@ impl<'a> Packet<'a> {
             return Err(InvalidPacket::Namespace);
         }
 
+        // "Format": the acknowledgment id, then the payload as JSON.
         let (number, rest) = digits(rest);
         let id = match number {
             "" => None,
@@ -177,20 +181,24 @@ impl<'a> Packet<'a> {
         Ok(packet)
     }
 
-    /// The payload that each type has ("Packet types").
+    /// The payload that each type has ("Exchange protocol").
     fn check(&mut self) -> Result<(), InvalidPacket> {
         let fits = match (self.kind, self.data) {
+            // "Connection to a namespace"
             (PacketKind::Connect, data) => data.is_none_or(|data| data.object().is_some()),
+            // "Disconnection from a namespace"
             (PacketKind::Disconnect, data) => data.is_none(),
             (PacketKind::ConnectError, data) => {
                 data.is_some_and(|data| data.object().is_some() || data.string().is_some())
             }
+            // "Acknowledgement"
             (PacketKind::Ack | PacketKind::BinaryAck, data) => {
                 if self.id.is_none() {
                     return Err(InvalidPacket::Id);
                 }
                 data.is_some_and(|data| data.array().is_some())
             }
+            // "Sending and receiving data"
             (PacketKind::Event | PacketKind::BinaryEvent, data) => {
                 let mut items = data.ok_or(InvalidPacket::Payload)?.items();
                 let name = items.next();

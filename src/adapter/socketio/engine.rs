@@ -32,15 +32,8 @@ pub(super) trait Layer: Send + Sync + Sized + 'static {
         state: &mut Self::State,
         session: &mut EngineSession<Instant>,
         data: Data<'_>,
-        jobs: &mut Vec<Self::Job>,
-    );
-    fn tick(
-        &self,
-        state: &mut Self::State,
-        session: &mut EngineSession<Instant>,
-        now: Instant,
-        jobs: &mut Vec<Self::Job>,
-    );
+    ) -> Option<Self::Job>;
+    fn tick(&self, state: &mut Self::State, session: &mut EngineSession<Instant>, now: Instant);
     fn next_deadline(&self, state: &Self::State) -> Option<Instant>;
     fn closed(&self, state: &mut Self::State, reason: EngineCloseReason, jobs: &mut Vec<Self::Job>);
     fn run(&self, link: &Arc<Link<Self>>, job: Self::Job);
@@ -49,7 +42,7 @@ pub(super) trait Layer: Send + Sync + Sized + 'static {
 /// How a server of sessions is set up.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
-    pub(super) config: EngineOptions,
+    pub(super) config: Arc<EngineOptions>,
     pub(super) cors: Option<CorsPolicy>,
     pub(super) handshake: ServerOptions,
     pub(super) origins: OriginPolicy,
@@ -104,10 +97,10 @@ impl<L: Layer> Engine<L> {
     ) -> Option<(Arc<Link<L>>, Option<SocketId>)> {
         let now = Instant::now();
         let (session, socket) = if socket {
-            let (session, socket) = EngineSession::websocket(&sid, self.setup.config, now);
+            let (session, socket) = EngineSession::websocket(&sid, Arc::clone(&self.setup.config), now);
             (session, Some(socket))
         } else {
-            (EngineSession::polling(&sid, self.setup.config, now), None)
+            (EngineSession::polling(&sid, Arc::clone(&self.setup.config), now), None)
         };
         let link = Arc::new(Link {
             engine: Arc::clone(self),
@@ -184,7 +177,7 @@ impl<L: Layer> Link<L> {
     ) -> bool {
         self.act(|inner, now, jobs| {
             if let Some(data) = take(&mut inner.session, now) {
-                self.engine.layer.receive(&mut inner.state, &mut inner.session, data, jobs);
+                jobs.extend(self.engine.layer.receive(&mut inner.state, &mut inner.session, data));
             }
             inner.session.closed().is_none()
         })
@@ -212,18 +205,16 @@ impl<L: Layer> Link<L> {
         socket: SocketId,
         packet: Result<EnginePacket<'_>, InvalidEnginePacket>,
         now: Instant,
-        jobs: &mut Vec<L::Job>,
     ) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.session.has_socket(socket) {
             inner.waker = None; // its task is at it
         }
         let Inner { session, state, .. } = &mut *inner;
-        if let Some(data) = session.frame(socket, packet, now) {
-            self.engine.layer.receive(state, session, data, jobs);
-        }
+        let data = session.frame(socket, packet, now);
+        let job = data.and_then(|data| self.engine.layer.receive(state, session, data));
         drop(inner);
-        for job in jobs.drain(..) {
+        if let Some(job) = job {
             self.engine.layer.run(self, job);
         }
     }
@@ -289,7 +280,7 @@ impl<L: Layer> Link<L> {
     fn follow(self: &Arc<Self>, inner: &mut Inner<L>, now: Instant, jobs: &mut Vec<L::Job>) {
         let layer = &self.engine.layer;
         if inner.session.is_open() {
-            layer.tick(&mut inner.state, &mut inner.session, now, jobs);
+            layer.tick(&mut inner.state, &mut inner.session, now);
         }
         while let Some(answer) = inner.session.next_answer(now) {
             if let Some(at) = inner.waiting.iter().position(|(ticket, _)| *ticket == answer.ticket()) {

@@ -105,11 +105,12 @@ impl Layer for Messages {
 
     fn open(&self, _: Instant) {}
 
-    fn receive(&self, (): &mut (), session: &mut EngineSession<Instant>, data: Data<'_>, _: &mut Vec<()>) {
+    fn receive(&self, (): &mut (), session: &mut EngineSession<Instant>, data: Data<'_>) -> Option<()> {
         (self.on_message)(&mut EngineIoSocket { session }, data);
+        None
     }
 
-    fn tick(&self, (): &mut (), _: &mut EngineSession<Instant>, _: Instant, _: &mut Vec<()>) {}
+    fn tick(&self, (): &mut (), _: &mut EngineSession<Instant>, _: Instant) {}
 
     fn next_deadline(&self, (): &()) -> Option<Instant> {
         None

@@ -156,7 +156,7 @@ impl From<&SocketIoOptions> for Setup {
                 options.engine.max_queued_bytes.max(options.engine.max_payload).saturating_add(1024),
             );
         Self {
-            config: options.engine,
+            config: options.engine.into(),
             cors: options.cors.clone(),
             handshake: ServerOptions::new().origin(options.origins.clone()),
             // Engine.IO has its own heartbeat.

@@ -44,7 +44,7 @@ pub struct SocketIo {
 type Dynamic = (Box<dyn Fn(&str) -> bool + Send + Sync>, Arc<Handlers>);
 
 pub(super) struct Server {
-    config: SocketIoLimits,
+    config: Arc<SocketIoLimits>,
     pub(super) slow: SlowClient,
     recovery: Option<RecoveryOptions>,
     namespaces: RwLock<HashMap<Arc<str>, Arc<Shared>>>,
@@ -72,7 +72,7 @@ impl SocketIo {
     #[must_use]
     pub fn new(options: SocketIoOptions) -> Self {
         let server = Server {
-            config: options.config,
+            config: options.config.into(),
             slow: options.slow,
             recovery: options.recovery,
             namespaces: RwLock::default(),
@@ -204,7 +204,7 @@ impl Layer for Server {
 
     fn open(&self, now: Instant) -> State {
         State {
-            connection: ServerConnection::new(self.config, now),
+            connection: ServerConnection::new(Arc::clone(&self.config), now),
             sockets: Vec::new(),
             acks: HashMap::new(),
         }
@@ -215,33 +215,30 @@ impl Layer for Server {
         state: &mut State,
         session: &mut EngineSession<Instant>,
         data: Data<'_>,
-        jobs: &mut Vec<Job>,
-    ) {
+    ) -> Option<Job> {
         let incoming = match data {
             Data::Text(text) => state.connection.receive_text(text),
             Data::Binary(bytes) => state.connection.receive_binary(bytes),
         };
-        let Ok(incoming) = incoming else { return session.fail() };
-        match incoming {
-            None => {}
-            Some(Incoming::Connect { namespace, auth }) => jobs.push(Job::Connect(namespace, auth)),
-            Some(Incoming::Disconnect { namespace }) => {
-                state.remove(&namespace, CLIENT_LEFT, jobs);
+        let Ok(incoming) = incoming else {
+            session.fail();
+            return None;
+        };
+        match incoming? {
+            Incoming::Connect { namespace, auth } => Some(Job::Connect(namespace, auth)),
+            Incoming::Disconnect { namespace } => state.remove(&namespace, CLIENT_LEFT),
+            Incoming::Ack { namespace, id, payload } => {
+                let _ = state.acks.remove(&(namespace, id))?.send(Ok(payload));
+                None
             }
-            Some(Incoming::Ack { namespace, id, payload }) => {
-                if let Some(waiting) = state.acks.remove(&(namespace, id)) {
-                    let _ = waiting.send(Ok(payload));
-                }
-            }
-            Some(Incoming::Event { namespace, id, payload }) => {
-                if let Some(socket) = state.sockets.iter().find(|socket| socket.namespace() == &*namespace) {
-                    jobs.push(Job::Event(socket.clone(), SocketEvent::new(socket, id, payload)));
-                }
+            Incoming::Event { namespace, id, payload } => {
+                let socket = state.sockets.iter().find(|socket| socket.namespace() == &*namespace)?;
+                Some(Job::Event(socket.clone(), SocketEvent::new(socket, id, payload)))
             }
         }
     }
 
-    fn tick(&self, state: &mut State, session: &mut EngineSession<Instant>, now: Instant, _: &mut Vec<Job>) {
+    fn tick(&self, state: &mut State, session: &mut EngineSession<Instant>, now: Instant) {
         while let Some(key) = state.connection.next_expired(now) {
             if let Some(waiting) = state.acks.remove(&key) {
                 let _ = waiting.send(Err(AckError::TimedOut));
@@ -285,11 +282,10 @@ impl Layer for Server {
 }
 
 impl State {
-    pub(super) fn remove(&mut self, namespace: &str, reason: &'static str, jobs: &mut Vec<Job>) {
+    fn remove(&mut self, namespace: &str, reason: &'static str) -> Option<Job> {
         self.acks.retain(|(name, _), _| &**name != namespace);
-        if let Some(at) = self.sockets.iter().position(|socket| socket.namespace() == namespace) {
-            jobs.push(Job::Left(self.sockets.swap_remove(at), reason));
-        }
+        let at = self.sockets.iter().position(|socket| socket.namespace() == namespace)?;
+        Some(Job::Left(self.sockets.swap_remove(at), reason))
     }
 
     /// Whether an event may be sent to a client that is in this namespace.
@@ -313,7 +309,7 @@ pub(super) fn disconnect(link: &Arc<Link<Server>>, namespace: &str) {
         if let Some(farewell) = farewell {
             let _ = inner.session.send_all(farewell.into_messages());
         }
-        inner.state.remove(namespace, SERVER_LEFT, jobs);
+        jobs.extend(inner.state.remove(namespace, SERVER_LEFT));
         inner.state.connection.tick(now);
     });
 }

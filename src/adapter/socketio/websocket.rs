@@ -10,7 +10,6 @@ use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
 use futures_sink::Sink;
 use std::sync::Arc;
-use std::vec::Vec;
 use tokio::time::Instant;
 
 /// Messages that are taken in before what they are answered with is written, if they came together.
@@ -19,15 +18,21 @@ const BATCH: usize = 32;
 /// Bytes that are gathered for one write.
 const WRITE: usize = 16 * 1024;
 
-/// Serves the socket until it, or its session, has ended.
-pub(super) async fn run<L: Layer>(link: Arc<Link<L>>, id: SocketId, socket: Socket) {
-    let mut task = Task { link, id, socket, sending: None, jobs: Vec::new() };
-    let close = poll_fn(|cx| task.poll(cx)).await;
-    let Task { link, id, mut socket, .. } = task;
-    // What the session has to say about its end, once it is over.
-    link.act(|inner, now, _| inner.session.socket_closed(id, now));
-    if close {
-        let _ = socket.close(1000, "").await; // it has failed: it is closed
+/// Serves the socket until it, or its session, has ended. What waits holds all this once: it is there as long as the
+/// client is.
+pub(super) fn run<L: Layer>(
+    link: Arc<Link<L>>,
+    id: SocketId,
+    socket: Socket,
+) -> impl Future<Output = ()> + Send + 'static {
+    let mut task = Task { link, id, socket, sending: None };
+    async move {
+        let close = poll_fn(|cx| task.poll(cx)).await;
+        // What the session has to say about its end, once it is over.
+        task.link.act(|inner, now, _| inner.session.socket_closed(task.id, now));
+        if close {
+            let _ = task.socket.close(1000, "").await; // it has failed: it is closed
+        }
     }
 }
 
@@ -37,7 +42,6 @@ struct Task<L: Layer> {
     socket: Socket,
     /// What the socket has not taken yet.
     sending: Option<EngineMessage>,
-    jobs: Vec<L::Job>,
 }
 
 impl<L: Layer> Task<L> {
@@ -59,7 +63,7 @@ impl<L: Layer> Task<L> {
                     Some(Ok(_)) => continue,
                     None | Some(Err(_)) => return Poll::Ready(false),
                 };
-                self.link.frame(self.id, packet, now, &mut self.jobs);
+                self.link.frame(self.id, packet, now);
                 if !self.socket.is_corked() {
                     break;
                 }

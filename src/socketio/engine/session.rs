@@ -11,6 +11,7 @@ use super::request::TransportKind;
 use super::words::{EngineCloseReason, EngineTicket, SendError, SocketId};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -63,7 +64,7 @@ pub(super) struct Probe<I> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct EngineSession<I> {
-    pub(super) config: EngineOptions,
+    pub(super) config: Arc<EngineOptions>,
     pub(super) state: State,
     /// The socket that the session is on; else it is on polling.
     pub(super) socket: Option<SocketId>,
@@ -86,24 +87,26 @@ pub struct EngineSession<I> {
 }
 
 impl<I: Instant> EngineSession<I> {
-    /// A session that begins with a poll: its handshake is queued, so call [`poll`](Self::poll) next.
+    /// A session that begins with a poll: its handshake is queued, so call [`poll`](Self::poll) next. Many can share their
+    /// options, behind an `Arc`.
     #[must_use]
-    pub fn polling(sid: &str, config: EngineOptions, now: I) -> Self {
-        Self::new(sid, config, true, now)
+    pub fn polling(sid: &str, config: impl Into<Arc<EngineOptions>>, now: I) -> Self {
+        Self::new(sid, config.into(), true, now)
     }
 
     /// A session that begins on a WebSocket, whose first frame is the handshake.
     #[must_use]
-    pub fn websocket(sid: &str, config: EngineOptions, now: I) -> (Self, SocketId) {
-        let mut session = Self::new(sid, config, false, now);
+    pub fn websocket(sid: &str, config: impl Into<Arc<EngineOptions>>, now: I) -> (Self, SocketId) {
+        let mut session = Self::new(sid, config.into(), false, now);
         let socket = SocketId(session.name());
         session.socket = Some(socket);
         (session, socket)
     }
 
-    fn new(sid: &str, config: EngineOptions, upgrade: bool, now: I) -> Self {
+    fn new(sid: &str, config: Arc<EngineOptions>, upgrade: bool, now: I) -> Self {
         let open = EngineMessage::packet(config.open_packet(sid, upgrade));
         Self {
+            beat: now.saturating_add(config.ping_interval),
             config,
             state: State::Open,
             socket: None,
@@ -115,7 +118,6 @@ impl<I: Instant> EngineSession<I> {
             retained: Queue::default(),
             answered: None,
             ready: VecDeque::new(),
-            beat: now.saturating_add(config.ping_interval),
             awaiting: false,
             closing: Deadline::default(),
             names: 0,
@@ -125,6 +127,7 @@ impl<I: Instant> EngineSession<I> {
     /// A GET came. Another that is held makes it one too many: that ends the session.
     pub fn poll(&mut self, now: I) -> EngineTicket {
         let ticket = self.request(now);
+        // "HTTP long-polling": two at a time end the session.
         if self.poll.is_some() {
             self.finish(EngineCloseReason::TransportError);
         }
@@ -141,6 +144,7 @@ impl<I: Instant> EngineSession<I> {
     /// A POST came, whose body is to follow. One under way already makes it one too many: that ends the session.
     pub fn post(&mut self, now: I) -> EngineTicket {
         let ticket = self.request(now);
+        // "HTTP long-polling": as with a GET.
         if self.post.is_some() {
             self.finish(EngineCloseReason::TransportError);
         }
@@ -226,6 +230,7 @@ impl<I: Instant> EngineSession<I> {
             return self.take(packet, now);
         }
         let probe = self.probe.as_mut().filter(|probe| probe.socket == socket)?;
+        // "Upgrade": `2probe`, then `5`.
         match (packet, probe.noop) {
             (Ok(EnginePacket::Ping("probe")), None) => {
                 (probe.noop, probe.pong_due) = (Some(now), true);

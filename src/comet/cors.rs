@@ -10,7 +10,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What other origins may do. Nothing, until told.
+/// The policy for pages of other origins. It allows nothing until told to.
 ///
 /// ```
 /// use pushline::comet::cors::CorsPolicy;
@@ -48,7 +48,7 @@ struct List {
     value: String,
 }
 
-/// What a [`CorsPolicy`] cannot be: a mistake in a program's configuration.
+/// A mistake in the configuration of a [`CorsPolicy`].
 ///
 /// ```
 /// use pushline::comet::cors::{CorsPolicy, CorsPolicyError};
@@ -239,7 +239,7 @@ impl List {
     }
 }
 
-/// What a request gets: whether its page may, and the fields that say so.
+/// The decision about a request: whether its page may read the response, and the fields that say so.
 ///
 /// ```
 /// use pushline::comet::cors::{CorsDecision, CorsPolicy};

@@ -18,7 +18,7 @@ use core::fmt;
 /// ```
 pub const POLICY_REQUEST: &[u8] = b"<policy-file-request/>";
 
-/// Why a message, or a policy, was refused.
+/// The reason why a message, or a policy, was refused.
 ///
 /// ```
 /// use pushline::comet::flash::{FlashError, encode};

@@ -108,7 +108,7 @@ struct HttpRequest<I> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CometTicket(u64);
 
-/// What became of a request that was opened.
+/// The outcome of opening a request: its ticket, and the answer to the request that it has replaced.
 ///
 /// ```
 /// use core::time::Duration;
@@ -129,7 +129,7 @@ pub struct CometOpened {
     pub superseded: Option<CometAnswer<'static>>,
 }
 
-/// What to send to a request.
+/// The answer to a request: messages, nothing new, or gone.
 ///
 /// ```
 /// use core::time::Duration;
@@ -156,7 +156,7 @@ pub struct CometAnswer<'s> {
     pub kind: AnswerKind<'s>,
 }
 
-/// What a [`CometAnswer`] is.
+/// The kind of a [`CometAnswer`].
 ///
 /// ```
 /// use core::time::Duration;

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 
-/// What a server said.
+/// A packet from the server, checked.
 ///
 /// ```
 /// use pushline::socketio::{ClientConnection, SocketIoLimits, FromServer};

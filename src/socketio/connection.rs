@@ -20,7 +20,7 @@ use bytes::Bytes;
 use core::fmt;
 use core::time::Duration;
 
-/// What a client said.
+/// A packet from a client, checked.
 ///
 /// ```
 /// use pushline::socketio::{SocketIoLimits, ServerConnection, Incoming};

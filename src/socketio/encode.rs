@@ -34,7 +34,7 @@ pub trait Arguments {
     fn write(&self, out: &mut ArgumentWriter);
 }
 
-/// What an [`Arguments`] writes to.
+/// The output that an [`Arguments`] writes to.
 ///
 /// ```
 /// use pushline::json;

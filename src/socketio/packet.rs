@@ -75,7 +75,7 @@ settings! {
     }
 }
 
-/// Why a text is no packet. The connection is closed, as the reference server does.
+/// The reason why a text is no packet. The connection is closed, as the reference server does.
 ///
 /// ```
 /// use pushline::socketio::{InvalidPacket, PacketLimits, Packet};

@@ -17,7 +17,7 @@ use bytes::Bytes;
 /// assert!(payload.name().is_some_and(|name| name.is("message")));
 /// let arguments: Vec<&str> = payload.arguments().map(|argument| argument.as_str()).collect();
 /// assert_eq!(arguments, ["1", r#"{"a": [true]}"#]);
-/// assert_eq!(Encoded::event("/", "message-back", &payload, None).text(), r#"42["message-back",1,{"a": [true]}]"#);
+/// assert_eq!(Encoded::event("/", "message-back", &payload, None).text(), r#"42["message-back",1, {"a": [true]}]"#);
 /// # Ok::<(), pushline::json::Error>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -37,8 +37,8 @@ settings! {
     }
 }
 
-/// Whom an event is for: all, or those in one of some rooms; but not those in others. Each client is in a room that is
-/// named as it is.
+/// The receivers of an event: all, or those in one of some rooms; but not those in others. Each client is in a room
+/// that is named as it is.
 ///
 /// ```
 /// use pushline::socketio::Audience;
@@ -82,7 +82,7 @@ struct Event {
     messages: Vec<EngineMessage>,
 }
 
-/// A client that is back: who it was, and what it missed.
+/// A recovered client: its name, its rooms and the events that it missed.
 ///
 /// ```
 /// use pushline::socketio::Recovered;

@@ -244,7 +244,17 @@ fn fresh() -> Option<String> {
 
 /// The application's end of a session. Dropped, it ends the session.
 ///
-/// See [`Atmosphere`] for an example.
+/// ```
+/// use pushline::adapter::frameworks::AtmospherePeer;
+///
+/// async fn echo(mut peer: AtmospherePeer) {
+///     while let Some(text) = peer.next().await {
+///         if peer.sender().send(text).is_err() {
+///             return; // the client does not fetch what it is sent
+///         }
+///     }
+/// }
+/// ```
 pub struct AtmospherePeer {
     sender: AtmosphereSender,
     incoming: mpsc::Receiver<String>,
@@ -252,7 +262,15 @@ pub struct AtmospherePeer {
 
 /// Sends to one session; kept by whoever wants to.
 ///
-/// See [`Atmosphere`] for an example.
+/// ```
+/// use pushline::adapter::frameworks::AtmosphereSender;
+/// use std::sync::Arc;
+///
+/// /// One text, shared by all; those who do not fetch theirs are left out next time.
+/// fn say(room: &mut Vec<AtmosphereSender>, text: Arc<str>) {
+///     room.retain(|sender| sender.send(Arc::clone(&text)).is_ok());
+/// }
+/// ```
 #[derive(Clone)]
 pub struct AtmosphereSender {
     entry: Arc<Entry>,

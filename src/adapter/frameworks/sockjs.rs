@@ -296,7 +296,16 @@ impl Feed for Frames {
 /// The application's end of a session, over whichever transport its client uses. Dropped, it closes the session: 1000,
 /// "Normal closure".
 ///
-/// See [`SockJs`] for an example.
+/// ```
+/// use pushline::adapter::frameworks::SockJsSocket;
+///
+/// async fn greet(mut socket: SockJsSocket) {
+///     if socket.next().await.as_deref() == Some("hello") {
+///         let _ = socket.send("hello to you, too");
+///     }
+///     socket.close(3000, "Go away!");
+/// }
+/// ```
 pub struct SockJsSocket {
     entry: Arc<Entry>,
     incoming: mpsc::Receiver<String>,

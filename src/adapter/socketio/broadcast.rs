@@ -10,7 +10,7 @@ use std::string::String;
 use std::sync::Arc;
 use std::vec::Vec;
 
-/// Whom an event is for: rooms, without others. It is encoded once for all of them.
+/// The receivers of an event: rooms, without others. It is encoded once for all of them.
 ///
 /// ```
 /// use pushline::adapter::socketio::{SocketIoOptions, SocketIo};

@@ -14,7 +14,7 @@ use std::string::String;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::vec::Vec;
 
-/// What a client sent along when it asked to be let into a namespace: a JSON object.
+/// The data that a client sent along when it asked to be let into a namespace: a JSON object.
 ///
 /// ```
 /// use pushline::adapter::socketio::Auth;

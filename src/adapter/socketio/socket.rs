@@ -45,7 +45,7 @@ struct Inner {
     recovered: bool,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 ///
 /// ```
 /// use pushline::adapter::socketio::AckError;

@@ -33,7 +33,16 @@ pub struct AtmosphereService {
     origins: OriginPolicy,
 }
 
-/// What a request asks for. See [`AtmosphereService`] for an example.
+/// The reply to a request: a response, or what its session is to do.
+///
+/// ```
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::atmosphere::{AtmosphereReply, AtmosphereService};
+///
+/// let request = HttpRequest::new("GET", "?X-Atmosphere-Transport=close&X-Atmosphere-tracking-id=abc", &[], b"");
+/// let service = AtmosphereService::new();
+/// assert!(matches!(service.route(&request), AtmosphereReply::Close { id, .. } if id == "abc"));
+/// ```
 #[derive(Clone, Debug)]
 pub enum AtmosphereReply<'r> {
     /// This answer.
@@ -61,7 +70,17 @@ pub enum AtmosphereReply<'r> {
     },
 }
 
-/// How a client wants to be told. See [`AtmosphereService`] for an example.
+/// The wishes of a client that listens: its session, its transport, its framing.
+///
+/// ```
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::atmosphere::{AtmosphereReply, AtmosphereService, AtmosphereTransport};
+///
+/// let request = HttpRequest::new("GET", "?X-Atmosphere-Transport=streaming&X-Atmosphere-tracking-id=abc", &[], b"");
+/// let service = AtmosphereService::new();
+/// let AtmosphereReply::Listen(listen) = service.route(&request) else { panic!("it asks for messages") };
+/// assert_eq!((listen.id.as_deref(), listen.transport), (Some("abc"), AtmosphereTransport::Streaming));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// The session; `None` for one that is to begin.

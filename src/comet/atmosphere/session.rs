@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-/// How a client receives.
+/// The transport by which a client receives.
 ///
 /// ```
 /// assert_ne!(pushline::comet::atmosphere::AtmosphereTransport::Sse, pushline::comet::atmosphere::AtmosphereTransport::Streaming);

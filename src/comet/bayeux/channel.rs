@@ -58,7 +58,7 @@ impl fmt::Display for Channel<'_> {
     }
 }
 
-/// What a subscription is to: a channel, or those below one: `/chat/*` the segment after, `/chat/**` any number of
+/// The target of a subscription: a channel, or those below one: `/chat/*` the segment after, `/chat/**` any number of
 /// segments after, at least one.
 ///
 /// ```

@@ -60,7 +60,19 @@ impl<'r> BayeuxRequest<'r> {
     }
 }
 
-/// What to send over a link. See [`Broker`](super::Broker) for an example.
+/// A message to be sent over a link.
+///
+/// ```
+/// use pushline::comet::bayeux::Output;
+///
+/// /// The text, if it was written for one client alone.
+/// fn text(output: Output) -> Option<String> {
+///     match output {
+///         Output::Answer(_, text) | Output::Text(text) => Some(text),
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[must_use]

@@ -7,7 +7,7 @@ use super::z85;
 use crate::json::{self, Object, Str, Value};
 use core::fmt;
 
-/// Why a whole request was refused, before any message of it was looked at.
+/// The reason why a whole request was refused, before any message of it was looked at.
 ///
 /// ```
 /// use pushline::comet::bayeux::BayeuxRefusal;

@@ -41,7 +41,7 @@ impl<'f> Fields<'f> {
     }
 }
 
-/// How events are written to a client.
+/// The format in which events are written to a client.
 ///
 /// ```
 /// use pushline::comet::pushlet::Format;

@@ -15,7 +15,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// What a request needs that a state machine cannot have.
+/// Random bits and the time of day, which the caller provides for each request.
 ///
 /// ```
 /// use pushline::comet::pushlet::Fresh;
@@ -31,7 +31,19 @@ pub struct Fresh {
     pub time: u64,
 }
 
-/// What becomes of a request.
+/// The reply to a request: a response, or a stream of events.
+///
+/// ```
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::pushlet::{Fresh, PushletOptions, PushletReply, PushletServer};
+/// use std::time::Duration;
+///
+/// let mut server = PushletServer::<Duration>::new(PushletOptions::new());
+/// let request = HttpRequest::new("GET", "/?p_event=join&p_format=xml", &[], b"");
+/// let reply = server.request(&request, Fresh { id: [1; 16], time: 0 }, Duration::ZERO);
+/// let PushletReply::Response(response) = reply else { panic!("it asks for no events") };
+/// assert_eq!(response.status, 200);
+/// ```
 #[derive(Clone, Debug)]
 pub enum PushletReply {
     /// This answer.
@@ -81,7 +93,7 @@ pub struct PushletServer<I> {
     publication: Option<Publication>,
 }
 
-/// What a client has published, to be looked at by the program ([`PushletOptions::moderated`]).
+/// An event that a client has published, to be looked at by the program ([`PushletOptions::moderated`]).
 ///
 /// ```
 /// use pushline::comet::HttpRequest;

@@ -18,6 +18,18 @@ use core::time::Duration;
 use sha1::{Digest, Sha1};
 
 /// Names one response that events are written to.
+///
+/// ```
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::pushlet::{Fresh, PushletOptions, PushletReply, PushletServer};
+/// use std::time::Duration;
+///
+/// let mut server = PushletServer::<Duration>::new(PushletOptions::new());
+/// let request = HttpRequest::new("GET", "/?p_event=join-listen&p_mode=stream&p_subject=/news", &[], b"");
+/// let reply = server.request(&request, Fresh { id: [1; 16], time: 0 }, Duration::ZERO);
+/// let PushletReply::Listen { ticket, .. } = reply else { panic!("it asks for events") };
+/// server.close(&ticket); // its connection was lost
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PushletTicket {
     pub(super) session: Arc<str>,

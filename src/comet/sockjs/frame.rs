@@ -85,7 +85,7 @@ pub(super) fn close_frame(code: u16, reason: &str) -> String {
     frame
 }
 
-/// How a client receives: what is around each frame, and whether the response goes on after it.
+/// The transport by which a client receives: what is around each frame, and whether the response goes on after it.
 ///
 /// ```
 /// use pushline::comet::sockjs::SockJsTransport;

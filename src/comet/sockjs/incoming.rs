@@ -4,7 +4,7 @@ use crate::json;
 use alloc::borrow::Cow;
 use core::fmt;
 
-/// What a client has sent, checked.
+/// The messages that a client has sent, checked.
 ///
 /// ```
 /// use pushline::comet::sockjs::{BrokenJson, SockJsMessages};
@@ -18,7 +18,7 @@ use core::fmt;
 #[derive(Clone, Debug)]
 pub struct SockJsMessages<'r>(Cow<'r, str>);
 
-/// What a client has sent is no JSON, or not a string or an array of strings.
+/// A client's text is no JSON, or not a string or an array of strings.
 ///
 /// ```
 /// use pushline::comet::sockjs::{BrokenJson, SockJsMessages};

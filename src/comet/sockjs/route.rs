@@ -49,7 +49,17 @@ impl Default for SockJsService {
     }
 }
 
-/// What a request asks for. See [`SockJsService::route`].
+/// The reply to a request: see [`SockJsService::route`].
+///
+/// ```
+/// use pushline::comet::HttpRequest;
+/// use pushline::comet::sockjs::{SockJsReply, SockJsService, SockJsTransport};
+///
+/// let service = SockJsService::new();
+/// let reply = service.route(&HttpRequest::new("POST", "/000/abc/xhr_streaming", &[], b""), 7);
+/// let SockJsReply::Receive { session, transport, .. } = reply else { panic!("it asks for frames") };
+/// assert_eq!((session, transport), ("abc", SockJsTransport::XhrStreaming));
+/// ```
 #[derive(Clone, Debug)]
 pub enum SockJsReply<'r> {
     /// This answer, and nothing else.

@@ -61,7 +61,19 @@ settings! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SockJsTicket(u64);
 
-/// A frame was appended, for this response. See [`SockJsSession`] for an example.
+/// A frame that was appended, and the response that it is for.
+///
+/// ```
+/// use core::time::Duration;
+/// use pushline::comet::sockjs::{Sent, SockJsOptions, SockJsSession, SockJsTransport};
+///
+/// let mut session = SockJsSession::new(SockJsOptions::new(), Duration::ZERO);
+/// let ticket = session.receive(SockJsTransport::XhrStreaming, Duration::ZERO)?;
+/// let mut body = Vec::new();
+/// // "o": a streaming response goes on behind it.
+/// assert_eq!(session.next_frame(Duration::ZERO, &mut body), Some(Sent { ticket, last: false }));
+/// # Ok::<(), pushline::comet::sockjs::Busy>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Sent {

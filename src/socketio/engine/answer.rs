@@ -71,7 +71,7 @@ impl EngineAnswer {
     }
 }
 
-/// What a WebSocket is to do next.
+/// The next output of a WebSocket.
 ///
 /// ```
 /// use pushline::socketio::engine::{EngineOptions, EngineOutput, EngineSession};

@@ -35,7 +35,7 @@ settings! {
     }
 }
 
-/// What an [`EngineClient`] wants done.
+/// The next task of a host for an [`EngineClient`]: a request, a frame, a socket.
 ///
 /// ```
 /// use pushline::socketio::engine::{EngineClient, EngineClientOptions, Task};

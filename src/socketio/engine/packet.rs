@@ -49,7 +49,7 @@ pub enum EnginePacket<'a> {
     Noop,
 }
 
-/// What a message carries.
+/// The content of a message: text or bytes.
 ///
 /// ```
 /// use pushline::socketio::engine::Data;

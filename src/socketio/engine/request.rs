@@ -19,7 +19,7 @@ pub enum TransportKind {
     WebSocket,
 }
 
-/// Why a request is refused, in the reference server's words.
+/// The reason why a request is refused, in the reference server's words.
 ///
 /// ```
 /// use pushline::socketio::engine::EngineRefusal;
@@ -90,7 +90,7 @@ impl core::fmt::Display for EngineRefusal {
 
 impl core::error::Error for EngineRefusal {}
 
-/// What a request asks for.
+/// A checked request to an Engine.IO server.
 ///
 /// ```
 /// use pushline::socketio::engine::{EngineRefusal, EngineRequest, TransportKind};

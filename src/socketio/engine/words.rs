@@ -28,7 +28,7 @@ pub struct EngineTicket(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub(super) u64);
 
-/// Why a session has ended.
+/// The reason why a session has ended.
 ///
 /// ```
 /// use pushline::socketio::engine::EngineCloseReason;
@@ -64,7 +64,7 @@ impl EngineCloseReason {
     }
 }
 
-/// Why a message was not taken.
+/// The reason why a message was not taken.
 ///
 /// ```
 /// use pushline::socketio::engine::{EngineOptions, EngineMessage, SendError, EngineSession};

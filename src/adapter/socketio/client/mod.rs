@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::vec::Vec;
 use tokio::sync::{mpsc, oneshot};
 
-/// How a [`SocketIoClient`] connects, and comes back.
+/// The options of a [`SocketIoClient`]: how it connects, and how it comes back.
 ///
 /// ```
 /// use pushline::adapter::socketio::SocketIoClientOptions;
@@ -99,7 +99,7 @@ impl Default for SocketIoClientOptions {
     }
 }
 
-/// What has come to a [`SocketIoClient`].
+/// A report of a [`SocketIoClient`]: it is connected, an event has come, or the connection is lost.
 ///
 /// ```
 /// use pushline::adapter::socketio::ClientEvent;

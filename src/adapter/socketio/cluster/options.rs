@@ -12,7 +12,7 @@ use std::vec::Vec;
 /// What a [`ClusterLog`] answers with.
 pub type ClusterFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ClusterError>> + Send + 'a>>;
 
-/// Why a log could not be written or read: it is tried again.
+/// The reason why a log could not be written or read: it is tried again.
 ///
 /// ```
 /// use pushline::adapter::socketio::ClusterError;
@@ -151,7 +151,7 @@ settings! {
     }
 }
 
-/// How a node stands: [`SocketIo::cluster_status`](super::super::SocketIo::cluster_status).
+/// The state of a node: [`SocketIo::cluster_status`](super::super::SocketIo::cluster_status).
 ///
 /// ```
 /// use pushline::adapter::socketio::SocketIo;
@@ -192,7 +192,7 @@ pub struct FoundSocket {
     pub rooms: Vec<String>,
 }
 
-/// Why it is not known who is there.
+/// The reason why it is not known who is there.
 ///
 /// ```
 /// use pushline::adapter::socketio::FetchError;

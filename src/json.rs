@@ -138,13 +138,13 @@ impl<'a> Value<'a> {
     /// The elements, if it is an array.
     #[must_use]
     pub fn array(&self) -> Option<Array<'a>> {
-        self.text.starts_with('[').then(|| Array { text: self.text, at: 1 })
+        self.text.starts_with('[').then_some(Array { text: self.text, at: 1 })
     }
 
     /// The fields, if it is an object.
     #[must_use]
     pub fn object(&self) -> Option<Object<'a>> {
-        self.text.starts_with('{').then(|| Object { text: self.text, at: 1 })
+        self.text.starts_with('{').then_some(Object { text: self.text, at: 1 })
     }
 
     /// The number, if it is one that is written in digits only and fits.

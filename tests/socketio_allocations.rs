@@ -7,6 +7,7 @@ mod allocations;
 use allocations::{allocations, memory};
 use pushline::socketio::engine::{Data, EngineMessage, EngineOptions, EnginePacket, EngineSession, records};
 use pushline::socketio::{self, Encoded, PacketLimits, ServerConnection};
+use std::sync::Arc;
 use std::time::Duration;
 
 const NOW: Duration = Duration::ZERO;
@@ -51,14 +52,16 @@ fn a_message_for_many_is_encoded_once() {
     assert_eq!(count, 0);
 }
 
-/// An idle session holds its handshake's room in the queue, its namespace's name, and nothing else.
+/// An idle session holds its handshake's room in the queue, its namespace's name, and nothing else: its options are those
+/// of all.
 #[test]
 fn an_idle_session() {
     let mut kept = Vec::with_capacity(1);
+    let (options, limits) = (Arc::new(EngineOptions::new()), Arc::new(socketio::SocketIoLimits::new()));
     let (_, bytes) = memory(|| {
         let (mut session, socket) =
-            EngineSession::websocket("12345678901234567890", EngineOptions::new(), NOW);
-        let mut connection = ServerConnection::new(socketio::SocketIoLimits::new(), NOW);
+            EngineSession::websocket("12345678901234567890", Arc::clone(&options), NOW);
+        let mut connection = ServerConnection::new(Arc::clone(&limits), NOW);
         connection.receive_text("0").unwrap();
         let answer = connection.accept("/", "12345678901234567890", None).unwrap();
         session.send_all(answer.into_messages()).unwrap();
@@ -66,5 +69,5 @@ fn an_idle_session() {
         kept.push((session, connection));
     });
     let inline = size_of_val(&kept[0]);
-    assert!(bytes + inline as isize <= 1300, "{bytes} + {inline}");
+    assert!(bytes + inline as isize <= 800, "{bytes} + {inline}");
 }

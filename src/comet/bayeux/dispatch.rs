@@ -143,7 +143,7 @@ impl<I: Instant, H: Host> Broker<I, H> {
         self.reply(link, message, |reply| {
             reply
                 .ok()
-                .client(client)
+                .field("clientId", &format!("\"{client}\""))
                 .field("version", "\"1.0\"")
                 .field("minimumVersion", "\"1.0\"")
                 .field("supportedConnectionTypes", &format!("{TRANSPORTS:?}"))

@@ -2,7 +2,6 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a date from the server's own clock, and capacities")]
 
 use super::config::BrokerOptions;
-use super::host::ClientId;
 use super::message::BayeuxMessage;
 use crate::comet::script::write_number;
 use crate::json::{Value, write_string};
@@ -81,10 +80,6 @@ impl<'o> Reply<'o> {
     pub(super) fn field(self, name: &str, json: &str) -> Self {
         put(self.out, &[",\"", name, "\":", json]);
         self
-    }
-
-    pub(super) fn client(self, id: ClientId) -> Self {
-        self.field("clientId", &format!("\"{id}\""))
     }
 
     pub(super) fn ok(self) -> Self {

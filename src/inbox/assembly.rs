@@ -102,6 +102,7 @@ impl<S: Storage> Inbox<S> {
 
     fn assemble_apart(&mut self, n: usize, key: Option<[u8; 4]>, text: bool, announced: Announced) -> bool {
         self.to_come = Announced { rest: announced.rest.saturating_sub(n), ..announced };
+        self.straight &= self.to_come.rest > 0;
         if self.raw > 0 {
             let raw = self.apart.len() - core::mem::take(&mut self.raw);
             return unmask(&mut self.apart[raw..], key, text);

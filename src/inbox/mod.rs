@@ -82,6 +82,8 @@ pub struct Inbox<S = Vec<u8>> {
     raw: usize,
     /// What is to follow in it of a frame, if that may be read straight into it.
     to_come: Announced,
+    /// Whether that frame's rest is read straight into it: once begun, to its end.
+    straight: bool,
     /// How long it was when it was offered to a read.
     #[cfg(feature = "tokio")]
     offered: Option<usize>,
@@ -135,6 +137,7 @@ impl<S: Storage> Inbox<S> {
             taken: Bytes::new(),
             raw: 0,
             to_come: Announced { rest: 0, last: false },
+            straight: false,
             #[cfg(feature = "tokio")]
             offered: None,
             text: 0..0,
@@ -302,6 +305,7 @@ impl<S: Storage> Inbox<S> {
     /// Drops everything that was received.
     pub fn clear(&mut self) {
         (self.apart, self.raw, self.to_come) = (Vec::new(), 0, Announced::default());
+        self.straight = false;
         self.taken = Bytes::new();
         self.start_over();
         self.needed = 0;

@@ -47,8 +47,7 @@ impl Inbox {
     /// frame that is to be owned goes straight into the memory of its message.
     #[inline]
     pub(crate) fn spare(&mut self) -> bytes::buf::Limit<&mut Vec<u8>> {
-        // Once there is something raw, what belongs behind it goes there, too.
-        if (self.raw > 0 || self.to_come.rest >= DIRECT) && self.read == self.end {
+        if (self.straight || self.to_come.rest >= DIRECT) && self.read == self.end {
             return self.spare_apart();
         }
         self.offered = None;
@@ -77,7 +76,7 @@ impl Inbox {
     fn spare_apart(&mut self) -> bytes::buf::Limit<&mut Vec<u8>> {
         let (len, rest) = (self.apart.len(), self.to_come.rest - self.raw);
         self.make_room_apart(rest.min(self.read_size), len, Announced { rest, ..self.to_come });
-        self.offered = Some(len);
+        (self.straight, self.offered) = (true, Some(len));
         let room = (rest + MOST_PAST).min(self.apart.capacity() - len);
         bytes::BufMut::limit(&mut self.apart, room)
     }
@@ -107,6 +106,7 @@ impl Inbox {
         self.start_over();
         self.read_size = read_size.max(LEAST_READ);
         (self.needed, self.raw, self.to_come, self.offered) = (0, 0, Announced::default(), None);
+        self.straight = false;
     }
 
     /// How much memory there is, in bytes.

@@ -379,7 +379,8 @@ where
 
     fn finish(&mut self, done: std::io::Result<()>) -> Result<T, Error> {
         let _entered = self.span.enter();
-        let opening = replace(&mut self.opening, Err(std::io::Error::other("the handshake is over")))?;
+        // It is over. A text would take three allocations.
+        let opening = replace(&mut self.opening, Err(ErrorKind::NotConnected.into()))?;
         let established = trace::finish(opening, done, self.options)?;
         let Some(stream) = self.stream.take() else { return Err(Error::Aborted) };
         let mut inbox = replace(&mut self.inbox, Lent::new(0));

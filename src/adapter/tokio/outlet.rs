@@ -53,6 +53,7 @@ pub(super) struct Outlet<W> {
 
 impl<W> Outlet<W> {
     /// `received` bytes came with the handshake.
+    #[inline]
     pub(super) fn new(stream: W, sender: Sender, received: usize, options: &Options) -> Self {
         let life = Life::new(options.times, sender.role(), Instant::now());
         Self {

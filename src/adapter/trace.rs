@@ -82,16 +82,16 @@ where
 {
     let is_server = opening.is_server();
     #[cfg(feature = "tracing")]
-    let subject = opening.subject();
+    let subject: &str = &opening.subject();
     #[cfg(not(feature = "tracing"))]
     let subject = "";
     let established = stream.map_err(Error::from).and_then(|()| Ok(opening.finish()?));
     match (&established, is_server) {
-        (Ok(opened), true) => accepted(Http11, &subject, opened.negotiated.subprotocol()),
-        (Ok(opened), false) => self::opened(&subject, opened.negotiated.subprotocol()),
-        (Err(Error::Rejected(rejection)), _) => refused(Http11, &subject, rejection),
-        (Err(error), true) => not_asked(&subject, error),
-        (Err(error), false) => not_opened(&subject, error),
+        (Ok(opened), true) => accepted(Http11, subject, opened.negotiated.subprotocol()),
+        (Ok(opened), false) => self::opened(subject, opened.negotiated.subprotocol()),
+        (Err(Error::Rejected(rejection)), _) => refused(Http11, subject, rejection),
+        (Err(error), true) => not_asked(subject, error),
+        (Err(error), false) => not_opened(subject, error),
     }
     if let (Err(error), Some(stats)) = (&established, &options.stats) {
         match error {

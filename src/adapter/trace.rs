@@ -150,9 +150,11 @@ pub(super) fn in_span<F: Future>(path: &str, serve: F) -> impl Future<Output = F
 }
 
 #[cfg(all(feature = "axum", not(feature = "tracing")))]
-pub(super) const fn path(path: &str) {}
+pub(super) const fn path(path: &str) -> Span {
+    Span
+}
 
 #[cfg(all(feature = "axum", not(feature = "tracing")))]
-pub(super) const fn in_span<F: Future>(path: &(), serve: F) -> F {
+pub(super) const fn in_span<F: Future>(path: &Span, serve: F) -> F {
     serve
 }

@@ -1,4 +1,4 @@
-//! Limits and times as types.
+//! The macro that writes a type of limits and times, with its defaults and setters. The types stand where they are used.
 
 /// A type of settings: each with its documentation, its default, and a method of its name that sets it.
 ///

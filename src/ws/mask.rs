@@ -187,11 +187,8 @@ const WIDE: usize = 64;
 /// From this length on it pays to start at an aligned address: no store then crosses a cache line.
 const ALIGNED: usize = 4096;
 
-/// From this length on it pays to copy first and to mask then.
-const LONG: usize = 512;
-
-/// Bytes that are copied before they are masked: a multiple of four.
-const PIECE: usize = 8 * 1024;
+/// Bytes of the key in a row, for copies of twice that and more: a multiple of four.
+const PATTERN: usize = 1024;
 
 /// XORs. If `ASCII`, says whether the outcome is.
 #[inline]
@@ -247,14 +244,6 @@ fn copy<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -
         let at = buffer.len();
         buffer.extend_from_slice(payload);
         narrow(&mut buffer[at..], key)
-    } else if !ASCII && payload.len() >= LONG {
-        // Copied first, and masked while it is in the nearest cache.
-        for piece in payload.chunks(PIECE) {
-            let at = buffer.len();
-            buffer.extend_from_slice(piece);
-            apply_mask(&mut buffer[at..], key);
-        }
-        false
     } else {
         wide_copy::<ASCII>(buffer, payload, key)
     }
@@ -267,6 +256,23 @@ fn copy_blocks<const N: usize, const ASCII: bool>(
     payload: &[u8],
     key: [u8; 4],
 ) -> bool {
+    let (long, short) =
+        payload.split_at(if payload.len() < 2 * PATTERN { 0 } else { payload.len() / PATTERN * PATTERN });
+    let mut long_bits = 0;
+    if !long.is_empty() {
+        // An iterator that knows its length is written to the buffer without a look at the room for each block.
+        let mut pattern = [0; PATTERN];
+        for word in pattern.as_chunks_mut().0 {
+            *word = key;
+        }
+        for piece in long.chunks(PATTERN) {
+            buffer.extend(piece.iter().zip(&pattern).map(|(byte, pattern)| {
+                let byte = byte ^ pattern;
+                long_bits |= if ASCII { byte } else { 0 };
+                byte
+            }));
+        }
+    }
     let mut bits = [0; N];
     let mut xor = |block: &[u8; N], key: [u8; 4]| {
         let (mut block, mut pattern) = (*block, [0; N]);
@@ -279,7 +285,7 @@ fn copy_blocks<const N: usize, const ASCII: bool>(
         }
         block
     };
-    let (whole, rest) = payload.as_chunks();
+    let (whole, rest) = short.as_chunks();
     for block in whole {
         buffer.extend_from_slice(&xor(block, key));
     }
@@ -288,7 +294,7 @@ fn copy_blocks<const N: usize, const ASCII: bool>(
         buffer.truncate(buffer.len() - (N - rest.len()));
         buffer.extend_from_slice(&xor(end, rotate(key, payload.len())));
     }
-    ASCII && is_ascii(&bits)
+    ASCII && long_bits.is_ascii() && is_ascii(&bits)
 }
 
 /// Whether no bit of the highest is set: in words, since byte by byte it would cost a short payload more than the rest.
@@ -462,7 +468,7 @@ mod tests {
             (64, copy_blocks::<64, true>),
         ];
         let key = [0x37, 0xfa, 0x21, 0x3d];
-        for len in (0..300).chain([1_023, 4_096, 70_001]) {
+        for len in (0..300).chain([1_023, 2_047, 2_048, 2_049, 3_071, 4_096, 4_100, 70_001]) {
             let ascii: Vec<u8> = (0..len).map(|n: usize| (n * 31 % 128) as u8).collect();
             let not_ascii = [0, len / 2, len.wrapping_sub(1)].map(|at| {
                 let mut bytes = ascii.clone();

@@ -70,7 +70,7 @@ impl Inbox {
     /// Whether there is some of a large message that is not unmasked yet, and too little of it for that.
     #[inline]
     pub(crate) fn has_little_raw(&self) -> bool {
-        self.raw > 0 && self.raw < self.to_come.rest.min(WORTH_UNMASKING)
+        self.raw > 0 && self.raw < self.to_come.rest.min(4 * WORTH_UNMASKING)
     }
 
     fn spare_apart(&mut self) -> bytes::buf::Limit<&mut Vec<u8>> {

@@ -196,6 +196,11 @@ pub(super) const MOST_PAST: usize = 64;
 /// From this length on it pays to unmask what has come of a frame: piecemeal costs more.
 pub(crate) const WORTH_UNMASKING: usize = 4096;
 
+/// From this length on it pays to look at what has come of a large frame although more can be read: it fits into the nearest
+/// cache then.
+#[cfg(feature = "tokio")]
+pub(super) const WORTH_A_LOOK: usize = 16 * 1024;
+
 /// From this length on the memory of a message is used again if it was dropped by then, up to what an inbox keeps.
 pub(super) const LONG: usize = 16 * 1024;
 

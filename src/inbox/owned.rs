@@ -4,7 +4,7 @@
 use super::LEAST_READ;
 use super::assembly::LONG;
 #[cfg(feature = "tokio")]
-use super::assembly::{Announced, DIRECT, MOST_PAST, WORTH_UNMASKING};
+use super::assembly::{Announced, DIRECT, MOST_PAST, WORTH_A_LOOK};
 use super::{Inbox, LARGEST_KEPT, Storage};
 #[cfg(feature = "tokio")]
 use alloc::vec::Vec;
@@ -67,10 +67,10 @@ impl Inbox {
         n
     }
 
-    /// Whether there is some of a large message that is not unmasked yet, and too little of it for that.
+    /// Whether there is some of a large message that is not unmasked yet, and too little of it for that while more can be read.
     #[inline]
     pub(crate) fn has_little_raw(&self) -> bool {
-        self.raw > 0 && self.raw < self.to_come.rest.min(4 * WORTH_UNMASKING)
+        self.raw > 0 && self.raw < self.to_come.rest.min(WORTH_A_LOOK)
     }
 
     fn spare_apart(&mut self) -> bytes::buf::Limit<&mut Vec<u8>> {

@@ -74,7 +74,12 @@ impl Receiver {
     }
 
     #[inline]
-    fn first_fragment<S: Storage>(&mut self, inbox: &mut Inbox<S>, kind: Kind, header: &Header) -> Frame {
+    pub(super) fn first_fragment<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        kind: Kind,
+        header: &Header,
+    ) -> Frame {
         inbox.release(0);
         self.message = Some(kind);
         self.compressed = header.rsv != 0;

@@ -314,13 +314,19 @@ impl Receiver {
         let ordinary = header.fin
             && header.rsv == 0
             && header.mask.is_some() == (self.role == Role::Server)
-            && self.check_limits(header.payload_len, false).is_ok()
-            && header.payload_len <= (inbox.unread().len() - header_len) as u64;
+            && self.check_limits(header.payload_len, false).is_ok();
         if !ordinary {
             return None;
         }
         inbox.take_header(header_len);
+        // Within the limits, which are `usize`.
         let len = header.payload_len as usize;
+        if len > inbox.unread().len() {
+            // The long way goes on behind the header.
+            (self.key, self.remaining) = (header.mask, len);
+            self.frame = Some(self.first_fragment(inbox, kind, &header));
+            return None;
+        }
         let parts = wanted == Wanted::Parts;
         let text = kind == Kind::Text && !parts;
         let (range, ascii) = inbox.set_aside(len, header.mask, text);

@@ -45,7 +45,8 @@ const fn thread(name: &'static str, class: Class, serve: fn(std::net::TcpStream)
 
 pub const SERVERS: &[Server] = &[
     task("pushline tokio", Class::Pushline, |stream| spawn(pushline::tokio(stream))),
-    task("pushline split", Class::Pushline, |stream| spawn(pushline::split(stream))),
+    task("pushline split", Class::Pushline, |stream| spawn(pushline::split(stream, false))),
+    task("pushline split, batched", Class::Pushline, |stream| spawn(pushline::split(stream, true))),
     task("pushline outbox", Class::Pushline, |stream| spawn(pushline::outbox(stream))),
     thread("pushline blocking", Class::Pushline, pushline::blocking),
     thread("tungstenite", Class::Peer, peers::tungstenite),

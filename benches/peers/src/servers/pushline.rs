@@ -13,14 +13,22 @@ pub async fn tokio(stream: ::tokio::net::TcpStream) -> Option<()> {
     Some(())
 }
 
-/// A task that reads, a task that writes, an outbox between them.
-pub async fn split(stream: ::tokio::net::TcpStream) -> Option<()> {
+/// A task that reads, a task that writes, a channel between them; each message sent by itself, or what waits together with one flush.
+pub async fn split(stream: ::tokio::net::TcpStream, batched: bool) -> Option<()> {
     let socket = tokio::accept(stream, &ServerOptions::new(), &Options::new()).await.ok()?;
     let (mut writer, mut reader) = socket.split();
     let (outbox, mut messages) = ::tokio::sync::mpsc::channel::<pushline::ws::Message>(16);
     ::tokio::spawn(async move {
         while let Some(message) = messages.recv().await {
-            writer.send(message).await.ok()?;
+            if !batched {
+                writer.send(message).await.ok()?;
+                continue;
+            }
+            writer.feed(message).await.ok()?;
+            while let Ok(message) = messages.try_recv() {
+                writer.feed(message).await.ok()?;
+            }
+            writer.flush().await.ok()?;
         }
         writer.close(1000, "").await.ok()
     });

@@ -1,87 +1,17 @@
 //! Several Socket.IO servers that share a log, in one process: the log is a list with faults. Time is virtual.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[path = "common/cluster.rs"]
+mod cluster;
+
 use bytes::Bytes;
+use cluster::{Log, settle};
 use http_body_util::{BodyExt, Full};
-use pushline::adapter::socketio::{
-    ClusterError, ClusterFuture, ClusterLog, ClusterOptions, SocketIo, SocketIoOptions,
-};
-use pushline::socketio::RecoveryOptions;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use pushline::adapter::socketio::{ClusterOptions, ServerSideError, SocketIo, SocketIoOptions};
+use pushline::socketio::{Payload, RecoveryOptions};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
-
-#[derive(Default)]
-struct State {
-    records: Vec<Bytes>,
-    kept: HashMap<String, Bytes>,
-    away: bool,
-    /// What is written is written, and the answer is lost; so many times, and nobody reads meanwhile.
-    deaf: usize,
-    /// A record with this text is lost, as if it had been trimmed before anybody has read it.
-    lost: Option<&'static str>,
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<State>>);
-
-impl Log {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
-    }
-
-    fn there(&self) -> Result<MutexGuard<'_, State>, ClusterError> {
-        Some(self.state()).filter(|state| !state.away).ok_or(ClusterError::new("away"))
-    }
-}
-
-impl ClusterLog for Log {
-    fn append(&self, records: Vec<Bytes>) -> ClusterFuture<'_, ()> {
-        Box::pin(async move {
-            let mut state = self.there()?;
-            let lost = state.lost;
-            let is_lost =
-                |record: &Bytes| lost.is_some_and(|lost| String::from_utf8_lossy(record).contains(lost));
-            state.records.extend(records.into_iter().filter(|record| !is_lost(record)));
-            if state.deaf > 0 {
-                state.deaf -= 1;
-                return Err(ClusterError::new("cut"));
-            }
-            Ok(())
-        })
-    }
-
-    fn begin(&self, records: usize) -> ClusterFuture<'_, u128> {
-        Box::pin(async move { Ok(self.there()?.records.len().saturating_sub(records) as u128) })
-    }
-
-    fn read(&self, after: u128) -> ClusterFuture<'_, Vec<(u128, Bytes)>> {
-        Box::pin(async move {
-            let state =
-                Some(self.there()?).filter(|state| state.deaf == 0).ok_or(ClusterError::new("cut"))?;
-            let new = state.records.iter().enumerate().skip(after as usize);
-            Ok(new.map(|(at, record)| (at as u128 + 1, record.clone())).collect())
-        })
-    }
-
-    fn keep(&self, values: Vec<(String, Option<Bytes>)>, _: Duration) -> ClusterFuture<'_, ()> {
-        Box::pin(async move {
-            let mut state = self.there()?;
-            for (key, value) in values {
-                match value {
-                    Some(value) => state.kept.insert(key, value),
-                    None => state.kept.remove(&key),
-                };
-            }
-            Ok(())
-        })
-    }
-
-    fn take(&self, key: String) -> ClusterFuture<'_, Option<Bytes>> {
-        Box::pin(async move { Ok(self.there()?.kept.remove(&key)) })
-    }
-}
 
 fn node(log: &Log, recovery: bool, config: ClusterOptions) -> SocketIo {
     let options = if recovery {
@@ -189,22 +119,6 @@ impl Client {
         }
         parts[1].into()
     }
-}
-
-async fn settle(nodes: &[&SocketIo]) {
-    let others = nodes.len() - 1;
-    let all_are = || {
-        nodes
-            .iter()
-            .all(|io| io.cluster_status().is_some_and(|status| status.others == others && !status.is_away))
-    };
-    timeout(Duration::from_secs(10), async {
-        while !all_are() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
-    .expect("they know each other");
 }
 
 #[tokio::test(start_paused = true)]
@@ -353,6 +267,7 @@ async fn records_of_strangers() {
     settle(&[&one, &two]).await;
     two.of("/").to("room").emit("n", &("text", Bytes::from_static(b"bytes")));
     two.of("/").all().join("room");
+    two.of("/").server_side_emit("said", &("text", Bytes::from_static(b"bytes"))).unwrap();
     let _ = two.of("/").all().fetch_sockets().await;
     sleep(Duration::from_secs(1)).await;
     let real = log.state().records.clone();
@@ -394,4 +309,101 @@ async fn records_of_strangers() {
     let mut fresh = Client::new(&one).await;
     two.of("/").to(&fresh.sid).emit("n", &7);
     assert_eq!(fresh.hear(1).await, ["7"]);
+}
+
+const FIVE: Duration = Duration::from_secs(5);
+
+/// What each has heard, by its number.
+type Heard = Arc<Mutex<Vec<(usize, String)>>>;
+
+/// They keep what they hear, and know their numbers; the third does not say it.
+fn listen(nodes: &[&SocketIo]) -> Heard {
+    let heard = Heard::default();
+    for (number, io) in (1..).zip(nodes) {
+        let hears = Arc::clone(&heard);
+        io.of("/chat")
+            .on_server_side_event("said", move |event| {
+                assert!(!event.wants_ack());
+                event.ack("nobody asked");
+                let bytes = event.payload.bytes(1).map_or(0, |bytes| bytes.len());
+                let text = event.payload.arguments().next().unwrap().as_str().to_owned();
+                hears.lock().unwrap().push((number, format!("{text} {bytes}")));
+                async {}
+            })
+            .on_server_side_event("number?", move |event| async move {
+                sleep(Duration::from_secs(1)).await;
+                event.ack(&(number as u64, Bytes::from_static(b"x")));
+                event.ack("once is enough");
+            })
+            .on_server_side_event("numbers?", move |event| async move {
+                if number != 3 {
+                    event.ack(&(number as u64));
+                }
+            });
+    }
+    heard
+}
+
+fn numbers(answers: &[Payload]) -> Vec<u64> {
+    let number = |answer: &Payload| answer.arguments().next().unwrap().as_u64().unwrap();
+    let mut numbers: Vec<u64> = answers.iter().map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_among_themselves() {
+    for recovery in [false, true] {
+        let log = Log::default();
+        let [one, two, three] = [(); 3].map(|()| node(&log, recovery, ClusterOptions::new()));
+        let heard = listen(&[&one, &two, &three]);
+        settle(&[&one, &two, &three]).await;
+        let chat = one.of("/chat");
+        chat.server_side_emit("said", &("a", Bytes::from_static(b"12345"))).unwrap();
+        chat.server_side_emit("said", &2).unwrap();
+        one.of("/").server_side_emit("said", "elsewhere").unwrap();
+        chat.server_side_emit("nobody hears this", &()).unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let mut now = std::mem::take(&mut *heard.lock().unwrap());
+        now.sort_by_key(|(number, _)| *number); // in order for each
+        assert_eq!(now, [(2, "\"a\" 5"), (2, "2 0"), (3, "\"a\" 5"), (3, "2 0")].map(|(n, t)| (n, t.into())));
+
+        let answers = chat.server_side_emit_with_ack("number?", &(), FIVE).await.unwrap();
+        assert_eq!(numbers(&answers), [2, 3]);
+        assert!(answers.iter().all(|answer| answer.bytes(1).is_some_and(|bytes| &bytes[..] == b"x")));
+        let some = chat.server_side_emit_with_ack("numbers?", &(), FIVE).await;
+        let Err(ServerSideError::TimedOut { answers }) = some else { panic!("one says nothing") };
+        assert_eq!(numbers(&answers), [2]);
+        let none = chat.server_side_emit_with_ack("nobody hears this", &(), FIVE).await;
+        assert!(matches!(none, Err(ServerSideError::TimedOut { answers }) if answers.is_empty()));
+        for name in ["connect", "connection", "new_namespace", "disconnect", "newListener"] {
+            let refused = [
+                chat.server_side_emit(name, &()).err(),
+                chat.server_side_emit_with_ack(name, &(), FIVE).await.err(),
+            ];
+            assert!(refused.iter().all(|refused| matches!(refused, Some(ServerSideError::ReservedName))));
+        }
+
+        // One that has just come does not hear what was before; one that has died is not waited for.
+        let four = node(&log, recovery, ClusterOptions::new());
+        let late = listen(&[&four]);
+        three.close();
+        drop(three);
+        let asked = chat.server_side_emit_with_ack("numbers?", &(), Duration::from_secs(60)).await.unwrap();
+        assert_eq!(numbers(&asked), [2]);
+        settle(&[&one, &two, &four]).await;
+        assert!(late.lock().unwrap().is_empty());
+        log.state().away = true;
+        chat.server_side_emit("said", &7).unwrap();
+        sleep(Duration::from_secs(10)).await;
+        log.state().away = false;
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(*late.lock().unwrap(), [(1, "7 0".into())]);
+    }
+    // Without a cluster there are no others.
+    let alone = SocketIo::new(SocketIoOptions::new());
+    let heard = listen(&[&alone]);
+    alone.of("/chat").server_side_emit("said", &1).unwrap();
+    assert!(alone.of("/chat").server_side_emit_with_ack("number?", &(), FIVE).await.unwrap().is_empty());
+    assert!(heard.lock().unwrap().is_empty());
 }

@@ -62,6 +62,8 @@ pub use client::{ClientConnection, FromServer};
 pub use config::SocketIoLimits;
 pub use connection::{Fault, Incoming, ServerConnection};
 pub use encode::{ArgumentWriter, Arguments, Encoded};
+#[cfg(feature = "hyper")]
+pub(crate) use packet::is_reserved;
 pub use packet::{InvalidPacket, Packet, PacketKind, PacketLimits};
 pub use payload::Payload;
 pub use placeholder::placeholder;

@@ -125,6 +125,11 @@ impl core::error::Error for InvalidPacket {}
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
+/// Whether a name is one of them.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
 impl<'a> Packet<'a> {
     /// Reads a packet from the text of an Engine.IO message.
     ///
@@ -204,7 +209,7 @@ impl<'a> Packet<'a> {
                 let name = items.next();
                 self.arguments = items.position();
                 if let Some(name) = name.and_then(|name| name.string()) {
-                    if RESERVED.contains(&&*name.to_cow()) {
+                    if is_reserved(&name.to_cow()) {
                         return Err(InvalidPacket::ReservedName);
                     }
                     true

@@ -1,6 +1,8 @@
 //! What an event or an answer carries: JSON that was checked, and its attachments by reference.
 
 use super::encode::{ArgumentWriter, Arguments};
+#[cfg(feature = "hyper")]
+use super::packet::{Packet, PacketKind};
 use super::placeholder::placeholder;
 use crate::json::{self, Str, Value};
 use alloc::string::String;
@@ -46,6 +48,13 @@ impl Payload {
         let mut items = value.array().ok_or(json::Error::Syntax { at: 0 })?;
         items.next();
         Ok(Self::new(value, items.position(), true))
+    }
+
+    /// Of an event or an answer, with the attachments that belong to it.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn from_packet(packet: &Packet<'_>, attachments: Vec<Bytes>) -> Option<Self> {
+        let named = matches!(packet.kind, PacketKind::Event | PacketKind::BinaryEvent);
+        Some(Self { attachments, ..Self::new(packet.data?, packet.arguments, named) })
     }
 
     pub(super) fn attach(&mut self, bytes: Bytes) {

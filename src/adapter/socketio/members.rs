@@ -3,7 +3,8 @@
 use super::cluster::Hub;
 use super::cluster::options::FoundSocket;
 use super::cluster::record::Visitor;
-use super::namespace::Handlers;
+use super::cluster::server_side::ServerSideEvent;
+use super::namespace::{Handlers, OnServerSide};
 use super::server::{Job, disconnect};
 use super::socket::SocketRef;
 use crate::socketio::engine::SendError;
@@ -28,6 +29,7 @@ pub(super) enum Later {
     Jobs(SocketRef, Vec<Job>),
     Close(SocketRef),
     Disconnect(SocketRef),
+    Server(OnServerSide, ServerSideEvent),
 }
 
 impl Later {
@@ -36,6 +38,7 @@ impl Later {
             Self::Jobs(socket, jobs) => socket.link().run(jobs),
             Self::Close(socket) => socket.close(),
             Self::Disconnect(socket) => disconnect(socket.link(), socket.namespace()),
+            Self::Server(handler, event) => handler(event),
         }
     }
 }

@@ -42,6 +42,7 @@ pub use cluster::options::{
 };
 #[cfg(feature = "redis")]
 pub use cluster::redis::RedisStreams;
+pub use cluster::server_side::{ServerSideError, ServerSideEvent};
 pub use engineio::{EngineIo, EngineIoSocket};
 pub use http::SocketIoBody;
 pub use namespace::{Auth, Namespace};

@@ -1,13 +1,15 @@
 //! A namespace, and its handlers.
 
 use super::broadcast::BroadcastOperator;
+use super::cluster::server_side::{ServerSideError, ServerSideEvent};
 use super::members::Shared;
 use super::server::checked;
 use super::socket::{SocketEvent, SocketRef};
 use super::spawn::start;
 use crate::json;
-use crate::socketio::Arguments;
+use crate::socketio::{Arguments, Payload};
 use core::fmt;
+use core::time::Duration;
 use std::boxed::Box;
 use std::collections::BTreeMap;
 use std::string::String;
@@ -41,6 +43,7 @@ type OnAuthorize = Arc<dyn Fn(String) -> Future<Result<(), String>> + Send + Syn
 type OnConnect = Arc<dyn Fn(SocketRef, String) + Send + Sync>;
 type OnDisconnect = Arc<dyn Fn(SocketRef, &'static str) + Send + Sync>;
 type OnEvent = Arc<dyn Fn(SocketRef, SocketEvent) + Send + Sync>;
+pub(super) type OnServerSide = Arc<dyn Fn(ServerSideEvent) + Send + Sync>;
 
 #[derive(Default)]
 pub(super) struct Handlers(RwLock<Table>);
@@ -52,6 +55,7 @@ struct Table {
     disconnected: Option<OnDisconnect>,
     events: BTreeMap<String, OnEvent>,
     any: Option<OnEvent>,
+    server_side: BTreeMap<String, OnServerSide>,
 }
 
 impl Handlers {
@@ -74,6 +78,10 @@ impl Handlers {
     pub(super) fn event(&self, name: Option<&str>) -> Option<OnEvent> {
         let table = self.table();
         name.and_then(|name| table.events.get(name)).or(table.any.as_ref()).cloned()
+    }
+
+    pub(super) fn server_side(&self, name: &str) -> Option<OnServerSide> {
+        self.table().server_side.get(name).cloned()
     }
 }
 
@@ -189,6 +197,70 @@ impl Namespace {
         T: core::future::Future<Output = ()> + Send + 'static,
     {
         self.set(|table| table.any = Some(Arc::new(move |socket, event| start(handler(socket, event)))))
+    }
+
+    /// An event of this name came from another server of the cluster: [`server_side_emit`](Self::server_side_emit).
+    pub fn on_server_side_event<F, T>(&self, event: &str, handler: F) -> &Self
+    where
+        F: Fn(ServerSideEvent) -> T + Send + Sync + 'static,
+        T: core::future::Future<Output = ()> + Send + 'static,
+    {
+        let handler = move |event| start(handler(event));
+        self.set(|table| drop(table.server_side.insert(event.into(), Arc::new(handler))))
+    }
+
+    /// Sends an event to all other servers of the cluster, where
+    /// [`on_server_side_event`](Self::on_server_side_event) takes it. No client gets it, and neither does this server.
+    /// Those get it that live, in the order in which it was sent; while the log is away, once it is back. Without a
+    /// [cluster](super::SocketIo::cluster) there are no others, and nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerSideError::ReservedName`].
+    ///
+    /// ```
+    /// use pushline::adapter::socketio::{SocketIo, SocketIoOptions};
+    ///
+    /// let io = SocketIo::new(SocketIoOptions::new());
+    /// io.of("/").on_server_side_event("config", |event| async move {
+    ///     println!("{:?}", event.payload.arguments().next());
+    /// });
+    /// io.of("/").server_side_emit("config", &("level", 7))?; // on every other server
+    /// # Ok::<(), pushline::adapter::socketio::ServerSideError>(())
+    /// ```
+    pub fn server_side_emit(
+        &self,
+        event: &str,
+        arguments: &(impl Arguments + ?Sized),
+    ) -> Result<(), ServerSideError> {
+        self.shared.server_side_emit(event, arguments)
+    }
+
+    /// The same, and waits for an answer from each. A server that dies meanwhile is not waited for. Without others there
+    /// are no answers.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerSideError`]; if some have not answered in time, it has the answers of the others.
+    ///
+    /// ```
+    /// use pushline::adapter::socketio::{ServerSideError, SocketIo};
+    /// use std::time::Duration;
+    ///
+    /// /// With `on_server_side_event("clients", ...)`, which answers with a number.
+    /// async fn clients(io: &SocketIo) -> Result<u64, ServerSideError> {
+    ///     let answers = io.of("/").server_side_emit_with_ack("clients", &(), Duration::from_secs(5)).await?;
+    ///     let others: u64 = answers.iter().filter_map(|answer| answer.arguments().next()?.as_u64()).sum();
+    ///     Ok(others + io.clients() as u64)
+    /// }
+    /// ```
+    pub async fn server_side_emit_with_ack(
+        &self,
+        event: &str,
+        arguments: &(impl Arguments + ?Sized),
+        timeout: Duration,
+    ) -> Result<Vec<Payload>, ServerSideError> {
+        self.shared.server_side_emit_with_ack(event, arguments, timeout).await
     }
 
     /// Everybody in a room.

@@ -112,7 +112,8 @@ impl SocketIo {
     }
 
     /// Makes this server a node of a cluster, for as long as it is there: events for rooms, `join`, `leave`, `disconnect`
-    /// and [`fetch_sockets`](super::BroadcastOperator::fetch_sockets) are for the clients of all nodes, and with
+    /// and [`fetch_sockets`](super::BroadcastOperator::fetch_sockets) are for the clients of all nodes,
+    /// [`server_side_emit`](Namespace::server_side_emit) for the nodes themselves, and with
     /// [`SocketIoOptions::recovery`] a client that was cut comes back to any. Call it within a tokio runtime, once the namespaces
     /// are there; all nodes want the same ones, and the same options.
     ///

@@ -6,6 +6,7 @@ pub(super) mod options;
 pub(crate) mod record;
 #[cfg(feature = "redis")]
 pub(super) mod redis;
+pub(super) mod server_side;
 mod tasks;
 
 use self::node::{Node, Read};
@@ -15,7 +16,7 @@ use super::engine::Engine;
 use super::members::{Later, Number, Shared};
 use super::server::Server;
 use crate::socketio::engine::SendError;
-use crate::socketio::{Audience, Encoded, RecoveryOptions};
+use crate::socketio::{Audience, Encoded, Payload, RecoveryOptions};
 use bytes::Bytes;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -48,17 +49,20 @@ pub(super) struct Hub {
     spoke: Notify,
     /// Up to where what was read is delivered; nowhere before it is known where the log is.
     at: watch::Sender<Option<u128>>,
-    /// How often was asked who is there: numbers for the answers, which name the node as well.
+    /// How often something was asked: numbers for the answers, which name the node as well.
     asked: AtomicU64,
-    asks: Mutex<HashMap<u64, Asking>>,
+    asks: Mutex<HashMap<u64, (Answers, oneshot::Sender<Answers>)>>,
     /// Clients that are to be kept, or forgotten, by their secrets.
     kept: Mutex<HashMap<String, Option<Bytes>>>,
 }
 
-struct Asking {
+/// What the other nodes have said to a question.
+#[derive(Default)]
+struct Answers {
+    /// Who has not answered yet.
     waits: HashSet<u64>,
     found: Vec<FoundSocket>,
-    done: oneshot::Sender<Result<Vec<FoundSocket>, FetchError>>,
+    said: Vec<Payload>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -160,26 +164,41 @@ impl Hub {
         shared: &Shared,
         audience: Audience,
     ) -> Result<Vec<FoundSocket>, FetchError> {
-        let found = shared.found(&audience);
-        let request = self.asked.fetch_add(1, Ordering::Relaxed);
-        let (done, answer) = oneshot::channel();
+        let mut found = shared.found(&audience);
+        let request = self.number();
+        let question = Action::Ask { namespace: shared.name.to_string(), audience, request };
+        let answers = self.ask(request, &question, ANSWERS_WITHIN).await;
+        found.extend(answers.found);
+        match answers.waits.is_empty() {
+            _ if found.len() > MAX_FOUND => Err(FetchError::TooMany),
+            true => Ok(found),
+            false => Err(FetchError::TimedOut),
+        }
+    }
+
+    /// For a question.
+    fn number(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Asks all other nodes, and waits until each has answered, or died, but no longer than this.
+    async fn ask(&self, request: u64, question: &Action, within: Duration) -> Answers {
+        let (done, mut answers) = oneshot::channel();
         {
             let mut node = lock(&self.node);
             let waits: HashSet<u64> = node.others(Instant::now()).collect();
             if waits.is_empty() {
-                return Ok(found);
+                return Answers::default();
             }
-            lock(&self.asks).insert(request, Asking { waits, found, done });
-            node.say(
-                &Action::Ask { namespace: shared.name.to_string(), audience, request },
-                false,
-                Instant::now(),
-            );
+            lock(&self.asks).insert(request, (Answers { waits, ..Answers::default() }, done));
+            node.say(question, false, Instant::now());
         }
         self.spoke.notify_one();
-        let answer = timeout(ANSWERS_WITHIN, answer).await;
-        lock(&self.asks).remove(&request);
-        answer.ok().and_then(Result::ok).unwrap_or(Err(FetchError::TimedOut))
+        if let Ok(Ok(answers)) = timeout(within, &mut answers).await {
+            return answers;
+        }
+        let some = lock(&self.asks).remove(&request).map(|(some, _)| some);
+        some.or_else(|| answers.try_recv().ok()).unwrap_or_default()
     }
 
     /// A client says that it was on another node: it is known here then, if it was.
@@ -260,29 +279,35 @@ impl Hub {
                 self.spoke.notify_one();
             }
             Action::Answer { to, request, last, sockets } if to == node.id() => {
-                self.answered(request, |asking| {
+                self.answered(request, |answers| {
                     let found = sockets.into_iter().map(|(sid, rooms)| FoundSocket { sid, rooms });
-                    asking.found.extend(found);
+                    answers.found.extend(found);
                     if last {
-                        asking.waits.remove(&from);
+                        answers.waits.remove(&from);
                     }
                 });
+            }
+            Action::Server { text, attachments } if node.is_live() => {
+                later.extend(server_side::received(server, from, &text, attachments));
+            }
+            Action::Reply { to, text, attachments } if to == node.id() => {
+                self.replied(from, &text, attachments);
             }
             Action::Taken { namespace, pid } => {
                 later.extend(server.get(&namespace).and_then(|shared| shared.taken(&pid)).map(Later::Close));
             }
-            Action::Ask { .. } | Action::Answer { .. } => {}
+            Action::Ask { .. } | Action::Answer { .. } | Action::Server { .. } | Action::Reply { .. } => {}
         }
     }
 
-    fn answered(&self, request: u64, change: impl FnOnce(&mut Asking)) {
+    /// One that nobody waits for any more is forgotten.
+    fn answered(&self, request: u64, change: impl FnOnce(&mut Answers)) {
         let mut asks = lock(&self.asks);
-        let Some(asking) = asks.get_mut(&request) else { return };
-        change(asking);
-        let is_over = asking.waits.is_empty() || asking.found.len() > MAX_FOUND;
-        if let Some(asking) = is_over.then(|| asks.remove(&request)).flatten() {
-            let too_many = asking.found.len() > MAX_FOUND;
-            let _ = asking.done.send(if too_many { Err(FetchError::TooMany) } else { Ok(asking.found) });
+        let Some((answers, done)) = asks.get_mut(&request) else { return };
+        change(answers);
+        let is_over = answers.waits.is_empty() || answers.found.len() > MAX_FOUND || done.is_closed();
+        if let Some((answers, done)) = is_over.then(|| asks.remove(&request)).flatten() {
+            let _ = done.send(answers);
         }
     }
 
@@ -310,7 +335,7 @@ impl Hub {
         // Whoever has died does not answer.
         let requests: Vec<u64> = lock(&self.asks).keys().copied().collect();
         for request in requests {
-            self.answered(request, |asking| asking.waits.retain(|node| others.contains(node)));
+            self.answered(request, |answers| answers.waits.retain(|node| others.contains(node)));
         }
     }
 }

@@ -53,6 +53,17 @@ pub(crate) enum Action {
         last: bool,
         sockets: Vec<(String, Vec<String>)>,
     },
+    /// An event for the servers themselves: its packet, with an id if each is to say something to it.
+    Server {
+        text: String,
+        attachments: Vec<Bytes>,
+    },
+    /// What one says to it: a packet with the id.
+    Reply {
+        to: u64,
+        text: String,
+        attachments: Vec<Bytes>,
+    },
     /// A client has come to the writer of the record.
     Taken {
         namespace: String,
@@ -72,12 +83,7 @@ pub(crate) fn encode(node: u64, number: u64, action: &Action) -> Vec<u8> {
     match action {
         Action::Beat(new) => out.bytes(b"b").flag(*new),
         Action::Emit { namespace, audience, text, attachments, volatile } => {
-            out.bytes(b"e").text(namespace).audience(audience).text(text).flag(*volatile);
-            out.count(attachments.len());
-            for bytes in attachments {
-                out.count(bytes.len()).bytes(bytes);
-            }
-            &mut out
+            out.bytes(b"e").text(namespace).audience(audience).text(text).flag(*volatile).many(attachments)
         }
         Action::Join { namespace, audience, room } => {
             out.bytes(b"j").text(namespace).audience(audience).text(room)
@@ -96,6 +102,8 @@ pub(crate) fn encode(node: u64, number: u64, action: &Action) -> Vec<u8> {
             }
             &mut out
         }
+        Action::Server { text, attachments } => out.bytes(b"s").text(text).many(attachments),
+        Action::Reply { to, text, attachments } => out.bytes(b"r").number(*to).text(text).many(attachments),
         Action::Taken { namespace, pid } => out.bytes(b"t").text(namespace).text(pid),
     };
     out.0
@@ -124,16 +132,9 @@ pub(crate) fn decode(bytes: &Bytes) -> Option<Record> {
         b'e' => {
             let (namespace, audience) = (all.text()?, all.audience()?);
             let (text, volatile) = (all.text()?, all.flag()?);
-            let attachments = all.list(|all| {
-                let length = all.count()?;
-                all.take(length)
-            })?;
-            let packet = text.strip_prefix('4')?;
-            let limits = PacketLimits::new().attachments(attachments.len());
-            let packet = Packet::parse(packet, &limits).ok()?;
-            let is_event = matches!(packet.kind, PacketKind::Event | PacketKind::BinaryEvent);
-            let fits = packet.attachments == attachments.len() && packet.namespace == namespace;
-            if !is_event || !fits || packet.id.is_some() || packet.data.is_none() || !text.ends_with(']') {
+            let attachments = all.many()?;
+            let packet = packet(&text, &attachments).filter(is_event)?;
+            if packet.namespace != namespace || packet.id.is_some() || !text.ends_with(']') {
                 return None;
             }
             Action::Emit { namespace, audience, text, attachments, volatile }
@@ -148,10 +149,32 @@ pub(crate) fn decode(bytes: &Bytes) -> Option<Record> {
             last: all.flag()?,
             sockets: all.list(|all| Some((all.text()?, all.texts()?)))?,
         },
+        b's' => {
+            let (text, attachments) = (all.text()?, all.many()?);
+            packet(&text, &attachments).filter(is_event)?;
+            Action::Server { text, attachments }
+        }
+        b'r' => {
+            let (to, text, attachments) = (all.number()?, all.text()?, all.many()?);
+            packet(&text, &attachments).filter(|packet| !is_event(packet))?;
+            Action::Reply { to, text, attachments }
+        }
         b't' => Action::Taken { namespace: all.text()?, pid: all.text()? },
         _ => return None,
     };
     all.0.is_empty().then_some(Record { node, number, done, action })
+}
+
+/// The packet of an event or an answer, as far as it fits its attachments.
+pub(crate) fn packet<'a>(text: &'a str, attachments: &[Bytes]) -> Option<Packet<'a>> {
+    let limits = PacketLimits::new().attachments(attachments.len());
+    let packet = Packet::parse(text.strip_prefix('4')?, &limits).ok()?;
+    let is_ack = matches!(packet.kind, PacketKind::Ack | PacketKind::BinaryAck);
+    ((is_event(&packet) || is_ack) && packet.attachments == attachments.len()).then_some(packet)
+}
+
+fn is_event(packet: &Packet<'_>) -> bool {
+    matches!(packet.kind, PacketKind::Event | PacketKind::BinaryEvent)
 }
 
 /// A client as another node finds it: name, the first event that is its own, rooms.
@@ -213,6 +236,14 @@ impl Out {
         self
     }
 
+    fn many(&mut self, attachments: &[Bytes]) -> &mut Self {
+        self.count(attachments.len());
+        for bytes in attachments {
+            self.count(bytes.len()).bytes(bytes);
+        }
+        self
+    }
+
     fn audience(&mut self, audience: &Audience) -> &mut Self {
         self.texts(&audience.to).texts(&audience.except)
     }
@@ -257,6 +288,13 @@ impl In {
 
     fn texts(&mut self) -> Option<Vec<String>> {
         self.list(Self::text)
+    }
+
+    fn many(&mut self) -> Option<Vec<Bytes>> {
+        self.list(|all| {
+            let length = all.count()?;
+            all.take(length)
+        })
     }
 
     fn audience(&mut self) -> Option<Audience> {

@@ -117,6 +117,14 @@ impl<'a> Value<'a> {
         Self { text }
     }
 
+    /// The string at the front of an array, if there is no escape in it, and how far behind it one is then.
+    #[cfg(feature = "socketio")]
+    pub(crate) fn first_plain(&self) -> Option<(&'a str, usize)> {
+        let inside = self.text.strip_prefix("[\"")?;
+        let end = scan::plain(inside.as_bytes());
+        (inside.as_bytes().get(end) == Some(&b'"')).then_some((inside.get(..end)?, end.saturating_add(3)))
+    }
+
     /// The elements; of what is no array, none.
     #[cfg(feature = "socketio")]
     pub(crate) fn items(&self) -> Array<'a> {
@@ -219,6 +227,7 @@ impl<'a> Array<'a> {
 impl<'a> Iterator for Array<'a> {
     type Item = Value<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Value<'a>> {
         let start = scan::item(self.text.as_bytes(), self.at)?;
         next_value(self.text, start, &mut self.at)
@@ -265,6 +274,7 @@ impl<'a> Iterator for Object<'a> {
 }
 
 /// The value that starts here in a checked text, and where it ends.
+#[inline]
 fn next_value<'a>(text: &'a str, start: usize, end: &mut usize) -> Option<Value<'a>> {
     *end = scan::value(text.as_bytes(), start).ok()?;
     Some(Value { text: text.get(start..*end)? })

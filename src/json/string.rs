@@ -36,7 +36,7 @@ impl<'a> Str<'a> {
     /// The text without an allocation, if there is no escape in it.
     #[must_use]
     pub fn plain(&self) -> Option<&'a str> {
-        (!self.inside.contains('\\')).then_some(self.inside)
+        (plain(self.inside.as_bytes()) == self.inside.len()).then_some(self.inside)
     }
 
     /// The text; owned only if there are escapes in it. Half a surrogate pair, which no Rust string can hold, becomes
@@ -137,7 +137,9 @@ impl Iterator for Chars<'_> {
 /// assert_eq!(out, r#""\"a\"\n\u001eé""#.as_bytes());
 /// ```
 pub fn write_string(text: &str, out: &mut impl BufMut) {
+    out.put_u8(b'"');
     escape(text, |piece| out.put_slice(piece.as_bytes()));
+    out.put_u8(b'"');
 }
 
 /// The same as [`write_string`], into a `String`.
@@ -148,7 +150,13 @@ pub fn write_string(text: &str, out: &mut impl BufMut) {
 /// assert_eq!(out, r#"42["a\tb""#);
 /// ```
 pub fn push_string(text: &str, out: &mut String) {
-    escape(text, |piece| out.push_str(piece));
+    out.push('"');
+    if plain(text.as_bytes()) == text.len() {
+        out.push_str(text);
+    } else {
+        escape(text, |piece| out.push_str(piece));
+    }
+    out.push('"');
 }
 
 /// The escapes of control characters: two characters where JSON has them, six for the others.
@@ -159,8 +167,8 @@ const CONTROLS: [&str; 32] = [
     "\\u001d", "\\u001e", "\\u001f",
 ];
 
+#[inline]
 fn escape(text: &str, mut write: impl FnMut(&str)) {
-    write("\"");
     let mut rest = text;
     while let Some((plain, special)) = rest.split_at_checked(plain(rest.as_bytes())) {
         write(plain);
@@ -172,5 +180,4 @@ fn escape(text: &str, mut write: impl FnMut(&str)) {
         });
         rest = special.get(1..).unwrap_or_default();
     }
-    write("\"");
 }

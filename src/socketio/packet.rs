@@ -1,4 +1,8 @@
 //! Packets (Socket.IO 5, "Packet encoding"): type, attachments, namespace, ack id, JSON.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "a place in a text that is in memory; digits that were matched"
+)]
 
 use crate::json::{self, Value};
 use crate::settings::settings;
@@ -122,12 +126,11 @@ impl fmt::Display for InvalidPacket {
 impl core::error::Error for InvalidPacket {}
 
 /// Names that an application cannot emit: they mean something to a client or server by themselves.
-const RESERVED: [&str; 6] =
-    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
-
-/// Whether a name is one of them.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
+    matches!(
+        name,
+        "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener"
+    )
 }
 
 impl<'a> Packet<'a> {
@@ -141,43 +144,42 @@ impl<'a> Packet<'a> {
         let kinds = [Connect, Disconnect, Event, Ack, ConnectError, BinaryEvent, BinaryAck];
         // "Packet encoding", "Format": the type, and of what follows each part only if it is there.
         let kind = text.bytes().next().and_then(|digit| kinds.get(usize::from(digit.wrapping_sub(b'0'))));
-        let (&kind, rest) = kind.zip(text.get(1..)).ok_or(InvalidPacket::Kind)?;
+        let &kind = kind.ok_or(InvalidPacket::Kind)?;
 
         // "Format": the number of attachments and a hyphen.
-        let (attachments, rest) = match kind {
+        let (bytes, mut at) = (text.as_bytes(), 1);
+        let attachments = match kind {
             BinaryEvent | BinaryAck => {
-                let (number, rest) = digits(rest);
-                let rest = rest.strip_prefix('-').ok_or(InvalidPacket::Attachments)?;
-                let overflow = if number.is_empty() {
-                    InvalidPacket::Attachments
-                } else {
-                    InvalidPacket::TooManyAttachments
-                };
-                let number = number.parse().map_err(|_| overflow)?;
-                if number > limits.attachments {
-                    return Err(InvalidPacket::TooManyAttachments);
+                let number = number(bytes, &mut at);
+                if bytes.get(at) != Some(&b'-') {
+                    return Err(InvalidPacket::Attachments);
                 }
-                (number, rest)
+                at += 1;
+                let number = number.ok_or(InvalidPacket::Attachments)?;
+                let fits = number.and_then(|number| usize::try_from(number).ok());
+                let fits = fits.filter(|number| *number <= limits.attachments);
+                fits.ok_or(InvalidPacket::TooManyAttachments)?
             }
-            _ => (0, rest),
+            _ => 0,
         };
 
         // "Format": the namespace and a comma, unless it is the main one.
-        let (namespace, rest) = match rest.as_bytes().first() {
-            Some(b'/') => rest.split_once(',').unwrap_or((rest, "")),
-            _ => ("/", rest),
-        };
-        if namespace.len() > limits.namespace {
-            return Err(InvalidPacket::Namespace);
+        let mut namespace = "/";
+        if bytes.get(at) == Some(&b'/') {
+            let start = at;
+            while bytes.get(at).is_some_and(|byte| *byte != b',') {
+                at += 1;
+                if at - start > limits.namespace {
+                    return Err(InvalidPacket::Namespace);
+                }
+            }
+            namespace = text.get(start..at).unwrap_or_default();
+            at += 1;
         }
 
         // "Format": the acknowledgment id, then the payload as JSON.
-        let (number, rest) = digits(rest);
-        let id = match number {
-            "" => None,
-            number => Some(number.parse().map_err(|_| InvalidPacket::Id)?),
-        };
-        let data = match rest {
+        let id = number(bytes, &mut at).map(|number| number.ok_or(InvalidPacket::Id)).transpose()?;
+        let data = match text.get(at..).unwrap_or_default() {
             "" => None,
             json => Some(json::check(json).map_err(InvalidPacket::Json)?),
         };
@@ -205,7 +207,12 @@ impl<'a> Packet<'a> {
             }
             // "Sending and receiving data"
             (PacketKind::Event | PacketKind::BinaryEvent, data) => {
-                let mut items = data.ok_or(InvalidPacket::Payload)?.items();
+                let data = data.ok_or(InvalidPacket::Payload)?;
+                if let Some((name, arguments)) = data.first_plain() {
+                    self.arguments = arguments;
+                    return if is_reserved(name) { Err(InvalidPacket::ReservedName) } else { Ok(()) };
+                }
+                let mut items = data.items();
                 let name = items.next();
                 self.arguments = items.position();
                 if let Some(name) = name.and_then(|name| name.string()) {
@@ -222,8 +229,13 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// The decimal digits at the front, and the rest.
-fn digits(text: &str) -> (&str, &str) {
-    let end = text.bytes().take_while(u8::is_ascii_digit).count();
-    text.split_at_checked(end).unwrap_or((text, ""))
+/// The number that is here, if there is one; `Some(None)` is one of more than 64 bits.
+fn number(bytes: &[u8], at: &mut usize) -> Option<Option<u64>> {
+    let mut number = None;
+    while let Some(digit @ b'0'..=b'9') = bytes.get(*at) {
+        let before = number.unwrap_or(Some(0_u64));
+        number = Some(before.and_then(|before| before.checked_mul(10)?.checked_add(u64::from(digit - b'0'))));
+        *at += 1;
+    }
+    number
 }

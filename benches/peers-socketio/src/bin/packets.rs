@@ -60,6 +60,17 @@ fn main() {
             }),
         ),
         Row(
+            "pushline: decode, arguments read",
+            f64::MAX,
+            0,
+            Box::new(|| {
+                let packet = Packet::parse(black_box(EVENT), &PacketLimits::new()).expect("a packet");
+                let mut arguments = packet.data.and_then(|data| data.array()).expect("an array").skip(1);
+                let text = arguments.next().and_then(|text| text.string()).expect("a text");
+                black_box(String::from(text.to_cow()));
+            }),
+        ),
+        Row(
             "socketioxide: decode, head only",
             f64::MAX,
             0,
@@ -80,7 +91,7 @@ fn main() {
             }),
         ),
         Row(
-            "pushline: encode",
+            "pushline: encode, in a buffer that is there",
             f64::MAX,
             0,
             Box::new(move || {
@@ -92,6 +103,14 @@ fn main() {
                     Some(17),
                 );
                 buffer = black_box(event).into_text();
+            }),
+        ),
+        Row(
+            "pushline: encode",
+            f64::MAX,
+            0,
+            Box::new(|| {
+                black_box(Encoded::event("/chat", "message", black_box(words), Some(17)));
             }),
         ),
         Row(

@@ -5,12 +5,12 @@ use super::timer::{Key, Timer};
 use crate::adapter::Options;
 use crate::comet::cors::CorsPolicy;
 use crate::socketio::engine::{
-    Data, EngineAnswer, EngineCloseReason, EngineOptions, EngineOutput, EnginePacket, EngineSession,
-    EngineTicket, InvalidEnginePacket, SocketId, TransportKind,
+    Data, EngineAnswer, EngineCloseReason, EngineMessage, EngineOptions, EngineOutput, EnginePacket,
+    EngineSession, EngineTicket, InvalidEnginePacket, SocketId, TransportKind,
 };
 use crate::ws::handshake::{OriginPolicy, ServerOptions};
 use core::fmt;
-use core::task::{Context, Waker};
+use core::task::Waker;
 use core::time::Duration;
 use std::boxed::Box;
 use std::collections::HashMap;
@@ -69,8 +69,9 @@ pub(super) struct Inner<L: Layer> {
     pub(super) session: EngineSession<Instant>,
     pub(super) state: L::State,
     waiting: Vec<(EngineTicket, oneshot::Sender<EngineAnswer>)>,
-    /// The task of the last WebSocket, if it waits for something to send.
+    /// The task of the last WebSocket, and whether it waits for something to send.
     waker: Option<Waker>,
+    asleep: bool,
     /// When the timer will look at it.
     armed: Option<Key>,
     gone: bool,
@@ -110,6 +111,7 @@ impl<L: Layer> Engine<L> {
                 state: self.layer.open(now),
                 waiting: Vec::new(),
                 waker: None,
+                asleep: false,
                 armed: None,
                 gone: false,
             }),
@@ -128,8 +130,17 @@ impl<L: Layer> Engine<L> {
 
 impl<L: Layer> Inner<L> {
     fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+        if core::mem::take(&mut self.asleep)
+            && let Some(waker) = &self.waker
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn sleep(&mut self, task: &Waker) {
+        self.asleep = true;
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(task)) {
+            self.waker = Some(task.clone());
         }
     }
 }
@@ -208,7 +219,7 @@ impl<L: Layer> Link<L> {
     ) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.session.has_socket(socket) {
-            inner.waker = None; // its task is at it
+            inner.asleep = false; // its task is at it
         }
         let Inner { session, state, .. } = &mut *inner;
         let data = session.frame(socket, packet, now);
@@ -219,22 +230,37 @@ impl<L: Layer> Link<L> {
         }
     }
 
-    /// What a WebSocket is to send, if anything; else its task is woken once there is something.
-    pub(super) fn next_frame(&self, socket: SocketId, cx: &Context<'_>) -> Option<EngineOutput> {
+    /// Hands over what a WebSocket is to send, until `take` wants no more. Whether that was all, in which case its task is
+    /// woken once there is something; `None`: it is to be closed.
+    pub(super) fn frames(
+        &self,
+        socket: SocketId,
+        task: &Waker,
+        mut take: impl FnMut(EngineMessage) -> bool,
+    ) -> Option<bool> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let out = inner.session.next_frame(socket);
-        if out.is_none() {
-            inner.waker = Some(cx.waker().clone());
+        loop {
+            match inner.session.next_frame(socket) {
+                Some(EngineOutput::Message(message)) => {
+                    if !take(message) {
+                        return Some(false);
+                    }
+                }
+                Some(EngineOutput::Close) => return None,
+                None => {
+                    inner.sleep(task);
+                    return Some(true);
+                }
+            }
         }
-        out
     }
 
     /// A WebSocket takes nothing more. Whether to wait for it: until its session is over.
-    pub(super) fn is_patient(&self, socket: SocketId, cx: &Context<'_>) -> bool {
+    pub(super) fn is_patient(&self, socket: SocketId, task: &Waker) -> bool {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let goes_on = inner.session.has_socket(socket) && inner.session.closed().is_none();
         if goes_on {
-            inner.waker = Some(cx.waker().clone());
+            inner.sleep(task);
         }
         goes_on
     }

@@ -1,8 +1,9 @@
 //! A WebSocket of a session: one task that reads and writes.
 
 use super::engine::{Layer, Link};
+use crate::adapter::Error;
 use crate::adapter::hyper::Socket;
-use crate::socketio::engine::{Data, EngineFrame, EngineMessage, EngineOutput, EnginePacket, SocketId};
+use crate::socketio::engine::{Data, EngineFrame, EngineMessage, EnginePacket, SocketId};
 use crate::ws::{self, Outbound};
 use bytes::Bytes;
 use core::future::poll_fn;
@@ -77,32 +78,42 @@ impl<L: Layer> Task<L> {
 
     /// Writes all that there is to be sent. `Some` at the end.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Option<bool>> {
+        let (waker, Self { link, id, socket, sending }) = (cx.waker(), self);
         loop {
-            if self.sending.is_none() && self.socket.queued() < WRITE {
-                match self.link.next_frame(self.id, cx) {
-                    Some(EngineOutput::Message(message)) => self.sending = Some(message),
-                    None if self.socket.queued() == 0 => return Poll::Ready(None),
-                    None => {}
-                    Some(EngineOutput::Close) => return Poll::Ready(Some(true)),
-                }
+            let mut written =
+                sending.as_ref().map_or(Poll::Ready(Ok(())), |message| cork(socket, message, cx));
+            let mut is_all = false;
+            if matches!(written, Poll::Ready(Ok(()))) {
+                *sending = None;
+                let next = link.frames(*id, waker, |message| {
+                    written = cork(socket, &message, cx);
+                    let is_corked = matches!(written, Poll::Ready(Ok(())));
+                    *sending = Some(message).filter(|_| !is_corked);
+                    is_corked && socket.queued() < WRITE
+                });
+                let Some(all) = next else { return Poll::Ready(Some(true)) };
+                is_all = all;
             }
-            let written = match &self.sending {
-                None => Pin::new(&mut self.socket).poll_flush(cx),
-                Some(message) => {
-                    let mut outbound = Some(match message.frame() {
-                        EngineFrame::Text(text) => Outbound::from(text),
-                        EngineFrame::Binary(bytes) => Outbound::from(ws::Message::Binary(bytes.clone())),
-                        EngineFrame::Shared(prepared) => Outbound::from(prepared),
-                    });
-                    self.socket.poll_cork(&mut outbound, cx)
-                }
-            };
+            if matches!(written, Poll::Ready(Ok(()))) && socket.queued() > 0 {
+                written = Pin::new(&mut *socket).poll_flush(cx);
+            }
             match written {
-                Poll::Ready(Ok(())) => self.sending = None,
+                Poll::Ready(Ok(())) if is_all => return Poll::Ready(None),
+                Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Some(false)),
-                Poll::Pending if self.link.is_patient(self.id, cx) => return Poll::Pending,
+                Poll::Pending if link.is_patient(*id, waker) => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Some(false)),
             }
         }
     }
+}
+
+/// Queues a message in the socket.
+fn cork(socket: &mut Socket, message: &EngineMessage, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    let mut outbound = Some(match message.frame() {
+        EngineFrame::Text(text) => Outbound::from(text),
+        EngineFrame::Binary(bytes) => Outbound::from(ws::Message::Binary(bytes.clone())),
+        EngineFrame::Shared(prepared) => Outbound::from(prepared),
+    });
+    socket.poll_cork(&mut outbound, cx)
 }

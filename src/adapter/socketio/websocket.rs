@@ -76,7 +76,7 @@ impl<L: Layer> Task<L> {
         }
     }
 
-    /// Writes all that there is to be sent. `Some` at the end.
+    /// Hands all that there is to be sent to the socket, and waits if that takes no more. `Some` at the end.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Option<bool>> {
         let (waker, Self { link, id, socket, sending }) = (cx.waker(), self);
         loop {
@@ -94,7 +94,8 @@ impl<L: Layer> Task<L> {
                 let Some(all) = next else { return Poll::Ready(Some(true)) };
                 is_all = all;
             }
-            if matches!(written, Poll::Ready(Ok(()))) && socket.queued() > 0 {
+            // What is less leaves when the socket is asked for what comes next.
+            if matches!(written, Poll::Ready(Ok(()))) && socket.queued() >= WRITE {
                 written = Pin::new(&mut *socket).poll_flush(cx);
             }
             match written {

@@ -168,6 +168,13 @@ impl Plain {
         {
             lengths[place] = self.bits(3)?;
         }
+        if lengths.iter().all(|&length| length == 0) {
+            // The codec takes that for words of one bit that say 0, and so sees behind them that no word ends a block.
+            for _ in 0..literals + distances {
+                self.bits(1)?;
+            }
+            return Err(Stop::Bad);
+        }
         let code = Code::new(&lengths).filter(Code::is_complete).ok_or(Stop::Bad)?;
         let mut lengths = Vec::new();
         while lengths.len() < literals + distances {

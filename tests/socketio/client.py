@@ -10,14 +10,14 @@ url = sys.argv[1]
 
 def talk(transports, namespace):
     client = socketio.Client(reconnection=False)
-    done, got, auth = threading.Event(), [], []
+    done, let_in, got, auth = threading.Event(), threading.Event(), [], []
 
     def back(*args):
         got.append(args)
         if len(got) == 201:
             done.set()
 
-    client.on("auth", auth.append, namespace=namespace)
+    client.on("auth", lambda sent: (auth.append(sent), let_in.set()), namespace=namespace)
     client.on("message-back", back, namespace=namespace)
     client.on("emit-with-ack", lambda *args: ("yes", b"\x09"), namespace=namespace)
     client.connect(url, transports=transports, namespaces=[namespace], auth={"token": "t"})
@@ -28,6 +28,7 @@ def talk(transports, namespace):
     for n in range(200):
         client.emit("message", n, namespace=namespace)
     assert done.wait(20), len(got)
+    assert let_in.wait(20)
     assert auth == [{"token": "t"}], auth
     assert got[0] == ({"a": [b"\x01"]}, "x"), got[0]
     assert [args[0] for args in got[1:]] == list(range(200))

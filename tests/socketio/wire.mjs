@@ -226,12 +226,13 @@ const tests = {
   },
   async connects() {
     const frames = await websocket(sio);
-    frames.send('40/custom,{"token":"abc"}', "40", "40/random");
+    frames.send('40/custom,{"token":"abc"}', "40/random");
     assert.match(await frames.next(), /^40\/custom,\{"sid":"[\w-]{20}"\}$/);
+    assert.equal(await frames.next(), '44/random,{"message":"Invalid namespace"}');
     assert.equal(await frames.next(), '42/custom,["auth",{"token":"abc"}]');
+    frames.send("40");
     assert.match(await frames.next(), /^40\{"sid":"/);
     assert.equal(await frames.next(), '42["auth",{}]');
-    assert.equal(await frames.next(), '44/random,{"message":"Invalid namespace"}');
     frames.send("41/custom", '42["message","to the main one"]');
     assert.equal(await frames.next(), '42["message-back","to the main one"]');
   },

@@ -3,19 +3,20 @@
 //!
 //! The queue is a list of *runs*. A run is a stretch of the buffer, perhaps with a shared payload
 //! behind it; it starts and ends where something urgent may come between. The last run is open and
-//! has no entry in the list, so that small writes touch nothing but the buffer.
+//! has no entry in the list, so that small writes touch nothing but the buffer; the list is made when it is needed.
 #![allow(clippy::indexing_slicing, reason = "runs of the buffer that this file keeps count of")]
 
+mod urgent;
+
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 use core::ops::ControlFlow;
+use urgent::Urgent;
 
 /// A run is ended at this length, so that urgent bytes do not wait behind a long one.
 const LONGEST_RUN: usize = 16 * 1024;
-
-/// Written urgent bytes are kept up to this number, so that they are rarely moved.
-const URGENT_SLACK: usize = 1024;
 
 /// A buffer that has grown above this is not kept once it is empty: room for one message of 1 MiB and more.
 const LARGEST_KEPT: usize = 2 * 1024 * 1024;
@@ -44,12 +45,6 @@ pub struct Outgoing {
     open: usize,
     /// Whether the first run has begun to be written.
     begun: bool,
-    /// Bytes of `urgent` that were written.
-    urgent_at: usize,
-    /// Where in `urgent` the last item ends that is not replaceable.
-    urgent_end: usize,
-    /// The length of the replaceable item, the last of `urgent`; 0 if there is none.
-    replaceable: u8,
     /// Bytes in all the runs.
     queued: usize,
 }
@@ -58,19 +53,47 @@ pub struct Outgoing {
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     buffer: Vec<u8>,
+    apart: Option<Box<Apart>>,
+}
+
+/// What most connections have nothing of.
+#[derive(Debug, Default)]
+struct Apart {
     runs: VecDeque<Run>,
-    urgent: Vec<u8>,
+    urgent: Urgent,
+}
+
+impl Buffers {
+    /// Whether there is but one stretch of the buffer, all of it in the open run: as with small messages.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.apart.as_ref().is_none_or(|apart| apart.runs.is_empty() && apart.urgent.is_empty())
+    }
+
+    #[inline]
+    fn has_runs(&self) -> bool {
+        self.apart.as_ref().is_some_and(|apart| !apart.runs.is_empty())
+    }
+
+    #[inline]
+    fn urgent(&self) -> Option<&Urgent> {
+        self.apart.as_ref().map(|apart| &apart.urgent).filter(|urgent| !urgent.is_empty())
+    }
+
+    fn apart(&mut self) -> &mut Apart {
+        self.apart.get_or_insert_default()
+    }
 }
 
 #[cfg(feature = "tokio")]
 impl Buffers {
     pub(crate) const fn new() -> Self {
-        Self { buffer: Vec::new(), runs: VecDeque::new(), urgent: Vec::new() }
+        Self { buffer: Vec::new(), apart: None }
     }
 
     #[inline]
     fn has_memory(&self) -> bool {
-        self.buffer.capacity() | self.urgent.capacity() | self.runs.capacity() != 0
+        self.buffer.capacity() != 0 || self.apart.is_some()
     }
 
     /// The memory that small items are put together in.
@@ -79,21 +102,17 @@ impl Buffers {
         &mut self.buffer
     }
 
-    /// Swaps the memory, field by field: for each message of a busy connection, most often the buffer's only.
-    #[inline]
-    fn swap(&mut self, other: &mut Self) {
-        core::mem::swap(&mut self.buffer, &mut other.buffer);
-        let [ours, theirs] = [&*self, other].map(|of| of.urgent.capacity() | of.runs.capacity());
-        if ours | theirs != 0 {
-            core::mem::swap(&mut self.urgent, &mut other.urgent);
-            core::mem::swap(&mut self.runs, &mut other.runs);
-        }
-    }
-
     /// Bytes of memory, about.
     #[inline]
     fn capacity(&self) -> usize {
-        self.buffer.capacity() + self.urgent.capacity() + self.runs.capacity() * size_of::<Run>()
+        self.buffer.capacity() + self.apart.as_ref().map_or(0, |apart| apart.capacity())
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Apart {
+    fn capacity(&self) -> usize {
+        size_of::<Self>() + self.urgent.capacity() + self.runs.capacity() * size_of::<Run>()
     }
 }
 
@@ -136,13 +155,16 @@ impl Outgoing {
     /// How many urgent bytes are queued, the replaceable ones included.
     #[inline]
     pub(crate) fn urgent_len(&self) -> usize {
-        self.buffers.urgent.len() - self.urgent_at
+        self.buffers.urgent().map_or(0, Urgent::len)
     }
 
     /// Whether an urgent item that is not replaceable is queued, or its end.
     #[inline]
     pub(crate) const fn holds_urgent(&self) -> bool {
-        self.urgent_end > self.urgent_at
+        match &self.buffers.apart {
+            Some(apart) => apart.urgent.holds_items(),
+            None => false,
+        }
     }
 
     /// Appends bytes that stay together. `head` and `body` are one item; both are copied.
@@ -186,35 +208,19 @@ impl Outgoing {
     pub(crate) fn push_shared(&mut self, head: &[u8], body: Bytes) {
         self.open_run(head.len()).extend_from_slice(head);
         self.queued += body.len();
-        self.buffers.runs.push_back(Run { inline: self.open, shared: body });
-        self.open = 0;
+        let run = Run { inline: core::mem::take(&mut self.open), shared: body };
+        self.buffers.apart().runs.push_back(run);
     }
 
     /// Queues an item ahead of every run that has not begun, and of the replaceable item.
     pub(crate) fn push_urgent(&mut self, item: &[u8]) {
-        self.compact_urgent();
-        let urgent = &mut self.buffers.urgent;
-        urgent.extend_from_slice(item);
-        if usize::from(self.replaceable) + item.len() <= urgent.len() - self.urgent_at {
-            let start = urgent.len() - item.len() - usize::from(self.replaceable);
-            urgent[start..].rotate_right(item.len());
-        } else {
-            self.replaceable = 0; // it has begun to be written
-        }
-        self.urgent_end = urgent.len() - usize::from(self.replaceable);
+        self.buffers.apart().urgent.push(item);
     }
 
     /// As [`push_urgent`](Self::push_urgent), in the place of the last item queued by this call if
     /// that one has not begun to be written.
     pub(crate) fn replace_urgent(&mut self, item: &[u8]) {
-        self.compact_urgent();
-        let urgent = &mut self.buffers.urgent;
-        if usize::from(self.replaceable) <= urgent.len() - self.urgent_at {
-            urgent.truncate(urgent.len() - usize::from(self.replaceable));
-        }
-        debug_assert!(item.len() <= 255, "a control frame");
-        self.replaceable = item.len() as u8;
-        urgent.extend_from_slice(item);
+        self.buffers.apart().urgent.replace(item);
     }
 
     /// Drops everything.
@@ -234,7 +240,7 @@ impl Outgoing {
     #[inline]
     pub(crate) fn swap_memory(&mut self, buffers: &mut Buffers) {
         debug_assert!(self.is_empty(), "only of an empty queue");
-        self.buffers.swap(buffers);
+        core::mem::swap(&mut self.buffers, buffers);
     }
 
     /// Bytes of memory, about.
@@ -249,7 +255,7 @@ impl Outgoing {
     pub(crate) fn open_run(&mut self, len: usize) -> &mut Vec<u8> {
         if self.open >= LONGEST_RUN
             || self.at >= LONGEST_RUN
-            || (self.begun && !self.buffers.urgent.is_empty())
+            || (self.begun && self.buffers.urgent().is_some())
         {
             self.end_run();
         }
@@ -263,10 +269,10 @@ impl Outgoing {
     #[inline(never)]
     fn end_run(&mut self) {
         // A run that has begun must not go on growing in front of something urgent.
-        let ahead = self.begun && self.buffers.runs.is_empty() && !self.buffers.urgent.is_empty();
+        let ahead = self.begun && !self.buffers.has_runs() && self.buffers.urgent().is_some();
         if self.open >= LONGEST_RUN || ahead {
-            self.buffers.runs.push_back(Run { inline: self.open, shared: Bytes::new() });
-            self.open = 0;
+            let run = Run { inline: core::mem::take(&mut self.open), shared: Bytes::new() };
+            self.buffers.apart().runs.push_back(run);
         }
         if self.at >= LONGEST_RUN && self.at >= self.buffers.buffer.len() / 2 {
             // Linear in all: each move is paid for by as many bytes written since the last.
@@ -275,21 +281,10 @@ impl Outgoing {
         }
     }
 
-    /// Drops most of the urgent bytes that were written. One stays: it says that they have begun.
-    fn compact_urgent(&mut self) {
-        if self.urgent_at > URGENT_SLACK {
-            let gone = self.urgent_at - 1;
-            self.buffers.urgent.drain(..gone);
-            self.urgent_at = 1;
-            self.urgent_end = self.urgent_end.saturating_sub(gone);
-        }
-    }
-
-    /// What is left of the urgent bytes, and whether they go first: between two runs, and on once
-    /// begun.
+    /// Whether the urgent bytes go first: between two runs, and on once begun.
     #[inline]
-    fn urgent(&self) -> (&[u8], bool) {
-        (&self.buffers.urgent[self.urgent_at..], !self.begun || self.urgent_at > 0)
+    const fn goes_first(&self, urgent: &Urgent) -> bool {
+        !self.begun || urgent.has_begun()
     }
 
     /// Calls `take` with the pieces in the order in which they leave, until it has had enough.
@@ -297,12 +292,13 @@ impl Outgoing {
     fn pieces<'a>(&'a self, mut take: impl FnMut(&'a [u8]) -> ControlFlow<()>) -> ControlFlow<()> {
         let mut take =
             |piece: &'a [u8]| if piece.is_empty() { ControlFlow::Continue(()) } else { take(piece) };
-        let (mut urgent, first) = self.urgent();
         let mut rest = &self.buffers.buffer[self.at..];
-        if first {
+        let Some(apart) = &self.buffers.apart else { return take(rest) };
+        let mut urgent = apart.urgent.left();
+        if self.goes_first(&apart.urgent) {
             take(core::mem::take(&mut urgent))?;
         }
-        for run in &self.buffers.runs {
+        for run in &apart.runs {
             let (inline, behind) = rest.split_at(run.inline);
             rest = behind;
             take(inline)?;
@@ -313,29 +309,10 @@ impl Outgoing {
         take(urgent)
     }
 
-    /// Takes up to `n` bytes off the urgent ones; what is left of `n`.
-    fn advance_urgent(&mut self, n: usize) -> usize {
-        let left = self.urgent_len();
-        if n < left {
-            self.urgent_at += n;
-            return 0;
-        }
-        self.buffers.urgent.clear();
-        self.urgent_at = 0;
-        self.urgent_end = 0;
-        self.replaceable = 0;
-        n - left
-    }
-
-    /// Whether there is but one stretch of the buffer, all of it in the open run: as with small messages.
-    #[inline]
-    fn is_plain(&self) -> bool {
-        self.buffers.runs.is_empty() && self.buffers.urgent.is_empty()
-    }
-
     /// Takes up to `n` bytes off the first run; what is left of `n`.
     fn advance_run(&mut self, n: usize) -> usize {
-        let (inline, shared) = match self.buffers.runs.front_mut() {
+        let mut runs = self.buffers.apart.as_mut().map(|apart| &mut apart.runs);
+        let (inline, shared) = match runs.as_mut().and_then(|runs| runs.front_mut()) {
             Some(run) => (&mut run.inline, Some(&mut run.shared)),
             None => (&mut self.open, None),
         };
@@ -350,8 +327,8 @@ impl Outgoing {
         }
         self.queued -= first + second;
         self.begun = !done;
-        if done {
-            self.buffers.runs.pop_front();
+        if done && let Some(runs) = runs {
+            runs.pop_front();
         }
         if self.queued == 0 {
             self.emptied();
@@ -378,7 +355,7 @@ impl Buf for Outgoing {
 
     #[inline]
     fn chunk(&self) -> &[u8] {
-        if self.is_plain() {
+        if self.buffers.is_plain() {
             return &self.buffers.buffer[self.at..];
         }
         let mut chunk = &[][..];
@@ -395,12 +372,15 @@ impl Buf for Outgoing {
     #[inline]
     fn advance(&mut self, mut n: usize) {
         assert!(n <= self.len(), "cannot advance past what is queued");
-        if n == self.open && self.is_plain() {
+        if n == self.open && self.buffers.is_plain() {
             return self.emptied();
         }
         while n > 0 {
-            let (urgent, first) = self.urgent();
-            n = if first && !urgent.is_empty() { self.advance_urgent(n) } else { self.advance_run(n) };
+            let first = self.buffers.urgent().is_some_and(|urgent| self.goes_first(urgent));
+            n = match &mut self.buffers.apart {
+                Some(apart) if first => apart.urgent.advance(n),
+                _ => self.advance_run(n),
+            };
         }
     }
 
@@ -500,7 +480,7 @@ mod tests {
             assert_eq!(after, items[(n + 1) % 2][5..]);
         }
         assert_eq!(outgoing.len(), 10);
-        assert!(outgoing.buffers.urgent.capacity() <= 4 * URGENT_SLACK);
+        assert!(outgoing.buffers.apart().urgent.capacity() <= 4 * urgent::SLACK);
     }
 
     #[test]

@@ -176,15 +176,14 @@ pub struct Life<I> {
     acknowledged: bool,
 
     // When it happened.
-    /// The last sign of life.
-    active: I,
-    /// Since when there is something to write and none of it goes out.
-    stalled: Option<I>,
+    /// The last sign of life; once it is `ending`, since when it is.
+    since: I,
+    ending: bool,
     ping: Ping<I>,
-    /// Since when the connection is ending.
-    closing: Option<I>,
-    /// When our last byte was out, while ending.
-    close_out: Option<I>,
+    /// Since when there is something to write and none of it goes out; if it is `all_out` while ending, since when our last
+    /// byte is.
+    write_since: Option<I>,
+    all_out: bool,
 
     // What the transport does.
     write_blocked: bool,
@@ -210,7 +209,7 @@ pub struct Life<I> {
     unread: bool,
     condemned: Option<TimedOut>,
     /// Bytes that were drained, or read since the close timeout was over.
-    dropped: usize,
+    dropped: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,11 +238,11 @@ impl<I: Instant> Life<I> {
             heard: false,
             progress: false,
             acknowledged: false,
-            active: now,
-            stalled: None,
+            since: now,
+            ending: false,
             ping: Ping::No,
-            closing: None,
-            close_out: None,
+            write_since: None,
+            all_out: false,
             write_blocked: false,
             read_blocked: false,
             ticked: false,
@@ -331,7 +330,7 @@ impl<I: Instant> Life<I> {
     pub const fn written(&mut self) {
         self.progress = true;
         self.retried = false;
-        if self.stalled.is_some() {
+        if self.write_since.is_some() {
             self.acknowledged = true;
         }
     }
@@ -372,8 +371,9 @@ impl<I: Instant> Life<I> {
         self.heard = true;
         self.ticked = false;
         if self.condemned.is_some() || self.drains() {
+            let n = if n < u32::MAX as usize { n as u32 } else { u32::MAX };
             self.dropped = self.dropped.saturating_add(n);
-            self.read_done |= self.dropped > MAX_DRAIN;
+            self.read_done |= self.dropped as usize > MAX_DRAIN;
         }
     }
 
@@ -459,32 +459,31 @@ impl<I: Instant> Life<I> {
         self.ticked = true;
         let heard = core::mem::take(&mut self.heard);
         if heard {
-            self.active = now;
             self.ping = Ping::No;
         }
         // Progress of a writing that had to wait is life: the peer takes what it is sent.
-        if core::mem::take(&mut self.acknowledged) {
-            self.active = now;
-        }
-        if core::mem::take(&mut self.progress) {
-            self.stalled = None;
-        }
-        if self.queued == 0 || self.broken {
-            self.stalled = None;
-        } else {
-            self.stalled.get_or_insert(now);
-        }
+        let alive = core::mem::take(&mut self.acknowledged) || heard;
         if self.ping == Ping::Queued && !self.ping_unwritten {
             self.ping = Ping::Written(now);
         }
-        if self.is_ending() {
-            self.closing.get_or_insert(now);
-            if self.queued == 0 || self.broken {
-                self.close_out.get_or_insert(now);
-            } else {
-                // It was not the last byte: what is owed came after it.
-                self.close_out = None;
+        let is_ending = self.is_ending();
+        if !self.ending && (alive || is_ending) {
+            self.since = now;
+        }
+        self.ending = is_ending;
+        let progress = core::mem::take(&mut self.progress);
+        if self.is_unwritten() {
+            // If all was out, it was not the last byte: what is owed came after it.
+            if core::mem::take(&mut self.all_out) || progress {
+                self.write_since = None;
             }
+            self.write_since.get_or_insert(now);
+        } else if is_ending {
+            if !core::mem::replace(&mut self.all_out, true) {
+                self.write_since = Some(now);
+            }
+        } else {
+            self.write_since = None;
         }
         self.judge(side, heard, now);
     }
@@ -526,7 +525,7 @@ impl<I: Instant> Life<I> {
                 || self.drains()
                 || self.read_blocked
                 || self.read_done
-                || self.dropped > LAST_LOOK
+                || self.dropped as usize > LAST_LOOK
         } else if self.drains() || (self.unread && !self.transport_failed) {
             // Read to the peer's end, written to ours.
             self.read_done && (self.shut || self.broken)
@@ -564,34 +563,47 @@ impl<I: Instant> Life<I> {
         !matches!(self.state, State::Open) || self.broken || self.drains()
     }
 
+    /// Whether something is waiting to be written, and can be.
+    const fn is_unwritten(&self) -> bool {
+        self.queued > 0 && !self.broken
+    }
+
     /// Whether something has happened of which it is not known when.
     fn is_unstamped(&self) -> bool {
         self.heard
             || self.progress
-            || (self.queued > 0 && !self.broken) != self.stalled.is_some()
+            || self.is_unwritten() != self.is_stalled()
             || (self.ping == Ping::Queued && !self.ping_unwritten)
-            || self.is_ending()
-                && (self.closing.is_none() || self.close_out.is_some() != (self.queued == 0 || self.broken))
+            || self.is_ending() != self.ending
     }
 
     /// When to [tell the time](Self::tick) at the latest: for a host whose reading is its waiting. What has happened since
     /// the last tick is not in it.
     #[must_use]
     pub fn deadline(&self, side: Side) -> Option<I> {
-        if let Some(since) = self.closing {
-            return Some(self.closing_deadline(since));
+        if self.ending {
+            return Some(self.closing_deadline());
         }
-        let stall = self.stalled.map(|since| since.saturating_add(self.times.longest_stall()));
-        [self.beat(side), stall].into_iter().flatten().min()
+        [self.beat(side), self.stall_deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether something waits to be written.
+    const fn is_stalled(&self) -> bool {
+        self.write_since.is_some() && !self.all_out
+    }
+
+    /// When a write has waited for too long.
+    fn stall_deadline(&self) -> Option<I> {
+        self.write_since.map(|since| since.saturating_add(self.times.longest_stall()))
     }
 
     /// When a ping is due, or its pong late.
     fn beat(&self, side: Side) -> Option<I> {
         let interval = self.times.ping_interval?.get().max(SHORTEST_INTERVAL);
         match self.ping {
-            Ping::No => Some(self.active.saturating_add(interval)),
+            Ping::No => Some(self.since.saturating_add(interval)),
             Ping::Written(at) if side == Side::Reading && !self.unread => {
-                Some(at.max(self.active).saturating_add(self.times.ping_timeout.get()))
+                Some(at.max(self.since).saturating_add(self.times.ping_timeout.get()))
             }
             // Whether it is written in time is the write timeout's to say.
             Ping::Written(_) | Ping::Due | Ping::Asked | Ping::Queued => None,
@@ -599,10 +611,10 @@ impl<I: Instant> Life<I> {
     }
 
     /// The close timeout runs from our last byte; until that is out, from the last one that was. All of it has an end.
-    fn closing_deadline(&self, since: I) -> I {
-        let from = self.close_out.or(self.stalled).map_or(since, |at| at.max(since));
+    fn closing_deadline(&self) -> I {
+        let from = self.write_since.map_or(self.since, |at| at.max(self.since));
         from.saturating_add(self.times.close_timeout.get())
-            .min(since.saturating_add(self.times.close_limit.get()))
+            .min(self.since.saturating_add(self.times.close_limit.get()))
     }
 
     fn judge(&mut self, side: Side, heard: bool, now: I) {
@@ -610,8 +622,8 @@ impl<I: Instant> Life<I> {
         if self.is_over() {
             return;
         }
-        if let Some(since) = self.closing {
-            if self.condemned.is_none() && self.closing_deadline(since) <= now {
+        if self.ending {
+            if self.condemned.is_none() && self.closing_deadline() <= now {
                 self.condemned = Some(TimedOut::Close);
                 self.dropped = 0;
             }
@@ -619,7 +631,7 @@ impl<I: Instant> Life<I> {
             self.read_blocked |= self.condemned.is_some() && side == Side::Writing;
             return;
         }
-        if self.stalled.is_some_and(|since| since.saturating_add(self.times.longest_stall()) <= now) {
+        if self.stall_deadline().is_some_and(|at| at <= now) {
             // While a peer sends, nobody waits, and what it takes by now was not tried.
             if heard && self.write_blocked && !self.retried {
                 self.retried = true;

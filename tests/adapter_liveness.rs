@@ -234,6 +234,29 @@ async fn a_peer_that_reads_nothing_holds_no_half() {
     }
 }
 
+/// Two tasks wait for one connection: one that no longer does has left the other its timer.
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_gives_up_takes_no_deadline_with_it() {
+    for halves in HALVES {
+        let (_peer, socket) = stuck();
+        let (mut writing, mut reading) = split(socket, halves);
+        let start = Instant::now();
+        let reading = tokio::spawn(async move { reading.next().await.unwrap() });
+        sleep(secs(1)).await;
+        let writing = tokio::spawn(async move {
+            let flood =
+                async { while writing.send(Message::from(Bytes::from_static(&KIB))).await.is_ok() {} };
+            assert!(timeout(secs(2), flood).await.is_err());
+            writing
+        });
+        let _writing = writing.await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 3);
+        let error = reading.await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::TimedOut(TimedOut::Write)), "{halves:?}: {error:?}");
+        assert_eq!(start.elapsed().as_secs(), 51, "{halves:?}");
+    }
+}
+
 /// The send has returned, and nobody but the reader, which waited before that, is polled.
 #[tokio::test(start_paused = true)]
 async fn a_reader_notices_that_a_write_is_stuck() {

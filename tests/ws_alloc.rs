@@ -224,9 +224,9 @@ fn a_large_message_is_not_copied() {
     assert!(peak < 4_096, "{peak}");
 }
 
-/// An idle server connection: no more than 256 bytes in all, whatever it did before.
+/// An idle server connection: no more than 192 bytes in all, whatever it did before.
 #[test]
-fn an_idle_server_connection_takes_256_bytes_at_most() {
+fn an_idle_server_connection_takes_192_bytes_at_most() {
     let size = size_of::<Connection>() as isize;
     let mut idle = None;
     let (_, heap) = memory(|| {
@@ -247,7 +247,7 @@ fn an_idle_server_connection_takes_256_bytes_at_most() {
         idle = Some(connection);
     });
     assert!(idle.is_some());
-    assert!(size + heap <= 256, "{size} bytes and {heap} on the heap");
+    assert!(size + heap <= 192, "{size} bytes and {heap} on the heap");
     assert_eq!(heap, 0);
 }
 

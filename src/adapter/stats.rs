@@ -270,8 +270,15 @@ impl Received {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) own: ConnectionStats,
-    /// Where they are added up, and what was added already.
-    shared: Option<Box<(Stats, ConnectionStats)>>,
+    shared: Option<Box<Shared>>,
+}
+
+/// Where they are added up.
+#[derive(Debug)]
+struct Shared {
+    stats: Stats,
+    /// What was added already.
+    told: ConnectionStats,
     end: Option<End>,
 }
 
@@ -280,10 +287,10 @@ impl Tally {
     pub(super) fn new(shared: Option<&Stats>, received: usize) -> Self {
         let shared = shared.map(|stats| {
             stats.0.opened.fetch_add(1, Relaxed);
-            Box::new((stats.clone(), ConnectionStats::default()))
+            Box::new(Shared { stats: stats.clone(), told: ConnectionStats::default(), end: None })
         });
         let own = ConnectionStats { bytes_received: received as u64, ..ConnectionStats::default() };
-        Self { own, shared, end: None }
+        Self { own, shared }
     }
 
     #[inline]
@@ -336,7 +343,7 @@ impl Tally {
     #[inline(never)]
     fn add(&mut self) {
         let Some(shared) = &mut self.shared else { return };
-        let (stats, told) = &mut **shared;
+        let Shared { stats, told, .. } = &mut **shared;
         for ((counter, now), before) in stats.0.traffic.iter().zip(self.own.values()).zip(told.values()) {
             if now > before {
                 counter.fetch_add(now - before, Relaxed);
@@ -347,7 +354,9 @@ impl Tally {
 
     /// The connection has ended.
     pub(super) fn end(&mut self, end: End) {
-        self.end.get_or_insert(end);
+        if let Some(shared) = &mut self.shared {
+            shared.end.get_or_insert(end);
+        }
     }
 }
 
@@ -355,8 +364,8 @@ impl Drop for Tally {
     fn drop(&mut self) {
         self.publish();
         if let Some(shared) = &self.shared {
-            let ends = &shared.0.0.ended;
-            let counter = match self.end {
+            let ends = &shared.stats.0.ended;
+            let counter = match shared.end {
                 Some(End::Closed) => &ends.closed,
                 Some(End::Protocol(_)) => &ends.violated,
                 Some(End::TimedOut(_)) => &ends.timed_out,

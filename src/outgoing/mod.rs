@@ -155,7 +155,7 @@ impl Outgoing {
     /// How many urgent bytes are queued, the replaceable ones included.
     #[inline]
     pub(crate) fn urgent_len(&self) -> usize {
-        self.buffers.urgent().map_or(0, Urgent::len)
+        self.buffers.apart.as_ref().map_or(0, |apart| apart.urgent.len())
     }
 
     /// Whether an urgent item that is not replaceable is queued, or its end.

@@ -207,6 +207,11 @@ impl Inlet {
         }
     }
 
+    /// For whoever waits for this connection, with a waker for all.
+    pub(super) const fn timer(&mut self) -> &mut Timer {
+        &mut self.reading.timer
+    }
+
     /// What was received and not yet counted in the outlet.
     pub(super) const fn received(&self) -> &Received {
         &self.reading.received
@@ -359,16 +364,7 @@ impl Reading {
                     reads.count += 1;
                     ends.outlet().read(read);
                 }
-                Step::Wait(deadline) => {
-                    outlet.count(&mut self.received);
-                    outlet.wakers.register(Who::Reader, cx);
-                    scratch::take_from_outgoing(outlet.sender.outgoing());
-                    drop(outlet);
-                    inbox.give_back();
-                    ready!(self.timer.poll(deadline, cx));
-                    let mut outlet = ends.outlet();
-                    outlet.life.tick(Side::Reading, Instant::now());
-                }
+                Step::Wait(deadline) => ready!(self.poll_wait(inbox, &mut outlet, deadline, cx)),
                 Step::Over(end) => {
                     self.over = true;
                     outlet.count(&mut self.received);
@@ -382,5 +378,22 @@ impl Reading {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Waits until the time has come; meanwhile the transport may become ready.
+    #[inline(never)] // what it needs in registers, those who receive a message need not
+    fn poll_wait<W: AsyncWrite + Unpin>(
+        &mut self,
+        inbox: &mut Lent,
+        outlet: &mut Outlet<W>,
+        deadline: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        outlet.count(&mut self.received);
+        scratch::take_from_outgoing(outlet.sender.outgoing());
+        inbox.give_back();
+        ready!(outlet.wakers.poll_timer(&mut self.timer, deadline, Who::Reader, cx));
+        outlet.life.tick(Side::Reading, Instant::now());
+        Poll::Ready(())
     }
 }

@@ -98,7 +98,7 @@ pub(super) fn lend_to_outgoing(outgoing: &mut Outgoing) {
 }
 
 /// Takes the memory of an empty outgoing queue back before its connection waits.
-#[inline]
+#[inline(never)] // less in registers where messages are received
 pub(super) fn take_from_outgoing(outgoing: &mut Outgoing) {
     if outgoing.is_empty() && outgoing.has_memory() {
         if outgoing.capacity() <= LARGEST_KEPT_FOR_SENDING {

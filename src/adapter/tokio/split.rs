@@ -32,6 +32,9 @@ impl<S> WebSocket<S> {
     ///
     /// Pongs, close frames and heartbeat pings go out whenever either half is polled: neither has to know of the other.
     ///
+    /// To have messages of other tasks sent, [`QueuedSocket`](super::QueuedSocket) takes less memory: one task, and a queue
+    /// that has none while it is empty. A channel of tokio's keeps room for 32 messages.
+    ///
     /// ```
     /// use pushline::adapter::Error;
     /// use pushline::adapter::tokio::WebSocket;
@@ -375,8 +378,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             match step {
                 Step::Wait(deadline) => {
                     outlet.tally.publish();
-                    outlet.wakers.register(Who::Writer, cx);
-                    ready!(self.timer.poll(deadline, cx));
+                    ready!(outlet.wakers.poll_timer(&mut self.timer, deadline, Who::Writer, cx));
                     outlet.life.tick(Side::Writing, Instant::now());
                 }
                 Step::Over(end) => return Poll::Ready(outlet.error_of_writing(end).map_or(Ok(()), Err)),

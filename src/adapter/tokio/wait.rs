@@ -10,23 +10,18 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A timer that is moved lazily: it fires at a time that was right once, and is then set anew. So a busy connection does
 /// not touch the runtime's timer wheel.
 #[derive(Debug, Default)]
-pub(super) struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// It has fired, and what is due was done.
-    spent: bool,
-}
+pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Ready at the deadline, or earlier: look what time it is, then ask again.
     pub(super) fn poll(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = deadline else { return Poll::Pending };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if self.spent || sleep.deadline() > deadline {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let set = sleep.deadline();
+        if set > deadline || (set < deadline && sleep.is_elapsed()) {
             sleep.as_mut().reset(deadline);
         }
-        let fired = sleep.as_mut().poll(cx);
-        self.spent = fired.is_ready();
-        fired
+        sleep.as_mut().poll(cx)
     }
 }
 
@@ -92,6 +87,37 @@ impl Wakers {
         if self.other(who).is_none() { None } else { self.for_both(who, cx) }
     }
 
+    /// As [`Timer::poll`], of a timer that all who wait may have in common.
+    #[inline]
+    pub(super) fn poll_timer(
+        &mut self,
+        timer: &mut Timer,
+        deadline: Option<Instant>,
+        who: Who,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        self.register(who, cx);
+        match self.other(who) {
+            None => timer.poll(deadline, cx),
+            Some(_) => self.poll_timer_for_both(timer, deadline, who, cx),
+        }
+    }
+
+    #[cold]
+    fn poll_timer_for_both(
+        &mut self,
+        timer: &mut Timer,
+        deadline: Option<Instant>,
+        who: Who,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        match self.for_both(who, cx) {
+            None => timer.poll(deadline, cx),
+            Some(waker) => timer.poll(deadline, &mut Context::from_waker(&waker)),
+        }
+    }
+
+    #[cold] // most connections have one task
     fn for_both(&mut self, who: Who, cx: &Context<'_>) -> Option<Waker> {
         if self.other(who)?.will_wake(cx.waker()) {
             return None;

@@ -6,7 +6,7 @@ use super::inlet::{Ends, Inlet};
 use super::io::{self, Reads};
 use super::outlet::{Boxed, CORKED, FED, NOW, Outlet};
 use super::scratch::Lent;
-use super::wait::{Timer, Who};
+use super::wait::Who;
 use crate::ws::mask::OsKeys;
 use crate::ws::{CloseCode, Connection, End, Event, Message, Negotiated, Outbound, Side, State, Step};
 use core::fmt;
@@ -76,10 +76,8 @@ pub struct WebSocket<S>(pub(super) Box<Whole<S>>);
 pub(super) struct Whole<S> {
     pub(super) inlet: Inlet,
     pub(super) outlet: Outlet<S>,
-    /// For a send that waits.
-    timer: Timer,
-    /// What the opening handshake selected.
-    pub(super) subprotocol: Option<Box<str>>,
+    /// What the opening handshake selected: boxed twice, because most connections have none.
+    pub(super) subprotocol: Option<Box<Box<str>>>,
 }
 
 impl<S> WebSocket<S> {
@@ -125,8 +123,7 @@ impl<S> WebSocket<S> {
         Self(Box::new(Whole {
             inlet: Inlet::new(receiver, inbox),
             outlet: Outlet::new(stream, sender, received, options),
-            timer: Timer::default(),
-            subprotocol,
+            subprotocol: subprotocol.map(Box::new),
         }))
     }
 
@@ -151,7 +148,7 @@ impl<S> WebSocket<S> {
     /// The subprotocol that the server selected.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.0.subprotocol.as_deref()
+        self.0.subprotocol.as_deref().map(|name| &**name)
     }
 
     /// Where the closing handshake stands.
@@ -350,7 +347,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
         is_ready: impl Fn(&Outlet<S>) -> bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        let Self { inlet, outlet, timer, .. } = self;
+        let Self { inlet, outlet, .. } = self;
         outlet.life.ready();
         for _ in 0..Reads::MOST {
             // Whoever does not read does not judge whether a pong is late.
@@ -371,8 +368,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
                 }
                 Step::Wait(deadline) => {
                     outlet.tally.publish();
-                    outlet.wakers.register(Who::Writer, cx);
-                    ready!(timer.poll(deadline, cx));
+                    ready!(outlet.wakers.poll_timer(inlet.timer(), deadline, Who::Writer, cx));
                     outlet.life.tick(side, Instant::now());
                 }
                 Step::Over(end) => return Poll::Ready(outlet.error(end).map_or(Ok(()), Err)),
@@ -423,5 +419,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
 impl<S> fmt::Debug for WebSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocket").field("sender", &self.0.outlet.sender).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+    use crate::adapter::tokio::{QueuedSocket, Reader, Writer};
+    use tokio::net::TcpStream;
+    use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+    /// What an idle connection takes beside its stream. That of tokio has 32 bytes: then it is what glibc serves with a chunk
+    /// of 496.
+    #[test]
+    fn what_is_behind_the_pointer_is_small() {
+        let deflate = if cfg!(feature = "deflate") { 8 } else { 0 };
+        let stream = size_of::<TcpStream>();
+        for (what, size, at_most) in [
+            ("WebSocket", size_of::<Whole<TcpStream>>(), stream + 456 + 2 * deflate),
+            ("Outlet", size_of::<Outlet<OwnedWriteHalf>>(), 352 + deflate),
+            ("Reader", size_of::<Reader<OwnedReadHalf, OwnedWriteHalf>>(), 128 + deflate),
+            ("Writer", size_of::<Writer<OwnedWriteHalf>>(), 16),
+            ("QueuedSocket", size_of::<QueuedSocket<TcpStream>>(), 176 + 2 * deflate),
+        ] {
+            assert!(size <= at_most, "{what}: {size}");
+        }
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::adapter::trace;
 use crate::sse;
-use crate::ws::{CloseCode, Message};
+use crate::ws::{CloseCode, Message, Text};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use futures_core::Stream;
+use std::boxed::Box;
 use std::collections::VecDeque;
-use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
@@ -183,25 +183,35 @@ pub(in crate::adapter::tokio) struct Shared<T> {
 struct Queue<T> {
     items: VecDeque<T>,
     bytes: usize,
-    dropped: u64,
     /// The receiver, if it waits.
     waker: Option<Waker>,
     /// It has something to write, and waits for nothing but the end.
     is_writing: bool,
-    handles: usize,
+    handles: u32,
     ending: Ending,
     /// The receiver is gone.
     is_gone: bool,
-    /// Who waits for that.
+    /// Made when it is needed.
+    rare: Option<Box<Rare>>,
+}
+
+/// What most queues have nothing of.
+#[derive(Default)]
+struct Rare {
+    dropped: u64,
+    /// The close frame that was asked for.
+    close: Option<(CloseCode, Text)>,
+    /// Who waits for the receiver's being gone.
     waiting: Vec<Waker>,
 }
 
 /// How far the end has come.
+#[derive(Clone, Copy)]
 enum Ending {
     /// Messages are taken.
     None,
     /// What is queued goes first; then the close frame, if this is a WebSocket.
-    Asked(CloseCode, String),
+    Asked,
     /// It lagged: a close frame at once.
     Lagged,
     /// The receiver has been told, or is gone.
@@ -219,6 +229,10 @@ pub(super) enum Taken<T> {
 }
 
 impl<T> Queue<T> {
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     fn wait(&mut self, cx: &mut Context<'_>, is_writing: bool) {
         self.is_writing = is_writing;
         if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -232,13 +246,12 @@ impl<T: OutboxItem> Shared<T> {
         let queue = Queue {
             items: VecDeque::new(),
             bytes: 0,
-            dropped: 0,
             waker: None,
             is_writing: false,
             handles: 0,
             ending: Ending::None,
             is_gone: false,
-            waiting: Vec::new(),
+            rare: None,
         };
         Arc::new(Self { queue: Mutex::new(queue), options })
     }
@@ -254,21 +267,17 @@ impl<T: OutboxItem> Shared<T> {
             }
             return Poll::Ready(Taken::Item(item, !queue.items.is_empty()));
         }
-        match core::mem::replace(&mut queue.ending, Ending::Done) {
-            Ending::Asked(code, reason) => {
-                Poll::Ready(Taken::Close(Message::Close(Some((code, reason.into())))))
-            }
-            Ending::Lagged => {
-                let close = (CloseCode::TRY_AGAIN_LATER, "too slow".into());
-                Poll::Ready(Taken::Close(Message::Close(Some(close))))
-            }
-            Ending::Done => Poll::Ready(Taken::End),
+        let close = match queue.ending {
             Ending::None => {
-                queue.ending = Ending::None;
                 queue.wait(cx, false);
-                Poll::Pending
+                return Poll::Pending;
             }
-        }
+            Ending::Asked => queue.rare().close.take(),
+            Ending::Lagged => Some((CloseCode::TRY_AGAIN_LATER, Text::from_static("too slow"))),
+            Ending::Done => return Poll::Ready(Taken::End),
+        };
+        queue.ending = Ending::Done;
+        Poll::Ready(Taken::Close(Message::Close(close)))
     }
 
     /// Whether what was taken and is not written yet is to be dropped. If not, the task is woken when it is; not by more
@@ -373,7 +382,7 @@ impl<T: OutboxItem> Outbox<T> {
                 Lagging::Close => {
                     queue.ending = Ending::Lagged;
                     let dropped = core::mem::take(&mut queue.items);
-                    queue.dropped += dropped.len() as u64;
+                    queue.rare().dropped += dropped.len() as u64;
                     queue.bytes = 0;
                     wake(queue);
                     trace::lagged(dropped.len());
@@ -383,7 +392,7 @@ impl<T: OutboxItem> Outbox<T> {
                     // The bounds are over 0 and this message is within them: the queue is not empty.
                     let Some(oldest) = queue.items.pop_front() else { break };
                     queue.bytes -= oldest.payload_len();
-                    queue.dropped += 1;
+                    queue.rare().dropped += 1;
                 }
             }
         }
@@ -400,7 +409,8 @@ impl<T: OutboxItem> Outbox<T> {
     pub fn close(&self, code: impl Into<CloseCode>, reason: &str) {
         let mut queue = self.shared.lock();
         if matches!(queue.ending, Ending::None) {
-            queue.ending = Ending::Asked(code.into(), reason.into());
+            queue.ending = Ending::Asked;
+            queue.rare().close = Some((code.into(), reason.into()));
             wake(queue);
         }
     }
@@ -412,8 +422,9 @@ impl<T: OutboxItem> Outbox<T> {
             if queue.is_gone {
                 return Poll::Ready(());
             }
-            if !queue.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                queue.waiting.push(cx.waker().clone());
+            let waiting = &mut queue.rare().waiting;
+            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                waiting.push(cx.waker().clone());
             }
             Poll::Pending
         })
@@ -429,7 +440,7 @@ impl<T: OutboxItem> Outbox<T> {
     /// How many messages were dropped because the receiver lagged.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.shared.lock().dropped
+        self.shared.lock().rare.as_ref().map_or(0, |rare| rare.dropped)
     }
 
     /// Whether nothing is taken any more: the receiver is gone or closing.
@@ -444,9 +455,14 @@ fn leave<T>(mut queue: MutexGuard<'_, Queue<T>>) {
     queue.ending = Ending::Done;
     queue.is_gone = true;
     queue.bytes = 0;
-    let left = (core::mem::take(&mut queue.items), core::mem::take(&mut queue.waiting));
+    let items = core::mem::take(&mut queue.items);
+    let waiting = queue.rare.as_mut().map(|rare| {
+        rare.close = None;
+        core::mem::take(&mut rare.waiting)
+    });
     drop(queue);
-    left.1.into_iter().for_each(Waker::wake);
+    drop(items);
+    waiting.into_iter().flatten().for_each(Waker::wake);
 }
 
 /// Wakes the receiver if it waits; without the lock, so that it does not run into it.
@@ -529,5 +545,17 @@ impl<T> Drop for OutboxStream<T> {
 impl<T> fmt::Debug for OutboxStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutboxStream").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    /// What each connection with an outbox has on the heap for it, two counters of the `Arc` included.
+    #[test]
+    fn an_empty_queue_is_small() {
+        let size = size_of::<Shared<Post>>() + 16;
+        assert!(size <= 120, "{size}");
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
 #[derive(Clone, Default)]
@@ -50,6 +51,14 @@ impl Subscriber for Log {
 }
 
 impl Log {
+    /// Hears this thread, and the others not at all. Those have a subscriber too: were they the first at an event, without one
+    /// it could be off for every thread.
+    fn listen() -> (Log, DefaultGuard) {
+        let _ = tracing::subscriber::set_global_default(Log::default());
+        let log = Log::default();
+        (log.clone(), tracing::subscriber::set_default(log))
+    }
+
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
@@ -61,8 +70,7 @@ const REQUEST: &str = "GET /chat?token=secret HTTP/1.1\r\nHost: h\r\nUpgrade: we
 /// A server and a client over streams of their own: opened, refused by the rules and by the application, given up.
 #[tokio::test(start_paused = true)]
 async fn handshakes_over_tokio() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let (log, _guard) = Log::listen();
     let (server, options) = (ServerOptions::new().subprotocols(["v1"]).unwrap(), Options::new());
     let uri = Uri::parse("ws://example.com/chat?token=secret").unwrap();
     let (near, far) = tokio::io::duplex(1 << 12);
@@ -110,7 +118,7 @@ async fn handshakes_over_tokio() {
 /// The same over the blocking adapter.
 #[test]
 fn over_the_blocking_adapter() {
-    let log = Log::default();
+    let (log, _guard) = Log::listen();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let peer = std::thread::spawn(move || {
@@ -118,7 +126,6 @@ fn over_the_blocking_adapter() {
         let mut socket = blocking::client(stream, &uri, ClientOptions::new(), &Options::new()).unwrap();
         socket.close(1001, "what was said").unwrap();
     });
-    let _guard = tracing::subscriber::set_default(log.clone());
     let (stream, _) = listener.accept().unwrap();
     let mut socket = blocking::accept(stream, &ServerOptions::new(), &Options::new()).unwrap();
     while socket.next().unwrap().is_some() {}
@@ -151,8 +158,7 @@ fn over_the_blocking_adapter() {
 
 #[tokio::test(start_paused = true)]
 async fn what_an_operator_sees() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let (log, _guard) = Log::listen();
 
     let mut request = http::Request::get("/chat?token=secret")
         .header("Host", "h")

@@ -22,8 +22,9 @@ done
 
 suite=tests/autobahn/autobahn
 server=echo_$adapter
-cargo build --release --quiet --example "$server" --example autobahn_client
-target=${CARGO_TARGET_DIR:-target}/release/examples
+# This crate optimised, and overflow checked, on the dependencies as the tests have built them.
+cargo build --quiet --all-features --config profile.dev.package.pushline.opt-level=3 --example "$server" --example autobahn_client
+target=${CARGO_TARGET_DIR:-target}/debug/examples
 status=0
 
 if [[ $roles != client ]]; then

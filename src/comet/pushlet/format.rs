@@ -26,11 +26,6 @@ impl<'f> Fields<'f> {
         self
     }
 
-    pub(super) fn and(mut self, more: Self) -> Self {
-        self.0.extend(more.0);
-        self
-    }
-
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
     }
@@ -71,22 +66,23 @@ impl Format {
     /// The name of the format.
     #[must_use]
     pub const fn name(self) -> &'static str {
+        let [name, ..] = self.document();
+        name
+    }
+
+    /// Its name and media type, and what stands before all events, between two, and after the last.
+    const fn document(self) -> [&'static str; 5] {
         match self {
-            Self::Js => "js",
-            Self::Xml => "xml",
-            Self::XmlStrict => "xml-strict",
-            Self::Json => "json",
+            Self::Js => ["js", "text/html; charset=UTF-8", HEAD, "", "</body></html>"],
+            Self::Xml => ["xml", "text/plain; charset=UTF-8", "", "", ""],
+            Self::XmlStrict => ["xml-strict", "text/xml; charset=UTF-8", "<pushlet>", "", "</pushlet>"],
+            Self::Json => ["json", "application/json; charset=UTF-8", "[", ",", "]"],
         }
     }
 
     /// A response, and its first event.
     pub(super) fn begin(self, first: &Fields<'_>) -> HttpResponse {
-        let (content_type, start) = match self {
-            Self::Js => ("text/html; charset=UTF-8", HEAD),
-            Self::Xml => ("text/plain; charset=UTF-8", ""),
-            Self::XmlStrict => ("text/xml; charset=UTF-8", "<pushlet>"),
-            Self::Json => ("application/json; charset=UTF-8", "["),
-        };
+        let [_, content_type, start, ..] = self.document();
         let mut response = HttpResponse::new(200).with("Content-Type", content_type);
         response.fields.extend([NO_STORE, NOSNIFF].map(|(name, value)| (name, value.into())));
         put(&mut response.body, start);
@@ -96,20 +92,14 @@ impl Format {
 
     /// A further event; `sequence` is its number in the response, if it has one.
     pub(super) fn event(self, event: &Fields<'_>, sequence: Option<u64>, out: &mut Vec<u8>) {
-        put(out, if self == Self::Json { "," } else { "" });
+        let [.., between, _] = self.document();
+        put(out, between);
         self.write(event, sequence, out);
     }
 
     pub(super) fn end(self, out: &mut Vec<u8>) {
-        put(
-            out,
-            match self {
-                Self::Js => "</body></html>",
-                Self::Xml => "",
-                Self::XmlStrict => "</pushlet>",
-                Self::Json => "]",
-            },
-        );
+        let [.., end] = self.document();
+        put(out, end);
     }
 
     /// The end of a response whose client is to come back to `url`.
@@ -156,24 +146,20 @@ fn put(out: &mut Vec<u8>, text: &str) {
 
 /// XML 1.0, 2.2 and 3.3.3: what is no character of a document becomes U+FFFD, and line ends are kept.
 fn write_attribute(value: &str, out: &mut Vec<u8>) {
-    let mut buffer = [0; 4];
     out.push(b'"');
     for character in value.chars() {
-        put(
-            out,
-            match character {
-                '&' => "&amp;",
-                '<' => "&lt;",
-                '>' => "&gt;",
-                '"' => "&quot;",
-                '\'' => "&#39;",
-                '\t' => "&#9;",
-                '\n' => "&#10;",
-                '\r' => "&#13;",
-                '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => "\u{fffd}",
-                other => other.encode_utf8(&mut buffer),
-            },
-        );
+        match character {
+            '&' => put(out, "&amp;"),
+            '<' => put(out, "&lt;"),
+            '>' => put(out, "&gt;"),
+            '"' => put(out, "&quot;"),
+            '\'' => put(out, "&#39;"),
+            '\t' => put(out, "&#9;"),
+            '\n' => put(out, "&#10;"),
+            '\r' => put(out, "&#13;"),
+            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => put(out, "\u{fffd}"),
+            other => put(out, other.encode_utf8(&mut [0; 4])),
+        }
     }
     out.push(b'"');
 }

@@ -1,12 +1,11 @@
 //! The server: requests, and what becomes of them.
 #![allow(clippy::arithmetic_side_effects, reason = "numbers of 64 bits are not used up")]
 
-use super::super::NO_STORE;
 use super::super::exchange::{HttpRequest, HttpResponse, hex, may};
-use super::super::form;
+use super::super::{NO_STORE, form};
 use super::PushletOptions;
 use super::format::{Fields, Format, is_name};
-use super::session::{Mode, PushletTicket, Reason, Session};
+use super::session::{Mode, PushletTicket, Result, Session};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -164,10 +163,17 @@ impl<I: Instant> PushletServer<I> {
         let form = Fields(pairs.collect());
         let id = match form.get("p_event") {
             None => return refuse(400, "No p_event.\n"),
-            Some("join" | "join-listen") => match self.join(&form, fresh, now) {
-                Ok(id) => Cow::Owned(id),
-                Err(refused) => return refused,
-            },
+            Some("join" | "join-listen") => {
+                let Some(format) = Format::parse(form.get("p_format").unwrap_or("js")) else {
+                    return refuse(400, "p_format is js, xml, xml-strict or json.\n");
+                };
+                if self.sessions.len() >= self.config.max_sessions {
+                    return refuse(503, "Too many sessions.\n");
+                }
+                let id = hex(&fresh.id);
+                self.sessions.insert(id.as_str().into(), Session::new(&id, format));
+                Cow::Owned(id)
+            }
             Some(_) => Cow::Borrowed(form.get("p_id").unwrap_or_default()),
         };
         let Some(session) = self.sessions.get_mut(&*id) else {
@@ -215,7 +221,7 @@ impl<I: Instant> PushletServer<I> {
     /// Appends what is to be written to this response now, if anything, and answers whether the response ends there.
     pub fn next_piece(&mut self, ticket: &PushletTicket, now: I, out: &mut Vec<u8>) -> Option<bool> {
         let session = self.sessions.get_mut(&ticket.session);
-        let Some(session) = session.filter(|session| session.waits(ticket)) else {
+        let Some(session) = session.filter(|session| session.ticket() == Some(ticket)) else {
             // The client has left, or a newer response has taken the place of this one.
             ticket.format.end(out);
             return Some(true);
@@ -229,9 +235,8 @@ impl<I: Instant> PushletServer<I> {
 
     /// A response's client has left.
     pub fn close(&mut self, ticket: &PushletTicket) {
-        let session = self.sessions.get_mut(&ticket.session);
-        if let Some(session) = session.filter(|session| session.waits(ticket)) {
-            session.receiver = None;
+        if let Some(session) = self.sessions.get_mut(&ticket.session) {
+            session.receiver.take_if(|receiver| receiver.ticket == *ticket);
         }
     }
 
@@ -257,87 +262,58 @@ impl<I: Instant> PushletServer<I> {
         self.sessions.len()
     }
 
-    /// Begins a session, and answers its identifier.
-    fn join(&mut self, form: &Fields<'_>, fresh: Fresh, now: I) -> Result<String, PushletReply> {
-        let Some(format) = Format::parse(form.get("p_format").unwrap_or("js")) else {
-            return Err(refuse(400, "p_format is js, xml, xml-strict or json.\n"));
-        };
-        if self.sessions.len() >= self.config.max_sessions {
-            return Err(refuse(503, "Too many sessions.\n"));
-        }
-        let id = hex(&fresh.id);
-        let session = Session::new(&id, format, Deadline::new(now, self.config.lease));
-        self.sessions.insert(id.as_str().into(), session);
-        Ok(id)
-    }
-
     /// What a session asks for; or why it does not get it.
-    fn command(&mut self, id: &str, form: &Fields<'_>, time: u64, now: I) -> Result<PushletReply, Reason> {
+    fn command(&mut self, id: &str, form: &Fields<'_>, time: u64, now: I) -> Result<PushletReply> {
         let session = self.sessions.get_mut(id).ok_or("no such session")?;
-        let format = session.format;
-        let event = form.get("p_event").unwrap_or_default();
-        let short_ack = Fields::event(format!("{event}-ack"));
-        let ack = short_ack.clone().with("p_id", id);
-        let ack = match event {
-            "join" => ack.with("p_format", format.name()),
+        let (format, event) = (session.format, form.get("p_event").unwrap_or_default());
+        let mut ack = Fields::event(format!("{event}-ack"));
+        if !matches!(event, "refresh" | "hb" | "publish") {
+            ack = ack.with("p_id", id);
+        }
+        match event {
+            "join" => ack = ack.with("p_format", format.name()),
             "listen" | "join-listen" => {
                 let name = form.get("p_mode").unwrap_or("stream");
-                let Some(mode) = Mode::parse(name) else {
-                    return Ok(refuse(400, "p_mode is stream, pull or poll.\n"));
+                let mode = match name {
+                    "stream" => Mode::Stream,
+                    "pull" => Mode::Pull,
+                    "poll" => Mode::Poll,
+                    _ => return Ok(refuse(400, "p_mode is stream, pull or poll.\n")),
                 };
-                let ack = ack.with("p_mode", name).with("p_format", format.name());
-                let ack = match form.get("p_subject") {
-                    Some(_) => ack.and(session.subscribe(form, &self.config)?),
-                    None => ack,
-                };
+                ack = ack.with("p_mode", name).with("p_format", format.name());
+                if form.get("p_subject").is_some() {
+                    // But not the subject.
+                    ack.0.extend(session.subscribe(form, &self.config)?.0.into_iter().skip(1));
+                }
                 session.mode = Some(mode);
-                ack
             }
             "refresh" if session.mode.is_none() => return Err("listen first".into()),
-            "refresh" | "hb" => short_ack,
-            "subscribe" => {
-                let names = session.subscribe(form, &self.config)?;
-                ack.with("p_subject", form.subject()?).and(names)
-            }
+            "refresh" | "hb" => {}
+            "subscribe" => ack.0.extend(session.subscribe(form, &self.config)?.0),
             "unsubscribe" => match form.get("p_sid") {
-                None => {
-                    session.subscriptions.clear();
-                    ack
-                }
-                Some(sid) => {
-                    let (subject, names) = session.unsubscribe(sid)?;
-                    ack.with("p_subject", subject).and(names)
-                }
+                None => session.subscriptions.clear(),
+                Some(sid) => ack.0.extend(session.unsubscribe(sid)?.0),
             },
-            "publish" => {
-                let name = session.name.clone();
-                self.published(id, &name, form, time)?;
-                return Ok(answer(format, &short_ack));
-            }
-            "leave" => {
-                self.remove(id);
-                return Ok(answer(format, &ack));
-            }
+            "publish" => self.published(id, form, time)?,
+            "leave" => self.remove(id),
             _ => return Err("unknown p_event".into()),
-        };
-        let goes_on = match event {
-            "refresh" => true,
-            "listen" | "join-listen" => session.mode == Some(Mode::Stream),
-            _ => return Ok(answer(format, &ack)),
+        }
+        let listens = matches!(event, "listen" | "join-listen" | "refresh");
+        let Some(session) = self.sessions.get_mut(id).filter(|_| listens) else {
+            return Ok(answer(format, &ack));
         };
         // An older response ends.
-        self.ready.extend(session.ticket());
+        self.ready.extend(session.ticket().cloned());
         let mut head = format.begin(&ack);
-        if goes_on {
+        if event == "refresh" || session.mode == Some(Mode::Stream) {
             self.tickets += 1;
-            Ok(PushletReply::Listen { ticket: session.open(self.tickets, now, &self.config), head })
-        } else {
-            session.end_and_refresh(&self.config, &mut head.body);
-            Ok(PushletReply::Response(head))
+            return Ok(PushletReply::Listen { ticket: session.open(self.tickets, now, &self.config), head });
         }
+        session.end_and_refresh(&self.config, &mut head.body);
+        Ok(PushletReply::Response(head))
     }
 
-    fn published(&mut self, id: &str, from: &str, form: &Fields<'_>, time: u64) -> Result<(), Reason> {
+    fn published(&mut self, id: &str, form: &Fields<'_>, time: u64) -> Result<()> {
         let subject = form.subject()?;
         let bytes: usize = form.0.iter().map(|(name, value)| name.len() + value.len()).sum();
         if form.0.len() > self.config.max_fields || bytes > self.config.max_bytes {
@@ -350,6 +326,7 @@ impl<I: Instant> PushletServer<I> {
         if to.as_ref().is_some_and(|to| !self.sessions.values().any(|session| session.name == *to)) {
             return Err("nobody of this name".into());
         }
+        let from = self.sessions.get(id).map_or("", |session| &session.name);
         let own = form.0.iter().filter(|(name, _)| name != "p_id");
         let own: Vec<_> = own.map(|(name, value)| (&**name, &**value)).collect();
         let publication = Publication { session: id.into(), to, event: data(subject, from, time, &own) };
@@ -373,7 +350,7 @@ impl<I: Instant> PushletServer<I> {
     }
 
     fn remove(&mut self, id: &str) {
-        self.ready.extend(self.sessions.remove(id).and_then(|session| session.ticket()));
+        self.ready.extend(self.sessions.remove(id).and_then(|session| session.ticket().cloned()));
     }
 }
 

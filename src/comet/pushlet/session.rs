@@ -1,15 +1,11 @@
 //! One client's session: what it has subscribed to, what waits for it, and the response that it is written to.
-#![allow(
-    clippy::arithmetic_side_effects,
-    reason = "counts what is held, which a limit bounds; numbers of 64 bits are not used up"
-)]
+#![allow(clippy::arithmetic_side_effects, reason = "lengths in memory; numbers of 64 bits are not used up")]
 
 use super::super::exchange::hex;
 use super::PushletOptions;
 use super::format::{Fields, Format};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::borrow::Cow;
-use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -37,8 +33,8 @@ pub struct PushletTicket {
     pub(super) format: Format,
 }
 
-/// Why a client does not get what it asks for.
-pub(super) type Reason = Cow<'static, str>;
+/// What a client asks for, or why it does not get it.
+pub(super) type Result<T> = core::result::Result<T, Cow<'static, str>>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Session<I> {
@@ -48,11 +44,11 @@ pub(super) struct Session<I> {
     pub(super) format: Format,
     /// How it listens, if it does.
     pub(super) mode: Option<Mode>,
-    /// Each with its list of subjects, and what the client knows it by.
-    pub(super) subscriptions: Vec<(String, Fields<'static>)>,
+    /// Each a list of subjects, and what the client knows it by.
+    pub(super) subscriptions: Vec<Fields<'static>>,
     sids: u64,
     /// What waits; `None` once it was too much.
-    pub(super) queue: Option<VecDeque<Arc<Fields<'static>>>>,
+    pub(super) queue: Option<Vec<Arc<Fields<'static>>>>,
     pub(super) receiver: Option<Receiver<I>>,
     pub(super) lease: Deadline<I>,
 }
@@ -67,14 +63,14 @@ pub(super) enum Mode {
 /// The response that waits.
 #[derive(Clone, Debug)]
 pub(super) struct Receiver<I> {
-    ticket: PushletTicket,
+    pub(super) ticket: PushletTicket,
     /// The number of its next event.
     sequence: u64,
     pub(super) hold: Deadline<I>,
 }
 
 impl<I: Instant> Session<I> {
-    pub(super) fn new(id: &str, format: Format, lease: Deadline<I>) -> Self {
+    pub(super) fn new(id: &str, format: Format) -> Self {
         Self {
             id: id.into(),
             name: hex(Sha1::digest(id.as_bytes()).iter().take(10)),
@@ -82,55 +78,53 @@ impl<I: Instant> Session<I> {
             mode: None,
             subscriptions: Vec::new(),
             sids: 0,
-            queue: Some(VecDeque::new()),
+            queue: Some(Vec::new()),
             receiver: None,
-            lease,
+            lease: Deadline::default(),
         }
     }
 
     /// The response that waits.
-    pub(super) fn ticket(&self) -> Option<PushletTicket> {
-        self.receiver.as_ref().map(|receiver| receiver.ticket.clone())
+    pub(super) fn ticket(&self) -> Option<&PushletTicket> {
+        self.receiver.as_ref().map(|receiver| &receiver.ticket)
     }
 
-    pub(super) fn waits(&self, ticket: &PushletTicket) -> bool {
-        self.receiver.as_ref().is_some_and(|receiver| receiver.ticket == *ticket)
-    }
-
-    /// Subscribes, and answers what the client knows it by.
+    /// Subscribes, and answers the subjects and what the client knows it by.
     pub(super) fn subscribe(
         &mut self,
         form: &Fields<'_>,
         config: &PushletOptions,
-    ) -> Result<Fields<'static>, Reason> {
+    ) -> Result<Fields<'static>> {
         let (subject, label) = (form.subject()?, form.get("p_label"));
         if subject.len() + label.map_or(0, str::len) > config.max_bytes {
             return Err("subject is too long".into());
         }
         // Each event is compared with all of them.
-        let held: usize = self.subscriptions.iter().map(|(subject, _)| subject.split(',').count()).sum();
-        if held.saturating_add(subject.split(',').count()) > config.max_subscriptions {
+        if self.subjects().chain(subject.split(',')).count() > config.max_subscriptions {
             return Err("too many subscriptions".into());
         }
         self.sids += 1;
-        let label = label.map(|label| ("p_label".into(), label.to_string().into()));
-        let names =
-            Fields([("p_sid".into(), self.sids.to_string().into())].into_iter().chain(label).collect());
-        self.subscriptions.push((subject.into(), names.clone()));
-        Ok(names)
+        let mut subscription =
+            Fields::default().with("p_subject", subject.to_string()).with("p_sid", self.sids.to_string());
+        subscription.0.extend(label.map(|label| ("p_label".into(), label.to_string().into())));
+        self.subscriptions.push(subscription.clone());
+        Ok(subscription)
     }
 
-    /// Ends a subscription, and answers what it was to and known by.
-    pub(super) fn unsubscribe(&mut self, sid: &str) -> Result<(String, Fields<'static>), Reason> {
-        let at = self.subscriptions.iter().position(|(_, names)| names.get("p_sid") == Some(sid));
+    /// Ends a subscription, and answers what it was.
+    pub(super) fn unsubscribe(&mut self, sid: &str) -> Result<Fields<'static>> {
+        let at = self.subscriptions.iter().position(|one| one.get("p_sid") == Some(sid));
         let at = at.ok_or_else(|| format!("no subscription for sid={sid}"))?;
         Ok(self.subscriptions.remove(at))
     }
 
     /// Whether it has subscribed to this subject.
     pub(super) fn hears(&self, subject: &str) -> bool {
-        let mut prefixes = self.subscriptions.iter().flat_map(|(list, _)| list.split(','));
-        prefixes.any(|prefix| !prefix.trim().is_empty() && subject.starts_with(prefix.trim()))
+        self.subjects().map(str::trim).any(|prefix| !prefix.is_empty() && subject.starts_with(prefix))
+    }
+
+    fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.subscriptions.iter().filter_map(|one| one.get("p_subject")).flat_map(|list| list.split(','))
     }
 
     /// An event for the client. Names the response that it may have to be written to.
@@ -138,11 +132,11 @@ impl<I: Instant> Session<I> {
         self.mode?;
         let queue = self.queue.as_mut()?;
         if queue.len() < most {
-            queue.push_back(event.clone());
+            queue.push(event.clone());
         } else {
             self.queue = None;
         }
-        self.ticket()
+        self.ticket().cloned()
     }
 
     /// Begins a response that events are written to.
@@ -189,16 +183,5 @@ impl<I: Instant> Session<I> {
         let wait = if self.mode == Some(Mode::Poll) { config.poll_wait } else { Duration::ZERO };
         let url = format!("{}?p_id={}&p_event=refresh", config.url, self.id);
         self.format.end_and_refresh(&url, wait, out);
-    }
-}
-
-impl Mode {
-    pub(super) fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "stream" => Self::Stream,
-            "pull" => Self::Pull,
-            "poll" => Self::Poll,
-            _ => return None,
-        })
     }
 }

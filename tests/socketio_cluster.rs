@@ -258,6 +258,31 @@ async fn without_the_log() {
     }
 }
 
+/// An event that clients would hang up on is dropped by who emits it: it leaves no gap in the log, after which nobody could come
+/// back.
+#[tokio::test(start_paused = true)]
+async fn what_no_node_would_take() {
+    let log = Log::default();
+    let [one, two] = [(); 2].map(|()| node(&log, true, ClusterOptions::new()));
+    let mut a = Client::new(&one).await;
+    let mut b = Client::new(&two).await;
+    settle(&[&one, &two]).await;
+    one.of("/").emit("n", &1);
+    assert_eq!((a.hear(1).await, b.hear(1).await), (vec!["1".into()], vec!["1".into()]));
+    let deep = "[".repeat(128) + &"]".repeat(128);
+    one.of("/").emit("n", &pushline::json::check(&deep).unwrap());
+    one.of("/").emit("disconnect", &());
+    one.of("/").server_side_emit("deep", &pushline::json::check(&deep).unwrap()).unwrap();
+    assert_eq!(one.cluster_status().unwrap().dropped, 3);
+    one.of("/").emit("n", &2);
+    assert_eq!(b.hear(1).await, ["2"]);
+    two.of("/").emit("n", &3);
+    sleep(Duration::from_secs(1)).await;
+    let (mut back, missed) = Client::open(&one, Some(&b)).await;
+    assert_eq!((&back.sid, missed.len()), (&b.sid, 1), "without a gap it may come back");
+    assert_eq!(back.plain(&missed[0]), "3");
+}
+
 /// Whatever is in the log, nodes go on, and clients get nothing that they would hang up on.
 #[tokio::test(start_paused = true)]
 async fn records_of_strangers() {

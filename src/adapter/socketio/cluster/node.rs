@@ -108,12 +108,13 @@ impl<I: Instant> Node<I> {
     }
 
     /// Something for the others. `later`: our own clients are to get it when it is read back. `false`: they are to get it
-    /// now, because the log is away, or because too much waits for it already (then the others do not get it at all).
+    /// now, because the log is away, or because too much waits for it already or no node would take it (then the others do
+    /// not get it at all).
     pub(crate) fn say(&mut self, action: &Action, later: bool, now: I) -> bool {
         let record = encode(self.id, self.newest + 1, action);
         let full = self.ours.len() >= self.config.queued
             || self.bytes.saturating_add(record.len()) > self.config.queued_bytes;
-        if full {
+        if full || !action.is_sound() {
             self.dropped += 1;
             return false;
         }

@@ -133,10 +133,6 @@ pub(crate) fn decode(bytes: &Bytes) -> Option<Record> {
             let (namespace, audience) = (all.text()?, all.audience()?);
             let (text, volatile) = (all.text()?, all.flag()?);
             let attachments = all.many()?;
-            let packet = packet(&text, &attachments).filter(is_event)?;
-            if packet.namespace != namespace || packet.id.is_some() || !text.ends_with(']') {
-                return None;
-            }
             Action::Emit { namespace, audience, text, attachments, volatile }
         }
         b'j' => Action::Join { namespace: all.text()?, audience: all.audience()?, room: all.text()? },
@@ -149,20 +145,33 @@ pub(crate) fn decode(bytes: &Bytes) -> Option<Record> {
             last: all.flag()?,
             sockets: all.list(|all| Some((all.text()?, all.texts()?)))?,
         },
-        b's' => {
-            let (text, attachments) = (all.text()?, all.many()?);
-            packet(&text, &attachments).filter(is_event)?;
-            Action::Server { text, attachments }
-        }
-        b'r' => {
-            let (to, text, attachments) = (all.number()?, all.text()?, all.many()?);
-            packet(&text, &attachments).filter(|packet| !is_event(packet))?;
-            Action::Reply { to, text, attachments }
-        }
+        b's' => Action::Server { text: all.text()?, attachments: all.many()? },
+        b'r' => Action::Reply { to: all.number()?, text: all.text()?, attachments: all.many()? },
         b't' => Action::Taken { namespace: all.text()?, pid: all.text()? },
         _ => return None,
     };
-    all.0.is_empty().then_some(Record { node, number, done, action })
+    (all.0.is_empty() && action.is_sound()).then_some(Record { node, number, done, action })
+}
+
+impl Action {
+    /// Whether the packet in it, if there is one, is what it should be: clients hang up on one with a reserved name, or whose
+    /// JSON is too deep, and so no node takes it.
+    pub(crate) fn is_sound(&self) -> bool {
+        match self {
+            Self::Emit { namespace, text, attachments, .. } => {
+                packet(text, attachments).filter(is_event).is_some_and(|packet| {
+                    packet.namespace == namespace && packet.id.is_none() && text.ends_with(']')
+                })
+            }
+            Self::Server { text, attachments } => {
+                packet(text, attachments).is_some_and(|packet| is_event(&packet))
+            }
+            Self::Reply { text, attachments, .. } => {
+                packet(text, attachments).is_some_and(|packet| !is_event(&packet))
+            }
+            _ => true,
+        }
+    }
 }
 
 /// The packet of an event or an answer, as far as it fits its attachments.

@@ -7,9 +7,10 @@ mod example;
 
 use example::{Socket, echo};
 use pushline::adapter::{Options, blocking};
-use pushline::ws::handshake::{ClientOptions, Uri};
+use pushline::ws::handshake::{ClientOptions, ServerOptions, Uri};
 use pushline::ws::{End, Message};
 use smol::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 #[test]
 fn both_roles() {
@@ -36,6 +37,42 @@ fn both_roles() {
         assert!(matches!(socket.next().await.unwrap(), Message::Close(_)));
         assert_eq!(socket.next().await, Err(End::Closed));
         assert_eq!(server.await, End::Closed);
+    });
+}
+
+/// What came before a close frame is answered, although all of it is there at once.
+#[test]
+fn messages_with_a_close_behind() {
+    smol::block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let uri = Uri::parse("ws://example.com/").unwrap();
+        let client = async {
+            let mut socket = Socket::connect(TcpStream::connect(address).await.unwrap(), &uri).await.unwrap();
+            for text in ["one", "two", "three"] {
+                socket.send(text).await.unwrap();
+            }
+            socket.close(1000).unwrap();
+            for text in ["one", "two", "three"] {
+                assert_eq!(socket.next().await.unwrap(), text.into());
+            }
+            assert!(matches!(socket.next().await.unwrap(), Message::Close(_)));
+            assert_eq!(socket.next().await, Err(End::Closed));
+        };
+        let server = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = Socket::accept(stream, &ServerOptions::new()).await.unwrap();
+            let first = socket.next().await.unwrap();
+            smol::Timer::after(Duration::from_millis(100)).await; // the rest has come by then
+            socket.send(first).await.unwrap();
+            for text in ["two", "three"] {
+                assert_eq!(socket.next().await.unwrap(), text.into());
+                socket.send(text).await.unwrap();
+            }
+            assert!(matches!(socket.next().await.unwrap(), Message::Close(_)));
+            assert_eq!(socket.next().await, Err(End::Closed));
+        };
+        smol::future::zip(client, server).await;
     });
 }
 

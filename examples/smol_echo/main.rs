@@ -114,12 +114,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.connection.send(message)?;
         poll_fn(|cx| {
             while self.connection.queued() > 0 {
-                let side = if self.waiting.len() < MAX_WAITING { Side::Reading } else { Side::Writing };
-                match self.poll(side, cx) {
+                let mut done = self.poll(Side::Writing, cx);
+                // Read only while the peer takes nothing: a close frame is answered at once, and ends sending.
+                if done.is_pending() && self.connection.queued() > 0 && self.waiting.len() < MAX_WAITING {
+                    done = self.poll(Side::Reading, cx);
+                }
+                match done {
                     Poll::Ready(Ok(message)) => self.waiting.push_back(message),
+                    // Meanwhile it may have left, and the connection have ended after it.
+                    _ if self.connection.queued() == 0 => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(UsageError::Closed)),
-                    Poll::Pending if self.connection.queued() > 0 => return Poll::Pending,
-                    Poll::Pending => {}
+                    Poll::Pending => return Poll::Pending,
                 }
             }
             Poll::Ready(Ok(()))

@@ -26,7 +26,7 @@ pub struct Options {
     pub(crate) config: ConnectionOptions,
     pub(crate) handshake_timeout: Millis,
     pub(crate) times: Times,
-    pub(crate) read_size: usize,
+    read_size: Option<usize>,
     pub(super) route: Route,
     pub(crate) stats: Option<Stats>,
 }
@@ -38,7 +38,7 @@ impl Options {
             config: ConnectionOptions::new(),
             handshake_timeout: Millis::new(HANDSHAKE_TIMEOUT),
             times: Times::new(),
-            read_size: READ_SIZE,
+            read_size: None,
             route: Route::new(),
             stats: None,
         }
@@ -95,12 +95,23 @@ impl Options {
         self
     }
 
-    /// Bytes offered to one read. Default 16 KiB.
-    ///
-    /// The buffer is the thread's, not the connection's, while nothing partial is held.
+    /// Bytes offered to one read. Default 16 KiB over the blocking adapter, where each connection has a buffer of its own, and
+    /// 32 KiB over tokio, where it is the thread's while nothing partial is held.
     pub const fn read_size(mut self, bytes: usize) -> Self {
-        self.read_size = bytes;
+        self.read_size = Some(bytes);
         self
+    }
+
+    /// What is offered to a read into a buffer of the connection's own.
+    pub(crate) fn own_read_size(&self) -> usize {
+        self.read_size.unwrap_or(READ_SIZE)
+    }
+
+    /// What is offered to a read into a buffer that a thread's connections share: more is read at once then, and costs them
+    /// nothing.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn shared_read_size(&self) -> usize {
+        self.read_size.unwrap_or(2 * READ_SIZE)
     }
 
     /// The proxy that the client goes through to a server, if any; default none. [`Proxy::from_env`] is what the

@@ -86,7 +86,7 @@ pub fn accept_with<S: Transport>(
         .timeouts(options.handshake_timeout.get(), options.times.close_timeout.get());
     let span = trace::handshake("server");
     let _entered = span.enter();
-    let (mut stream, mut inbox) = (Timed::new(stream), Inbox::with_read_size(options.read_size));
+    let (mut stream, mut inbox) = (Timed::new(stream), Inbox::with_read_size(options.own_read_size()));
     let done = take_steps(&mut stream, &mut opening, &mut inbox);
     let mut negotiated = trace::finish(opening, done, options)?.negotiated;
     let subprotocol = negotiated.take_subprotocol();
@@ -137,7 +137,7 @@ pub(super) fn shake_hands<S: Transport>(
     let mut opening = Opening::client(client).until(deadline);
     let span = trace::handshake("client");
     let _entered = span.enter();
-    let (mut stream, mut inbox) = (Timed::new(stream), Inbox::with_read_size(options.read_size));
+    let (mut stream, mut inbox) = (Timed::new(stream), Inbox::with_read_size(options.own_read_size()));
     let done = take_steps(&mut stream, &mut opening, &mut inbox);
     let mut opened = trace::finish(opening, done, options)?;
     let subprotocol = opened.negotiated.take_subprotocol();

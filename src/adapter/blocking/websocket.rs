@@ -105,7 +105,7 @@ impl<S> WebSocket<S> {
             Timed::new(stream),
             connection,
             subprotocol,
-            Inbox::with_read_size(options.read_size),
+            Inbox::with_read_size(options.own_read_size()),
             options,
         )
     }
@@ -119,7 +119,7 @@ impl<S> WebSocket<S> {
             Timed::new(stream),
             connection,
             subprotocol,
-            Inbox::with_read_size(options.read_size),
+            Inbox::with_read_size(options.own_read_size()),
             options,
         )
     }
@@ -130,7 +130,7 @@ impl<S> WebSocket<S> {
     /// The connection keeps the [`ConnectionOptions`](crate::ws::ConnectionOptions) that it was made with: of the options, only the times
     /// and the read size count.
     pub fn new(stream: S, connection: Connection, received: &[u8], options: &Options) -> Self {
-        let mut inbox = Inbox::with_read_size(options.read_size);
+        let mut inbox = Inbox::with_read_size(options.own_read_size());
         let taken = inbox.extend(received);
         debug_assert_eq!(taken, received.len(), "this storage grows");
         Self::with_inbox(Timed::new(stream), connection, None, inbox, options)

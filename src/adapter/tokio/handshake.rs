@@ -344,7 +344,7 @@ impl<'a, S, D, T> Shake<'a, S, D, T> {
         role: &'static str,
         make: Make<S, T>,
     ) -> Box<Self> {
-        let inbox = Lent::new(options.read_size);
+        let inbox = Lent::new(options.shared_read_size());
         let span = trace::handshake(role);
         Box::new(Self { stream: Some(stream), opening, inbox, timer: None, options, make, span })
     }

@@ -86,7 +86,7 @@ impl<S> WebSocket<S> {
     pub fn server(stream: S, mut negotiated: Negotiated, options: &Options) -> Self {
         let subprotocol = negotiated.take_subprotocol();
         let connection = Connection::server(negotiated, options.config);
-        Self::with_inbox(stream, connection, subprotocol, Lent::new(options.read_size), options)
+        Self::with_inbox(stream, connection, subprotocol, Lent::new(options.shared_read_size()), options)
     }
 
     /// A client's WebSocket over a stream that an HTTP client has upgraded: `negotiated` is what
@@ -94,7 +94,7 @@ impl<S> WebSocket<S> {
     pub fn client(stream: S, mut negotiated: Negotiated, options: &Options) -> Self {
         let subprotocol = negotiated.take_subprotocol();
         let connection = Connection::client(negotiated, options.config, OsKeys);
-        Self::with_inbox(stream, connection, subprotocol, Lent::new(options.read_size), options)
+        Self::with_inbox(stream, connection, subprotocol, Lent::new(options.shared_read_size()), options)
     }
 
     /// A WebSocket over `stream`, on which the opening handshake was done. `received` are the bytes that were read
@@ -103,7 +103,7 @@ impl<S> WebSocket<S> {
     /// The connection keeps the [`ConnectionOptions`](crate::ws::ConnectionOptions) that it was made with: of the options, only the times
     /// and the read size count.
     pub fn new(stream: S, connection: Connection, received: &[u8], options: &Options) -> Self {
-        let mut inbox = Lent::new(options.read_size);
+        let mut inbox = Lent::new(options.shared_read_size());
         if !received.is_empty() {
             let taken = inbox.get().extend(received);
             debug_assert_eq!(taken, received.len(), "this storage grows");

@@ -81,7 +81,7 @@ impl Wakers {
         }
     }
 
-    /// What to hand to the transport, if that is not the task's own waker: another task waits, too.
+    /// What to hand to the transport or the timer, if that is not the task's own waker: another task waits, too.
     #[inline]
     pub(super) fn for_transport(&mut self, who: Who, cx: &Context<'_>) -> Option<Waker> {
         if self.other(who).is_none() { None } else { self.for_both(who, cx) }
@@ -97,21 +97,7 @@ impl Wakers {
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         self.register(who, cx);
-        match self.other(who) {
-            None => timer.poll(deadline, cx),
-            Some(_) => self.poll_timer_for_both(timer, deadline, who, cx),
-        }
-    }
-
-    #[cold]
-    fn poll_timer_for_both(
-        &mut self,
-        timer: &mut Timer,
-        deadline: Option<Instant>,
-        who: Who,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        match self.for_both(who, cx) {
+        match self.for_transport(who, cx) {
             None => timer.poll(deadline, cx),
             Some(waker) => timer.poll(deadline, &mut Context::from_waker(&waker)),
         }

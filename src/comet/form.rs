@@ -15,6 +15,34 @@ pub(super) fn pairs(form: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_,
     })
 }
 
+/// Names and values, in order: the parameters of a form, or what an event is made of.
+#[cfg(feature = "pushlet")]
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fields<'f>(pub(super) Vec<(Cow<'f, str>, Cow<'f, str>)>);
+
+#[cfg(feature = "pushlet")]
+impl<'f> Fields<'f> {
+    /// The first parameters of a form, as far as they are UTF-8.
+    pub(super) fn parse(form: &'f [u8], most: usize) -> Self {
+        let pairs = pairs(form).take(most);
+        Self(pairs.filter_map(|(name, value)| text(name).zip(text(value))).collect())
+    }
+
+    /// With one more, unless there is one of this name: the first counts.
+    pub(super) fn with(mut self, name: impl Into<Cow<'f, str>>, value: impl Into<Cow<'f, str>>) -> Self {
+        let name = name.into();
+        if self.get(&name).is_none() {
+            self.0.push((name, value.into()));
+        }
+        self
+    }
+
+    /// The value of the first of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
+    }
+}
+
 /// The value of the first parameter of this name; `None` if there is none, or if it is not UTF-8.
 #[cfg(any(feature = "sockjs", feature = "atmosphere", feature = "pushlet"))]
 pub(super) fn value<'f>(form: &'f [u8], name: &str) -> Option<Cow<'f, str>> {

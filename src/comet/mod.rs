@@ -71,6 +71,8 @@ mod script;
 #[cfg(feature = "sockjs")]
 pub mod sockjs;
 mod stream;
+#[cfg(feature = "pushlet")]
+mod xml;
 
 #[cfg(any(feature = "atmosphere", feature = "pushlet", feature = "sockjs"))]
 pub use exchange::{HttpRequest, HttpResponse};
@@ -91,3 +93,8 @@ pub(crate) const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 /// assert_eq!(pushline::comet::JSON_FIELDS[0], ("Content-Type", "application/json"));
 /// ```
 pub const JSON_FIELDS: [(&str, &str); 3] = [("Content-Type", "application/json"), NO_STORE, NOSNIFF];
+
+#[cfg(any(feature = "bayeux", feature = "pushlet", feature = "sockjs"))]
+fn put(out: &mut alloc::vec::Vec<u8>, parts: &[&str]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+}

@@ -3,6 +3,7 @@
 
 use super::config::BrokerOptions;
 use super::message::BayeuxMessage;
+use crate::comet::put;
 use crate::comet::script::write_number;
 use crate::json::{Value, write_string};
 use core::time::Duration;
@@ -178,8 +179,4 @@ pub(super) fn timestamp(unix_millis: u64) -> String {
     let (hour, minute, second, part) =
         (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60, millis % 1000 / 10);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{part:02}")
-}
-
-fn put(out: &mut Vec<u8>, parts: &[&str]) {
-    parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }

@@ -1,11 +1,13 @@
 //! The server: requests, and what becomes of them.
 #![allow(clippy::arithmetic_side_effects, reason = "numbers of 64 bits are not used up")]
 
+use super::super::NO_STORE;
 use super::super::exchange::{HttpRequest, HttpResponse, hex, may};
-use super::super::{NO_STORE, form};
+use super::super::form::Fields;
+use super::super::xml::is_name;
 use super::PushletOptions;
-use super::format::{Fields, Format, is_name};
-use super::session::{Mode, PushletTicket, Result, Session};
+use super::format::{Format, event_of};
+use super::session::{Mode, PushletTicket, Result, Session, subject_of};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -158,9 +160,7 @@ impl<I: Instant> PushletServer<I> {
             _ => return PushletReply::Response(HttpResponse::new(405).with("Allow", "GET, POST")),
         };
         // One more than may be, to see that there are too many.
-        let pairs = form::pairs(form).take(self.config.max_fields.saturating_add(1));
-        let pairs = pairs.filter_map(|(name, value)| form::text(name).zip(form::text(value)));
-        let form = Fields(pairs.collect());
+        let form = Fields::parse(form, self.config.max_fields.saturating_add(1));
         let id = match form.get("p_event") {
             None => return refuse(400, "No p_event.\n"),
             Some("join" | "join-listen") => {
@@ -182,7 +182,7 @@ impl<I: Instant> PushletServer<I> {
         session.lease = Deadline::new(now, self.config.lease);
         let format = session.format;
         self.command(&id, &form, fresh.time, now).unwrap_or_else(|reason| {
-            answer(format, &Fields::event("nack").with("p_id", &*id).with("p_reason", reason))
+            answer(format, &event_of("nack").with("p_id", &*id).with("p_reason", reason))
         })
     }
 
@@ -266,7 +266,7 @@ impl<I: Instant> PushletServer<I> {
     fn command(&mut self, id: &str, form: &Fields<'_>, time: u64, now: I) -> Result<PushletReply> {
         let session = self.sessions.get_mut(id).ok_or("no such session")?;
         let (format, event) = (session.format, form.get("p_event").unwrap_or_default());
-        let mut ack = Fields::event(format!("{event}-ack"));
+        let mut ack = event_of(format!("{event}-ack"));
         if !matches!(event, "refresh" | "hb" | "publish") {
             ack = ack.with("p_id", id);
         }
@@ -314,7 +314,7 @@ impl<I: Instant> PushletServer<I> {
     }
 
     fn published(&mut self, id: &str, form: &Fields<'_>, time: u64) -> Result<()> {
-        let subject = form.subject()?;
+        let subject = subject_of(form)?;
         let bytes: usize = form.0.iter().map(|(name, value)| name.len() + value.len()).sum();
         if form.0.len() > self.config.max_fields || bytes > self.config.max_bytes {
             return Err("the event is too large".into());
@@ -356,7 +356,7 @@ impl<I: Instant> PushletServer<I> {
 
 /// The first of a name counts: what the server says of an event stands before what its publisher says.
 fn data(subject: &str, from: &str, time: u64, fields: &[(&str, &str)]) -> Fields<'static> {
-    let event = Fields::event("data").with("p_subject", subject.to_string());
+    let event = event_of("data").with("p_subject", subject.to_string());
     let event = event.with("p_from", from.to_string()).with("p_time", time.to_string());
     let fields = fields.iter().filter(|(name, _)| is_name(name) && *name != "p_seq");
     fields.fold(event, |event, (name, value)| event.with(name.to_string(), value.to_string()))

@@ -2,8 +2,9 @@
 #![allow(clippy::arithmetic_side_effects, reason = "lengths in memory; numbers of 64 bits are not used up")]
 
 use super::super::exchange::hex;
+use super::super::form::Fields;
 use super::PushletOptions;
-use super::format::{Fields, Format};
+use super::format::{Format, event_of};
 use crate::heartbeat::{Deadline, Instant};
 use alloc::borrow::Cow;
 use alloc::format;
@@ -95,7 +96,7 @@ impl<I: Instant> Session<I> {
         form: &Fields<'_>,
         config: &PushletOptions,
     ) -> Result<Fields<'static>> {
-        let (subject, label) = (form.subject()?, form.get("p_label"));
+        let (subject, label) = (subject_of(form)?, form.get("p_label"));
         if subject.len() + label.map_or(0, str::len) > config.max_bytes {
             return Err("subject is too long".into());
         }
@@ -157,7 +158,7 @@ impl<I: Instant> Session<I> {
             receiver.sequence += 1;
         };
         let Some(queue) = &mut self.queue else {
-            write(&Fields::event("abort").with("p_reason", "too many events wait"));
+            write(&event_of("abort").with("p_reason", "too many events wait"));
             format.end(out);
             return Some(true);
         };
@@ -165,7 +166,7 @@ impl<I: Instant> Session<I> {
             if !receiver.hold.is_over(now) {
                 return None;
             }
-            write(&Fields::event("hb"));
+            write(&event_of("hb"));
         }
         queue.drain(..).for_each(|event| write(&event));
         self.lease = Deadline::new(now, config.lease);
@@ -184,4 +185,9 @@ impl<I: Instant> Session<I> {
         let url = format!("{}?p_id={}&p_event=refresh", config.url, self.id);
         self.format.end_and_refresh(&url, wait, out);
     }
+}
+
+/// The subject that a request names.
+pub(super) fn subject_of<'f>(form: &'f Fields<'_>) -> Result<&'f str> {
+    form.get("p_subject").filter(|subject| !subject.is_empty()).ok_or_else(|| "no subject provided".into())
 }

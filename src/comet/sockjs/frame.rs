@@ -5,6 +5,7 @@
 )]
 
 use super::super::jsonp::Callback;
+use super::super::put;
 use super::super::script::write_literal;
 use crate::json;
 use alloc::borrow::Cow;
@@ -189,12 +190,6 @@ impl SockJsTransport {
                 out.extend_from_slice(b");\r\n");
             }
         }
-    }
-}
-
-fn put(out: &mut Vec<u8>, parts: &[&str]) {
-    for part in parts {
-        out.extend_from_slice(part.as_bytes());
     }
 }
 

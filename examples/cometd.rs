@@ -63,7 +63,7 @@ async fn answer(service: BayeuxService<Everyone>, request: Request<Incoming>) ->
     }
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let Arguments { listen, options } = Arguments::parse()?;
     let service = BayeuxService::new(options, Everyone);

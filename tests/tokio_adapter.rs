@@ -174,6 +174,21 @@ async fn all_that_one_read_causes_leaves_in_one_write() {
     assert_eq!(calls, ["read", "write", "read", "write", "read"]);
 }
 
+/// A frame that is not whole is nothing to answer together with: its rest may come when it will.
+#[tokio::test]
+async fn an_answer_does_not_wait_for_the_rest_of_the_next_message() {
+    let (first, second) = (frames(&["one"]), frames(&["two"]));
+    for at in 0..=second.len() {
+        let (now, later) = second.split_at(at);
+        let transport = Scripted::new(vec![[&first, now].concat(), later.to_vec()], false, usize::MAX);
+        let mut socket = server(transport.clone(), &Options::new());
+        let message = socket.next().await.unwrap().unwrap();
+        socket.send(message).await.unwrap();
+        let answered = transport.0.lock().unwrap().written.len();
+        assert_eq!(answered, if at < second.len() { 5 } else { 0 }, "{at} bytes of the second");
+    }
+}
+
 #[tokio::test]
 async fn a_send_outside_of_a_batch_writes_at_once() {
     let script = Scripted::new(vec![], false, usize::MAX);

@@ -354,8 +354,7 @@ impl<S: Transport> WebSocket<S> {
         message: Outbound<'a>,
         queue: impl FnOnce(&mut Sender, Outbound<'a>) -> Result<(), UsageError>,
     ) -> Result<(), Error> {
-        // What the parser has looked at in vain holds no message.
-        let corked = !self.inbox.unread().is_empty() && self.inbox.needed() == 0;
+        let corked = self.receiver.has_frame(&self.inbox);
         self.wait_until(|sender| sender.has_room(&message))?;
         self.driver.queue(message, queue)?;
         if corked { Ok(()) } else { self.flush_taken() }

@@ -92,8 +92,7 @@ impl Inlet {
     /// Whether more messages of the same read are at hand: what is sent now leaves with the answers to them.
     #[inline]
     pub(super) fn is_corked(&self) -> bool {
-        // Bytes that the parser has looked at in vain are no message.
-        self.inbox.held().is_some_and(|inbox| inbox.needed() == 0 && !inbox.unread().is_empty())
+        self.inbox.held().is_some_and(|inbox| self.receiver.has_frame(inbox))
     }
 
     /// The next message.

@@ -210,6 +210,19 @@ impl Receiver {
         self.end.is_some()
     }
 
+    /// Whether a frame, or the rest of the one that has begun, is at hand: then there is more to answer without a read.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn has_frame<S: Storage>(&self, inbox: &Inbox<S>) -> bool {
+        let unread = inbox.unread();
+        match (self.frame, Header::parse(unread)) {
+            (Some(_), _) => !unread.is_empty() && self.remaining <= unread.len(),
+            // The header is part of what is unread.
+            (None, Ok(Some((header, len)))) => header.payload_len <= (unread.len() - len) as u64,
+            (None, _) => false,
+        }
+    }
+
     #[cold]
     fn fail(&mut self, error: ProtocolError) -> ProtocolError {
         self.end = Some(End::Failed(error));

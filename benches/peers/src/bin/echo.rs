@@ -4,7 +4,7 @@
 //! own on one CPU, with tokio's current-thread runtime (the blocking ones: a thread a connection); on the
 //! other CPU 32 connections keep some messages in flight. Rounds are interleaved, the minimum of each cell
 //! counts, every echoed byte is counted. `echo serve NAME` only serves, and prints its address, and
-//! `echo load ADDRESS WINDOW` is the load: for `strace -c -f`.
+//! `echo load ADDRESS LENxWINDOW` is the load: for `strace -c -f`.
 
 #![allow(clippy::disallowed_methods, reason = "it takes time")]
 
@@ -128,9 +128,10 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["serve", name] => return serve(name),
-        ["load", address, window] => {
+        ["load", address, cell] => {
             let address = address.parse().expect("an address");
-            let cell = (32, window.parse().expect("a number"));
+            let (len, window) = cell.split_once('x').expect("LENxWINDOW");
+            let cell = (len.parse().expect("a number"), window.parse().expect("a number"));
             println!("{} messages", loads(address, false, cell, Duration::from_secs(1)));
             return;
         }

@@ -50,16 +50,19 @@ pub(crate) fn extend_unmasked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]
     copy::<true>(buffer, payload, key)
 }
 
-/// Masks a short payload on its way into `copy`, which has room for it; what it is there.
-#[cfg(feature = "tokio")]
+/// Copies a short payload, masked on the way, into a place of its length.
 #[inline]
-pub(crate) fn copy_masked<'a>(copy: &'a mut [u8; 128], payload: &[u8], key: [u8; 4]) -> &'a [u8] {
-    let copy = &mut copy[..payload.len().min(128)];
-    for (copy, byte) in copy.iter_mut().zip(payload) {
-        *copy = *byte;
+pub(crate) fn copy_masked(to: &mut [u8], payload: &[u8], key: [u8; 4]) {
+    copy_short(to, payload);
+    narrow(to, key);
+}
+
+/// Copies a short payload into a place of its length, for less than the call of a function.
+#[inline]
+pub(crate) fn copy_short(to: &mut [u8], payload: &[u8]) {
+    for (to, byte) in to.iter_mut().zip(payload) {
+        *to = *byte;
     }
-    narrow(copy, key);
-    copy
 }
 
 /// The key as it stands after `len` bytes: what the next byte meets comes first.

@@ -4,7 +4,7 @@
 
 use super::Sender;
 use crate::ws::header::{FIN, Header, MASK, MAX_CONTROL_LEN, Opcode, header_len};
-use crate::ws::mask::{apply_mask, extend_masked};
+use crate::ws::mask::{apply_mask, copy_masked, copy_short, extend_masked};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -79,16 +79,14 @@ impl Sender {
         frame[1] = payload.len() as u8;
         let start = match &mut self.keys {
             None => {
-                frame[2..2 + payload.len()].copy_from_slice(payload);
+                copy_short(&mut frame[2..2 + payload.len()], payload);
                 2
             }
             Some(keys) => {
                 let key = keys.next_key();
                 frame[1] |= MASK;
                 frame[2..6].copy_from_slice(&key);
-                let masked = &mut frame[6..6 + payload.len()];
-                masked.copy_from_slice(payload);
-                apply_mask(masked, key);
+                copy_masked(&mut frame[6..6 + payload.len()], payload, key);
                 6
             }
         };

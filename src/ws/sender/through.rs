@@ -9,7 +9,7 @@ use super::Sender;
 use super::frame::{BY_REFERENCE, PLAIN, append};
 use crate::ws::error::UsageError;
 use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode};
-use crate::ws::mask::{apply_mask, copy_masked, extend_masked};
+use crate::ws::mask::apply_mask;
 use crate::ws::message::Message;
 use crate::ws::outbound::Outbound;
 use alloc::vec::Vec;
@@ -19,8 +19,9 @@ use bytes::{Buf, Bytes};
 pub(crate) type Memory = fn(&mut dyn FnMut(&mut Vec<u8>));
 
 impl Sender {
-    /// As [`send_from`](Self::send_from), written at once if nothing is queued. `write` is given a frame, in two pieces if
-    /// the transport is `vectored`, and says how many bytes it has taken.
+    /// As [`send_from`](Self::send_from), written at once if nothing is queued. `write` is given a frame, in two pieces if it
+    /// is long and the transport `vectored`, and says how many bytes it has taken. A short one is copied behind its header:
+    /// a system call that takes two pieces costs more than that.
     #[inline]
     pub(crate) fn send_through(
         &mut self,
@@ -43,30 +44,34 @@ impl Sender {
             return self.send_from(place, compress);
         }
         self.check_data(len)?;
+        let prepared = self.keys.is_none() && matches!(place, Some(Outbound::Prepared(_)));
+        if len <= MAX_CONTROL_LEN && !prepared {
+            let (frame, len) = self.short_frame(opcode, payload);
+            let taken = write(&frame[..len], &[]);
+            if taken < len {
+                self.queue_copy(&frame[taken..len], &[], taken);
+            }
+            *place = None;
+            return Ok(());
+        }
         let mask = self.keys.as_mut().map(|keys| keys.next_key());
         let header = Header { fin: true, rsv: PLAIN, opcode, mask, payload_len: len as u64 };
         match mask {
             // From where it lies.
-            None if vectored => {
+            None if prepared || (vectored && len >= BY_REFERENCE) => {
                 let (head, head_len) = header.encode();
-                let taken = write(&head[..head_len], payload);
+                let taken = match &*place {
+                    Some(Outbound::Prepared(prepared)) => write(prepared.frame(), &[]),
+                    _ => write(&head[..head_len], payload),
+                };
                 if taken < head_len + len {
                     self.queue_rest(&head[..head_len], place.take(), taken);
-                }
-            }
-            Some(key) if vectored && len <= MAX_CONTROL_LEN => {
-                let (head, head_len) = header.encode();
-                let mut copy = [0; 128];
-                let masked = copy_masked(&mut copy, payload, key);
-                let taken = write(&head[..head_len], masked);
-                if taken < head_len + len {
-                    self.queue_rest(&head[..head_len], Some(Outbound::Binary(masked)), taken);
                 }
             }
             Some(key) if vectored && len >= BY_REFERENCE => {
                 self.send_masked(&header, key, place, memory, &mut write);
             }
-            _ => self.send_copy(&header, payload, vectored, memory, &mut write),
+            _ => self.send_copy(&header, payload, memory, &mut write),
         }
         *place = None;
         Ok(())
@@ -77,26 +82,14 @@ impl Sender {
         &mut self,
         header: &Header,
         payload: &[u8],
-        vectored: bool,
         memory: Memory,
         write: &mut dyn FnMut(&[u8], &[u8]) -> usize,
     ) {
-        memory(&mut |copy| match header.mask {
-            // In two pieces: it is read then as it was written, which a processor does without waiting.
-            Some(key) if vectored && payload.len() < BY_REFERENCE => {
-                let (head, len) = header.encode();
-                extend_masked(copy, payload, key);
-                let taken = write(&head[..len], copy);
-                if taken < len + copy.len() {
-                    self.queue_rest(&head[..len], Some(Outbound::Binary(copy)), taken);
-                }
-            }
-            mask => {
-                append(copy, header.opcode, PLAIN, true, mask, payload);
-                let taken = write(copy, &[]);
-                if taken < copy.len() {
-                    self.outgoing.push_rest(copy, taken);
-                }
+        memory(&mut |copy| {
+            append(copy, header.opcode, PLAIN, true, header.mask, payload);
+            let taken = write(copy, &[]);
+            if taken < copy.len() {
+                self.outgoing.push_rest(copy, taken);
             }
         });
     }
@@ -112,11 +105,11 @@ impl Sender {
     ) {
         let payload = match place.take() {
             Some(Outbound::Text(text)) => {
-                return self.send_copy(header, text.as_bytes(), true, memory, write);
+                return self.send_copy(header, text.as_bytes(), memory, write);
             }
-            Some(Outbound::Binary(payload)) => return self.send_copy(header, payload, true, memory, write),
+            Some(Outbound::Binary(payload)) => return self.send_copy(header, payload, memory, write),
             Some(Outbound::Prepared(prepared)) => {
-                return self.send_copy(header, prepared.payload(), true, memory, write);
+                return self.send_copy(header, prepared.payload(), memory, write);
             }
             Some(Outbound::Message(Message::Text(text))) => text.into(),
             Some(Outbound::Message(Message::Binary(payload))) => payload,
@@ -131,7 +124,7 @@ impl Sender {
                     self.queue_rest(&head[..len], Some(payload.freeze().into()), taken);
                 }
             }
-            Err(shared) => self.send_copy(header, &shared, true, memory, write),
+            Err(shared) => self.send_copy(header, &shared, memory, write),
         }
     }
 

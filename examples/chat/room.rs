@@ -46,8 +46,9 @@ struct State {
     seats: HashMap<MemberId, Listener>,
     paces: HashMap<MemberId, Pace>,
     parting: Vec<Parting>,
-    /// The size that members were told last.
+    /// The size that members were told last, and when they may be told another.
     count: usize,
+    count_due: Millis,
     idle_since: Option<Millis>,
 }
 
@@ -97,6 +98,7 @@ impl Room {
             paces: HashMap::new(),
             parting: Vec::new(),
             count: 0,
+            count_due: 0,
             idle_since: None,
         };
         let name = name.to_owned();
@@ -200,11 +202,17 @@ impl Room {
         is_here
     }
 
-    /// Tells everyone here how many there are, if that has changed in a room where nobody is told who comes and goes.
+    /// Tells everyone here how many there are, if that has changed in a room where nobody is told who comes and goes. The
+    /// larger the room, the less often, so that no more than a thousand members a second hear of it.
     pub fn count(&self, count: usize, told: impl FnOnce() -> Told) {
-        let mut state = self.lock();
-        let was = std::mem::replace(&mut state.count, count);
-        if was != count && was.max(count) > self.limits.crowd {
+        let (mut state, now) = (self.lock(), now());
+        let is_crowd = state.count.max(count) > self.limits.crowd;
+        if state.count == count || is_crowd && now < state.count_due {
+            return;
+        }
+        state.count = count;
+        if is_crowd {
+            state.count_due = now + count as Millis;
             state.tell(&told(), &self.limits);
         }
     }

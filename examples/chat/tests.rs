@@ -280,6 +280,13 @@ async fn a_crowd_is_told_counts_and_lists_itself_by_pages() {
     chat.tick().await;
     chat.tick().await;
     assert_eq!(heard.heard(), ["count 8"]);
+    // A thousand members a second hear of it: eight are told no sooner than after 8 ms.
+    seats.push(come(&chat, "", "member-8", None).await.0.seat);
+    for (wait, told) in [(0, None), (7, None), (1, Some("count 9")), (9, None)] {
+        tokio::time::advance(Duration::from_millis(wait)).await;
+        chat.tick().await;
+        assert_eq!(heard.heard().first().map(|one| &**one), told, "{wait} ms");
+    }
     let mut names = Vec::new();
     let mut after = json!(null);
     loop {
@@ -294,7 +301,7 @@ async fn a_crowd_is_told_counts_and_lists_itself_by_pages() {
         }
     }
     names.sort();
-    assert_eq!(names, (0..8).map(|number| format!("member-{number}")).collect::<Vec<_>>());
+    assert_eq!(names, (0..9).map(|number| format!("member-{number}")).collect::<Vec<_>>());
     for seat in seats {
         seat.receive(r#"{"type":"leave"}"#).await;
     }

@@ -12,8 +12,9 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::time::Instant;
@@ -187,6 +188,43 @@ async fn an_answer_does_not_wait_for_the_rest_of_the_next_message() {
         let answered = transport.0.lock().unwrap().written.len();
         assert_eq!(answered, if at < second.len() { 5 } else { 0 }, "{at} bytes of the second");
     }
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// A task that has waited for a message and then sends needs no call from itself, nor does a reader from its writer.
+#[tokio::test]
+async fn what_is_written_wakes_nobody_who_reads() {
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut cx = Context::from_waker(&waker);
+    let mut socket = server(Scripted::new(vec![], false, usize::MAX), &Options::new());
+    for _ in 0..10 {
+        assert!(pin!(socket.next()).poll(&mut cx).is_pending());
+        assert!(pin!(socket.feed("one")).poll(&mut cx).is_ready());
+        assert!(pin!(socket.send("two")).poll(&mut cx).is_ready());
+        assert!(pin!(socket.feed("three")).poll(&mut cx).is_ready());
+        assert!(pin!(socket.flush()).poll(&mut cx).is_ready());
+    }
+    let (mut writer, mut reader) = socket.split_with(|stream| (stream.clone(), stream));
+    for _ in 0..10 {
+        assert!(pin!(reader.next()).poll(&mut cx).is_pending());
+        assert!(pin!(writer.feed("four")).poll(&mut cx).is_ready());
+        assert!(pin!(writer.flush()).poll(&mut cx).is_ready());
+    }
+    assert_eq!(woken.0.load(Relaxed), 0);
+    // But of a close it has to know.
+    assert!(pin!(reader.next()).poll(&mut cx).is_pending());
+    assert!(pin!(writer.close(1000, "")).poll(&mut cx).is_pending());
+    assert!(woken.0.load(Relaxed) > 0);
 }
 
 #[tokio::test]

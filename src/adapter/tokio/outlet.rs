@@ -292,7 +292,9 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
             }
         }
         let news = core::mem::take(&mut self.news) || matches!(step, Step::Over(_));
-        if news || self.sender.state() != state || self.sender.queued() < queued {
+        // Who sends may wait for room. Who reads waits for other times once the connection closes, and not before.
+        let room = self.sender.queued() < queued && (who == Who::Reader || state != State::Open);
+        if news || room || self.sender.state() != state {
             self.wakers.wake_other(who);
         }
         step

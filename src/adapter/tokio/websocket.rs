@@ -308,7 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
     /// Sends the message as soon as all before it has left, or with the other answers to one read.
     #[inline]
-    fn poll_send(
+    pub(super) fn poll_send(
         &mut self,
         message: &mut Option<Outbound<'_>>,
         compress: bool,
@@ -322,7 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Whole<S> {
 
     /// Queues the message as soon as there is room.
     #[inline]
-    fn poll_feed(
+    pub(super) fn poll_feed(
         &mut self,
         message: &mut Option<Outbound<'_>>,
         cx: &mut Context<'_>,

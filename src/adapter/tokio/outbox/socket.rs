@@ -4,11 +4,11 @@ use super::super::WebSocket;
 use super::super::outlet::FED;
 use super::queue::{Outbox, OutboxItem, OutboxOptions, Shared, Taken};
 use crate::adapter::Error;
-use crate::ws::{Message, Prepared, UsageError};
+use crate::ws::{Message, Outbound, Prepared, UsageError};
 use bytes::Bytes;
 use core::fmt;
 use core::future::poll_fn;
-use core::pin::{Pin, pin};
+use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -249,24 +249,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> QueuedSocket<S> {
         } else {
             self.is_fed = self.is_followed;
         }
-        match self.item.take() {
-            None => Poll::Ready(Ok(())),
-            Some(Post(Kind::Message(message))) => Poll::Ready(Pin::new(&mut self.socket).start_send(message)),
-            Some(Post(Kind::Prepared(prepared))) => {
-                let sent = match self.is_fed {
-                    true => pin!(self.socket.feed(&prepared)).poll(cx),
-                    false => pin!(self.socket.send(&prepared)).poll(cx),
-                };
-                if sent.is_pending() {
-                    // Not taken: what is before it is written first.
-                    self.in_flight = None;
-                    self.is_fed = false;
-                    self.item = Some(prepared.into());
-                    return Poll::Ready(Ok(()));
-                }
-                sent
+        let Some(Post(item)) = self.item.take() else { return Poll::Ready(Ok(())) };
+        let lent;
+        let mut place = Some(match item {
+            Kind::Message(message) => Outbound::Message(message),
+            Kind::Prepared(prepared) => {
+                lent = prepared;
+                Outbound::Prepared(&lent)
             }
+        });
+        let whole = &mut *self.socket.0;
+        let sent =
+            if self.is_fed { whole.poll_feed(&mut place, cx) } else { whole.poll_send(&mut place, true, cx) };
+        if sent.is_pending() {
+            // Not taken: what is before it is written first.
+            self.in_flight = None;
+            self.is_fed = false;
+            self.item = match place {
+                Some(Outbound::Message(message)) => Some(message.into()),
+                Some(Outbound::Prepared(prepared)) => Some(prepared.into()),
+                _ => None,
+            };
+            return Poll::Ready(Ok(()));
         }
+        sent.map_err(|error| *error)
     }
 }
 

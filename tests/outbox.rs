@@ -1,11 +1,11 @@
 //! Outboxes and rooms over the tokio adapter: order, bounds, and each policy for those who lag.
 
 use pushline::adapter::tokio::{
-    Broadcast, Lagging, Outbox, OutboxError, OutboxOptions, QueuedSocket, WebSocket,
+    Broadcast, Lagging, Outbox, OutboxError, OutboxOptions, Post, QueuedSocket, WebSocket,
 };
 use pushline::adapter::{Error, Options, TimedOut};
 use pushline::sse;
-use pushline::ws::{CloseCode, ConnectionOptions, Message, Negotiated, Prepared};
+use pushline::ws::{self, CloseCode, ConnectionOptions, Message, Negotiated, Prepared};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -485,4 +485,57 @@ async fn a_server_goes() {
     let began = tokio::time::Instant::now();
     assert_eq!(room.shutdown(1001, "", Duration::from_secs(30)).await, 0);
     assert_eq!((began.elapsed(), room.len()), (Duration::ZERO, 0));
+}
+
+/// What was taken out of an outbox goes by whichever socket or writer there is, as what it was.
+#[tokio::test]
+async fn posts_are_sent_by_any_socket() {
+    let (server, mut client) = pair(4096);
+    let (mut writer, _reader) = server.split_with(tokio::io::split);
+    let (outbox, mut posts) = Outbox::<Post>::stream(OutboxOptions::new());
+    outbox.send(Prepared::text("a")).unwrap();
+    outbox.send(ws::Text::from("b")).unwrap();
+    outbox.send(&[1_u8][..]).unwrap();
+    outbox.send(vec![2]).unwrap();
+    outbox.send(Message::Ping(bytes::Bytes::from_static(b"c"))).unwrap();
+    drop(outbox);
+    while let Some(post) = posts.next().await {
+        writer.feed(&post).await.unwrap();
+    }
+    writer.flush().await.unwrap();
+    let mut messages = Vec::new();
+    while messages.len() < 5 {
+        messages.push(client.next().await.unwrap().unwrap());
+    }
+    let payload = bytes::Bytes::from_static;
+    let ping = messages.iter().position(|message| *message == Message::Ping(payload(b"c"))).unwrap();
+    messages.remove(ping); // it goes ahead
+    let binary = [payload(&[1]), payload(&[2])].map(Message::Binary);
+    assert_eq!(messages, [vec![Message::from("a"), Message::from("b")], binary.into()].concat());
+}
+
+/// What a stream starts with is in no bound, and comes first, also before the end of one that has lagged meanwhile.
+#[tokio::test]
+async fn streams_start_with_what_was_missed() {
+    let options = OutboxOptions::new().max_messages(2);
+    let missed: Vec<_> = ["1", "2", "3"].map(event).into();
+    let (outbox, stream) = Outbox::stream(options);
+    let mut stream = stream.starting_with(missed.clone());
+    outbox.send(event("4")).unwrap();
+    for number in ["1", "2", "3", "4"] {
+        assert_eq!(stream.next().await, Some(event(number)));
+    }
+    drop(outbox);
+    assert_eq!(stream.next().await, None);
+
+    let (outbox, stream) = Outbox::stream(options);
+    let mut stream = stream.starting_with(missed);
+    for _ in 0..2 {
+        outbox.send(event("4")).unwrap();
+    }
+    assert_eq!(outbox.send(event("4")), Err(OutboxError::Lagged));
+    for number in ["1", "2", "3"] {
+        assert_eq!(stream.next().await, Some(event(number)));
+    }
+    assert_eq!(stream.next().await, None);
 }

@@ -341,7 +341,8 @@ impl<T: OutboxItem> Outbox<T> {
         Self { shared: Arc::clone(shared) }
     }
 
-    /// A queue and the stream of what is sent into it: for an event stream's body.
+    /// A queue and the stream of what is sent into it: for an event stream's body. For a WebSocket, take a
+    /// [`QueuedSocket`](super::QueuedSocket): this stream just ends when it is closed or lags, and does not tell with which code.
     ///
     /// ```
     /// use pushline::adapter::tokio::sse::EventBody;
@@ -357,7 +358,7 @@ impl<T: OutboxItem> Outbox<T> {
     #[must_use]
     pub fn stream(options: OutboxOptions) -> (Self, OutboxStream<T>) {
         let shared = Shared::new(options);
-        (Self::of(&shared), OutboxStream { shared })
+        (Self::of(&shared), OutboxStream { first: Vec::new().into_iter(), shared })
     }
 
     /// Queues a message; what is for many connections is best a `Prepared`, which is queued by reference. Never waits.
@@ -513,20 +514,52 @@ impl<T> fmt::Debug for Outbox<T> {
 /// # });
 /// ```
 pub struct OutboxStream<T> {
+    /// They go before what is queued, and are in no bound.
+    first: std::vec::IntoIter<T>,
     shared: Arc<Shared<T>>,
 }
 
 impl<T: OutboxItem> OutboxStream<T> {
+    /// The stream begins with these, such as what a client has missed that comes back. They do not count against the bounds,
+    /// and come even if what follows them lags or is closed: so a client that has missed more than the outbox holds gets on.
+    ///
+    /// ```
+    /// use pushline::adapter::tokio::{Broadcast, Outbox, OutboxOptions, OutboxStream};
+    /// use pushline::sse::{PreparedEvent, ReplayLog, Resume};
+    ///
+    /// /// The log and the room are under one lock, so that nothing is missed or repeated.
+    /// fn subscribe(log: &ReplayLog, room: &Broadcast<PreparedEvent>, last_event_id: Option<&[u8]>) -> OutboxStream<PreparedEvent> {
+    ///     let (outbox, events) = Outbox::stream(OutboxOptions::new());
+    ///     room.join(outbox);
+    ///     match log.resume(last_event_id) {
+    ///         Resume::From(missed) => events.starting_with(missed.cloned()),
+    ///         Resume::Fresh | Resume::Gone => events,
+    ///     }
+    /// }
+    /// # let _ = subscribe;
+    /// ```
+    #[must_use]
+    pub fn starting_with(mut self, items: impl IntoIterator<Item = T>) -> Self {
+        self.first = items.into_iter().collect::<Vec<_>>().into_iter();
+        self
+    }
+
     /// The next item. Cancel-safe.
     pub async fn next(&mut self) -> Option<T> {
         core::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 }
 
+/// No item is pinned.
+impl<T> Unpin for OutboxStream<T> {}
+
 impl<T: OutboxItem> Stream for OutboxStream<T> {
     type Item = T;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        if let Some(item) = self.first.next() {
+            return Poll::Ready(Some(item));
+        }
         match self.shared.poll_take(cx) {
             Poll::Ready(Taken::Item(item, _)) => Poll::Ready(Some(item)),
             Poll::Ready(Taken::Close(_) | Taken::End) => Poll::Ready(None),

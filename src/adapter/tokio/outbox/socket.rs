@@ -4,7 +4,7 @@ use super::super::WebSocket;
 use super::super::outlet::FED;
 use super::queue::{Outbox, OutboxItem, OutboxOptions, Shared, Taken};
 use crate::adapter::Error;
-use crate::ws::{Message, Outbound, Prepared, UsageError};
+use crate::ws::{Message, Outbound, Prepared, Text, UsageError};
 use bytes::Bytes;
 use core::fmt;
 use core::future::poll_fn;
@@ -23,12 +23,23 @@ const BURST: u8 = 32;
 
 /// A message on its way to a WebSocket: a [`Prepared`], by reference, or a [`Message`].
 ///
+/// One that came back ([`ReconnectEvent::Lost`](super::ReconnectEvent::Lost)), or that was taken out of an
+/// [`OutboxStream`](super::OutboxStream), any socket or [`Writer`](super::Writer) sends by reference.
+///
 /// ```
-/// use pushline::adapter::tokio::{OutboxItem, Post};
+/// use pushline::adapter::Error;
+/// use pushline::adapter::tokio::{OutboxItem, Post, Writer};
 /// use pushline::ws::Prepared;
 ///
 /// assert_eq!(Post::from("abc").payload_len(), 3);
 /// assert_eq!(Post::from(Prepared::text("abc")).payload_len(), 3);
+///
+/// async fn send_all<W: tokio::io::AsyncWrite + Unpin>(writer: &mut Writer<W>, posts: &[Post]) -> Result<(), Error> {
+///     for post in posts {
+///         writer.feed(post).await?;
+///     }
+///     writer.flush().await
+/// }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Post(Kind);
@@ -86,9 +97,37 @@ impl From<String> for Post {
     }
 }
 
+impl From<Text> for Post {
+    fn from(text: Text) -> Self {
+        Message::from(text).into()
+    }
+}
+
+impl From<&[u8]> for Post {
+    fn from(payload: &[u8]) -> Self {
+        Message::from(payload).into()
+    }
+}
+
+impl From<Vec<u8>> for Post {
+    fn from(payload: Vec<u8>) -> Self {
+        Message::from(payload).into()
+    }
+}
+
 impl From<Bytes> for Post {
     fn from(payload: Bytes) -> Self {
         Message::from(payload).into()
+    }
+}
+
+/// Costs a reference count at most.
+impl<'a> From<&'a Post> for Outbound<'a> {
+    fn from(post: &'a Post) -> Self {
+        match &post.0 {
+            Kind::Prepared(prepared) => prepared.into(),
+            Kind::Message(message) => message.into(),
+        }
     }
 }
 

@@ -270,7 +270,7 @@ async fn hello() {
             "Open",
             "behind the hello",
             "23 s: lost, 8 s",
-            "refused by the application with status 401 (401)",
+            "refused by the application with status 401",
         ]
     );
     drop(client);

@@ -18,6 +18,7 @@ use crate::http1::syntax::{is_field_value, is_token};
 /// assert_eq!(fields.push("a b", ""), Err(InvalidField::Name));
 /// assert_eq!(fields.as_bytes(), b"Content-Type: text/event-stream\r\n");
 /// assert_eq!(fields.iter().collect::<Vec<_>>(), [("Content-Type", &b"text/event-stream"[..])]);
+/// assert_eq!(fields.get("content-type"), Some(&b"text/event-stream"[..]));
 /// # Ok::<(), InvalidField>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -64,6 +65,12 @@ impl FieldLines {
         self.lines.is_empty()
     }
 
+    /// The value of the first field of this name, ignoring case.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         self.lines.split(|&byte| byte == b'\n').filter_map(|line| {
@@ -74,9 +81,18 @@ impl FieldLines {
     }
 }
 
+/// Without what is secret: the values of credentials and cookies.
 impl fmt::Debug for FieldLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(name, value)| (name, value.escape_ascii()))).finish()
+        const SECRET: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
+        let mut map = f.debug_map();
+        for (name, value) in self.iter() {
+            match SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
+                true => map.entry(&name, &format_args!("..")),
+                false => map.entry(&name, &format_args!("\"{}\"", value.escape_ascii())),
+            };
+        }
+        map.finish()
     }
 }
 
@@ -287,5 +303,19 @@ mod tests {
             fields.push(name, value).unwrap();
         }
         assert_eq!(fields.iter().collect::<Vec<_>>(), pairs);
+    }
+
+    #[test]
+    fn logs_show_fields_and_no_secrets() {
+        let mut fields = FieldLines::new();
+        for (name, value) in [("Server", "a\"b"), ("AUTHORIZATION", "Bearer x"), ("Set-Cookie", "s=x")] {
+            fields.push(name, value).unwrap();
+        }
+        assert_eq!(
+            alloc::format!("{fields:?}"),
+            r#"{"Server": "a\"b", "AUTHORIZATION": .., "Set-Cookie": ..}"#
+        );
+        assert_eq!(fields.get("set-cookie"), Some(&b"s=x"[..]));
+        assert_eq!(fields.get("Cookie"), None);
     }
 }

@@ -218,7 +218,7 @@ pub struct Opened {
 /// let received = b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\nsee /login";
 /// assert_eq!(client.receive(received), Err(ClientError::UnexpectedStatus(302)));
 /// let response = client.response().expect("a head was read");
-/// assert_eq!(response.fields.iter().next(), Some(("Location", &b"/login"[..])));
+/// assert_eq!(response.fields.get("location"), Some(&b"/login"[..]));
 /// assert_eq!(&received[response.length..], b"see /login"); // the body so far
 /// # Ok::<(), pushline::ws::handshake::InvalidUri>(())
 /// ```

@@ -40,7 +40,7 @@ pub const MAX_REFUSED_BODY: usize = 16 * 1024;
 /// assert_eq!(refused.body, b"no such room");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeError {
     /// Why.
@@ -50,6 +50,17 @@ pub struct HandshakeError {
     /// The body of a response whose status is the reason, without its chunks: up to
     /// [`max_body`](super::ClientOptions::max_body), and as much as had come when the time was over.
     pub body: Vec<u8>,
+}
+
+/// The body as text: it mostly says why.
+impl fmt::Debug for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandshakeError")
+            .field("error", &self.error)
+            .field("response", &self.response)
+            .field("body", &format_args!("\"{}\"", self.body.escape_ascii()))
+            .finish()
+    }
 }
 
 impl HandshakeError {
@@ -146,5 +157,18 @@ impl RefusedBody {
 
     pub(super) fn into_data(self) -> Vec<u8> {
         self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_ends_with_can_be_read() {
+        let mut error = HandshakeError::new(ClientError::UnexpectedStatus(403));
+        error.body = b"the Origin is not allowed\n".to_vec();
+        let shown = r#"HandshakeError { error: UnexpectedStatus(403), response: None, body: "the Origin is not allowed\n" }"#;
+        assert_eq!(alloc::format!("{error:?}"), shown);
     }
 }

@@ -166,7 +166,7 @@ impl core::error::Error for Refusal {}
 /// assert_eq!(rejection.status(), 401);
 /// # Ok::<(), pushline::http1::head::InvalidField>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Rejection {
     refusal: Refusal,
@@ -332,10 +332,39 @@ impl From<HeadError> for Rejection {
     }
 }
 
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("refusal", &self.refusal)
+            .field("added", &self.added)
+            .field("body", &format_args!("\"{}\"", self.body_bytes().escape_ascii()))
+            .finish()
+    }
+}
+
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.refusal, self.status())
+        match self.refusal {
+            Refusal::Application(_) => self.refusal.fmt(f), // it names its status
+            refusal => write!(f, "{refusal} ({})", self.status()),
+        }
     }
 }
 
 impl core::error::Error for Rejection {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn logs_can_be_read() {
+        let rejection = Rejection::new(404).body("text/plain", "no\n").unwrap();
+        assert_eq!(rejection.to_string(), "refused by the application with status 404");
+        let fields = r#"{"Content-Type": "text/plain"}"#;
+        let shown = format!(r#"Rejection {{ refusal: Application(404), added: {fields}, body: "no\n" }}"#);
+        assert_eq!(format!("{rejection:?}"), shown);
+        assert_eq!(Rejection::from(Refusal::MissingKey).to_string(), "Sec-WebSocket-Key is missing (400)");
+    }
+}

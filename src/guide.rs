@@ -9,6 +9,13 @@
 #[doc = include_str!("../docs/guide/server.md")]
 pub mod server {}
 
+/// An event stream server: a feed that nobody misses anything of, a stream for one client.
+///
+/// [broadcast]: crate::guide::broadcast
+///
+#[doc = include_str!("../docs/guide/events.md")]
+pub mod events {}
+
 /// Clients: WebSocket and event streams.
 #[doc = include_str!("../docs/guide/client.md")]
 pub mod client {}

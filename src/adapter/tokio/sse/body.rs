@@ -151,7 +151,10 @@ impl EventBody<EventQueue> {
 
 #[cfg(feature = "http")]
 impl<S: Stream<Item = PreparedEvent>> EventBody<S> {
-    /// The response: status 200 and the [`RESPONSE_FIELDS`](crate::sse::RESPONSE_FIELDS).
+    /// The response, of the `http` crate's type: status 200 and the [`RESPONSE_FIELDS`](crate::sse::RESPONSE_FIELDS).
+    ///
+    /// It hides the method of axum's `IntoResponse`: a handler of axum returns the body as it is, or
+    /// `IntoResponse::into_response(body)` where its type is axum's `Response`.
     #[must_use]
     pub fn into_response(self) -> ::http::Response<Self> {
         use ::http::header::{HeaderName, HeaderValue};

@@ -87,7 +87,7 @@ pub use self::server::{InvalidHost, Preference, ServerOptions, accept, accept_re
 pub use self::uri::{InvalidUri, Uri};
 pub use self::verify::{ClientError, ResponseField, verify};
 
-/// The most fields in a head that a handshake has room for, whatever [`Limits`](crate::http1::head::HeadLimits) say: 1024.
+/// The most fields in a head that a handshake has room for, whatever [`HeadLimits`](crate::http1::head::HeadLimits) say: 1024.
 /// Without it, a limit set too high would put any number of them on the stack.
 pub const MAX_HANDSHAKE_FIELDS: usize = 1024;
 

@@ -23,8 +23,8 @@ const BURST: u8 = 32;
 
 /// A message on its way to a WebSocket: a [`Prepared`], by reference, or a [`Message`].
 ///
-/// One that came back ([`ReconnectEvent::Lost`](super::ReconnectEvent::Lost)), or that was taken out of an
-/// [`OutboxStream`](super::OutboxStream), any socket or [`Writer`](super::Writer) sends by reference.
+/// One that came back ([`ReconnectEvent::Lost`](crate::adapter::tokio::ReconnectEvent::Lost)), or that was taken out of an
+/// [`OutboxStream`](super::OutboxStream), any socket or [`Writer`](crate::adapter::tokio::Writer) sends by reference.
 ///
 /// ```
 /// use pushline::adapter::Error;

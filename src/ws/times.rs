@@ -40,7 +40,8 @@ impl Times {
         }
     }
 
-    /// Silence after which a ping is sent; `None` for no pings. Default 30 seconds.
+    /// Silence after which a ping is sent; `None` for no pings. Default 30 seconds. Zero does not turn them off: it counts as
+    /// a millisecond.
     ///
     /// Without it a peer that vanished without a word holds its connection for ever.
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {

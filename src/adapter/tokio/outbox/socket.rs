@@ -136,6 +136,9 @@ impl<'a> From<&'a Post> for Outbound<'a> {
 /// [`next`](Self::next) drives both: keep calling it. It is cancel-safe. What waits together leaves together, up to 16 KiB
 /// in a write; so much, or one message, the connection holds beyond the queue's bounds while it is being written.
 ///
+/// Its own task sends and closes by the [`outbox`](Self::outbox), too, as in `socket.outbox().close(1000, "")`, and goes on
+/// with `next` until that is `None`.
+///
 /// ```
 /// use pushline::adapter::Error;
 /// use pushline::adapter::tokio::{Outbox, OutboxOptions, QueuedSocket, WebSocket};

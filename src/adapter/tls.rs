@@ -69,7 +69,9 @@ impl TlsFault {
 impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unsupported => "TLS needs the feature `rustls`, or a TLS stream handed to `client`",
+            Self::Unsupported => {
+                "TLS needs the feature `rustls`, or a TLS stream for `client` or `with_connector`"
+            }
             Self::InvalidName => "the host cannot be looked for in a certificate",
             Self::WrongName => "the certificate is for another name",
             Self::Expired => "the certificate has expired",

@@ -27,7 +27,7 @@ pub(super) fn connect(server: &Server, link: &Arc<Link<Server>>, name: Arc<str>,
         return accept(link, &shared, auth);
     }
     let link = Arc::clone(link);
-    start(async move {
+    start(|| async move {
         if let Some(((pid, offset), hub)) = elsewhere
             && hub.adopt(&shared, &pid, offset.as_deref()).await
             && let Some(socket) = recover(&link, &shared, &auth)

@@ -88,7 +88,7 @@ impl Handlers {
 /// A namespace of a server, where handlers are set: [`SocketIo::of`](super::SocketIo::of).
 ///
 /// Handlers are called in the order of what they handle; the part of them up to their first wait is over before the
-/// next one begins.
+/// next one begins. One that panics is over; the client, and everybody else, stays.
 ///
 /// ```
 /// use pushline::adapter::socketio::{SocketIoOptions, SocketIo};
@@ -137,7 +137,7 @@ impl Namespace {
         T: core::future::Future<Output = ()> + Send + 'static,
     {
         self.set(|table| {
-            table.connected = Some(Arc::new(move |socket, text| start(handler(socket, Auth { text }))));
+            table.connected = Some(Arc::new(move |socket, text| start(|| handler(socket, Auth { text }))));
         })
     }
 
@@ -148,7 +148,7 @@ impl Namespace {
         T: core::future::Future<Output = ()> + Send + 'static,
     {
         self.set(|table| {
-            table.disconnected = Some(Arc::new(move |socket, reason| start(handler(socket, reason))));
+            table.disconnected = Some(Arc::new(move |socket, reason| start(|| handler(socket, reason))));
         })
     }
 
@@ -159,7 +159,9 @@ impl Namespace {
         T: core::future::Future<Output = ()> + Send + 'static,
     {
         self.set(|table| {
-            table.events.insert(event.into(), Arc::new(move |socket, event| start(handler(socket, event))));
+            table
+                .events
+                .insert(event.into(), Arc::new(move |socket, event| start(|| handler(socket, event))));
         })
     }
 
@@ -183,9 +185,14 @@ impl Namespace {
         T: core::future::Future<Output = ()> + Send + 'static,
     {
         let handler = move |socket, event: SocketEvent| {
-            if let Ok(arguments) = event.payload.parse() {
-                start(handler(socket, arguments, event));
-            }
+            start(|| {
+                let handled = event.payload.parse().map(|arguments| handler(socket, arguments, event));
+                async {
+                    if let Ok(handled) = handled {
+                        handled.await;
+                    }
+                }
+            });
         };
         self.set(|table| drop(table.events.insert(event.into(), Arc::new(handler))))
     }
@@ -196,7 +203,7 @@ impl Namespace {
         F: Fn(SocketRef, SocketEvent) -> T + Send + Sync + 'static,
         T: core::future::Future<Output = ()> + Send + 'static,
     {
-        self.set(|table| table.any = Some(Arc::new(move |socket, event| start(handler(socket, event)))))
+        self.set(|table| table.any = Some(Arc::new(move |socket, event| start(|| handler(socket, event)))))
     }
 
     /// An event of this name came from another server of the cluster: [`server_side_emit`](Self::server_side_emit).
@@ -205,7 +212,7 @@ impl Namespace {
         F: Fn(ServerSideEvent) -> T + Send + Sync + 'static,
         T: core::future::Future<Output = ()> + Send + 'static,
     {
-        let handler = move |event| start(handler(event));
+        let handler = move |event| start(|| handler(event));
         self.set(|table| drop(table.server_side.insert(event.into(), Arc::new(handler))))
     }
 

@@ -1,0 +1,75 @@
+//! What handlers that fail, and clients that come and go, leave behind. Time is virtual.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use pushline::adapter::socketio::{SocketIo, SocketIoOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::sleep;
+
+async fn ask(io: &SocketIo, sid: &str, post: Option<&str>) -> String {
+    let request = http::Request::builder()
+        .method(if post.is_some() { "POST" } else { "GET" })
+        .uri(format!("/socket.io/?EIO=4&transport=polling{sid}"));
+    let request = request.body(Full::new(Bytes::from(post.unwrap_or_default().to_owned()))).unwrap();
+    let response = io.handle(request).await;
+    assert_eq!(response.status().as_u16(), 200);
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+/// A client over polling, by hand.
+struct Client {
+    io: SocketIo,
+    engine: String,
+}
+
+impl Client {
+    async fn open(io: &SocketIo) -> Self {
+        let text = ask(io, "", None).await;
+        let sid = text.split_once("\"sid\":\"").unwrap().1.split('"').next().unwrap();
+        Self { io: io.clone(), engine: format!("&sid={sid}") }
+    }
+
+    async fn post(&self, text: &str) {
+        assert_eq!(ask(&self.io, &self.engine, Some(text)).await, "ok");
+    }
+
+    async fn poll(&self) -> String {
+        ask(&self.io, &self.engine, None).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_handler_stays_there() {
+    let io = SocketIo::new(SocketIoOptions::new());
+    let left = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&left);
+    io.of("/").on_disconnect(move |_, _| {
+        assert!(seen.fetch_add(1, Ordering::Relaxed) > 0, "the first one fails");
+        async {}
+    });
+    let first = Client::open(&io).await;
+    first.post("40").await;
+    sleep(Duration::from_secs(1)).await;
+    let second = Client::open(&io).await;
+    second.post("40").await;
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!((left.load(Ordering::Relaxed), io.clients()), (2, 0), "both have run into their ping timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_handler_does_not_end_the_session() {
+    let io = SocketIo::new(SocketIoOptions::new());
+    io.of("/").on("a", |_, _| async { panic!("in its future") });
+    io.of("/").on("b", |_, event| {
+        assert!(event.wants_ack(), "before its future");
+        async move { event.ack(&1).unwrap() }
+    });
+    let client = Client::open(&io).await;
+    client.post("40").await;
+    client.poll().await;
+    client.post("42[\"a\"]\u{1e}42[\"b\"]\u{1e}427[\"b\"]").await;
+    assert_eq!(client.poll().await, "437[1]");
+}

@@ -3,9 +3,9 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use pushline::adapter::socketio::{SocketIo, SocketIoOptions};
-use std::sync::Arc;
+use pushline::adapter::socketio::{SocketIo, SocketIoOptions, SocketRef};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -41,6 +41,17 @@ impl Client {
     }
 }
 
+/// Keeps what `on_connect` gave.
+fn keep(io: &SocketIo) -> Arc<Mutex<Vec<SocketRef>>> {
+    let sockets: Arc<Mutex<Vec<SocketRef>>> = Arc::default();
+    let kept = Arc::clone(&sockets);
+    io.of("/").on_connect(move |socket, _| {
+        kept.lock().unwrap().push(socket);
+        async {}
+    });
+    sockets
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_a_handler_stays_there() {
     let io = SocketIo::new(SocketIoOptions::new());
@@ -72,4 +83,17 @@ async fn a_panic_in_a_handler_does_not_end_the_session() {
     client.poll().await;
     client.post("42[\"a\"]\u{1e}42[\"b\"]\u{1e}427[\"b\"]").await;
     assert_eq!(client.poll().await, "437[1]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_socket_leaves_the_new_one_alone() {
+    let io = SocketIo::new(SocketIoOptions::new());
+    let sockets = keep(&io);
+    let client = Client::open(&io).await;
+    client.post("40").await;
+    client.post("41").await;
+    client.post("40").await;
+    let [old, new] = &sockets.lock().unwrap()[..] else { panic!("two") };
+    old.disconnect();
+    assert!(!old.is_connected() && new.is_connected());
 }

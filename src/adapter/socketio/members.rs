@@ -37,7 +37,7 @@ impl Later {
         match self {
             Self::Jobs(socket, jobs) => socket.link().run(jobs),
             Self::Close(socket) => socket.close(),
-            Self::Disconnect(socket) => disconnect(socket.link(), socket.namespace()),
+            Self::Disconnect(socket) => disconnect(&socket),
             Self::Server(handler, event) => handler(event),
         }
     }

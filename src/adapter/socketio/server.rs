@@ -304,13 +304,17 @@ pub(super) fn checked(text: &str) -> json::Value<'_> {
     json::check(text).unwrap_or(json::Value::checked("{}"))
 }
 
-pub(super) fn disconnect(link: &Arc<Link<Server>>, namespace: &str) {
-    link.act(|inner, now, jobs| {
-        let farewell: Option<Encoded> = inner.state.connection.leave(namespace);
+/// Puts a socket out of its namespace. One that has left may have a successor there, who stays.
+pub(super) fn disconnect(socket: &SocketRef) {
+    socket.link().act(|inner, now, jobs| {
+        if !inner.state.is_in(socket) {
+            return;
+        }
+        let farewell: Option<Encoded> = inner.state.connection.leave(socket.namespace());
         if let Some(farewell) = farewell {
             let _ = inner.session.send_all(farewell.into_messages());
         }
-        jobs.extend(inner.state.remove(namespace, SERVER_LEFT));
+        jobs.extend(inner.state.remove(socket.namespace(), SERVER_LEFT));
         inner.state.connection.tick(now);
     });
 }

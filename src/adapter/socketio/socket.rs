@@ -219,9 +219,9 @@ impl SocketRef {
         BroadcastOperator::new(Arc::clone(&self.inner.shared), Some(&self.inner.sid))
     }
 
-    /// Puts it out of the namespace. Its client does not come back by itself.
+    /// Puts it out of the namespace, unless it has left. Its client does not come back by itself.
     pub fn disconnect(&self) {
-        disconnect(&self.inner.link, self.namespace());
+        disconnect(self);
     }
 
     /// Closes its connection, and so every namespace of it. Its client comes back by itself.

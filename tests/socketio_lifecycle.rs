@@ -3,11 +3,12 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use pushline::adapter::socketio::{SocketIo, SocketIoOptions, SocketRef};
+use pushline::adapter::socketio::{AckError, SlowClient, SocketIo, SocketIoOptions, SocketRef};
+use pushline::socketio::engine::{EngineOptions, SendError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 async fn ask(io: &SocketIo, sid: &str, post: Option<&str>) -> String {
     let request = http::Request::builder()
@@ -96,4 +97,43 @@ async fn an_old_socket_leaves_the_new_one_alone() {
     let [old, new] = &sockets.lock().unwrap()[..] else { panic!("two") };
     old.disconnect();
     assert!(!old.is_connected() && new.is_connected());
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_nobody_waits_for_any_more() {
+    let io = SocketIo::new(SocketIoOptions::new());
+    let sockets = keep(&io);
+    let client = Client::open(&io).await;
+    client.post("40").await;
+    client.poll().await;
+    let socket = sockets.lock().unwrap()[0].clone();
+    for _ in 0..1000 {
+        let asked = socket.emit_with_ack("a", &(), Duration::MAX);
+        assert!(timeout(Duration::from_millis(1), asked).await.is_err());
+        client.poll().await;
+    }
+    let asked = socket.emit_with_ack("a", &(), Duration::from_secs(1)).await;
+    assert_eq!(asked.unwrap_err(), AckError::TimedOut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_to_a_slow_client() {
+    for slow in [SlowClient::Drop, SlowClient::Disconnect] {
+        let engine = EngineOptions::new().max_queued(3);
+        let io = SocketIo::new(SocketIoOptions::new().engine(engine).slow_client(slow));
+        let sockets = keep(&io);
+        let client = Client::open(&io).await;
+        client.post("40").await;
+        client.poll().await;
+        let socket = sockets.lock().unwrap()[0].clone();
+        [(); 2].iter().for_each(|()| socket.emit("a", &()).unwrap());
+        for _ in 0..1001 {
+            let asked = socket.emit_with_ack("a", &(), Duration::MAX).await;
+            assert!(
+                matches!(asked, Err(AckError::Send(SendError::Full) | AckError::Disconnected)),
+                "{asked:?}"
+            );
+        }
+        assert_eq!(socket.is_connected(), slow == SlowClient::Drop);
+    }
 }

@@ -375,7 +375,8 @@ impl<I: Instant> ServerConnection<I> {
         self.due.retain(|(_, name, _)| &**name != namespace);
     }
 
-    fn forget_ack(&mut self, namespace: &Arc<str>, id: u64) -> bool {
+    /// Nobody awaits this answer any more; whether somebody did.
+    pub(crate) fn forget_ack(&mut self, namespace: &Arc<str>, id: u64) -> bool {
         let key = (Arc::clone(namespace), id);
         let Some(deadline) = self.acks.remove(&key) else { return false };
         self.due.remove(&(deadline, key.0, id));

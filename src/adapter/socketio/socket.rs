@@ -167,11 +167,11 @@ impl SocketRef {
         })
     }
 
-    /// Sends an event, and waits for the client's answer to it.
+    /// Sends an event, and waits for the client's answer to it; dropped, no longer.
     ///
     /// # Errors
     ///
-    /// [`AckError`].
+    /// [`AckError`]. A slow client is dealt with as [`SlowClient`] says.
     pub async fn emit_with_ack(
         &self,
         event: &str,
@@ -179,18 +179,25 @@ impl SocketRef {
         timeout: Duration,
     ) -> Result<Payload, AckError> {
         let (sender, answer) = oneshot::channel();
-        self.inner.link.act(|inner, now, _| {
+        let id = self.inner.link.act(|inner, now, _| {
             if !inner.state.is_in(self) {
                 return Err(AckError::Disconnected);
             }
             let id = inner.state.connection.expect_ack(self.namespace(), timeout, now);
             let id = id.ok_or(AckError::TooMany)?;
             let event = Encoded::event(self.namespace(), event, arguments, Some(id));
-            inner.session.send_all(event.into_messages()).map_err(AckError::Send)?;
-            inner.state.acks.insert((Arc::clone(&self.inner.shared.name), id), sender);
-            Ok(())
+            let sent = self.push(inner, event.into_messages());
+            let key = (Arc::clone(&self.inner.shared.name), id);
+            match sent {
+                Ok(()) => drop(inner.state.acks.insert(key, sender)),
+                Err(_) => drop(inner.state.connection.forget_ack(&key.0, id)),
+            }
+            sent.map(|()| id).map_err(AckError::Send)
         })?;
-        answer.await.unwrap_or(Err(AckError::Disconnected))
+        let mut asked = Asked { socket: self, id: Some(id) };
+        let answer = answer.await;
+        asked.id = None;
+        answer.unwrap_or(Err(AckError::Disconnected))
     }
 
     /// Into a room. Rooms are there as long as somebody is in them.
@@ -254,13 +261,42 @@ impl SocketRef {
             if volatile && inner.session.queued_bytes() > 0 {
                 return Err(SendError::Full);
             }
-            let sent = inner.session.send_all(messages);
-            if sent == Err(SendError::Full) && link.engine.layer.slow == SlowClient::Disconnect {
-                inner.session.fail();
-            }
-            sent
+            self.push(inner, messages)
         };
         link.queue(send, jobs)
+    }
+
+    /// Queues what is for a client that is there, and may be slow.
+    fn push(
+        &self,
+        inner: &mut Inside<Server>,
+        messages: impl IntoIterator<Item = EngineMessage>,
+    ) -> Result<(), SendError> {
+        let sent = inner.session.send_all(messages);
+        if sent == Err(SendError::Full) && self.inner.link.engine.layer.slow == SlowClient::Disconnect {
+            inner.session.fail();
+        }
+        sent
+    }
+}
+
+/// An answer that is awaited: no longer, once whoever waits gives up.
+struct Asked<'s> {
+    socket: &'s SocketRef,
+    id: Option<u64>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let Some(id) = self.id else { return };
+        let name = &self.socket.inner.shared.name;
+        self.socket.inner.link.peek(|inner| {
+            // The socket may have left, and its successor may use the id.
+            if inner.state.is_in(self.socket) {
+                inner.state.connection.forget_ack(name, id);
+                inner.state.acks.remove(&(Arc::clone(name), id));
+            }
+        });
     }
 }
 

@@ -8,6 +8,7 @@ use pushline::socketio::engine::{EngineOptions, SendError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 async fn ask(io: &SocketIo, sid: &str, post: Option<&str>) -> String {
@@ -136,4 +137,50 @@ async fn questions_to_a_slow_client() {
         }
         assert_eq!(socket.is_connected(), slow == SlowClient::Drop);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dynamic_namespaces_are_one_for_all() {
+    let io = SocketIo::new(SocketIoOptions::new());
+    let notify = Arc::new(Notify::new());
+    let go = Arc::clone(&notify);
+    let here: Arc<Mutex<Vec<SocketRef>>> = Arc::default();
+    let kept = Arc::clone(&here);
+    io.of_each(|name| name.starts_with("/room-"))
+        .authorize(move |auth| {
+            let go = Arc::clone(&go);
+            async move {
+                let wait = auth.json().object().unwrap().get("wait").is_some();
+                if wait {
+                    go.notified().await;
+                }
+                if auth.json().object().unwrap().get("no").is_some() { Err("no".into()) } else { Ok(()) }
+            }
+        })
+        .on_connect(move |socket, _| {
+            kept.lock().unwrap().push(socket);
+            async {}
+        });
+    let [a, b, c] = [Client::open(&io).await, Client::open(&io).await, Client::open(&io).await];
+    // One waits to be let in while another, the last one there, leaves.
+    a.post("40/room-1,").await;
+    b.post("40/room-1,{\"wait\":1}").await;
+    a.post("41/room-1,").await;
+    notify.notify_one();
+    assert!(b.poll().await.starts_with("40/room-1,"));
+    c.post("40/room-1,").await;
+    c.poll().await;
+    let socket = here.lock().unwrap().last().unwrap().clone();
+    assert_eq!(socket.broadcast().emit("hello", &()), 1, "they are in the same namespace");
+    // A namespace that the application has named stays, with the handlers of the pattern.
+    let named = [io.of("/room-1"), io.of("/room-2")];
+    b.post("41/room-1,").await;
+    c.post("41/room-1,").await;
+    for namespace in ["/room-1", "/room-2"] {
+        a.post(&format!("40{namespace},{{\"no\":1}}")).await;
+        assert!(a.poll().await.contains(&format!("44{namespace},")), "the pattern's handler decides");
+        a.post(&format!("40{namespace},")).await;
+        a.poll().await;
+    }
+    assert_eq!(named.map(|namespace| namespace.emit("hello", &())), [1, 1]);
 }

@@ -13,9 +13,10 @@ use std::vec::Vec;
 use tokio::time::Instant;
 
 pub(super) fn connect(server: &Server, link: &Arc<Link<Server>>, name: Arc<str>, auth: Option<String>) {
-    let Some(shared) = server.find(&name) else {
+    let Some(asking) = server.find(link, &name) else {
         return refuse(link, &name, "Invalid namespace");
     };
+    let shared = Arc::clone(&asking.shared);
     let auth = auth.unwrap_or_else(|| String::from("{}"));
     // Whoever comes back was let in before.
     if let Some(socket) = recover(link, &shared, &auth) {
@@ -28,6 +29,7 @@ pub(super) fn connect(server: &Server, link: &Arc<Link<Server>>, name: Arc<str>,
     }
     let link = Arc::clone(link);
     start(|| async move {
+        let _asking = asking;
         if let Some(((pid, offset), hub)) = elsewhere
             && hub.adopt(&shared, &pid, offset.as_deref()).await
             && let Some(socket) = recover(&link, &shared, &auth)

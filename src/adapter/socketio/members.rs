@@ -12,6 +12,7 @@ use crate::socketio::{Arguments, Audience, Encoded, Recovery, RecoveryOptions};
 use std::boxed::Box;
 use std::collections::{HashMap, HashSet};
 use std::string::String;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::vec::Vec;
 use tokio::time::Instant;
@@ -22,6 +23,8 @@ struct Members {
     sockets: HashMap<Arc<str>, SocketRef>,
     rooms: HashMap<Box<str>, HashSet<Arc<str>>>,
     joined: HashMap<Arc<str>, Vec<String>>,
+    /// How many wait to be let in.
+    asking: usize,
 }
 
 /// What is to be done once all locks are open: an application's handlers may come back.
@@ -58,7 +61,8 @@ pub(super) type Cluster = Arc<OnceLock<Arc<Hub>>>;
 pub(super) struct Shared {
     pub(super) name: Arc<str>,
     pub(super) handlers: Arc<Handlers>,
-    pub(super) dynamic: bool,
+    /// It goes with the last one in it.
+    pub(super) dynamic: AtomicBool,
     /// Locked before the members, and before any session.
     recovery: Option<Mutex<Recovery<Instant>>>,
     members: Mutex<Members>,
@@ -79,7 +83,7 @@ impl Shared {
             recovery.restart(cluster.get().map_or(0, |hub| hub.at()));
             Mutex::new(recovery)
         });
-        Self { name, handlers, dynamic, recovery, members: Mutex::default(), cluster }
+        Self { name, handlers, dynamic: dynamic.into(), recovery, members: Mutex::default(), cluster }
     }
 
     pub(super) fn cluster(&self) -> Option<&Arc<Hub>> {
@@ -95,8 +99,20 @@ impl Shared {
         self.recovery.as_ref().map(|recovery| recovery.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether nobody is here, or waits to be let in.
     pub(super) fn is_empty(&self) -> bool {
-        self.members().sockets.is_empty()
+        let members = self.members();
+        members.sockets.is_empty() && members.asking == 0
+    }
+
+    /// Somebody waits to be let in.
+    pub(super) fn ask(&self) {
+        self.members().asking += 1;
+    }
+
+    /// It does not wait any more.
+    pub(super) fn answered(&self) {
+        self.members().asking -= 1;
     }
 
     pub(super) fn enter(&self, socket: SocketRef, rooms: &[String]) {

@@ -15,6 +15,7 @@ use core::fmt;
 use std::boxed::Box;
 use std::collections::HashMap;
 use std::string::String;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::vec::Vec;
 use tokio::sync::oneshot;
@@ -82,21 +83,24 @@ impl SocketIo {
         Self { engine: Engine::new(server, Setup::from(&options)) }
     }
 
-    /// The namespace of this name, which is there from now on: `/`, `/chat`.
+    /// The namespace of this name, which is there from now on: `/`, `/chat`. If [`of_each`](Self::of_each) takes the name,
+    /// it has those handlers.
     pub fn of(&self, name: &str) -> Namespace {
         let server = &self.engine.layer;
         let mut namespaces = write(&server.namespaces);
         if let Some(shared) = namespaces.get(name) {
+            shared.dynamic.store(false, Ordering::Relaxed);
             return Namespace::new(Arc::clone(shared));
         }
-        let cluster = Arc::clone(&server.cluster);
-        let shared = Arc::new(Shared::new(name.into(), Arc::default(), false, server.recovery, cluster));
+        let (handlers, cluster) = (server.dynamic(name).unwrap_or_default(), Arc::clone(&server.cluster));
+        let shared = Arc::new(Shared::new(name.into(), handlers, false, server.recovery, cluster));
         namespaces.insert(Arc::clone(&shared.name), Arc::clone(&shared));
         Namespace::new(shared)
     }
 
     /// Namespaces that are there as long as somebody is in them: each name that `matches` takes. The handlers are the
-    /// same for all; [`SocketRef::namespace`] tells which it is.
+    /// same for all; [`SocketRef::namespace`] tells which it is. A client that was cut while nobody else was in it is
+    /// somebody new when it comes back.
     pub fn of_each(&self, matches: impl Fn(&str) -> bool + Send + Sync + 'static) -> Namespace {
         let handlers: Arc<Handlers> = Arc::default();
         write(&self.engine.layer.dynamic).push((Box::new(matches), Arc::clone(&handlers)));
@@ -168,15 +172,22 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 }
 
 impl Server {
-    pub(super) fn find(&self, name: &Arc<str>) -> Option<Arc<Shared>> {
-        if let Some(shared) = self.get(name) {
-            return Some(shared);
+    /// The namespace that a client asks for. It is there until the client has its answer, and as long as it is in it.
+    pub(super) fn find(&self, link: &Arc<Link<Self>>, name: &Arc<str>) -> Option<Asking> {
+        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = namespaces.get(name) {
+            return Some(Asking::new(link, shared));
         }
-        let dynamic = self.dynamic.read().unwrap_or_else(PoisonError::into_inner);
-        let (_, handlers) = dynamic.iter().find(|(matches, _)| matches(name))?;
-        let (handlers, cluster) = (Arc::clone(handlers), Arc::clone(&self.cluster));
+        drop(namespaces);
+        let (handlers, cluster) = (self.dynamic(name)?, Arc::clone(&self.cluster));
         let shared = Arc::new(Shared::new(Arc::clone(name), handlers, true, self.recovery, cluster));
-        Some(Arc::clone(write(&self.namespaces).entry(Arc::clone(name)).or_insert(shared)))
+        Some(Asking::new(link, write(&self.namespaces).entry(Arc::clone(name)).or_insert(shared)))
+    }
+
+    /// The handlers of the first pattern that takes this name.
+    fn dynamic(&self, name: &str) -> Option<Arc<Handlers>> {
+        let dynamic = self.dynamic.read().unwrap_or_else(PoisonError::into_inner);
+        dynamic.iter().find(|(matches, _)| matches(name)).map(|(_, handlers)| Arc::clone(handlers))
     }
 
     /// The namespace of this name, if it is there.
@@ -190,12 +201,34 @@ impl Server {
 
     /// What is left of a namespace that came by itself and is empty.
     fn tidy(&self, shared: &Arc<Shared>) {
-        if shared.dynamic && shared.is_empty() {
+        if shared.dynamic.load(Ordering::Relaxed) && shared.is_empty() {
             let mut namespaces = write(&self.namespaces);
-            if shared.is_empty() {
+            // Whoever asks meanwhile, or names it, holds the lock.
+            if shared.dynamic.load(Ordering::Relaxed) && shared.is_empty() {
                 namespaces.remove(&shared.name);
             }
         }
+    }
+}
+
+/// A client that asks for a namespace, for as long as it has no answer.
+pub(super) struct Asking {
+    link: Arc<Link<Server>>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Asking {
+    /// The caller holds the lock of the namespaces.
+    fn new(link: &Arc<Link<Server>>, shared: &Arc<Shared>) -> Self {
+        shared.ask();
+        Self { link: Arc::clone(link), shared: Arc::clone(shared) }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.shared.answered();
+        self.link.engine.layer.tidy(&self.shared);
     }
 }
 
@@ -317,4 +350,48 @@ pub(super) fn disconnect(socket: &SocketRef) {
         jobs.extend(inner.state.remove(socket.namespace(), SERVER_LEFT));
         inner.state.connection.tick(now);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    async fn ask(io: &SocketIo, sid: &str, post: Option<String>) -> String {
+        let request = ::http::Request::builder()
+            .method(if post.is_some() { "POST" } else { "GET" })
+            .uri(format!("/socket.io/?EIO=4&transport=polling{sid}"));
+        let request = request.body(SocketIoBody::from(post.unwrap_or_default())).expect("a request");
+        let mut body = core::pin::pin!(io.handle(request).await.into_body());
+        let frame = core::future::poll_fn(|cx| http_body::Body::poll_frame(body.as_mut(), cx)).await;
+        let bytes = frame.and_then(Result::ok).and_then(|frame| frame.into_data().ok()).unwrap_or_default();
+        String::from_utf8(bytes.to_vec()).expect("a text")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_left_of_namespaces_without_anybody() {
+        let io = SocketIo::new(SocketIoOptions::new());
+        io.of_each(|name| name.starts_with("/room-")).authorize(|auth| async move {
+            tokio::task::yield_now().await;
+            let [no, panic] =
+                ["no", "panic"].map(|name| auth.json().object().is_some_and(|auth| auth.get(name).is_some()));
+            assert!(!panic, "an application's fault");
+            if no { Err(String::from("no")) } else { Ok(()) }
+        });
+        let text = ask(&io, "", None).await;
+        let sid = text.split('"').nth(3).map(|sid| format!("&sid={sid}")).expect("a session");
+        let count = || io.engine.layer.all().len();
+        for n in 0..40 {
+            ask(&io, &sid, Some(format!("40/room-{n},{{\"no\":1}}"))).await;
+            assert!(ask(&io, &sid, None).await.starts_with("44/room-"));
+            assert_eq!(count(), 0, "who is refused leaves nothing behind");
+        }
+        ask(&io, &sid, Some(String::from("40/room-a,"))).await;
+        assert!(ask(&io, &sid, None).await.starts_with("40/room-a,"));
+        ask(&io, &sid, Some(String::from("40/room-b,{\"panic\":1}"))).await;
+        tokio::task::yield_now().await;
+        assert_eq!(count(), 1, "nor does a handler that fails");
+        ask(&io, &sid, Some(String::from("41/room-a,"))).await;
+        assert_eq!(count(), 0);
+    }
 }

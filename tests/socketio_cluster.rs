@@ -432,3 +432,43 @@ async fn servers_among_themselves() {
     assert!(alone.of("/chat").server_side_emit_with_ack("number?", &(), FIVE).await.unwrap().is_empty());
     assert!(heard.lock().unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn comes_back_elsewhere_without_having_heard_anything() {
+    let log = Log::default();
+    let [one, two] = [(); 2].map(|()| node(&log, true, ClusterOptions::new()));
+    settle(&[&one, &two]).await;
+    // Signs of life have gone through the log since the namespace's last event.
+    two.of("/").emit("n", &0);
+    sleep(Duration::from_secs(10)).await;
+    let a = Client::new(&one).await;
+    sleep(Duration::from_secs(1)).await;
+    let (mut back, missed) = Client::open(&two, Some(&a)).await;
+    assert_eq!((&back.sid, missed.len()), (&a.sid, 0));
+    one.of("/").emit("n", &1);
+    assert_eq!(back.hear(1).await, ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_in_a_long_silence_is_noticed() {
+    let log = Log::default();
+    let [one, two] = [(); 2].map(|()| node(&log, true, ClusterOptions::new()));
+    settle(&[&one, &two]).await;
+    let mut a = Client::new(&two).await;
+    one.of("/").emit("n", &0);
+    assert_eq!(a.hear(1).await, ["0"]);
+    let before = a.offset.clone();
+    // All is trimmed before anybody reads it, for longer than it takes for a node to be forgotten.
+    log.state().lost = Some("");
+    one.of("/").emit("n", &1);
+    sleep(Duration::from_secs(30)).await;
+    log.state().lost = None;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(a.poll().await, ["2"], "a ping");
+    a.post("3").await;
+    one.of("/").emit("n", &2);
+    assert_eq!(a.hear(1).await, ["2"]);
+    a.offset = before;
+    let back = Client::open(&two, Some(&a)).await.0;
+    assert_ne!(back.sid, a.sid, "it has missed something: it is somebody new");
+}

@@ -228,6 +228,8 @@ impl Hub {
         }
         let recovery = shared.recovery();
         recovery.is_some_and(|mut recovery| {
+            // There may have been no event in this namespace since.
+            recovery.advance(self.at());
             recovery.adopt(pid, visitor.sid.into(), visitor.since, visitor.rooms, Instant::now())
         })
     }

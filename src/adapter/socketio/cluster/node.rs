@@ -9,7 +9,8 @@ use std::vec::Vec;
 
 /// Bytes of records that are written at once, besides one record.
 const BATCH: usize = 1 << 20;
-/// Nodes known at most; more do not take part in what is asked.
+/// Nodes known at most; more do not take part in what is asked. Those that have died go when there are more: until then a
+/// gap is seen if one of them comes back.
 const NODES: usize = 1000;
 
 pub(crate) struct Node<I> {
@@ -222,8 +223,6 @@ impl<I: Instant> Node<I> {
             if self.ours.len() == self.written {
                 self.say(&Action::Beat(false), true, now);
             }
-            let forget = self.config.node_timeout.saturating_mul(2);
-            self.peers.retain(|_, peer| peer.heard.is_none_or(|heard| heard.saturating_add(forget) > now));
         }
         let patience = self.config.patience;
         if self.away || self.ours.front().is_none_or(|ours| ours.at.saturating_add(patience) > now) {

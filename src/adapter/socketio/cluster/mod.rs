@@ -158,6 +158,16 @@ impl Hub {
         }
     }
 
+    /// What the log did not take; what was said meanwhile is newer.
+    fn keep_later(&self, values: Vec<(String, Option<Bytes>)>) {
+        let mut kept = lock(&self.kept);
+        for (pid, value) in values {
+            if kept.len() < MAX_KEPT {
+                kept.entry(pid).or_insert(value);
+            }
+        }
+    }
+
     /// Who is on the other nodes.
     pub(super) async fn fetch(
         &self,
@@ -388,5 +398,14 @@ mod tests {
         assert_eq!(lock(&hub.kept).len(), MAX_KEPT);
         hub.keep("last", None); // what is there can change
         assert_eq!(lock(&hub.kept).get("last"), Some(&None));
+        // Those that the log did not take come back among the others.
+        let again = [(String::from("again"), None), (String::from("0"), None)];
+        hub.keep_later(again.to_vec());
+        assert_eq!(lock(&hub.kept).len(), MAX_KEPT);
+        assert_ne!(lock(&hub.kept).get("0"), Some(&None), "what is there is newer");
+        lock(&hub.kept).remove("0");
+        hub.keep_later(again.to_vec());
+        assert_eq!(lock(&hub.kept).get("again"), Some(&None));
+        assert_eq!(lock(&hub.kept).len(), MAX_KEPT);
     }
 }

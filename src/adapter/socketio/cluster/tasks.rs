@@ -89,10 +89,7 @@ pub(super) async fn write(engine: Weak<Engine<Server>>, hub: Arc<Hub>) {
             let kept = timeout(WRITES_WITHIN, hub.log.keep(some.clone(), absence.saturating_mul(2))).await;
             if !matches!(kept, Ok(Ok(()))) {
                 values.extend(some);
-                let mut waiting = lock(&hub.kept);
-                for (pid, value) in values {
-                    waiting.entry(pid).or_insert(value);
-                }
+                hub.keep_later(values);
                 break;
             }
         }

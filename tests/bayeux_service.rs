@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use http::{Request, Response};
-use pushline::adapter::bayeux::{BayeuxOptions, BayeuxService, Everyone};
-use pushline::comet::bayeux::{BrokerOptions, Channel};
+use pushline::adapter::bayeux::{BayeuxOptions, BayeuxService, Everyone, client_id};
+use pushline::comet::bayeux::{BrokerOptions, Channel, ClientId, Host};
 use pushline::comet::cors::CorsPolicy;
 use pushline::json;
 use std::time::Duration;
@@ -214,4 +214,33 @@ async fn a_body_that_does_not_come() {
     let began = tokio::time::Instant::now();
     assert_eq!(service.serve(request).await.status(), 408);
     assert!((4000..4100).contains(&began.elapsed().as_millis()));
+}
+
+/// Its clients' sessions end, and the first one's end is a fault.
+struct Faulty(bool);
+
+impl Host for Faulty {
+    fn client_id(&mut self) -> Option<ClientId> {
+        client_id()
+    }
+
+    fn unix_millis(&mut self) -> u64 {
+        0
+    }
+
+    fn closed(&mut self, _: ClientId) {
+        assert!(core::mem::replace(&mut self.0, true), "the application's fault");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_are_kept_behind_a_host_that_panics() {
+    let config = BrokerOptions::new().max_interval(Duration::from_secs(5));
+    let service = BayeuxService::new(options().broker(config), Faulty(false));
+    for _ in 0..2 {
+        service.serve(post(&[], HANDSHAKE)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(service.with(|broker| broker.sessions()), 0);
 }

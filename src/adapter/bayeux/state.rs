@@ -5,6 +5,7 @@ use super::options::BayeuxOptions;
 use crate::comet::bayeux::{BayeuxRefusal, BayeuxRequest, Broker, ById, Host, Link, Output};
 use ::tokio::sync::Notify;
 use ::tokio::time::{Instant, sleep, timeout_at};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::string::String;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -61,8 +62,10 @@ pub(super) async fn keep_time<H: Host>(shared: Weak<Shared<H>>) {
     let pause = core::time::Duration::from_secs(1);
     loop {
         let Some(now) = shared.upgrade() else { return };
-        let next = now.locked(|state, now| {
-            state.broker.advance(now);
+        // A host that panics at one session's end has nothing to do with the times of the others.
+        let advanced = AssertUnwindSafe(|| now.locked(|state, now| state.broker.advance(now)));
+        let _ = catch_unwind(advanced);
+        let next = now.locked(|state, _| {
             state.timer = state.broker.next_deadline();
             state.timer
         });

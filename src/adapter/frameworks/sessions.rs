@@ -122,7 +122,9 @@ impl<R, C, M: Machine> Shared<R, C, M> {
     pub(super) fn begin(&self, machine: M) -> Arc<Entry<M>> {
         let (sender, incoming) = mpsc::channel(MAX_INCOMING);
         let entry = Arc::new(Entry { session: Held::new(machine), incoming: Mutex::new(Some(sender)) });
-        tokio::spawn((self.talk)(Begun { entry: entry.clone(), incoming }));
+        let (talk, begun) = (self.talk.clone(), Begun { entry: entry.clone(), incoming });
+        // The application's from its first line on: here a lock may be held.
+        tokio::spawn(async move { talk(begun).await });
         entry
     }
 

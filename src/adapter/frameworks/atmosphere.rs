@@ -3,7 +3,7 @@
 use super::FrameworkBody;
 use super::held::{Machine, Waiting};
 use super::http::{read, respond, respond_with, with_request};
-use super::sessions::{self, Begun, Turn, send, turn};
+use super::sessions::{self, Begun, Turn, hold, send, turn};
 use crate::adapter::hyper::Socket;
 use crate::adapter::{Error, Options, nonce};
 use crate::comet::HttpResponse;
@@ -224,7 +224,11 @@ async fn converse(
             Turn::Frame(Some(frame)) => send(&mut socket, &frame).await?,
             Turn::Frame(None) => return socket.close(1000, "").await,
             Turn::Message(Some(Ok(Message::Text(text)))) if !config.is_heartbeat(&text) => {
-                frames.entry().deliver(text.into()).await;
+                let entry = Arc::clone(frames.entry());
+                let taken = async move {
+                    entry.deliver(text.into()).await;
+                };
+                hold(&mut socket, &mut frames, taken).await?;
             }
             Turn::Message(Some(Ok(_))) => {}
             Turn::Message(Some(Err(error))) => return Err(error),

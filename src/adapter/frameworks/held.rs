@@ -73,7 +73,7 @@ impl<M: Machine> Waiting<M> {
 
     /// The session that it waits at.
     #[cfg(feature = "atmosphere")]
-    pub(super) fn entry(&self) -> &Entry<M> {
+    pub(super) fn entry(&self) -> &Arc<Entry<M>> {
         &self.entry
     }
 

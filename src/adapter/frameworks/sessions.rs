@@ -25,6 +25,9 @@ use tokio::time::{Instant, sleep};
 /// Messages that a session's application has not taken; then its client's requests wait.
 const MAX_INCOMING: usize = 64;
 
+/// How long nothing is sent to a client whose application does not take what it said.
+const SILENCE: Duration = Duration::from_secs(20);
+
 /// How often is looked for sessions whose time is out.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -191,6 +194,39 @@ pub(super) async fn turn<M: Machine>(socket: &mut Socket, frames: &mut Waiting<M
         Poll::Pending => message.as_mut().poll(cx).map(Turn::Message),
     })
     .await
+}
+
+/// Waits until the application has taken what the client said, or the session is over. Nothing more is read meanwhile; what
+/// there is to be sent is sent, and a ping, without which nobody would notice that the client is gone.
+pub(super) async fn hold<M: Machine>(
+    socket: &mut Socket,
+    frames: &mut Waiting<M>,
+    taken: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let mut taken = pin!(taken);
+    // Nearly always it is taken at once.
+    if poll_fn(|cx| Poll::Ready(taken.as_mut().poll(cx).is_ready())).await {
+        return Ok(());
+    }
+    loop {
+        let mut silence = pin!(sleep(SILENCE));
+        let frame = poll_fn(|cx| {
+            if taken.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            match frames.poll_chunk(cx) {
+                Poll::Ready(frame) => Poll::Ready(frame.map(Some)),
+                Poll::Pending => silence.as_mut().poll(cx).map(|()| Some(None)),
+            }
+        });
+        match frame.await {
+            None => return Ok(()),
+            Some(Some(frame)) => send(socket, &frame).await?,
+            Some(None) => socket.ping(b"").await?,
+        }
+        // What is sent waits for what was read already to be looked at.
+        socket.flush().await?;
+    }
 }
 
 /// Sends a frame, which is text.

@@ -4,7 +4,7 @@ use super::FrameworkBody;
 use super::body::Feed;
 use super::held::{Machine, Waiting};
 use super::http::{read, respond, respond_with, with_request};
-use super::sessions::{self, Begun, Turn, send, turn};
+use super::sessions::{self, Begun, Turn, hold, send, turn};
 use crate::adapter::random::random;
 use crate::adapter::{Error, Options, hyper};
 use crate::comet::HttpResponse;
@@ -241,13 +241,16 @@ async fn converse(mut socket: hyper::Socket, entry: Arc<Entry>, framed: bool) ->
             }
             Turn::Message(Some(Ok(ws::Message::Text(text)))) if framed => {
                 match SockJsMessages::parse(text.to_string()) {
-                    Ok(messages) => deliver(&entry, messages.iter().map(String::from).collect()).await,
+                    Ok(messages) => {
+                        let messages = messages.iter().map(String::from).collect();
+                        hold(&mut socket, &mut frames, deliver(&entry, messages)).await?;
+                    }
                     // The protocol has such a connection cut without a word.
                     Err(_) => return Ok(()),
                 }
             }
             Turn::Message(Some(Ok(ws::Message::Text(text)))) => {
-                entry.deliver(text.into()).await;
+                hold(&mut socket, &mut frames, deliver(&entry, [text.into()].into())).await?;
             }
             Turn::Message(Some(Ok(_))) => {}
             Turn::Message(Some(Err(error))) => return Err(error),

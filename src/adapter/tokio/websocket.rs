@@ -203,7 +203,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Sends a message: borrowed text or bytes, a [`Message`], a [`Prepared`](crate::ws::Prepared) one.
     ///
     /// Waits until what was sent before has been written, then takes the message and writes what the transport takes at
-    /// once.
+    /// once. While messages of one read are still at hand it only queues: whoever waits for something else before it
+    /// asks for the [`next`](Self::next) calls [`flush`](Self::flush).
     ///
     /// # Errors
     ///

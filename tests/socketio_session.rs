@@ -5,7 +5,8 @@
 use proptest::prelude::*;
 use pushline::socketio;
 use pushline::socketio::engine::{
-    EngineMessage, EngineOptions, EngineOutput, EnginePacket, EngineSession, SendError, records,
+    EngineClient, EngineClientOptions, EngineMessage, EngineOptions, EngineOutput, EnginePacket,
+    EngineSession, SendError, records,
 };
 use pushline::socketio::{PacketLimits, ServerConnection};
 use std::time::Duration;
@@ -258,4 +259,22 @@ proptest! {
     fn packets_as_by_hand(text in r#"[0-7]([0-9]{1,2}-)?(/[a-z]{0,3},?)?[0-9]{0,3}(\["[a-z]{1,3}"(,[0-9]{1,2}|,\{\})*\]|\{\})?"#) {
         model::packet(text.as_bytes());
     }
+}
+
+#[test]
+fn clients_can_wait_for_the_longest_times() {
+    let config = EngineOptions::new().ping_interval(Duration::MAX).ping_timeout(Duration::MAX);
+    let mut session = EngineSession::polling("sid", config, Duration::ZERO);
+    session.poll(Duration::ZERO);
+    let answer = session.next_answer(Duration::ZERO).unwrap();
+    let text = core::str::from_utf8(answer.body()).unwrap();
+    let time = |name: &str| -> u64 {
+        let value = text.split_once(name).unwrap().1.trim_start_matches("\":");
+        value.split(',').next().unwrap().parse().unwrap()
+    };
+    // JavaScript's timers, to which clients set the sum.
+    assert!(time("pingInterval") + time("pingTimeout") <= i32::MAX as u64, "{text}");
+    let mut client = EngineClient::new(EngineClientOptions::new(), Duration::ZERO);
+    client.packet(records(text).next().unwrap(), Duration::ZERO);
+    assert!(client.is_open());
 }

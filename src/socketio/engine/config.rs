@@ -5,6 +5,9 @@ use alloc::string::String;
 use core::fmt::Write;
 use core::time::Duration;
 
+/// The longest time that a client is told, in milliseconds: it sets a timer to the sum of two, which in JavaScript has 31 bits.
+const LONGEST: u128 = i32::MAX as u128 / 2;
+
 settings! {
     /// What an [`EngineSession`](super::EngineSession) allows and when it gives up. The defaults are the reference server's
     /// where it has one.
@@ -19,7 +22,8 @@ settings! {
     #[derive(Copy)]
     #[non_exhaustive]
     EngineOptions {
-        /// Time from the handshake, or a pong, to the next ping. Default 25 s.
+        /// Time from the handshake, or a pong, to the next ping. Default 25 s. Clients are told 12 days at most, of this as of
+        /// the next.
         pub ping_interval: Duration = Duration::from_secs(25);
         /// Time that the client has to answer a ping; then the session is closed. Default 20 s.
         pub ping_timeout: Duration = Duration::from_secs(20);
@@ -57,8 +61,8 @@ impl EngineOptions {
         let written = write!(
             packet,
             "0{{\"sid\":\"{sid}\",\"upgrades\":[{upgrades}],\"pingInterval\":{},\"pingTimeout\":{},\"maxPayload\":{}}}",
-            self.ping_interval.as_millis(),
-            self.ping_timeout.as_millis(),
+            self.ping_interval.as_millis().min(LONGEST),
+            self.ping_timeout.as_millis().min(LONGEST),
             self.max_payload
         );
         debug_assert!(written.is_ok(), "a string takes what is written");

@@ -137,7 +137,7 @@ impl ClusterLog for RedisStreams {
     fn keep(&self, values: Vec<(String, Option<Bytes>)>, time: Duration) -> ClusterFuture<'_, ()> {
         Box::pin(self.with(0, async move |connection| {
             let mut pipe = ::redis::pipe();
-            let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX >> 1).max(1);
+            let time = expiry(time);
             for (key, value) in &values {
                 match value {
                     Some(value) => pipe.cmd("SET").arg(self.key(key)).arg(&**value).arg("PX").arg(time),
@@ -158,6 +158,11 @@ impl ClusterLog for RedisStreams {
     }
 }
 
+/// In milliseconds. Redis adds the time of day, and refuses what has no 63 bits then.
+fn expiry(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).clamp(1, u64::MAX >> 2)
+}
+
 /// Redis' ids are milliseconds and a number within one.
 fn position(id: &str) -> Option<u128> {
     let (time, number) = id.split_once('-')?;
@@ -174,5 +179,18 @@ impl From<RedisError> for ClusterError {
 impl fmt::Debug for RedisStreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStreams").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, expiry};
+
+    #[test]
+    fn any_time_is_one_that_redis_takes() {
+        assert_eq!(expiry(Duration::ZERO), 1);
+        assert_eq!(expiry(Duration::from_secs(120)), 120_000);
+        // The times of day of the next centuries take 43 bits.
+        assert!(expiry(Duration::MAX) < (1 << 63) - (1 << 43));
     }
 }

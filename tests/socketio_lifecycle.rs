@@ -34,6 +34,13 @@ impl Client {
         Self { io: io.clone(), engine: format!("&sid={sid}") }
     }
 
+    /// Whatever the answer is.
+    async fn try_post(&self, text: &str) {
+        let request = http::Request::post(format!("/socket.io/?EIO=4&transport=polling{}", self.engine));
+        let body = Full::new(Bytes::from(text.to_owned()));
+        self.io.handle(request.body(body).unwrap()).await;
+    }
+
     async fn post(&self, text: &str) {
         assert_eq!(ask(&self.io, &self.engine, Some(text)).await, "ok");
     }
@@ -183,4 +190,27 @@ async fn dynamic_namespaces_are_one_for_all() {
         a.poll().await;
     }
     assert_eq!(named.map(|namespace| namespace.emit("hello", &())), [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_be_told_that_it_is_in_or_out_is_disconnected() {
+    for slow in [SlowClient::Drop, SlowClient::Disconnect] {
+        let engine = EngineOptions::new().max_queued(3);
+        for wants in ["40/chat,", "40/nowhere,", ""] {
+            let io = SocketIo::new(SocketIoOptions::new().engine(engine).slow_client(slow));
+            io.of("/chat");
+            let sockets = keep(&io);
+            let client = Client::open(&io).await;
+            client.post("40").await;
+            client.poll().await;
+            let socket = sockets.lock().unwrap()[0].clone();
+            [(); 2].iter().for_each(|()| socket.emit("a", &()).unwrap());
+            if wants.is_empty() {
+                socket.disconnect();
+            } else {
+                client.try_post(wants).await;
+            }
+            assert_eq!(io.clients(), 0, "{slow:?} {wants}");
+        }
+    }
 }

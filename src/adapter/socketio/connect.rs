@@ -2,7 +2,7 @@
 
 use super::engine::Link;
 use super::members::Shared;
-use super::server::{Server, checked};
+use super::server::{Server, checked, say};
 use super::socket::SocketRef;
 use super::spawn::start;
 use crate::socketio::engine::session_id;
@@ -56,7 +56,7 @@ fn secret(auth: &str) -> Option<(String, Option<String>)> {
 fn refuse(link: &Arc<Link<Server>>, name: &str, message: &str) {
     link.act(|inner, now, _| {
         if let Some(error) = inner.state.connection.refuse(name, message, None) {
-            let _ = inner.session.send_all(error.into_messages());
+            say(&mut inner.session, error.into_messages());
         }
         inner.state.connection.tick(now);
     });
@@ -141,7 +141,10 @@ fn enter(
         }
         let accepted = inner.state.connection.accept(socket.namespace(), socket.sid(), socket.pid());
         let Some(answer) = accepted else { return false };
-        let _ = inner.session.send_all(missed.into_iter().chain(answer.into_messages()));
+        say(&mut inner.session, missed.into_iter().chain(answer.into_messages()));
+        if !inner.session.is_open() {
+            return false;
+        }
         inner.state.sockets.push(socket.clone());
         socket.shared().enter(socket.clone(), rooms);
         true

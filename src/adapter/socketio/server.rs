@@ -9,7 +9,7 @@ use super::options::{SlowClient, SocketIoOptions};
 use super::socket::{AckError, SocketEvent, SocketRef};
 use super::{SocketIoBody, connect};
 use crate::json;
-use crate::socketio::engine::{Data, EngineCloseReason, EngineSession};
+use crate::socketio::engine::{Data, EngineCloseReason, EngineMessage, EngineSession, SendError};
 use crate::socketio::{Encoded, Incoming, Payload, RecoveryOptions, ServerConnection, SocketIoLimits};
 use core::fmt;
 use std::boxed::Box;
@@ -337,6 +337,13 @@ pub(super) fn checked(text: &str) -> json::Value<'_> {
     json::check(text).unwrap_or(json::Value::checked("{}"))
 }
 
+/// Says who is in a namespace and who is not: a client that cannot be told goes, however slow it may be.
+pub(super) fn say(session: &mut EngineSession<Instant>, messages: impl IntoIterator<Item = EngineMessage>) {
+    if session.send_all(messages) == Err(SendError::Full) {
+        session.fail();
+    }
+}
+
 /// Puts a socket out of its namespace. One that has left may have a successor there, who stays.
 pub(super) fn disconnect(socket: &SocketRef) {
     socket.link().act(|inner, now, jobs| {
@@ -345,7 +352,7 @@ pub(super) fn disconnect(socket: &SocketRef) {
         }
         let farewell: Option<Encoded> = inner.state.connection.leave(socket.namespace());
         if let Some(farewell) = farewell {
-            let _ = inner.session.send_all(farewell.into_messages());
+            say(&mut inner.session, farewell.into_messages());
         }
         jobs.extend(inner.state.remove(socket.namespace(), SERVER_LEFT));
         inner.state.connection.tick(now);

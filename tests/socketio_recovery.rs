@@ -142,3 +142,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_comes_while_all_places_are_taken_costs_little() {
+    const MANY: usize = 20_000;
+    let mut recovery = Recovery::new(RecoveryOptions::new().sessions(MANY).max_absence(AT(100)));
+    let name = |n: usize| format!("pid-{n}");
+    for n in 0..MANY {
+        assert!(recovery.enter(&name(n), "sid".into(), AT(0)));
+    }
+    assert!(!recovery.enter("early", "sid".into(), AT(1)), "nobody is away");
+    for n in 0..MANY {
+        recovery.leave(&name(n), Vec::new(), AT(10));
+    }
+    #[allow(clippy::disallowed_methods)]
+    let begun = std::time::Instant::now();
+    for n in 0..MANY {
+        assert!(!recovery.enter(&name(MANY + n), "sid".into(), AT(109)));
+    }
+    assert!(begun.elapsed() < AT(2), "{:?}", begun.elapsed());
+    for n in 0..MANY {
+        assert!(recovery.enter(&name(MANY + n), "sid".into(), AT(110)));
+    }
+    assert!(!recovery.enter("late", "sid".into(), AT(110)));
+}

@@ -132,19 +132,32 @@ pub struct Recovery<I> {
     /// The newest event that is not kept any more.
     gone: u128,
     known: BTreeMap<Box<str>, Known<I>>,
+    /// Nobody's time is over before this.
+    full_until: Option<I>,
 }
 
 impl<I: Instant> Recovery<I> {
     /// Nobody is known, nothing was sent.
     #[must_use]
     pub const fn new(config: RecoveryOptions) -> Self {
-        Self { config, log: VecDeque::new(), bytes: 0, newest: 0, gone: 0, known: BTreeMap::new() }
+        Self {
+            config,
+            log: VecDeque::new(),
+            bytes: 0,
+            newest: 0,
+            gone: 0,
+            known: BTreeMap::new(),
+            full_until: None,
+        }
     }
 
     /// A client is here. `pid` is its secret. `false` if as many are known as may be: it is then not recovered.
     pub fn enter(&mut self, pid: &str, sid: Arc<str>, now: I) -> bool {
-        if self.known.len() >= self.config.sessions {
+        // To look at all of them for each that comes would take long.
+        if self.known.len() >= self.config.sessions && self.full_until.is_none_or(|until| until <= now) {
             self.known.retain(|_, known| !known.away.is_over(now));
+            let times = self.known.values().filter_map(|known| known.away.next_deadline());
+            self.full_until = times.chain([now.saturating_add(self.config.max_absence)]).min();
         }
         if self.known.len() >= self.config.sessions {
             return false;

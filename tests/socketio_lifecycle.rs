@@ -214,3 +214,15 @@ async fn who_cannot_be_told_that_it_is_in_or_out_is_disconnected() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pattern_may_ask_the_server() {
+    let io = SocketIo::new(SocketIoOptions::new());
+    io.of("/known");
+    let asks = io.clone();
+    io.of_each(move |name| {
+        asks.of("/known");
+        name == "/asked"
+    });
+    io.of("/asked").emit("hello", &());
+}

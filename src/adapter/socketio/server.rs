@@ -87,15 +87,17 @@ impl SocketIo {
     /// it has those handlers.
     pub fn of(&self, name: &str) -> Namespace {
         let server = &self.engine.layer;
-        let mut namespaces = write(&server.namespaces);
-        if let Some(shared) = namespaces.get(name) {
+        let stays = |shared: &Arc<Shared>| {
             shared.dynamic.store(false, Ordering::Relaxed);
-            return Namespace::new(Arc::clone(shared));
+            Namespace::new(Arc::clone(shared))
+        };
+        if let Some(namespace) = write(&server.namespaces).get(name).map(stays) {
+            return namespace;
         }
+        // The application's patterns are asked while no lock is held that they may want.
         let (handlers, cluster) = (server.dynamic(name).unwrap_or_default(), Arc::clone(&server.cluster));
         let shared = Arc::new(Shared::new(name.into(), handlers, false, server.recovery, cluster));
-        namespaces.insert(Arc::clone(&shared.name), Arc::clone(&shared));
-        Namespace::new(shared)
+        stays(write(&server.namespaces).entry(Arc::clone(&shared.name)).or_insert(shared))
     }
 
     /// Namespaces that are there as long as somebody is in them: each name that `matches` takes. The handlers are the

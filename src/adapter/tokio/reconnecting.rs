@@ -530,7 +530,6 @@ fn react(policy: &RedialPolicy, loss: &Loss) -> (Reaction, Option<Duration>) {
         // The connection was closed before hello was said.
         Error::Usage(UsageError::Closed) => Reaction::Again,
         Error::Usage(_) => Reaction::GiveUp,
-        Error::Tls(error) if error.fault().is_final() => Reaction::GiveUp,
         // There is no way to such a URL.
         Error::Io(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => {
             Reaction::GiveUp

@@ -215,11 +215,13 @@ impl Receiver {
     #[inline]
     pub(crate) fn has_frame<S: Storage>(&self, inbox: &Inbox<S>) -> bool {
         let unread = inbox.unread();
-        match (self.frame, Header::parse(unread)) {
-            (Some(_), _) => !unread.is_empty() && self.remaining <= unread.len(),
+        if self.frame.is_some() {
+            return !unread.is_empty() && self.remaining <= unread.len();
+        }
+        match Header::parse(unread) {
             // The header is part of what is unread.
-            (None, Ok(Some((header, len)))) => header.payload_len <= (unread.len() - len) as u64,
-            (None, _) => false,
+            Ok(Some((header, len))) => header.payload_len <= (unread.len() - len) as u64,
+            _ => false,
         }
     }
 

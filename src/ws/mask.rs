@@ -37,10 +37,20 @@ pub(crate) fn unmask_is_ascii(payload: &mut [u8], key: [u8; 4]) -> bool {
     mask::<true>(payload, key)
 }
 
-/// Appends `payload` to `buffer`, masked on the way.
+/// Appends `payload` to `buffer`, masked on the way; a long one so that no store crosses a cache line.
 #[inline]
 pub(crate) fn extend_masked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
-    copy::<false>(buffer, payload, key);
+    buffer.reserve(payload.len());
+    let odd = if payload.len() < ALIGNED {
+        0
+    } else {
+        buffer.spare_capacity_mut().as_ptr().addr().wrapping_neg() % WIDE
+    };
+    let (odd, rest) = payload.split_at(odd);
+    if !odd.is_empty() {
+        copy::<false>(buffer, odd, key);
+    }
+    copy::<false>(buffer, rest, rotate(key, odd.len()));
 }
 
 /// As [`extend_masked`], the other way, and says whether all that is appended is ASCII, which is relied upon by

@@ -12,6 +12,9 @@ use bytes::Bytes;
 /// the copy.
 pub(super) const BY_REFERENCE: usize = 4 * 1024;
 
+/// The longest frame with a length in seven bits.
+pub(super) const MAX_SHORT_FRAME: usize = 6 + MAX_CONTROL_LEN;
+
 /// The reserved bits of a header: none, or RSV1 on the first frame of a compressed message
 /// (RFC 7692 6).
 pub(super) const PLAIN: u8 = 0;
@@ -67,14 +70,15 @@ impl Sender {
         append(self.outgoing.open_run(len), opcode, rsv, fin, mask, payload);
     }
 
-    /// A frame of at most 125 bytes, in one piece.
+    /// A frame of at most 125 bytes, in one piece, put together where it is wanted: handed back by value it would be
+    /// copied, and the copy would wait for each of the small writes that it is made of.
     #[inline]
-    pub(super) fn short_frame(
+    pub(super) fn short_frame<'a>(
         &mut self,
         opcode: Opcode,
         payload: &[u8],
-    ) -> ([u8; 6 + MAX_CONTROL_LEN], usize) {
-        let mut frame = [0; 6 + MAX_CONTROL_LEN];
+        frame: &'a mut [u8; MAX_SHORT_FRAME],
+    ) -> &'a [u8] {
         frame[0] = FIN | opcode as u8;
         frame[1] = payload.len() as u8;
         let start = match &mut self.keys {
@@ -90,7 +94,7 @@ impl Sender {
                 6
             }
         };
-        (frame, start + payload.len())
+        &frame[..start + payload.len()]
     }
 }
 

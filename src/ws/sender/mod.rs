@@ -31,7 +31,7 @@ use crate::outgoing::Outgoing;
 use alloc::boxed::Box;
 use core::fmt;
 use fragment::Fragmented;
-use frame::{BY_REFERENCE, PLAIN};
+use frame::{BY_REFERENCE, MAX_SHORT_FRAME, PLAIN};
 
 /// The sending half of a connection: a state machine whose output is [`outgoing`](Self::outgoing).
 ///
@@ -156,8 +156,9 @@ impl Sender {
     /// [`unwritten_ping`](Self::unwritten_ping).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), UsageError> {
         self.check_ping(payload)?;
-        let (frame, len) = self.short_frame(Opcode::Ping, payload);
-        self.outgoing.push_urgent(&frame[..len]);
+        let mut frame = [0; MAX_SHORT_FRAME];
+        let frame = self.short_frame(Opcode::Ping, payload, &mut frame);
+        self.outgoing.push_urgent(frame);
         Ok(())
     }
 
@@ -169,8 +170,9 @@ impl Sender {
     /// [`UsageError::ControlTooLong`], [`UsageError::Closed`].
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), UsageError> {
         self.check_control(payload)?;
-        let (frame, len) = self.short_frame(Opcode::Pong, payload);
-        self.outgoing.replace_urgent(&frame[..len]);
+        let mut frame = [0; MAX_SHORT_FRAME];
+        let frame = self.short_frame(Opcode::Pong, payload, &mut frame);
+        self.outgoing.replace_urgent(frame);
         Ok(())
     }
 

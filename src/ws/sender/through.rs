@@ -6,7 +6,7 @@
 )]
 
 use super::Sender;
-use super::frame::{BY_REFERENCE, PLAIN, append};
+use super::frame::{BY_REFERENCE, MAX_SHORT_FRAME, PLAIN, append};
 use crate::ws::error::UsageError;
 use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode};
 use crate::ws::mask::apply_mask;
@@ -46,10 +46,11 @@ impl Sender {
         self.check_data(len)?;
         let prepared = self.keys.is_none() && matches!(place, Some(Outbound::Prepared(_)));
         if len <= MAX_CONTROL_LEN && !prepared {
-            let (frame, len) = self.short_frame(opcode, payload);
-            let taken = write(&frame[..len], &[]);
-            if taken < len {
-                self.queue_copy(&frame[taken..len], &[], taken);
+            let mut frame = [0; MAX_SHORT_FRAME];
+            let frame = self.short_frame(opcode, payload, &mut frame);
+            let taken = write(frame, &[]);
+            if taken < frame.len() {
+                self.queue_copy(&frame[taken..], &[], taken);
             }
             *place = None;
             return Ok(());

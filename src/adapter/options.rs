@@ -96,7 +96,8 @@ impl Options {
     }
 
     /// Bytes offered to one read. Default 16 KiB over the blocking adapter, where each connection has a buffer of its own, and
-    /// 32 KiB over tokio, where it is the thread's while nothing partial is held.
+    /// 32 KiB over tokio, where it is the thread's while nothing partial is held. After a message longer than that, a read over
+    /// tokio is offered as much as the message took, up to four times this.
     pub const fn read_size(mut self, bytes: usize) -> Self {
         self.read_size = Some(bytes);
         self

@@ -87,7 +87,9 @@ impl<S: Storage> Inbox<S> {
         owned: Option<Announced>,
     ) -> bool {
         let apart = owned.is_some_and(|Announced { rest, last }| rest >= DIRECT || !last);
-        if !self.apart.is_empty() || (apart && self.start == self.assembled) {
+        if !self.apart.is_empty()
+            || (apart && self.start == self.assembled && !owned.is_some_and(|owned| self.fits(n, owned)))
+        {
             return self.assemble_apart(n, key, text, owned.unwrap_or_default());
         }
         let bytes = self.storage.bytes_mut();
@@ -98,6 +100,17 @@ impl<S: Storage> Inbox<S> {
         self.assembled += n;
         self.read += n;
         ascii
+    }
+
+    /// Whether a message had better stay in the storage, `n` bytes of which are there: it is all but filled by it, and goes
+    /// out with it.
+    #[inline]
+    fn fits(&self, n: usize, Announced { rest, last }: Announced) -> bool {
+        last && rest > self.read_size
+            && n >= LONG
+            && S::GROWS
+            && self.storage.capacity() - self.read >= rest
+            && self.storage.capacity() / 2 <= rest
     }
 
     fn assemble_apart(&mut self, n: usize, key: Option<[u8; 4]>, text: bool, announced: Announced) -> bool {

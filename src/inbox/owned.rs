@@ -2,13 +2,15 @@
 
 #[cfg(feature = "tokio")]
 use super::LEAST_READ;
-use super::assembly::LONG;
 #[cfg(feature = "tokio")]
 use super::assembly::{Announced, DIRECT, MOST_PAST, WORTH_A_LOOK};
+use super::assembly::{LONG, past};
 use super::{Inbox, LARGEST_KEPT, Storage};
+use crate::ws::header::MAX_HEADER_LEN;
 #[cfg(feature = "tokio")]
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::ops::Range;
 
 impl<S: Storage> Inbox<S> {
     /// The message that was put together apart, in memory of its size.
@@ -24,10 +26,42 @@ impl<S: Storage> Inbox<S> {
             }
         }
         let message = Bytes::from(core::mem::take(&mut self.apart));
-        if (LONG..=LARGEST_KEPT).contains(&len) {
+        self.remember(&message);
+        message
+    }
+
+    /// A message that lies in the storage, in memory of its size.
+    #[inline]
+    pub(crate) fn take_received(&mut self, range: Range<usize>) -> Bytes {
+        if range.len() > self.read_size
+            && let Some(message) = self.take_storage(range.clone())
+        {
+            return message;
+        }
+        Bytes::copy_from_slice(self.bytes(range))
+    }
+
+    /// The message with the storage that it lies in, if it fills that and little follows it.
+    #[cold]
+    fn take_storage(&mut self, range: Range<usize>) -> Option<Bytes> {
+        let (len, unread) = (range.len(), self.end - self.read);
+        if self.storage.capacity() / 2 > len || unread > past(len) + MAX_HEADER_LEN {
+            return None;
+        }
+        let memory = self.storage.take()?;
+        self.storage.write(0, &memory[self.read..self.end]);
+        self.start_over();
+        self.end = unread;
+        let message = Bytes::from(memory).slice(range);
+        self.remember(&message);
+        Some(message)
+    }
+
+    /// The memory of a long message is used again, if it was dropped by then.
+    fn remember(&mut self, message: &Bytes) {
+        if (LONG..=LARGEST_KEPT).contains(&message.len()) {
             self.taken = message.clone();
         }
-        message
     }
 
     /// What lies apart from there on is no part of the message: it goes behind what was received.
@@ -41,6 +75,10 @@ impl<S: Storage> Inbox<S> {
     }
 }
 
+/// How many times the size of a read is read at once after a message of that length, at most.
+#[cfg(feature = "tokio")]
+const MOST_READS: usize = 4;
+
 #[cfg(feature = "tokio")]
 impl Inbox {
     /// Room to read into, without a value yet: appended to, and then [`appended`](Self::appended). The rest of a large
@@ -51,9 +89,34 @@ impl Inbox {
             return self.spare_apart();
         }
         self.offered = None;
-        let offer = self.offer();
+        let long = self.taken.len().max(self.storage.capacity()) > self.read_size;
+        let offer = if long && self.is_between_frames() { self.offer_another() } else { self.offer() };
         self.storage.truncate(self.end);
         bytes::BufMut::limit(&mut self.storage, offer)
+    }
+
+    /// Between frames after a long message, to which the next one may be like: how much is offered to a read, so that one
+    /// like it comes with one read and needs no copy. The storage is the memory of the last one if nobody holds that any more.
+    #[cold]
+    fn offer_another(&mut self) -> usize {
+        self.start_over();
+        self.give_back(0);
+        let most = MOST_READS * self.read_size;
+        if self.taken.len() > self.storage.capacity().max(self.read_size) {
+            let wanted = (self.taken.len() + past(self.taken.len()) + MAX_HEADER_LEN).min(most);
+            match core::mem::take(&mut self.taken).try_into_mut() {
+                Ok(mut memory) => {
+                    memory.clear();
+                    self.storage = memory.into();
+                }
+                Err(held) => (self.storage, self.taken) = (Vec::with_capacity(wanted), held),
+            }
+        }
+        if self.storage.capacity() > self.read_size {
+            self.storage.capacity().min(most)
+        } else {
+            self.offer()
+        }
     }
 
     /// What was appended to [`spare`](Self::spare) was received: how many bytes.
@@ -244,6 +307,69 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// The second of two long messages, each of which comes by itself, with something behind it: with how many reads, whether
+    /// it went out with the storage, and whether what was behind it is there.
+    fn second_of_two(text: bool, dropped: bool, first: usize, second: usize, behind: usize) -> (usize, bool) {
+        let opcode = if text { Opcode::Text } else { Opcode::Binary };
+        let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
+        let (mut inbox, mut held) = (Inbox::new(), Vec::new());
+        let (mut reads, mut in_storage) = (0, false);
+        for len in [first, second] {
+            let payload = "\u{20ac}..".repeat(len / 5 + 1).into_bytes()[..len / 5 * 5].to_vec();
+            let mut stream = Vec::new();
+            frame(&mut stream, true, opcode, &payload, Some(KEY));
+            if len == second && behind > 0 {
+                frame(&mut stream, true, opcode, &[b'-'].repeat(behind - 6), Some(KEY));
+            }
+            let mut rest = &stream[..];
+            reads = 0;
+            loop {
+                let storage = inbox.storage.as_ptr_range();
+                if let Some(message) = connection.next_owned(&mut inbox).expect("valid") {
+                    assert_eq!(message.payload(), payload);
+                    in_storage = storage.contains(&message.payload().as_ptr());
+                    if !dropped {
+                        held.push(message);
+                    }
+                    break;
+                }
+                let mut space = inbox.spare();
+                let n = rest.len().min(space.remaining_mut());
+                space.put_slice(&rest[..n]);
+                rest = &rest[n..];
+                reads += 1;
+                assert_eq!(inbox.appended(), n);
+            }
+            if len == second && behind > 0 {
+                assert_eq!(inbox.extend(rest), rest.len());
+                let last = connection.next_owned(&mut inbox).expect("valid").expect("it is there");
+                assert_eq!(last.payload(), [b'-'].repeat(behind - 6));
+            }
+        }
+        (reads, in_storage)
+    }
+
+    #[test]
+    fn a_message_like_the_last_one_is_read_at_once_and_not_copied() {
+        for text in [true, false] {
+            for behind in [0, 6, 78] {
+                assert_eq!(second_of_two(text, true, 60_000, 60_000, behind), (1, true), "{behind}");
+            }
+            // Too much follows it for what it would be worth to move that.
+            let (reads, in_storage) = second_of_two(text, true, 60_000, 59_900, 120);
+            assert!(reads == 1 && !in_storage);
+            // Not longer than a read; less than half of the storage; more than there is.
+            assert_eq!(second_of_two(text, true, 16_380, 16_380, 0).1, false);
+            assert_eq!(second_of_two(text, true, 60_000, 29_000, 0), (1, false));
+            assert_eq!(second_of_two(text, true, 60_000, 31_000, 0), (1, true));
+            assert_eq!(second_of_two(text, true, 60_000, 70_000, 0), (2, false));
+            // So much is not read at once.
+            assert_eq!(second_of_two(text, true, 66_000, 66_000, 0), (2, true));
+            // Somebody holds the first one: its memory stays as it is.
+            assert_eq!(second_of_two(text, false, 60_000, 60_000, 0), (1, true));
         }
     }
 }

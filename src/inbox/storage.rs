@@ -34,6 +34,8 @@ mod sealed {
         fn grow(&mut self, len: usize);
         /// Goes over to memory for `len` bytes; only the first `held` matter.
         fn shrink(&mut self, held: usize, len: usize);
+        /// Hands its memory out, if it can get other.
+        fn take(&mut self) -> Option<Vec<u8>>;
     }
 }
 
@@ -72,6 +74,9 @@ impl sealed::Storage for Vec<u8> {
         less.extend_from_slice(&self[..held]);
         *self = less;
     }
+    fn take(&mut self) -> Option<Vec<u8>> {
+        Some(core::mem::take(self))
+    }
 }
 
 macro_rules! fixed {
@@ -94,6 +99,9 @@ macro_rules! fixed {
             }
             fn grow(&mut self, _: usize) {}
             fn shrink(&mut self, _: usize, _: usize) {}
+            fn take(&mut self) -> Option<Vec<u8>> {
+                None
+            }
         }
     };
 }

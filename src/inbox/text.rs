@@ -105,13 +105,23 @@ impl<S: Storage> Inbox<S> {
     /// The text that was checked, which is the message; without a copy if it was put together apart.
     #[inline]
     pub(crate) fn take_text(&mut self) -> Text {
-        if self.apart.is_empty() || self.text != (0..self.apart.len()) {
-            return Text::from(self.text());
-        }
-        self.text = 0..0;
-        let bytes = self.take_apart();
+        let text = core::mem::take(&mut self.text);
+        let bytes = if self.apart.is_empty() {
+            self.take_received(text)
+        } else if text == (0..self.apart.len()) {
+            self.take_apart()
+        } else {
+            Bytes::copy_from_slice(self.apart.get(text).unwrap_or_default())
+        };
         debug_assert!(core::str::from_utf8(&bytes).is_ok(), "checked");
         Text(bytes)
+    }
+
+    /// A message that lies in the storage, if it is text.
+    #[inline]
+    pub(crate) fn take_received_text(&mut self, range: Range<usize>) -> Result<Text, InvalidUtf8> {
+        utf8::text(self.bytes(range.clone()))?;
+        Ok(Text(self.take_received(range)))
     }
 
     /// The message that was put together apart, if it is text.

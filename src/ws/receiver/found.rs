@@ -2,7 +2,7 @@
 #![allow(clippy::indexing_slicing, reason = "what the inbox was told to hold until it is lent")]
 
 use super::{End, Kind, Receiver};
-use crate::inbox::{Inbox, Storage, Text};
+use crate::inbox::{Inbox, Storage};
 use crate::ws::close::CloseFrame;
 use crate::ws::error::ProtocolError;
 use crate::ws::message::{Event, Message};
@@ -106,12 +106,10 @@ impl Receiver {
         let FoundKind::Message(kind) = found.kind else { return self.owned_control(found, inbox) };
         let text = match (kind, found.source) {
             (Kind::Binary, Source::Apart) => return Ok(Message::Binary(inbox.take_apart())),
-            (Kind::Binary, _) => {
-                return Ok(Message::Binary(Bytes::copy_from_slice(inbox.bytes(found.range))));
-            }
+            (Kind::Binary, _) => return Ok(Message::Binary(inbox.take_received(found.range))),
             (_, Source::Checked) => return Ok(Message::Text(inbox.take_text())),
             (Kind::Text, Source::Apart) => inbox.take_apart_text(),
-            (Kind::Text, _) => utf8::text(inbox.bytes(found.range)).map(Text::from),
+            (Kind::Text, _) => inbox.take_received_text(found.range),
         };
         // RFC 6455 8.1: text that is not UTF-8 fails the connection.
         text.map(Message::Text).map_err(|utf8::InvalidUtf8| self.fail(ProtocolError::InvalidUtf8))

@@ -46,7 +46,8 @@ impl Random {
 
     /// Mostly small.
     fn size(&mut self) -> usize {
-        let most = [1, 3, 20, 200, 3000][self.below(5)];
+        // Longer than a read now and then.
+        let most = if self.one_in(60) { 90_000 } else { [1, 3, 20, 200, 3000][self.below(5)] };
         1 + self.below(most)
     }
 }
@@ -486,7 +487,10 @@ macro_rules! write_something {
 
 fn socket(wire: &Shared, random: &mut Random, is_client: bool) -> WebSocket<Shared> {
     let config = ConnectionOptions::new().max_outgoing([10, 500, 100_000][random.below(3)]);
-    let options = Options::new().ping_interval(None).write_timeout(Duration::MAX);
+    let mut options = Options::new().ping_interval(None).write_timeout(Duration::MAX);
+    if random.one_in(2) {
+        options = options.read_size([256, 8 * 1024][random.below(2)]);
+    }
     WebSocket::new(wire.clone(), connection(is_client, config), &[], &options)
 }
 

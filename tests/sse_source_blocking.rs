@@ -5,6 +5,7 @@ use pushline::adapter::blocking::sse::{Error, EventSource, SourceEvent, SourceOp
 use pushline::sse::{CloseReason, ReconnectPolicy};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -208,4 +209,40 @@ fn closed_from_another_thread() {
         assert_eq!(closed, Some(CloseReason::Caller), "{stage} {told:?}");
         assert_eq!(told.len(), [1, 0, 2, 1][stage], "{told:?}");
     }
+}
+
+/// It waits for an event, and for the time to come back, no longer than it was told to.
+#[test]
+fn it_waits_no_longer_than_it_was_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let policy = ReconnectPolicy::new().retry(Duration::from_millis(300)).jitter(0);
+    let mut source = EventSource::new(&url, SourceOptions::new().policy(policy)).unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        request(&mut stream);
+        stream.write_all(STREAM.as_bytes()).unwrap();
+        (listener, stream)
+    });
+    let short = Duration::from_millis(20);
+    let told = source.next_timeout(Duration::ZERO);
+    assert!(matches!(told, Poll::Ready(Some(Ok(SourceEvent::Open)))), "the attempt is made: {told:?}");
+    let (listener, mut stream) = server.join().unwrap();
+    for byte in b"data: 1\n" {
+        let began = Instant::now();
+        stream.write_all(&[*byte]).unwrap();
+        assert!(source.next_timeout(short).is_pending());
+        assert!(began.elapsed() >= short && began.elapsed() < 50 * short);
+    }
+    stream.write_all(b"\n").unwrap();
+    assert!(matches!(source.next_timeout(Duration::MAX), Poll::Ready(Some(Ok(SourceEvent::Event(_))))));
+    drop(stream);
+    assert!(matches!(source.next_timeout(Duration::MAX), Poll::Ready(Some(Ok(SourceEvent::Lost { .. })))));
+    let began = Instant::now();
+    assert!(source.next_timeout(short).is_pending());
+    assert!(began.elapsed() >= short && began.elapsed() < Duration::from_millis(250));
+    drop(listener);
+    assert!(matches!(source.next_timeout(Duration::MAX), Poll::Ready(Some(Ok(SourceEvent::Lost { .. })))));
+    source.close();
+    assert!(matches!(source.next_timeout(short), Poll::Ready(None)));
 }

@@ -4,6 +4,7 @@
 mod scripted;
 mod sockets;
 mod split;
+mod waits;
 
 use bytes::Buf;
 use pushline::adapter::blocking::{Transport, WebSocket};

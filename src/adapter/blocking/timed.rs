@@ -24,6 +24,9 @@ const BUSY: Duration = Duration::from_secs(1);
 /// A stream that would block has waited if it did for half of this time.
 const WATCHED: Duration = Duration::from_millis(20);
 
+/// A stream waits if it has done so as often as this in a row: once may be the thread that was held up.
+const SURE: u8 = 8;
+
 /// A stream that is told how long to wait.
 ///
 /// Each method answers `None` (or `false`) when that time was over. A stream that does not wait at all is found out when
@@ -40,13 +43,15 @@ pub(super) struct Timed<S> {
 struct Waits {
     /// What the stream was last told; `None` if that is not known.
     told: Option<Option<Duration>>,
-    /// Whether it waits at all; `None` until it would not go on for the first time.
+    /// Whether it waits at all; `None` until that is sure.
     at_all: Option<bool>,
+    /// How often it seems to have waited, until then.
+    seen: u8,
 }
 
 impl<S> Timed<S> {
     pub(super) const fn new(stream: S) -> Self {
-        let unknown = Waits { told: None, at_all: None };
+        let unknown = Waits { told: None, at_all: None, seen: 0 };
         Self { stream, read: unknown, write: unknown }
     }
 
@@ -193,11 +198,14 @@ impl Waits {
                 (ErrorKind::Interrupted, _) => {}
                 (ErrorKind::TimedOut, Some(_)) => return Ok(None),
                 (ErrorKind::WouldBlock, Some(wait)) => {
-                    let waits = began.is_none_or(|began| began.elapsed() >= wait.min(WATCHED) / 2);
-                    if *self.at_all.get_or_insert(waits) {
-                        return Ok(None);
+                    let least = wait.clamp(SHORTEST_WAIT, WATCHED) / 2;
+                    if began.is_some_and(|began| began.elapsed() < least) {
+                        self.at_all = Some(false);
+                    } else if self.at_all.is_none() {
+                        self.seen += 1;
+                        self.at_all = (self.seen == SURE).then_some(true);
                     }
-                    return Err(error);
+                    return if self.at_all == Some(false) { Err(error) } else { Ok(None) };
                 }
                 _ => return Err(error),
             }

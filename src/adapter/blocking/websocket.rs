@@ -6,6 +6,7 @@ use super::super::{ConnectionStats, Error, Options, end, trace};
 use super::outlet::{Outlet, Wrote};
 use super::timed::Timed;
 use super::transport::Transport;
+use crate::heartbeat::Instant as _;
 use crate::inbox::Inbox;
 use crate::ws::mask::OsKeys;
 use crate::ws::{
@@ -13,6 +14,7 @@ use crate::ws::{
     Reply, Sender, Side, State, Step, UsageError, Wanted,
 };
 use core::fmt;
+use core::task::Poll;
 use core::time::Duration;
 use std::boxed::Box;
 use std::io::{self, ErrorKind};
@@ -89,9 +91,19 @@ pub(super) struct Driver<S> {
 }
 
 /// What waiting has led to.
-enum Progress {
+pub(super) enum Progress {
     /// Bytes, or the peer's end: look.
     Received,
+    /// The time of the call is up, and nothing has come.
+    Late,
+    Over,
+}
+
+/// What was found.
+pub(super) enum Sought {
+    Found(Found),
+    /// Nothing in the time that the call has.
+    Late,
     Over,
 }
 
@@ -217,20 +229,53 @@ impl<S: Transport> WebSocket<S> {
     /// before; after an error comes `None`.
     #[expect(clippy::should_implement_trait, reason = "the end and an error are told apart for `?`")]
     pub fn next(&mut self) -> Result<Option<Message>, Error> {
-        if let Some(message) = self.ahead.take() {
-            self.driver.answer_close(&message);
-            return Ok(Some(message));
-        }
-        loop {
-            let Some(found) = self.find(Wanted::Owned)? else { return Ok(None) };
-            match self.receiver.owned(found, &mut self.inbox) {
-                Ok(message) => {
-                    self.driver.tally.count(&message);
-                    self.driver.answer(message.reply());
-                    return Ok(Some(message));
-                }
-                Err(error) => self.driver.fault(error),
-            }
+        Ok(match self.next_by(None)? {
+            Poll::Ready(message) => message,
+            Poll::Pending => None, // not without a time
+        })
+    }
+
+    /// As [`next`](Self::next), but waits for no longer than `timeout`: [`Poll::Pending`] says that no message is whole by
+    /// then. Nothing is lost by that; the next call goes on where this one stopped. For a thread that has other things to do
+    /// as well.
+    ///
+    /// With a timeout of zero it takes what is there, and waits for no more than a millisecond. A write that the peer does
+    /// not take may make the wait a quarter of a second longer. A stream that keeps no times
+    /// ([`Untimed`](super::Untimed)) waits as it does; one that is set to non-blocking does not wait, and is
+    /// [`Poll::Pending`] at once.
+    ///
+    /// The heartbeat and the deadlines are kept while this waits, so call it again soon: see [`WebSocket`].
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    ///
+    /// ```
+    /// use pushline::adapter::Error;
+    /// use pushline::adapter::blocking::{Transport, WebSocket};
+    /// use std::sync::mpsc::Receiver;
+    /// use std::task::Poll;
+    /// use std::time::Duration;
+    ///
+    /// /// Prints what comes, and sends what another thread has to say.
+    /// fn talk<S: Transport>(mut socket: WebSocket<S>, orders: Receiver<String>) -> Result<(), Error> {
+    ///     loop {
+    ///         match socket.next_timeout(Duration::from_millis(100))? {
+    ///             Poll::Ready(Some(message)) => println!("{message:?}"),
+    ///             Poll::Ready(None) => return Ok(()),
+    ///             Poll::Pending => {}
+    ///         }
+    ///         for order in orders.try_iter() {
+    ///             socket.send(order)?;
+    ///         }
+    ///     }
+    /// }
+    /// # let _ = talk::<std::net::TcpStream>;
+    /// ```
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Poll<Option<Message>>, Error> {
+        match self.next_by(Some(Instant::now().saturating_add(timeout))) {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(Poll::Pending),
+            done => done,
         }
     }
 
@@ -246,7 +291,7 @@ impl<S: Transport> WebSocket<S> {
             self.driver.answer_close(message);
             return Ok(Some(message.as_event()));
         }
-        let Some(found) = self.find(Wanted::Lent)? else { return Ok(None) };
+        let Sought::Found(found) = self.find(Wanted::Lent, None)? else { return Ok(None) };
         let Self { receiver, inbox, driver, .. } = self;
         let error = match receiver.event(found, inbox) {
             Ok(event) => {
@@ -258,7 +303,7 @@ impl<S: Transport> WebSocket<S> {
         };
         driver.fault(error);
         // Nothing is kept of what still comes.
-        while let Progress::Received = driver.wait(&mut Inbox::with_read_size(1))? {}
+        while let Progress::Received = driver.wait(&mut Inbox::with_read_size(1), None)? {}
         Ok(None)
     }
 
@@ -327,8 +372,31 @@ impl<S: Transport> WebSocket<S> {
         self.driver.refusal().map_or(Ok(()), Err)
     }
 
+    fn next_by(&mut self, until: Option<Instant>) -> Result<Poll<Option<Message>>, Error> {
+        if let Some(message) = self.ahead.take() {
+            self.driver.answer_close(&message);
+            return Ok(Poll::Ready(Some(message)));
+        }
+        loop {
+            let found = match self.find(Wanted::Owned, until)? {
+                Sought::Found(found) => found,
+                Sought::Late => return Ok(Poll::Pending),
+                Sought::Over => return Ok(Poll::Ready(None)),
+            };
+            match self.receiver.owned(found, &mut self.inbox) {
+                Ok(message) => {
+                    self.driver.tally.count(&message);
+                    self.driver.answer(message.reply());
+                    return Ok(Poll::Ready(Some(message)));
+                }
+                Err(error) => self.driver.fault(error),
+            }
+        }
+    }
+
     /// The next event: from what is at hand, or after writing, waiting and reading.
-    fn find(&mut self, wanted: Wanted) -> Result<Option<Found>, Error> {
+    fn find(&mut self, wanted: Wanted, until: Option<Instant>) -> Result<Sought, Error> {
+        let mut has_waited = false;
         loop {
             if !self.receiver.is_ended() {
                 match self.receiver.find(&mut self.inbox, wanted) {
@@ -337,14 +405,19 @@ impl<S: Transport> WebSocket<S> {
                         if pong_first && found.is_ping() && !self.driver.waits_in_vain() {
                             self.driver.write();
                         }
-                        return Ok(Some(found));
+                        return Ok(Sought::Found(found));
                     }
                     Ok(None) => {}
                     Err(error) => self.driver.fault(error),
                 }
             }
-            if let Progress::Over = self.driver.wait(&mut self.inbox)? {
-                return Ok(None);
+            if core::mem::replace(&mut has_waited, true) && is_late(until) {
+                return Ok(Sought::Late);
+            }
+            match self.driver.wait(&mut self.inbox, until)? {
+                Progress::Received => {}
+                Progress::Late => return Ok(Sought::Late),
+                Progress::Over => return Ok(Sought::Over),
             }
         }
     }
@@ -394,7 +467,7 @@ impl<S: Transport> WebSocket<S> {
                     driver.read(inbox, Some(wait));
                     driver.parse_ahead(receiver, inbox, ahead);
                 }
-                Step::Drain => driver.drain(),
+                Step::Drain => driver.drain(None),
                 Step::Wait(_) if driver.outlet.stream.is_nonblocking() => return Err(not_ready()),
                 Step::Wait(_) => driver.life.ready(),
                 Step::Over(end) => {
@@ -443,7 +516,7 @@ impl<S: Transport> Driver<S> {
     }
 
     /// Writes what is queued, waits, reads.
-    fn wait(&mut self, inbox: &mut Inbox) -> Result<Progress, Error> {
+    fn wait(&mut self, inbox: &mut Inbox, until: Option<Instant>) -> Result<Progress, Error> {
         if self.over {
             return Ok(Progress::Over);
         }
@@ -452,13 +525,12 @@ impl<S: Transport> Driver<S> {
         loop {
             match self.run(Side::Reading) {
                 Step::Read => {
-                    let wait =
-                        if self.outlet.is_flushed() { self.patience() } else { Some(self.outlet.pace()) };
+                    let wait = self.patience(until);
                     if self.read(inbox, wait) {
                         return Ok(Progress::Received);
                     }
                 }
-                Step::Drain => self.drain(),
+                Step::Drain => self.drain(until),
                 // Of a stream that does not wait.
                 Step::Wait(_) => return Err(not_ready()),
                 Step::Over(end) => {
@@ -471,7 +543,11 @@ impl<S: Transport> Driver<S> {
                     error.iter().for_each(trace::failed);
                     return error.map_or(Ok(Progress::Over), Err);
                 }
-                _ => {}
+                // `run` does the others.
+                _ => continue,
+            }
+            if is_late(until) {
+                return Ok(Progress::Late);
             }
         }
     }
@@ -505,8 +581,8 @@ impl<S: Transport> Driver<S> {
         self.has_read(read)
     }
 
-    fn drain(&mut self) {
-        let wait = if self.outlet.is_flushed() { self.patience() } else { Some(self.outlet.pace()) };
+    fn drain(&mut self, until: Option<Instant>) {
+        let wait = self.patience(until);
         let read = self.outlet.stream.drop_some(wait);
         self.has_read(read);
     }
@@ -543,11 +619,17 @@ impl<S: Transport> Driver<S> {
         false
     }
 
-    /// How long a read may wait: until something is due.
-    fn patience(&mut self) -> Option<Duration> {
-        let now = Instant::now();
-        self.life.tick(Side::Reading, now);
-        self.life.deadline(Side::Reading).map(|deadline| deadline.saturating_duration_since(now))
+    /// How long a read may wait: until something is due, or is to be written once more, or the call's time is up.
+    fn patience(&mut self, until: Option<Instant>) -> Option<Duration> {
+        let due = if self.outlet.is_flushed() {
+            let now = Instant::now();
+            self.life.tick(Side::Reading, now);
+            self.life.deadline(Side::Reading).map(|deadline| deadline.saturating_duration_since(now))
+        } else {
+            Some(self.outlet.pace())
+        };
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        due.into_iter().chain(left).min()
     }
 
     /// Puts aside what was read while a send waits.
@@ -629,6 +711,11 @@ impl<S: Transport> Driver<S> {
     fn refusal(&self) -> Option<Error> {
         end::refusal(&self.life, self.failure.as_ref(), self.outlet.has_lost())
     }
+}
+
+/// Whether the time of a call is up.
+pub(super) fn is_late(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() >= until)
 }
 
 fn not_ready() -> Error {

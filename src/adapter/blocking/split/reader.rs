@@ -1,14 +1,17 @@
 //! The reading half of a split socket: it parses, waits and reads. What it shares with the writers is in `mod.rs`.
 
 use super::super::timed::Timed;
+use super::super::websocket::{Progress, Sought, is_late};
 use super::{AGAIN, Shared};
 use crate::adapter::ahead::Ahead;
 use crate::adapter::blocking::Transport;
 use crate::adapter::stats::Received;
 use crate::adapter::{ConnectionStats, Error, end, trace};
+use crate::heartbeat::Instant as _;
 use crate::inbox::Inbox;
-use crate::ws::{End, Event, Found, Message, ProtocolError, Receiver, Reply, Side, State, Step, Wanted};
+use crate::ws::{End, Event, Message, ProtocolError, Receiver, Reply, Side, State, Step, Wanted};
 use core::fmt;
+use core::task::Poll;
 use core::time::Duration;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -62,21 +65,21 @@ impl<S: Transport> Reader<S> {
     /// [`WebSocket::next`]: crate::adapter::blocking::WebSocket::next
     #[expect(clippy::should_implement_trait, reason = "the end and an error are told apart for `?`")]
     pub fn next(&mut self) -> Result<Option<Message>, Error> {
-        if let Some(message) = self.ahead.take() {
-            self.reading.answer_close(&message);
-            return Ok(Some(message));
-        }
-        loop {
-            let Some(found) = self.find(Wanted::Owned)? else { return Ok(None) };
-            match self.receiver.owned(found, &mut self.inbox) {
-                Ok(message) => {
-                    self.reading.received.count(&message);
-                    self.reading.answer(message.reply());
-                    return Ok(Some(message));
-                }
-                Err(error) => self.reading.fault(error),
-            }
-        }
+        Ok(match self.next_by(None)? {
+            Poll::Ready(message) => message,
+            Poll::Pending => None, // not without a time
+        })
+    }
+
+    /// As [`next`](Self::next), but waits for no longer than `timeout`; see [`WebSocket::next_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    ///
+    /// [`WebSocket::next_timeout`]: crate::adapter::blocking::WebSocket::next_timeout
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Poll<Option<Message>>, Error> {
+        self.next_by(Some(Instant::now().saturating_add(timeout)))
     }
 
     /// The next event, lent; see [`WebSocket::next_event`].
@@ -92,7 +95,7 @@ impl<S: Transport> Reader<S> {
             self.reading.answer_close(message);
             return Ok(Some(message.as_event()));
         }
-        let Some(found) = self.find(Wanted::Lent)? else { return Ok(None) };
+        let Sought::Found(found) = self.find(Wanted::Lent, None)? else { return Ok(None) };
         let Self { receiver, inbox, reading, .. } = self;
         let error = match receiver.event(found, inbox) {
             Ok(event) => {
@@ -104,7 +107,7 @@ impl<S: Transport> Reader<S> {
         };
         reading.fault(error);
         // Nothing is kept of what still comes.
-        while reading.wait(&mut Inbox::with_read_size(1))? {}
+        while let Progress::Received = reading.wait(&mut Inbox::with_read_size(1), None)? {}
         Ok(None)
     }
 
@@ -120,7 +123,30 @@ impl<S: Transport> Reader<S> {
         self.reading.shared.notes().tally.with(&self.reading.received)
     }
 
-    fn find(&mut self, wanted: Wanted) -> Result<Option<Found>, Error> {
+    fn next_by(&mut self, until: Option<Instant>) -> Result<Poll<Option<Message>>, Error> {
+        if let Some(message) = self.ahead.take() {
+            self.reading.answer_close(&message);
+            return Ok(Poll::Ready(Some(message)));
+        }
+        loop {
+            let found = match self.find(Wanted::Owned, until)? {
+                Sought::Found(found) => found,
+                Sought::Late => return Ok(Poll::Pending),
+                Sought::Over => return Ok(Poll::Ready(None)),
+            };
+            match self.receiver.owned(found, &mut self.inbox) {
+                Ok(message) => {
+                    self.reading.received.count(&message);
+                    self.reading.answer(message.reply());
+                    return Ok(Poll::Ready(Some(message)));
+                }
+                Err(error) => self.reading.fault(error),
+            }
+        }
+    }
+
+    fn find(&mut self, wanted: Wanted, until: Option<Instant>) -> Result<Sought, Error> {
+        let mut has_waited = false;
         loop {
             if !self.receiver.is_ended() {
                 match self.receiver.find(&mut self.inbox, wanted) {
@@ -129,24 +155,29 @@ impl<S: Transport> Reader<S> {
                             // The pong of the ping before, if nobody is writing just now.
                             self.reading.shared.settle();
                         }
-                        return Ok(Some(found));
+                        return Ok(Sought::Found(found));
                     }
                     Ok(None) => {}
                     Err(error) => self.reading.fault(error),
                 }
             }
-            if !self.reading.wait(&mut self.inbox)? {
-                return Ok(None);
+            if core::mem::replace(&mut has_waited, true) && is_late(until) {
+                return Ok(Sought::Late);
+            }
+            match self.reading.wait(&mut self.inbox, until)? {
+                Progress::Received => {}
+                Progress::Late => return Ok(Sought::Late),
+                Progress::Over => return Ok(Sought::Over),
             }
         }
     }
 }
 
 impl<S: Transport> Reading<S> {
-    /// Writes what is owed, waits, reads. Whether there is something to look at; if not, it is over.
-    fn wait(&mut self, inbox: &mut Inbox) -> Result<bool, Error> {
+    /// Writes what is owed, waits, reads.
+    fn wait(&mut self, inbox: &mut Inbox, until: Option<Instant>) -> Result<Progress, Error> {
         if self.over {
-            return Ok(false);
+            return Ok(Progress::Over);
         }
         loop {
             // All that one read has caused leaves in one write.
@@ -171,17 +202,23 @@ impl<S: Transport> Reading<S> {
                 }
             };
             match step {
-                Step::Ping => self.shared.notes().owed.add_ping(),
-                Step::Clock => self.shared.notes().life.tick(Side::Reading, Instant::now()),
+                Step::Ping => {
+                    self.shared.notes().owed.add_ping();
+                    continue;
+                }
+                Step::Clock => {
+                    self.shared.notes().life.tick(Side::Reading, Instant::now());
+                    continue;
+                }
                 Step::Read => {
-                    let wait = self.patience(idle);
+                    let wait = self.patience(idle, until);
                     let read = self.stream.read_or_release(inbox, wait);
                     if self.has_read(read) {
-                        return Ok(true);
+                        return Ok(Progress::Received);
                     }
                 }
                 Step::Drain => {
-                    let wait = self.patience(idle);
+                    let wait = self.patience(idle, until);
                     let read = self.stream.drop_some(wait);
                     self.has_read(read);
                 }
@@ -196,7 +233,7 @@ impl<S: Transport> Reading<S> {
                     self.shared.over.notify_all();
                     // A writer may be waiting for a peer that takes nothing any more.
                     let _ = self.stream.get_mut().shutdown(Shutdown::Both);
-                    return error.map_or(Ok(false), Err);
+                    return error.map_or(Ok(Progress::Over), Err);
                 }
                 // A stream that does not wait.
                 _ if self.stream.is_nonblocking() => return Err(Error::Io(ErrorKind::WouldBlock.into())),
@@ -204,18 +241,23 @@ impl<S: Transport> Reading<S> {
                 _ => {
                     let mut notes = self.shared.notes();
                     notes.life.tick(Side::Reading, Instant::now());
-                    let _ = self.shared.over.wait_timeout(notes, AGAIN);
+                    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                    let _ = self.shared.over.wait_timeout(notes, left.map_or(AGAIN, |left| left.min(AGAIN)));
                 }
+            }
+            if is_late(until) {
+                return Ok(Progress::Late);
             }
         }
     }
 
     /// How long a read may wait: until something is due, or while something waits to be written by us, a little.
-    fn patience(&self, idle: bool) -> Option<Duration> {
+    fn patience(&self, idle: bool, until: Option<Instant>) -> Option<Duration> {
         let now = Instant::now();
         let mut notes = self.shared.notes();
         notes.life.tick(Side::Reading, now);
-        let left = notes.life.deadline(Side::Reading).map(|at| at.saturating_duration_since(now));
+        let due = notes.life.deadline(Side::Reading);
+        let left = due.into_iter().chain(until).min().map(|at| at.saturating_duration_since(now));
         if idle { left } else { Some(left.map_or(AGAIN, |left| left.min(AGAIN))) }
     }
 

@@ -1,6 +1,7 @@
 //! A client that connects, reconnects and resumes by itself (HTML 9.2.2, 9.2.3).
 
 use super::super::dial::dial;
+use super::super::websocket::is_late;
 use super::super::{ClientStream, Transport};
 use super::{Error, EventReader, SourceEvent, SourceOptions, Url};
 use crate::adapter::random::{random, since_1970};
@@ -11,6 +12,7 @@ use crate::sse::{
     SourceResponseReader,
 };
 use core::fmt;
+use core::task::Poll;
 use core::time::Duration;
 use std::boxed::Box;
 use std::io::{self, ErrorKind};
@@ -273,10 +275,11 @@ impl<S: Transport> EventSource<S> {
     }
 
     /// The next update of an open stream. `None` if there is none yet.
-    fn read(&mut self) -> Option<Option<Result<SourceEvent, Error>>> {
+    fn read(&mut self, until: Option<Instant>) -> Option<Option<Result<SourceEvent, Error>>> {
         let State::Open { reader, heard } = &mut self.state else { return None };
         let timeout = self.client.options.idle_timeout;
         let left = timeout.map_or(LOOK, |timeout| timeout.saturating_sub(heard.elapsed()));
+        let left = until.map_or(left, |until| left.min(until.saturating_duration_since(Instant::now())));
         let before = reader.received();
         let event = match reader.get_mut().set_read_timeout(Some(left.clamp(SHORTEST, LOOK))) {
             Ok(()) => reader.advance(),
@@ -310,30 +313,70 @@ impl<S: Transport> Iterator for EventSource<S> {
     type Item = Result<SourceEvent, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.closer.is_closed() {
-                self.close();
-            }
-            let told = match &self.state {
-                State::Closed => return None,
-                State::Open { .. } => self.read(),
-                State::Waiting => self.ask_in_time(),
-            };
-            // What a wait was cut short for is no news.
-            if let Some(told) = told
-                && (!self.closer.is_closed() || matches!(told, Some(Ok(SourceEvent::Event(_)))))
-            {
-                return told;
-            }
+        match self.next_by(None) {
+            Poll::Ready(told) => told,
+            Poll::Pending => None, // not without a time
         }
     }
 }
 
 impl<S: Transport> EventSource<S> {
-    fn ask_in_time(&mut self) -> Option<Option<Result<SourceEvent, Error>>> {
+    /// As [`next`](Iterator::next), but waits for no longer than `timeout` for an event, or for the time to come back:
+    /// [`Poll::Pending`] says that there is nothing yet, and nothing is lost by that. For a thread that has other things to
+    /// do as well.
+    ///
+    /// An attempt to connect is not cut short: the call that makes it takes up to
+    /// [`connect_timeout`](SourceOptions::connect_timeout) and [`response_timeout`](SourceOptions::response_timeout).
+    ///
+    /// ```no_run
+    /// use pushline::adapter::blocking::sse::{EventSource, SourceEvent, SourceOptions};
+    /// use std::task::Poll;
+    /// use std::time::Duration;
+    ///
+    /// let mut source = EventSource::new("http://127.0.0.1:8080/events", SourceOptions::new())?;
+    /// loop {
+    ///     match source.next_timeout(Duration::from_secs(1)) {
+    ///         Poll::Ready(Some(update)) => {
+    ///             if let SourceEvent::Event(event) = update? {
+    ///                 println!("{}", event.data);
+    ///             }
+    ///         }
+    ///         Poll::Ready(None) => break,
+    ///         Poll::Pending => println!("nothing for a second"),
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn next_timeout(&mut self, timeout: Duration) -> Poll<Option<Result<SourceEvent, Error>>> {
+        self.next_by(Some(Instant::now().saturating_add(timeout)))
+    }
+
+    fn next_by(&mut self, until: Option<Instant>) -> Poll<Option<Result<SourceEvent, Error>>> {
+        loop {
+            if self.closer.is_closed() {
+                self.close();
+            }
+            let told = match &self.state {
+                State::Closed => return Poll::Ready(None),
+                State::Open { .. } => self.read(until),
+                State::Waiting => self.ask_in_time(until),
+            };
+            // What a wait was cut short for is no news.
+            if let Some(told) = told
+                && (!self.closer.is_closed() || matches!(told, Some(Ok(SourceEvent::Event(_)))))
+            {
+                return Poll::Ready(told);
+            }
+            if is_late(until) && !self.closer.is_closed() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn ask_in_time(&mut self, until: Option<Instant>) -> Option<Option<Result<SourceEvent, Error>>> {
         if !self.client.reconnect.should_connect(Instant::now()) {
             match self.client.reconnect.next_deadline() {
-                Some(at) => self.closer.wait(at),
+                Some(at) => self.closer.wait(until.map_or(at, |until| at.min(until))),
                 None => self.set_state(State::Closed),
             }
             return None;

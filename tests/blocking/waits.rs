@@ -1,0 +1,228 @@
+//! A call that waits for no longer than it was told to, and streams that do not wait.
+
+use super::{client_end, from_client, millis, pair, server, sockets};
+use pushline::adapter::blocking::{Transport, Untimed, WebSocket};
+use pushline::adapter::{Error, Options, TimedOut};
+use pushline::ws::Message;
+use std::io::{self, ErrorKind, Read, Write};
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The calls of a whole socket and of a reader.
+trait Waiting {
+    fn within(&mut self, timeout: Duration) -> Result<Poll<Option<Message>>, Error>;
+}
+
+impl<S: Transport> Waiting for WebSocket<S> {
+    fn within(&mut self, timeout: Duration) -> Result<Poll<Option<Message>>, Error> {
+        self.next_timeout(timeout)
+    }
+}
+
+impl<S: Transport> Waiting for pushline::adapter::blocking::Reader<S> {
+    fn within(&mut self, timeout: Duration) -> Result<Poll<Option<Message>>, Error> {
+        self.next_timeout(timeout)
+    }
+}
+
+/// What comes is told, what does not is waited for as long as was said, and a message in pieces is not lost.
+fn waits_and_goes_on(socket: &mut impl Waiting, peer: &mut impl Write) {
+    for time in [Duration::ZERO, millis(1), millis(60)] {
+        let began = Instant::now();
+        assert!(socket.within(time).unwrap().is_pending());
+        assert!(began.elapsed() >= time && began.elapsed() < time + Duration::from_secs(2));
+    }
+    let hello = from_client(|connection| connection.send("Hello").unwrap());
+    for byte in &hello[..hello.len() - 1] {
+        peer.write_all(&[*byte]).unwrap();
+        assert!(socket.within(Duration::ZERO).unwrap().is_pending());
+    }
+    peer.write_all(&hello[hello.len() - 1..]).unwrap();
+    assert_eq!(socket.within(Duration::from_secs(10)).unwrap(), Poll::Ready(Some("Hello".into())));
+    // What is at hand needs no time.
+    let two = [&*hello, &*hello].concat();
+    peer.write_all(&two).unwrap();
+    for _ in 0..2 {
+        assert_eq!(socket.within(Duration::MAX).unwrap(), Poll::Ready(Some("Hello".into())));
+    }
+    peer.write_all(&from_client(|connection| connection.close(1000, "").unwrap())).unwrap();
+    assert!(matches!(socket.within(Duration::MAX).unwrap(), Poll::Ready(Some(Message::Close(_)))));
+}
+
+#[test]
+fn a_wait_is_as_long_as_it_was_said() {
+    let (mut peer, stream) = sockets();
+    let mut socket = server(stream, &Options::new());
+    waits_and_goes_on(&mut socket, &mut peer);
+    // The peer does not end its direction: that is waited for in pieces, too.
+    assert!(socket.within(Duration::ZERO).unwrap().is_pending());
+    drop(peer);
+    assert_eq!(socket.within(Duration::from_secs(4)).unwrap(), Poll::Ready(None));
+    assert_eq!(socket.within(Duration::from_secs(4)).unwrap(), Poll::Ready(None));
+
+    let (mut peer, stream) = sockets();
+    let (_writer, mut reader) = server(stream, &Options::new()).split().unwrap();
+    waits_and_goes_on(&mut reader, &mut peer);
+    assert!(reader.within(Duration::ZERO).unwrap().is_pending());
+    drop(peer);
+    assert_eq!(reader.within(Duration::from_secs(4)).unwrap(), Poll::Ready(None));
+}
+
+/// A byte now and then is a sign of life, not a reason to wait longer.
+#[test]
+fn a_trickle_does_not_make_the_wait_longer() {
+    let (mut peer, stream) = sockets();
+    let (mut other, split) = sockets();
+    let mut socket = server(stream, &Options::new());
+    let (_writer, mut reader) = server(split, &Options::new()).split().unwrap();
+    let trickling = thread::spawn(move || {
+        let long = from_client(|connection| connection.send(vec![7; 100_000]).unwrap());
+        for byte in &long {
+            thread::sleep(millis(5));
+            if peer.write_all(&[*byte]).is_err() || other.write_all(&[*byte]).is_err() {
+                return;
+            }
+        }
+    });
+    for _ in 0..2 {
+        let began = Instant::now();
+        assert!(socket.within(millis(100)).unwrap().is_pending());
+        assert!(reader.within(millis(100)).unwrap().is_pending());
+        assert!(began.elapsed() < Duration::from_secs(2));
+    }
+    drop((socket, reader));
+    trickling.join().unwrap();
+}
+
+/// The heartbeat and the close timeout run through calls that are over sooner.
+#[test]
+fn times_are_kept_through_short_waits() {
+    fn ends(socket: &mut impl Waiting, end: TimedOut) {
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(5));
+            match socket.within(millis(7)) {
+                Ok(told) => assert!(told.is_pending()),
+                Err(Error::TimedOut(told)) => return assert_eq!(told, end),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    let options = Options::new().ping_interval(Some(millis(60))).ping_timeout(millis(40));
+    let (_peer, stream) = sockets();
+    ends(&mut server(stream, &options), TimedOut::Ping);
+    let (_peer, stream) = sockets();
+    ends(&mut server(stream, &options).split().unwrap().1, TimedOut::Ping);
+    let (_peer, stream) = sockets();
+    let mut socket = server(stream, &Options::new().close_timeout(millis(50)));
+    socket.send(Message::Close(None)).unwrap();
+    ends(&mut socket, TimedOut::Close);
+}
+
+/// A peer that takes nothing: the wait is a quarter of a second longer at most, and what is queued goes out later.
+#[test]
+fn a_queue_that_does_not_move_holds_nobody() {
+    let (mut peer, stream) = sockets();
+    let mut socket = server(stream, &Options::new());
+    let length = 16 << 20;
+    socket.feed(vec![1; length]).unwrap();
+    let began = Instant::now();
+    for _ in 0..6 {
+        assert!(socket.next_timeout(millis(1)).unwrap().is_pending());
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(socket.queued() > 0);
+    let reading = thread::spawn(move || {
+        let mut bytes = vec![0; 10 + length];
+        peer.read_exact(&mut bytes).map(|()| peer)
+    });
+    while socket.queued() > 0 {
+        assert!(socket.next_timeout(millis(1)).unwrap().is_pending());
+    }
+    reading.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_stream_that_does_not_wait_has_nothing_yet() {
+    let (mut peer, stream) = sockets();
+    stream.set_nonblocking(true).unwrap();
+    let mut socket = server(stream, &Options::new());
+    let began = Instant::now();
+    for time in [Duration::ZERO, millis(1), Duration::from_secs(100)] {
+        assert!(socket.next_timeout(time).unwrap().is_pending());
+    }
+    assert!(began.elapsed() < Duration::from_secs(5));
+    peer.write_all(&from_client(|connection| connection.send("Hello").unwrap())).unwrap();
+    let began = Instant::now();
+    loop {
+        match socket.next_timeout(Duration::ZERO).unwrap() {
+            Poll::Ready(message) => break assert_eq!(message, Some("Hello".into())),
+            Poll::Pending => assert!(began.elapsed() < Duration::from_secs(5)),
+        }
+    }
+    let mut socket = client_end(Untimed(io::Cursor::new(b"\x81\x05Hello".to_vec())), &Options::new());
+    assert_eq!(socket.next_timeout(Duration::ZERO).unwrap(), Poll::Ready(Some("Hello".into())));
+}
+
+/// Its thread was held up in the first read: that looks as if the stream had waited.
+struct HeldUp {
+    times: u32,
+    reads: u32,
+}
+
+impl Read for HeldUp {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.reads += 1;
+        assert!(self.reads < 1000, "it spins");
+        if self.reads <= self.times {
+            thread::sleep(millis(25));
+        }
+        Err(ErrorKind::WouldBlock.into())
+    }
+}
+
+impl Write for HeldUp {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_thread_that_is_held_up_does_not_spin_afterwards() {
+    for times in [0, 1, 7] {
+        let mut socket = server(Untimed(HeldUp { times, reads: 0 }), &Options::new());
+        for _ in 0..3 {
+            assert!(matches!(socket.next(), Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock));
+        }
+        assert_eq!(socket.get_ref().0.reads, times + 3);
+    }
+}
+
+/// Between two ends of ours.
+#[test]
+fn two_that_take_turns() {
+    let (mut client, mut server) = pair(&Options::new());
+    let serving = thread::spawn(move || {
+        let mut count = 0;
+        loop {
+            match server.next_timeout(millis(1)).unwrap() {
+                Poll::Ready(Some(message)) if message.is_data() => {
+                    count += 1;
+                    server.send(message).unwrap();
+                }
+                Poll::Ready(Some(_)) | Poll::Pending => {}
+                Poll::Ready(None) => return count,
+            }
+        }
+    });
+    for n in 0..100_u32 {
+        client.send(&n.to_be_bytes()[..]).unwrap();
+        assert_eq!(client.next().unwrap(), Some(Message::from(n.to_be_bytes().to_vec())));
+    }
+    client.close(1000, "").unwrap();
+    assert_eq!(serving.join().unwrap(), 100);
+}

@@ -203,3 +203,65 @@ fn events_are_lent_by_the_reader() {
     peer.write_all(&from_client(|connection| connection.send("Hello").unwrap())).unwrap();
     assert_eq!(reader.next_event().unwrap(), Some(Event::Text("Hello")));
 }
+
+#[test]
+fn what_is_fed_leaves_with_the_flush() {
+    let (mut peer, mut reader, writer) = halves(&Options::new());
+    let messages = |count: u8| -> Vec<u8> { (0..count).flat_map(|n| [0x82, 1, n]).collect() };
+    peer.set_read_timeout(Some(millis(50))).unwrap();
+    for n in 0..3 {
+        writer.feed(&[n][..]).unwrap();
+    }
+    assert!(peer.read(&mut [0]).is_err());
+    writer.flush().unwrap();
+    let mut bytes = [0; 16];
+    assert_eq!(peer.read(&mut bytes).unwrap(), 9, "in one write");
+    assert_eq!(bytes[..9], messages(3));
+    assert_eq!(writer.stats().messages_sent, 3);
+    // A send of another thread takes along what was fed before it, and so does a pong.
+    writer.feed("a").unwrap();
+    writer.clone().send("b").unwrap();
+    assert_eq!(peer.read(&mut bytes).unwrap(), 6);
+    assert_eq!(bytes[..6], *b"\x81\x01a\x81\x01b");
+    writer.feed("c").unwrap();
+    peer.write_all(&from_client(|connection| connection.ping(b"p").unwrap())).unwrap();
+    assert!(matches!(reader.next().unwrap(), Some(Message::Ping(_))));
+    let reading = thread::spawn(move || reader.next());
+    let mut both = [0; 6];
+    peer.read_exact(&mut both).unwrap();
+    let pong_first = *b"\x8a\x01p\x81\x01c";
+    assert_eq!(both, pong_first, "a pong overtakes");
+    // A close goes behind it.
+    writer.feed("d").unwrap();
+    let closing = thread::spawn(move || writer.close(1000, "").map(|()| writer));
+    peer.read_exact(&mut both).unwrap();
+    assert_eq!(both, *b"\x81\x01d\x88\x02\x03");
+    peer.write_all(&from_client(|connection| connection.close(1000, "").unwrap())).unwrap();
+    assert!(matches!(reading.join().unwrap().unwrap(), Some(Message::Close(_))));
+    drop(peer);
+    let writer = closing.join().unwrap().unwrap();
+    assert!(matches!(writer.feed("late"), Err(Error::Usage(UsageError::Closed))));
+}
+
+/// A queue that is full is written until there is room, and a peer that takes nothing ends the feed in time.
+#[test]
+fn feeding_is_bounded() {
+    let options = Options::new().write_timeout(millis(200));
+    let (peer, stream) = sockets();
+    let limit = 10_000;
+    let config = pushline::ws::ConnectionOptions::new().max_outgoing(limit);
+    let connection = pushline::ws::Connection::server(pushline::ws::Negotiated::default(), config);
+    let socket = pushline::adapter::blocking::WebSocket::new(stream, connection, &[], &options);
+    let (writer, _reader) = socket.split().unwrap();
+    let began = Instant::now();
+    let message = [0; 1000];
+    let error = loop {
+        match writer.feed(&message[..]) {
+            Ok(()) => assert!(writer.queued() <= limit),
+            Err(error) => break error,
+        }
+        assert!(began.elapsed() < Duration::from_secs(20));
+    };
+    assert!(matches!(error, Error::TimedOut(TimedOut::Write)), "{error:?}");
+    drop(peer);
+}

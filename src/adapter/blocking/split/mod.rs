@@ -214,6 +214,21 @@ impl<S: Transport> Shared<S> {
         sent
     }
 
+    /// Queues a message, and writes only to have room for it.
+    fn feed(&self, message: Outbound<'_>) -> Result<(), Error> {
+        let counts = u64::from(message.is_data());
+        let mut outlet = lock(&self.outlet);
+        let fed = self.write_until(&mut outlet, |sender| sender.has_room(&message)).and_then(|()| {
+            let queued = outlet.sender.send(message);
+            queued.map_err(|error| self.notes().refusal().unwrap_or(Error::Usage(error)))?;
+            outlet.sent.messages_sent += counts;
+            Ok(())
+        });
+        drop(outlet);
+        self.settle();
+        fed
+    }
+
     /// Writes what the reader owes, unless another thread is writing: that one does it before it goes. Whether it was
     /// written.
     fn settle(&self) -> bool {
@@ -266,6 +281,11 @@ impl<S: Transport> Shared<S> {
 
     /// Writes until all has left, or nothing can be sent any more.
     fn flush(&self, outlet: &mut Outlet<S>) -> Result<(), Error> {
+        self.write_until(outlet, |_| false)
+    }
+
+    /// Writes until all has left, or the sender is as it should be.
+    fn write_until(&self, outlet: &mut Outlet<S>, is_ready: impl Fn(&Sender) -> bool) -> Result<(), Error> {
         loop {
             self.pay(outlet);
             if let Some(error) = self.notes().refusal() {
@@ -273,6 +293,9 @@ impl<S: Transport> Shared<S> {
             }
             if outlet.is_flushed() {
                 self.finish(outlet);
+                return Ok(());
+            }
+            if is_ready(&outlet.sender) {
                 return Ok(());
             }
             self.write(outlet);

@@ -56,6 +56,43 @@ impl<S: Transport> Writer<S> {
         self.shared.send(message.into(), |sender, message| sender.send_plain(message))
     }
 
+    /// Queues a message without writing it, to send several in one write, with a [`flush`](Self::flush) behind them.
+    /// Waits while the queue is full. Whatever is written next, by any thread, goes out behind it.
+    ///
+    /// ```
+    /// use pushline::adapter::Error;
+    /// use pushline::adapter::blocking::{Transport, Writer};
+    ///
+    /// /// All lines in one write, if the transport takes so much.
+    /// fn say<S: Transport>(writer: &Writer<S>, lines: &[&str]) -> Result<(), Error> {
+    ///     for line in lines {
+    ///         writer.feed(*line)?;
+    ///     }
+    ///     writer.flush()
+    /// }
+    /// # let _ = say::<std::net::TcpStream>;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn feed<'a>(&self, message: impl Into<Outbound<'a>>) -> Result<(), Error> {
+        self.shared.feed(message.into())
+    }
+
+    /// Writes all that is queued, by whichever thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] if the peer takes nothing, [`Error::Io`].
+    pub fn flush(&self) -> Result<(), Error> {
+        let mut outlet = lock(&self.shared.outlet);
+        let flushed = self.shared.flush(&mut outlet);
+        drop(outlet);
+        self.shared.settle();
+        flushed
+    }
+
     /// Sends a ping of at most 125 bytes. The heartbeat does so by itself.
     ///
     /// # Errors

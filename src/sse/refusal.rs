@@ -4,7 +4,9 @@
 
 use super::exchange::SourceResponse;
 use super::framing::Framing;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 /// A response that is no event stream, with the start of its body: what an API says of a bad request, for example.
 ///
@@ -23,7 +25,7 @@ use alloc::vec::Vec;
 /// assert_eq!((refusal.status, &*refusal.text(), refusal.is_complete), (400, "no model!", true));
 /// # Ok::<(), pushline::http1::head::HeadError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RefusedResponse {
     /// The status.
@@ -40,7 +42,28 @@ impl RefusedResponse {
     /// The body as text; what is not UTF-8 becomes U+FFFD.
     #[must_use]
     pub fn text(&self) -> alloc::borrow::Cow<'_, str> {
-        alloc::string::String::from_utf8_lossy(&self.body)
+        String::from_utf8_lossy(&self.body)
+    }
+}
+
+/// The most characters of a body that its `Debug` shows: 500.
+const SHOWN: usize = 500;
+
+/// The body as text, and no more of it than a log has room for.
+impl fmt::Debug for RefusedResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let content_type = self.content_type.as_deref().map(String::from_utf8_lossy);
+        let text = self.text();
+        let (shown, more) = match text.char_indices().nth(SHOWN) {
+            Some((at, _)) => (&text[..at], " .."),
+            None => (&*text, ""),
+        };
+        f.debug_struct("RefusedResponse")
+            .field("status", &self.status)
+            .field("content_type", &content_type)
+            .field("body", &format_args!("{shown:?}{more}"))
+            .field("is_complete", &self.is_complete)
+            .finish()
     }
 }
 
@@ -162,6 +185,28 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_log_can_be_read() {
+        let mut refusal = RefusedResponse {
+            status: 400,
+            content_type: Some(b"text/plain".to_vec()),
+            body: b"no\nmod\xffel".to_vec(),
+            is_complete: true,
+        };
+        assert_eq!(
+            alloc::format!("{refusal:?}"),
+            "RefusedResponse { status: 400, content_type: Some(\"text/plain\"), body: \"no\\nmod\u{fffd}el\", \
+             is_complete: true }"
+        );
+        for (length, shown, more) in
+            [(SHOWN - 1, SHOWN - 1, ""), (SHOWN, SHOWN, ""), (SHOWN + 1, SHOWN, " ..")]
+        {
+            refusal.body = "\u{e4}".repeat(length).into_bytes();
+            let text = alloc::format!("{refusal:?}");
+            assert!(text.contains(&alloc::format!("body: \"{}\"{more},", "\u{e4}".repeat(shown))), "{text}");
         }
     }
 

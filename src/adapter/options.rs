@@ -77,7 +77,7 @@ impl Options {
         self
     }
 
-    /// See [`Times::ping_interval`]. Default 30 seconds.
+    /// See [`Times::ping_interval`]. Default 30 seconds; zero is `None`.
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
         self.times = self.times.ping_interval(interval);
         self

@@ -40,14 +40,14 @@ impl Times {
         }
     }
 
-    /// Silence after which a ping is sent; `None` for no pings. Default 30 seconds. Zero does not turn them off: it counts as
-    /// a millisecond.
+    /// Silence after which a ping is sent; `None` for no pings, and so do zero, which no pings could keep, and a time that
+    /// never ends, such as [`Duration::MAX`]. Default 30 seconds.
     ///
     /// Without it a peer that vanished without a word holds its connection for ever.
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
         self.ping_interval = match interval {
-            Some(interval) => Some(Millis::new(interval)),
-            None => None,
+            Some(interval) if !interval.is_zero() => Some(Millis::new(interval)),
+            _ => None,
         };
         self
     }
@@ -167,6 +167,15 @@ impl core::error::Error for TimedOut {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interval_of_zero_is_none() {
+        for none in [None, Some(Duration::ZERO)] {
+            assert_eq!(Times::new().ping_interval(none), Times { ping_interval: None, ..Times::new() });
+        }
+        let shortest = Times::new().ping_interval(Some(Duration::from_nanos(1)));
+        assert_eq!(shortest.ping_interval.map(Millis::get), Some(Duration::from_millis(1)));
+    }
 
     #[test]
     fn a_time_is_kept_in_milliseconds_rounded_up() {

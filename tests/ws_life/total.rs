@@ -81,7 +81,7 @@ fn policies() -> impl Iterator<Item = (Answer, Answer, Answer, Side)> {
     each.flat_map(|(w, s, r)| [Side::Reading, Side::Writing].map(|side| (w, s, r, side)))
 }
 
-fn settings() -> [Times; 5] {
+fn settings() -> [Times; 6] {
     let all = |time| {
         Times::new()
             .ping_interval(Some(time))
@@ -93,6 +93,7 @@ fn settings() -> [Times; 5] {
     [
         Times::new(),
         all(Duration::ZERO),
+        all(Duration::ZERO).ping_interval(Some(Duration::from_nanos(1))),
         all(Duration::MAX),
         Times::new().ping_interval(None),
         Times::new().ping_interval(Some(Duration::MAX)).ping_timeout(Duration::ZERO),

@@ -14,6 +14,6 @@ pub async fn ask(url: &str, options: SourceOptions) -> Result<(), Box<dyn std::e
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let [url, question] = [1, 2].map(|at| std::env::args().nth(at).unwrap_or_default());
-    ask(&url, SourceOptions::new().post("application/json", question)).await
+    let [url, question] = [1, 2].map(|at| std::env::args().nth(at).ok_or("usage: URL QUESTION"));
+    ask(&url?, SourceOptions::new().post("application/json", question?)).await
 }

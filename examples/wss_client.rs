@@ -12,6 +12,7 @@ pub async fn say(url: &str, options: &Options) -> Result<(), adapter::Error> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), adapter::Error> {
-    say(&std::env::args().nth(1).unwrap_or_default(), &Options::new()).await
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let url = std::env::args().nth(1).ok_or("usage: give the URL, such as ws://127.0.0.1:8080/ws")?;
+    Ok(say(&url, &Options::new()).await?)
 }

@@ -956,7 +956,7 @@ async fn a_body_gives_events_and_comments_in_between() {
 #[tokio::test]
 async fn who_feeds_a_body_learns_that_it_was_dropped() {
     let (events, body) = EventBody::channel(1);
-    let response = body.into_response();
+    let response = body.into_http_response();
     assert_eq!(
         (response.status(), &response.headers()["cache-control"]),
         (http::StatusCode::OK, &http::HeaderValue::from_static("no-cache, no-transform"))

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use pushline::adapter::tokio::Outbox;
 use pushline::adapter::tokio::sse::EventBody;
@@ -40,7 +39,7 @@ pub async fn events(
         Err(refusal) => {
             let told = turned_away(&refusal);
             let told = stream::iter(told.into_iter().filter_map(|told| told.block()));
-            return EventBody::new(told).into_response().map(Body::new);
+            return EventBody::new(told).into_response();
         }
     };
     let (outbox, events) = Outbox::stream(OUTBOX);
@@ -57,7 +56,7 @@ pub async fn events(
         let _ = &seat;
         event
     });
-    EventBody::new(events).keep_alive(Some(KEEP_ALIVE_AFTER)).into_response().map(Body::new)
+    EventBody::new(events).keep_alive(Some(KEEP_ALIVE_AFTER)).into_response()
 }
 
 struct Events(Outbox<PreparedEvent>);

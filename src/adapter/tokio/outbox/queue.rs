@@ -352,7 +352,7 @@ impl<T: OutboxItem> Outbox<T> {
     /// # async fn events(room: Broadcast<sse::PreparedEvent>) -> http::Response<EventBody<impl futures_core::Stream<Item = sse::PreparedEvent>>> {
     /// let (outbox, events) = Outbox::stream(OutboxOptions::new());
     /// room.join(outbox);
-    /// EventBody::new(events).into_response()
+    /// EventBody::new(events).into_http_response()
     /// # }
     /// ```
     #[must_use]

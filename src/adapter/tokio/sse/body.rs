@@ -42,7 +42,7 @@ use tokio::time::{Instant, Sleep};
 ///     }
 /// });
 /// // With the feature `hyper` it is an `http_body::Body`, with `axum` a handler returns it as it is.
-/// body.into_response()
+/// body.into_http_response()
 /// # }
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// #     let (parts, mut body) = serve().await.into_parts();
@@ -151,12 +151,10 @@ impl EventBody<EventQueue> {
 
 #[cfg(feature = "http")]
 impl<S: Stream<Item = PreparedEvent>> EventBody<S> {
-    /// The response, of the `http` crate's type: status 200 and the [`RESPONSE_FIELDS`](crate::sse::RESPONSE_FIELDS).
-    ///
-    /// It hides the method of axum's `IntoResponse`: a handler of axum returns the body as it is, or
-    /// `IntoResponse::into_response(body)` where its type is axum's `Response`.
+    /// The response, of the `http` crate's type: status 200 and the [`RESPONSE_FIELDS`](crate::sse::RESPONSE_FIELDS). With the
+    /// feature `axum` a handler returns the body as it is.
     #[must_use]
-    pub fn into_response(self) -> ::http::Response<Self> {
+    pub fn into_http_response(self) -> ::http::Response<Self> {
         use ::http::header::{HeaderName, HeaderValue};
 
         let mut response = ::http::Response::new(self);
@@ -202,7 +200,7 @@ where
     S: Stream<Item = PreparedEvent> + Send + 'static,
 {
     fn into_response(self) -> axum_core::response::Response {
-        Self::into_response(self).map(axum_core::body::Body::new)
+        self.into_http_response().map(axum_core::body::Body::new)
     }
 }
 

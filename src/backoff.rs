@@ -3,6 +3,9 @@
 
 use core::time::Duration;
 
+/// The shortest wait: none at all would be a tight loop.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// A wait that doubles with each failure up to a ceiling, and a random part on top.
 ///
 /// ```
@@ -42,9 +45,11 @@ impl Backoff {
         self
     }
 
-    /// How long to wait after so many failures in a row, `first` after none or one. `random` is any 64 random bits.
+    /// How long to wait after so many failures in a row, `first` after none or one, and a millisecond at least. `random` is
+    /// any 64 random bits.
     #[must_use]
     pub fn wait(&self, first: Duration, failures: u32, random: u64) -> Duration {
+        let first = first.max(SHORTEST);
         let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
         let wait = first.saturating_mul(doubled).min(self.ceiling).max(first);
         let nanoseconds = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
@@ -76,6 +81,11 @@ mod tests {
                 assert!(least >= second && least <= ceiling.max(second));
                 assert!(most >= least && most <= least.saturating_mul(2), "{most:?}");
             }
+        }
+        for failures in [0, 1, 2, u32::MAX] {
+            let backoff = Backoff::new().ceiling(Duration::ZERO).jitter(0);
+            assert_eq!(backoff.wait(Duration::ZERO, failures, 0), SHORTEST, "no tight loop");
+            assert_eq!(backoff.wait(SHORTEST, failures, 0), SHORTEST);
         }
         assert_eq!(Backoff::new().wait(Duration::MAX, u32::MAX, u64::MAX), Duration::MAX);
         let backoff = Backoff::new().jitter(0).ceiling(8 * second);

@@ -8,6 +8,7 @@ use pushline::adapter::tokio::sse::{
     Connecting, Error, EventBody, EventReader, EventResponse, EventSource, EventStreamError, EventStreamExt,
     EventWriter, MessageEvent, SourceEvent, SourceOptions, Url,
 };
+use pushline::backoff::Backoff;
 use pushline::http1::head::{BodyFraming, HeadLimits, HeadReader, Slots, Version};
 use pushline::sse::{
     Block, CloseReason, DecodeError, EncodeError, EventDecoder, EventLimits, ReconnectPolicy, ReplayLog,
@@ -575,8 +576,12 @@ fn field(head: &str, name: &str) -> Option<String> {
 }
 
 fn fast() -> SourceOptions {
-    SourceOptions::new()
-        .policy(ReconnectPolicy::new().retry(Duration::ZERO).min_retry(Duration::ZERO).jitter(0))
+    SourceOptions::new().policy(
+        ReconnectPolicy::new()
+            .first_wait(Duration::ZERO)
+            .min_server_wait(Duration::ZERO)
+            .backoff(Backoff::new().jitter(0)),
+    )
 }
 
 async fn local() -> (TcpListener, String) {
@@ -814,7 +819,7 @@ async fn a_silent_server_is_lost_and_waits_grow() {
         })
     };
     let options = SourceOptions::new()
-        .policy(ReconnectPolicy::new().jitter(0).max_attempts(Some(4)))
+        .policy(ReconnectPolicy::new().backoff(Backoff::new().jitter(0)).max_attempts(Some(4)))
         .idle_timeout(Some(30 * SECOND));
     let mut source = EventSource::with_connector(Url::parse("http://h/").unwrap(), options, connector);
     for expected in [3, 6, 12] {

@@ -2,6 +2,7 @@
 //! before they are read.
 
 use pushline::adapter::tokio::sse::{Connecting, Error, EventSource, SourceEvent, SourceOptions, Url};
+use pushline::backoff::Backoff;
 use pushline::http1::head::BodyFraming;
 use pushline::sse::{CloseReason, Method, ReconnectPolicy, SourceResponseReader};
 use std::collections::VecDeque;
@@ -52,7 +53,7 @@ impl Server {
 }
 
 fn policy() -> ReconnectPolicy {
-    ReconnectPolicy::new().jitter(0).retry(SECOND)
+    ReconnectPolicy::new().backoff(Backoff::new().jitter(0)).first_wait(SECOND)
 }
 
 fn retrying() -> SourceOptions {

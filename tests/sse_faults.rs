@@ -5,6 +5,7 @@
 use pushline::adapter::tokio::sse::{
     Connecting, Error, EventReader, EventResponse, EventSource, EventWriter, SourceEvent, SourceOptions, Url,
 };
+use pushline::backoff::Backoff;
 use pushline::http1::head::{BodyFraming, Version};
 use pushline::sse::{Block, ReconnectPolicy};
 use std::future::Future;
@@ -317,8 +318,9 @@ async fn a_source_sees_every_event_once() {
                 if refused { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(faulty) }
             })
         };
-        let policy =
-            ReconnectPolicy::new().retry(Duration::from_millis(1)).max_backoff(Duration::from_secs(1));
+        let policy = ReconnectPolicy::new()
+            .first_wait(Duration::from_millis(1))
+            .backoff(Backoff::new().ceiling(Duration::from_secs(1)));
         let options = SourceOptions::new().policy(policy);
         let mut source = EventSource::with_connector(Url::parse("http://h/").unwrap(), options, connector);
         let mut seen = Vec::new();

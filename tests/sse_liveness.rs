@@ -7,6 +7,7 @@ use pushline::adapter::blocking;
 use pushline::adapter::tokio::sse::{
     Connecting, Error, EventBody, EventResponse, EventSource, EventWriter, SourceEvent, SourceOptions, Url,
 };
+use pushline::backoff::Backoff;
 use pushline::http1::head::Version;
 use pushline::sse::{Block, PreparedEvent, ReconnectPolicy};
 use std::future::poll_fn;
@@ -291,8 +292,11 @@ async fn never_is_no_panic() {
     assert!(timeout(1_000_000 * SECOND, events.send(event("2"))).await.is_err());
     assert!(timeout(1_000_000 * SECOND, events.left()).await.is_err());
 
-    let policy =
-        ReconnectPolicy::new().retry(NEVER).min_retry(NEVER).max_retry(NEVER).max_backoff(NEVER).jitter(100);
+    let policy = ReconnectPolicy::new()
+        .first_wait(NEVER)
+        .min_server_wait(NEVER)
+        .max_server_wait(NEVER)
+        .backoff(Backoff::new().ceiling(NEVER).jitter(100));
     let options = SourceOptions::new()
         .policy(policy)
         .connect_timeout(NEVER)

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a test, not the protocol
 
 use pushline::adapter::blocking::sse::{Error, EventSource, SourceEvent, SourceOptions};
+use pushline::backoff::Backoff;
 use pushline::sse::{CloseReason, ReconnectPolicy};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +14,10 @@ const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n
 
 fn fast() -> ReconnectPolicy {
     let millisecond = Duration::from_millis(1);
-    ReconnectPolicy::new().retry(millisecond).min_retry(millisecond).max_backoff(8 * millisecond)
+    ReconnectPolicy::new()
+        .first_wait(millisecond)
+        .min_server_wait(millisecond)
+        .backoff(Backoff::new().ceiling(8 * millisecond))
 }
 
 /// Reads a request, up to the end of its head.
@@ -179,7 +183,7 @@ fn closed_from_another_thread() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     // While it waits for an event, for an answer, to come back; while comments pour in.
     for stage in 0..4 {
-        let policy = fast().retry(Duration::from_secs(1000));
+        let policy = fast().first_wait(Duration::from_secs(1000));
         let mut source = EventSource::new(&url, SourceOptions::new().policy(policy)).unwrap();
         let closer = source.closer();
         let reading = thread::spawn(move || {
@@ -216,7 +220,8 @@ fn closed_from_another_thread() {
 fn it_waits_no_longer_than_it_was_told() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let policy = ReconnectPolicy::new().retry(Duration::from_millis(300)).jitter(0);
+    let policy =
+        ReconnectPolicy::new().first_wait(Duration::from_millis(300)).backoff(Backoff::new().jitter(0));
     let mut source = EventSource::new(&url, SourceOptions::new().policy(policy)).unwrap();
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();

@@ -5,6 +5,7 @@
 mod common;
 
 use common::{every_cut, rows, unescape};
+use pushline::backoff::Backoff;
 use pushline::sse::{
     CloseReason, EventDecoder, EventLimits, EventStorage, Input, Item, Method, Next, Reconnect,
     ReconnectPolicy, Verdict, needs_preflight, request_fields,
@@ -100,7 +101,7 @@ impl Client {
     /// With its first request under way.
     fn new() -> Self {
         let mut client = Self {
-            reconnect: Reconnect::new(Method::Get, ReconnectPolicy::new().jitter(0)),
+            reconnect: Reconnect::new(Method::Get, ReconnectPolicy::new().backoff(Backoff::new().jitter(0))),
             decoder: EventDecoder::new(),
             now: Duration::ZERO,
         };

@@ -9,14 +9,14 @@ use core::time::Duration;
 /// use pushline::sse::ReconnectPolicy;
 /// use std::time::Duration;
 ///
-/// let patient = ReconnectPolicy::new().retry(Duration::from_secs(10)).max_attempts(Some(5));
+/// let patient = ReconnectPolicy::new().first_wait(Duration::from_secs(10)).max_attempts(Some(5));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct ReconnectPolicy {
-    pub(super) retry: Duration,
-    pub(super) min_retry: Duration,
-    pub(super) max_retry: Duration,
+    pub(super) first_wait: Duration,
+    pub(super) min_server_wait: Duration,
+    pub(super) max_server_wait: Duration,
     pub(super) backoff: Backoff,
     pub(super) max_attempts: Option<u32>,
     pub(super) max_redirects: u32,
@@ -28,9 +28,9 @@ impl ReconnectPolicy {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
-            retry: Duration::from_secs(3),
-            min_retry: Duration::from_millis(100),
-            max_retry: Duration::from_secs(3600),
+            first_wait: Duration::from_secs(3),
+            min_server_wait: Duration::from_millis(100),
+            max_server_wait: Duration::from_secs(3600),
             backoff: Backoff::new(),
             max_attempts: None,
             max_redirects: 20,
@@ -39,39 +39,31 @@ impl ReconnectPolicy {
         }
     }
 
-    /// The reconnection time for as long as the server sets none: how long to wait before reconnecting.
-    /// Default 3 s.
-    pub const fn retry(mut self, time: Duration) -> Self {
-        self.retry = time;
+    /// The wait after the end of a stream and after the first failure, default 3 s: the reconnection time, for as long as
+    /// the server sets none. It doubles with each failure that follows.
+    pub const fn first_wait(mut self, wait: Duration) -> Self {
+        self.first_wait = wait;
         self
     }
 
     /// The shortest reconnection time taken from the server, default 100 ms. Stops a server that says
     /// `retry: 0` from having its clients connect in a tight loop.
-    pub const fn min_retry(mut self, time: Duration) -> Self {
-        self.min_retry = time;
+    pub const fn min_server_wait(mut self, wait: Duration) -> Self {
+        self.min_server_wait = wait;
         self
     }
 
-    /// The longest reconnection time taken from the server, default 1 h. Stops a server that says
-    /// `retry: 99999999999` from turning its clients off for good.
-    pub const fn max_retry(mut self, time: Duration) -> Self {
-        self.max_retry = time;
+    /// The longest wait that a server may ask for, by the reconnection time or `Retry-After`, default 1 h. Stops a server
+    /// that says `retry: 99999999999` from turning its clients off for good.
+    pub const fn max_server_wait(mut self, wait: Duration) -> Self {
+        self.max_server_wait = wait;
         self
     }
 
-    /// How long the wait may grow while attempts fail, default 60 s: it doubles with each, starting from
-    /// the reconnection time, which is kept if it is longer than this.
-    pub const fn max_backoff(mut self, time: Duration) -> Self {
-        self.backoff = self.backoff.ceiling(time);
-        self
-    }
-
-    /// How much of each wait may be added to it at random, in percent, default 50. Never less is waited:
-    /// HTML 9.2.3 lets a client wait longer, not shorter. Stops all clients of a server that restarts from
-    /// coming back in the same moment.
-    pub const fn jitter(mut self, percent: u8) -> Self {
-        self.backoff = self.backoff.jitter(percent);
+    /// How far the wait grows while attempts fail, and its random part. Never less than the reconnection time is waited:
+    /// HTML 9.2.3 lets a client wait longer, not shorter.
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
         self
     }
 
@@ -98,7 +90,7 @@ impl ReconnectPolicy {
     /// Whether a server that says that it cannot answer now is asked again, as after a connection that failed: status 408,
     /// 425, 429 and those from 500 on. Default no, as the standard has it (HTML 9.2.3): any status but 200 is the end.
     ///
-    /// `Retry-After` is kept to, up to [`max_retry`](Self::max_retry). A `POST` is sent again after 408, 425, 429 and 503
+    /// `Retry-After` is kept to, up to [`max_server_wait`](Self::max_server_wait). A `POST` is sent again after 408, 425, 429 and 503
     /// only, which say that nothing was done, unless [`replay_post`](Self::replay_post) allows more.
     pub const fn retry_statuses(mut self, retry: bool) -> Self {
         self.retry_statuses = retry;

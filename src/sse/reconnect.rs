@@ -141,11 +141,12 @@ impl core::error::Error for CloseReason {}
 /// [`EventDecoder`](super::EventDecoder), which keeps it from connection to connection.
 ///
 /// ```
+/// use pushline::backoff::Backoff;
 /// use pushline::sse::{EventDecoder, Input, Item, Method, Next, Reconnect, ReconnectPolicy, Verdict, request_fields};
 /// use std::time::Duration;
 ///
 /// let mut decoder = EventDecoder::new();
-/// let mut reconnect = Reconnect::new(Method::Get, ReconnectPolicy::new().jitter(0));
+/// let mut reconnect = Reconnect::new(Method::Get, ReconnectPolicy::new().backoff(Backoff::new().jitter(0)));
 /// let now = Duration::ZERO;
 ///
 /// assert!(reconnect.should_connect(now));
@@ -193,7 +194,7 @@ impl<I: Instant> Reconnect<I> {
     /// A client that is to connect at once.
     #[must_use]
     pub const fn new(method: Method, policy: ReconnectPolicy) -> Self {
-        Self { policy, method, retry: policy.retry, failures: 0, state: State::Start }
+        Self { policy, method, retry: policy.first_wait, failures: 0, state: State::Start }
     }
 
     /// Whether it is time to connect. If so, a request counts as under way from now on.
@@ -295,7 +296,7 @@ impl<I: Instant> Reconnect<I> {
     pub fn refused(&mut self, now: I, random: u64, delay: Option<Duration>) -> Next<I> {
         match (self.wait(now, random), delay) {
             (Next::At(at), Some(delay)) => {
-                let at = at.max(now.saturating_add(delay.min(self.policy.max_retry)));
+                let at = at.max(now.saturating_add(delay.min(self.policy.max_server_wait)));
                 self.state = State::Waiting(at);
                 Next::At(at)
             }
@@ -303,10 +304,10 @@ impl<I: Instant> Reconnect<I> {
         }
     }
 
-    /// The server set the reconnection time; it is kept within [`ReconnectPolicy::min_retry`] and
-    /// [`ReconnectPolicy::max_retry`].
+    /// The server set the reconnection time; it is kept within [`ReconnectPolicy::min_server_wait`]
+    /// and [`ReconnectPolicy::max_server_wait`].
     pub fn set_retry(&mut self, time: Duration) {
-        self.retry = time.max(self.policy.min_retry).min(self.policy.max_retry);
+        self.retry = time.max(self.policy.min_server_wait).min(self.policy.max_server_wait);
     }
 
     /// The stream has ended, or the connection was lost, before or after a response. `random` is any 64
@@ -380,7 +381,7 @@ mod tests {
 
     #[test]
     fn failures_double_the_wait_up_to_the_ceiling() {
-        let policy = ReconnectPolicy::new().jitter(0);
+        let policy = ReconnectPolicy::new().backoff(Backoff::new().jitter(0));
         let mut reconnect = requesting(Method::Get, policy);
         let mut now = Duration::ZERO;
         for expected in [3, 6, 12, 24, 48, 60, 60] {
@@ -425,7 +426,8 @@ mod tests {
     #[test]
     fn the_server_sets_the_time_within_bounds() {
         let wait = |time: Duration| {
-            let mut reconnect = requesting(Method::Get, ReconnectPolicy::new().jitter(0));
+            let mut reconnect =
+                requesting(Method::Get, ReconnectPolicy::new().backoff(Backoff::new().jitter(0)));
             assert_eq!(reconnect.response(200, STREAM, None), Verdict::Open);
             reconnect.set_retry(time);
             match reconnect.disconnected(Duration::ZERO, 0) {
@@ -510,7 +512,8 @@ mod tests {
 
     #[test]
     fn a_response_that_nobody_asked_for_changes_nothing() {
-        let mut reconnect = Reconnect::new(Method::Get, ReconnectPolicy::new().jitter(0));
+        let mut reconnect =
+            Reconnect::new(Method::Get, ReconnectPolicy::new().backoff(Backoff::new().jitter(0)));
         assert_eq!(reconnect.response(204, None, None), Verdict::Ignore);
         assert!(reconnect.should_connect(Duration::ZERO));
         assert_eq!(reconnect.disconnected(Duration::ZERO, 0), Next::At(seconds(3)));

@@ -53,7 +53,7 @@ pub enum Reaction {
 /// | a 101 that breaks RFC 6455, a response that is no HTTP | [`GiveUp`](Reaction::GiveUp) | that is no WebSocket |
 ///
 /// [`on_close`](Self::on_close) and [`on_status`](Self::on_status) change rows. `Retry-After` is kept to whenever the
-/// client comes back, up to [`max_retry_after`](Self::max_retry_after).
+/// client comes back, up to [`max_server_wait`](Self::max_server_wait).
 ///
 /// ```
 /// use pushline::backoff::Backoff;
@@ -70,10 +70,10 @@ pub enum Reaction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct RedialPolicy {
-    first: Duration,
+    first_wait: Duration,
     backoff: Backoff,
     busy_wait: Duration,
-    max_retry_after: Duration,
+    max_server_wait: Duration,
     stable_after: Duration,
     connect_timeout: Duration,
     hello_timeout: Duration,
@@ -86,10 +86,10 @@ impl RedialPolicy {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
-            first: Duration::from_secs(1),
+            first_wait: Duration::from_secs(1),
             backoff: Backoff::new(),
             busy_wait: Duration::from_secs(10),
-            max_retry_after: Duration::from_secs(3600),
+            max_server_wait: Duration::from_secs(3600),
             stable_after: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(30),
             hello_timeout: HANDSHAKE_TIMEOUT,
@@ -101,7 +101,7 @@ impl RedialPolicy {
 
     /// The wait after the first failure, default 1 s. It doubles with each failure that follows.
     pub const fn first_wait(mut self, wait: Duration) -> Self {
-        self.first = wait;
+        self.first_wait = wait;
         self
     }
 
@@ -117,10 +117,10 @@ impl RedialPolicy {
         self
     }
 
-    /// The longest `Retry-After` that is kept to, default 1 h. Stops a server that says `Retry-After: 99999999` from
+    /// The longest wait that a server may ask for, by `Retry-After`, default 1 h. Stops a server that says `Retry-After: 99999999` from
     /// turning its clients off for good.
-    pub const fn max_retry_after(mut self, wait: Duration) -> Self {
-        self.max_retry_after = wait;
+    pub const fn max_server_wait(mut self, wait: Duration) -> Self {
+        self.max_server_wait = wait;
         self
     }
 
@@ -392,9 +392,9 @@ impl<I: Instant> Redial<I> {
                 return None;
             }
         };
-        let asked = retry_after.unwrap_or_default().min(self.policy.max_retry_after);
-        let first = self.policy.first.max(SHORTEST_WAIT);
-        let wait = self.policy.backoff.wait(first, self.failures, random).max(least).max(asked);
+        let asked = retry_after.unwrap_or_default().min(self.policy.max_server_wait);
+        let wait =
+            self.policy.backoff.wait(self.policy.first_wait, self.failures, random).max(least).max(asked);
         let at = now.saturating_add(wait);
         self.phase = Phase::Waiting(Some(at));
         Some(at)
@@ -405,9 +405,6 @@ impl<I: Instant> Redial<I> {
         self.phase = Phase::Over;
     }
 }
-
-/// A wait of zero would be a tight loop: 1 ms.
-const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {

@@ -112,7 +112,7 @@ pub fn redial(data: &[u8]) {
         .first_wait(milliseconds(model.first))
         .backoff(Backoff::new().ceiling(milliseconds(model.ceiling)).jitter(model.jitter as u8))
         .busy_wait(milliseconds(model.busy))
-        .max_retry_after(milliseconds(model.longest))
+        .max_server_wait(milliseconds(model.longest))
         .stable_after(milliseconds(model.stable))
         .connect_timeout(milliseconds(model.connect))
         .hello_timeout(milliseconds(model.hello))

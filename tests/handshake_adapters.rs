@@ -377,3 +377,59 @@ fn a_response_is_handed_out_and_credentials_are_sent() {
     assert_eq!(response.status, 101);
     server.join().unwrap();
 }
+
+/// An operator reads where it was tried, and nothing that others must not know.
+#[tokio::test]
+async fn an_error_of_connecting_says_where_to() {
+    use pushline::adapter::blocking::sse::EventSource as BlockingSource;
+    use pushline::adapter::sse::SourceOptions;
+    use pushline::adapter::tokio::sse::EventSource;
+    use pushline::adapter::tokio::{Loss, ReconnectEvent, ReconnectOptions, Reconnecting};
+    use pushline::adapter::{Proxy, sse::SourceEvent};
+    let closed = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (server, proxy) = (closed(), closed());
+    let by_proxy = || Proxy::all(&format!("http://user:secret@{proxy}")).unwrap();
+    for (options, source, to) in [
+        (Options::new(), SourceOptions::new(), server),
+        (Options::new().proxy(by_proxy()), SourceOptions::new().proxy(by_proxy()), proxy),
+    ] {
+        let mut told: Vec<(String, String)> = Vec::new();
+        for scheme in ["ws", "wss"] {
+            let url = format!("{scheme}://user:secret@{server}/secret?token=secret");
+            let async_error =
+                pushline::adapter::tokio::connect(&url, ClientOptions::new(), &options).await.unwrap_err();
+            let error =
+                pushline::adapter::blocking::connect(&url, ClientOptions::new(), &options).unwrap_err();
+            for error in [async_error, error] {
+                assert!(
+                    matches!(&error, Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused)
+                );
+                told.push((error.to_string(), format!("{error:?}")));
+            }
+            let mut client =
+                Reconnecting::new(&url, ClientOptions::new(), options.clone(), ReconnectOptions::new())
+                    .unwrap();
+            let Some(Ok(ReconnectEvent::Lost { loss: loss @ Loss::Failed(_), .. })) = client.next().await
+            else {
+                panic!("nobody is there");
+            };
+            told.push((loss.to_string(), format!("{loss:?}")));
+        }
+        let url = format!("http://{server}/secret?token=secret");
+        let events = [
+            EventSource::new(&url, source.clone()).unwrap().next().await.unwrap().unwrap(),
+            BlockingSource::new(&url, source).unwrap().next().unwrap().unwrap(),
+        ];
+        for event in events {
+            let SourceEvent::Lost { error: Some(error), .. } = event else { panic!("nobody is there") };
+            told.push((error.to_string(), format!("{error:?}")));
+        }
+        for (text, debug) in told {
+            assert!(text.starts_with(&format!("connecting to {to}: ")), "{text}");
+            assert!(
+                text.contains("refused") && !text.contains("secret") && !debug.contains("secret"),
+                "{debug}"
+            );
+        }
+    }
+}

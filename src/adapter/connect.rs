@@ -1,8 +1,16 @@
-//! In which order the addresses of a host are tried, and when (RFC 8305). Reads no clock and no socket.
+//! In which order the addresses of a host are tried, and when (RFC 8305); how an attempt that failed is told. Reads no clock
+//! and no socket.
 
+use super::TlsError;
+use crate::http1::TunnelError;
+use core::fmt;
 use core::time::Duration;
+use std::boxed::Box;
 use std::collections::VecDeque;
+use std::format;
+use std::io;
 use std::net::SocketAddr;
+use std::string::String;
 
 /// RFC 8305 5: how long an attempt has the line to itself before the next address is tried beside it.
 pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -26,11 +34,59 @@ pub(super) fn in_turn(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeq
     ordered
 }
 
+/// The error, with where the connection was to lead. Of a URL only host and port are told: nothing else may stand in a log.
+pub(super) fn failed_at((host, port): (&str, u16), error: io::Error) -> io::Error {
+    let to = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    match TlsError::within(error) {
+        Ok(error) => error.with_detail(|error| Box::new(FailedAt { to, error })).into_io(),
+        // It speaks of the proxy, and is found again by its type.
+        Err(error) if error.get_ref().is_some_and(|inner| inner.is::<TunnelError>()) => error,
+        Err(error) => io::Error::new(error.kind(), FailedAt { to, error }),
+    }
+}
+
+#[derive(Debug)]
+struct FailedAt<E> {
+    to: String,
+    error: E,
+}
+
+impl<E: fmt::Display> fmt::Display for FailedAt<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connecting to {}: {}", self.to, self.error)
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for FailedAt<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source() // it has spoken for itself already
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::String;
     use std::vec::Vec;
+
+    #[test]
+    fn an_error_says_where_to() {
+        use crate::adapter::{Error, TlsFault};
+        use std::string::ToString;
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        for (host, text) in [
+            ("example.com", "connecting to example.com:443: connection refused"),
+            ("::1", "connecting to [::1]:443: connection refused"),
+        ] {
+            let error = Error::from(failed_at((host, 443), refused()));
+            assert_eq!(error.to_string(), text);
+            assert!(matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused));
+        }
+        let error = Error::from(failed_at(("h", 1), TlsError::from(TlsFault::Ended).into_io()));
+        assert_eq!(error.to_string(), "connecting to h:1: the peer left within the TLS handshake");
+        assert!(matches!(error, Error::Tls(error) if error.fault() == TlsFault::Ended));
+        let error = failed_at(("h", 1), crate::adapter::proxy::into_io(TunnelError::Unauthorized));
+        assert!(matches!(Error::from(error), Error::Proxy(TunnelError::Unauthorized)));
+    }
 
     #[test]
     fn families_take_turns() {

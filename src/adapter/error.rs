@@ -25,7 +25,7 @@ use std::boxed::Box;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The transport failed.
+    /// The transport failed; if there was none yet, the text says which host and port were tried.
     Io(std::io::Error),
     /// The peer broke the protocol; the close frame that says so was sent.
     Protocol(ProtocolError),

@@ -114,6 +114,14 @@ impl TlsError {
         self.fault
     }
 
+    /// The same fault, with more to say of it.
+    pub(super) fn with_detail(
+        self,
+        detail: impl FnOnce(Self) -> Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        Self { fault: self.fault, detail: Some(detail(self)) }
+    }
+
     /// As a stream would have told it.
     pub(super) fn into_io(self) -> io::Error {
         let kind = match self.fault {

@@ -2,7 +2,7 @@
 //! tunnel through a proxy if there is one, TLS.
 #![allow(clippy::indexing_slicing, reason = "up to what a peek has said, and what the tunnel took of that")]
 
-use super::super::connect::{ATTEMPT_DELAY, in_turn};
+use super::super::connect::{ATTEMPT_DELAY, failed_at, in_turn};
 use super::super::proxy::into_io;
 use super::super::route::Route;
 use super::super::{Error, TimedOut};
@@ -38,7 +38,7 @@ fn dial_tls(route: &Route, address: (&str, u16), deadline: Instant) -> Result<Cl
     let tcp = through(route, true, address, deadline)?;
     super::tls::client_by(tcp, config, name, deadline)
         .map(ClientStream::from)
-        .map_err(|error| late(error, deadline))
+        .map_err(|error| late(address, error, deadline))
 }
 
 #[cfg(not(feature = "rustls"))]
@@ -51,7 +51,7 @@ fn dial_tls(_: &Route, _: (&str, u16), _: Instant) -> Result<ClientStream, Error
 fn through(route: &Route, secure: bool, address: (&str, u16), deadline: Instant) -> Result<TcpStream, Error> {
     let Some((proxy, mut tunnel)) = route.tunnel(secure, address)? else { return tcp(address, deadline) };
     let mut stream = tcp(proxy.address(), deadline)?;
-    ask(&mut stream, &mut tunnel, deadline).map_err(|error| late(error, deadline))?;
+    ask(&mut stream, &mut tunnel, deadline).map_err(|error| late(proxy.address(), error, deadline))?;
     Ok(stream)
 }
 
@@ -83,21 +83,25 @@ fn ask(stream: &mut TcpStream, tunnel: &mut Tunnel, deadline: Instant) -> io::Re
 }
 
 /// A socket's time was up because ours was: nobody else has told it one.
-fn late(error: io::Error, deadline: Instant) -> Error {
+fn late(address: (&str, u16), error: io::Error, deadline: Instant) -> Error {
     let is_ours = error.raw_os_error().is_none() || Instant::now() >= deadline;
     match error.kind() {
         io::ErrorKind::WouldBlock => Error::TimedOut(TimedOut::Handshake),
         io::ErrorKind::TimedOut if is_ours => Error::TimedOut(TimedOut::Handshake),
-        _ => error.into(),
+        _ => failed_at(address, error).into(),
     }
 }
 
 /// A connection to a host, by the deadline.
-fn tcp((host, port): (&str, u16), deadline: Instant) -> Result<TcpStream, Error> {
-    let stream = match host.parse() {
-        Ok(address) => connect_by(SocketAddr::new(address, port), deadline)?,
-        Err(_) => race(host, port, deadline)?,
+fn tcp(address @ (host, port): (&str, u16), deadline: Instant) -> Result<TcpStream, Error> {
+    let connected = match host.parse() {
+        Ok(address) => connect_by(SocketAddr::new(address, port), deadline),
+        Err(_) => race(host, port, deadline),
     };
+    let stream = connected.map_err(|error| match error {
+        Error::Io(error) => Error::Io(failed_at(address, error)),
+        error => error,
+    })?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -4,10 +4,11 @@
 //! The caller keeps the time: dropped, it is over.
 #![allow(clippy::indexing_slicing, reason = "up to what a peek has said, and what the tunnel took of that")]
 
-use super::super::connect::{ATTEMPT_DELAY, in_turn};
+use super::super::connect::{ATTEMPT_DELAY, failed_at, in_turn};
 use super::super::proxy::into_io;
 use super::super::route::Route;
 use super::ClientStream;
+use crate::http1::Tunnel;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -37,7 +38,8 @@ async fn dial_tls(route: &Route, address: (&str, u16)) -> io::Result<ClientStrea
     let (name, config) = (name(address.0)?, route.tls()?);
     let tcp = through(route, true, address).await?;
     let connector = tokio_rustls::TlsConnector::from(config);
-    Ok(connector.connect(name, tcp).await.map_err(TlsError::of_handshake)?.into())
+    let connected = connector.connect(name, tcp).await.map_err(TlsError::of_handshake);
+    Ok(connected.map_err(|error| failed_at(address, error))?.into())
 }
 
 #[cfg(not(feature = "rustls"))]
@@ -48,8 +50,13 @@ async fn dial_tls(_: &Route, _: (&str, u16)) -> io::Result<ClientStream> {
 
 /// TCP to the server, or to the proxy and through it.
 async fn through(route: &Route, secure: bool, address: (&str, u16)) -> io::Result<TcpStream> {
-    let Some((proxy, mut tunnel)) = route.tunnel(secure, address)? else { return tcp(address).await };
-    let mut stream = tcp(proxy.address()).await?;
+    let Some((proxy, tunnel)) = route.tunnel(secure, address)? else { return tcp(address).await };
+    let stream = tcp(proxy.address()).await?;
+    ask(stream, tunnel).await.map_err(|error| failed_at(proxy.address(), error))
+}
+
+/// Asks a proxy for a tunnel.
+async fn ask(mut stream: TcpStream, mut tunnel: Tunnel) -> io::Result<TcpStream> {
     stream.write_all(tunnel.request()).await?;
     let mut bytes = [0; 2048];
     loop {
@@ -68,9 +75,12 @@ async fn through(route: &Route, secure: bool, address: (&str, u16)) -> io::Resul
 }
 
 /// A connection to a host.
-async fn tcp((host, port): (&str, u16)) -> io::Result<TcpStream> {
-    let mut race = Race::new(in_turn(lookup_host((host, port)).await?));
-    let stream = poll_fn(|cx| race.poll(cx)).await?;
+async fn tcp(address: (&str, u16)) -> io::Result<TcpStream> {
+    let connected = async {
+        let mut race = Race::new(in_turn(lookup_host(address).await?));
+        poll_fn(|cx| race.poll(cx)).await
+    };
+    let stream = connected.await.map_err(|error| failed_at(address, error))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -1,6 +1,7 @@
 //! The blocking adapter: over a scripted transport, over sockets with their times, and in two halves.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // sockets, threads and a clock
 
+mod odd;
 mod scripted;
 mod sockets;
 mod split;

@@ -531,6 +531,10 @@ impl<S: Transport> Driver<S> {
                     }
                 }
                 Step::Drain => self.drain(until),
+                // All is read. What the peer has not taken is tried again, and that waits.
+                Step::Wait(_) if !self.outlet.is_flushed() && !self.outlet.stream.is_nonblocking() => {
+                    self.life.ready();
+                }
                 // Of a stream that does not wait.
                 Step::Wait(_) => return Err(not_ready()),
                 Step::Over(end) => {

@@ -2,6 +2,7 @@
 
 use super::*;
 use std::sync::mpsc;
+use std::task::Poll;
 
 #[test]
 fn by_name_and_by_address() {
@@ -130,4 +131,49 @@ fn two_that_both_send_over_tokio() {
         closing.await.unwrap().unwrap();
         assert_eq!(server.await.unwrap().unwrap(), 1);
     });
+}
+
+/// Records that come in pieces, to a client that has no times at all to keep: whole, in halves, and with a time of the call.
+#[test]
+fn records_in_pieces_without_a_heartbeat() {
+    let house = House::new();
+    for way in 0..3 {
+        let config = house.server();
+        let (port, server) = once("127.0.0.1", move |tcp| {
+            let stream = TlsStream::server(tcp, config, LONG)?;
+            let mut socket = blocking::accept(stream, &ServerOptions::new(), &Options::new())?;
+            for _ in 0..5 {
+                socket.send(&large(1)[..])?;
+                thread::sleep(Duration::from_millis(20));
+            }
+            socket.close(1000, "")
+        });
+        let url = format!("wss://localhost:{port}/");
+        let options = trusting(&house).ping_interval(None);
+        let mut socket = blocking::connect(&url, ClientOptions::new(), &options).unwrap();
+        let mut received = 0;
+        let mut take = |message: Message| received += usize::from(message.payload()[..] == large(1)[..]);
+        match way {
+            0 => {
+                while let Some(message) = socket.next().unwrap() {
+                    take(message);
+                }
+            }
+            1 => {
+                let (_writer, mut reader) = socket.split().unwrap();
+                while let Some(message) = reader.next().unwrap() {
+                    take(message);
+                }
+            }
+            _ => loop {
+                match socket.next_timeout(Duration::from_millis(3)).unwrap() {
+                    Poll::Ready(Some(message)) => take(message),
+                    Poll::Ready(None) => break,
+                    Poll::Pending => {}
+                }
+            },
+        }
+        assert_eq!(received, 5, "{way}");
+        server.join().unwrap().unwrap();
+    }
 }

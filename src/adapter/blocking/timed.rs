@@ -197,6 +197,8 @@ impl Waits {
             match (error.kind(), wait) {
                 (ErrorKind::Interrupted, _) => {}
                 (ErrorKind::TimedOut, Some(_)) => return Ok(None),
+                // Not the operating system's: part of a TLS record has come.
+                (ErrorKind::TimedOut, None) if error.raw_os_error().is_none() => return Ok(None),
                 (ErrorKind::WouldBlock, Some(wait)) => {
                     let least = wait.clamp(SHORTEST_WAIT, WATCHED) / 2;
                     if began.is_some_and(|began| began.elapsed() < least) {

@@ -6,6 +6,7 @@ use pushline::adapter::{Error, Options, TimedOut};
 use pushline::ws::{End, Message};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -197,6 +198,24 @@ fn whatever_follows_a_close_frame_ends() {
             }
             assert!(began.elapsed() < LONG, "{number} {split} {:?}", began.elapsed());
             peer.join().unwrap();
+            // Also by calls that do not wait, of each kind.
+            let (mut peer, stream) = sockets();
+            peer.write_all(&closing()).unwrap();
+            let peer = thread::spawn(move || odd(peer));
+            let began = Instant::now();
+            let is_over = |told: Result<Poll<Option<Message>>, Error>| {
+                assert!(began.elapsed() < LONG, "{number} {split}");
+                matches!(told, Ok(Poll::Ready(None)) | Err(_))
+            };
+            if split {
+                let (_writer, mut reader) = server(stream, &quick()).split().unwrap();
+                while !is_over(reader.next_timeout(Duration::ZERO)) {}
+            } else {
+                let mut socket = server(stream, &quick());
+                while !is_over(socket.next_timeout(Duration::ZERO)) {}
+            }
+            assert!(began.elapsed() < LONG, "{number} {split} {:?}", began.elapsed());
+            peer.join().unwrap();
         }
     }
 }
@@ -298,4 +317,16 @@ fn closing_a_stream_that_does_not_wait() {
         drop(socket);
         peer.join().unwrap();
     }
+}
+
+/// The reader goes while a writer is stuck.
+#[test]
+fn a_reader_that_goes_while_a_writer_is_stuck() {
+    let (peer, stream) = sockets();
+    let (writer, reader) = server(stream, &quick()).split().unwrap();
+    let stuck = thread::spawn(move || calmly(LONG, || writer.send(vec![1; 32 << 20])));
+    thread::sleep(millis(100));
+    drop(reader);
+    assert!(stuck.join().unwrap().is_err());
+    drop(peer);
 }

@@ -5,6 +5,8 @@ use pushline::adapter::blocking::{Transport, Untimed, WebSocket};
 use pushline::adapter::{Error, Options, TimedOut};
 use pushline::ws::Message;
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -225,4 +227,65 @@ fn two_that_take_turns() {
     }
     client.close(1000, "").unwrap();
     assert_eq!(serving.join().unwrap(), 100);
+}
+
+/// A peer that takes a little all the time: each write goes on, and none may hold the call.
+#[test]
+fn a_queue_that_moves_slowly_holds_nobody() {
+    for split in [false, true] {
+        let (mut peer, stream) = sockets();
+        let length = 64 << 20;
+        let done = Arc::new(AtomicBool::new(false));
+        let hurry = Arc::clone(&done);
+        let ping = from_client(|connection| connection.ping(b"p").unwrap());
+        let reading = thread::spawn(move || {
+            let mut bytes = vec![0; 16 * 1024];
+            peer.write_all(&ping).unwrap();
+            while peer.read(&mut bytes).unwrap() > 0 {
+                if !hurry.load(Relaxed) {
+                    thread::sleep(millis(2));
+                }
+            }
+            peer
+        });
+        let mut socket = server(stream, &Options::new());
+        let payload = vec![1; length];
+        let longest = |call: &mut dyn FnMut() -> bool| {
+            let mut longest = Duration::ZERO;
+            // The ping is heard while the queue moves.
+            for heard in 0.. {
+                let began = Instant::now();
+                let is_heard = call();
+                longest = longest.max(began.elapsed());
+                if is_heard {
+                    break;
+                }
+                assert!(heard < 10_000, "{split}");
+            }
+            for _ in 0..8 {
+                let began = Instant::now();
+                assert!(!call());
+                longest = longest.max(began.elapsed());
+            }
+            done.store(true, Relaxed);
+            longest
+        };
+        let is_message = |told: Poll<Option<Message>>| matches!(told, Poll::Ready(Some(_)));
+        let longest = if split {
+            let (writer, mut reader) = socket.split().unwrap();
+            writer.feed(&payload[..]).unwrap();
+            let longest = longest(&mut || is_message(reader.next_timeout(millis(1)).unwrap()));
+            writer.flush().unwrap();
+            drop((writer, reader));
+            longest
+        } else {
+            socket.feed(&payload[..]).unwrap();
+            let longest = longest(&mut || is_message(socket.next_timeout(millis(1)).unwrap()));
+            socket.flush().unwrap();
+            drop(socket);
+            longest
+        };
+        drop(reading.join().unwrap());
+        assert!(longest < Duration::from_secs(4), "{split} {longest:?}");
+    }
 }

@@ -458,7 +458,7 @@ impl<S: Transport> WebSocket<S> {
             // Whoever does not read does not judge whether a pong is late.
             let has_room = ahead.size() + inbox.held() < ahead::limit(receiver);
             let side = if has_room { Side::Reading } else { Side::Writing };
-            match driver.run(side) {
+            match driver.run(side, None) {
                 _ if driver.outlet.is_flushed() => {}
                 Step::Read => {
                     // A close frame may be among what is at hand: known before the end of the stream is.
@@ -483,11 +483,17 @@ impl<S: Transport> WebSocket<S> {
 
 impl<S: Transport> Driver<S> {
     /// Does all that is to be done, but for reading and waiting: what then?
-    fn run(&mut self, side: Side) -> Step<Instant> {
+    fn run(&mut self, side: Side, until: Option<Instant>) -> Step<Instant> {
         let step = loop {
             self.outlet.sync(&mut self.life, &mut self.tally);
             match self.life.step(side) {
-                Step::Write => self.write(),
+                Step::Write => {
+                    self.write();
+                    if is_late(until) {
+                        // A peer that takes a little all the time must not keep the call from reading, nor from ending.
+                        self.life.write_blocked();
+                    }
+                }
                 Step::Shutdown => {
                     // A direction that cannot be ended has ended, or the next read fails.
                     let shut = self.outlet.stream.get_mut().shutdown(Shutdown::Write);
@@ -523,7 +529,7 @@ impl<S: Transport> Driver<S> {
         self.pong_first = false;
         self.life.ready();
         loop {
-            match self.run(Side::Reading) {
+            match self.run(Side::Reading, until) {
                 Step::Read => {
                     let wait = self.patience(until);
                     if self.read(inbox, wait) {

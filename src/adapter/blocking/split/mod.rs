@@ -19,7 +19,7 @@ use super::timed::Timed;
 #[cfg(feature = "rustls")]
 use super::tls::TlsStream;
 use super::transport::Transport;
-use super::websocket::{Driver, WebSocket};
+use super::websocket::{Driver, WebSocket, is_late};
 use crate::adapter::owed::Owed;
 use crate::adapter::stats::{Received, Tally};
 use crate::adapter::{Error, end};
@@ -210,7 +210,7 @@ impl<S: Transport> Shared<S> {
         });
         drop(outlet);
         // In any case: the reader may count on it.
-        self.settle();
+        self.settle(None);
         sent
     }
 
@@ -225,13 +225,13 @@ impl<S: Transport> Shared<S> {
             Ok(())
         });
         drop(outlet);
-        self.settle();
+        self.settle(None);
         fed
     }
 
     /// Writes what the reader owes, unless another thread is writing: that one does it before it goes. Whether it was
     /// written.
-    fn settle(&self) -> bool {
+    fn settle(&self, until: Option<Instant>) -> bool {
         // Looked at again once unlocked: a reader that found the lock taken has left its note before that.
         while !self.notes().owed.is_nothing() {
             let mut outlet = match self.outlet.try_lock() {
@@ -240,7 +240,7 @@ impl<S: Transport> Shared<S> {
                 Err(TryLockError::WouldBlock) => return false,
             };
             self.pay(&mut outlet);
-            if !self.write(&mut outlet) {
+            if !self.write(&mut outlet, until) {
                 return false;
             }
         }
@@ -248,14 +248,14 @@ impl<S: Transport> Shared<S> {
     }
 
     /// Writes what is queued, unless another thread is writing. Whether nothing is left.
-    fn try_write(&self) -> bool {
+    fn try_write(&self, until: Option<Instant>) -> bool {
         let mut outlet = match self.outlet.try_lock() {
             Ok(outlet) => outlet,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
         self.pay(&mut outlet);
-        self.write(&mut outlet)
+        self.write(&mut outlet, until)
     }
 
     /// Queues what the reader owes.
@@ -298,21 +298,27 @@ impl<S: Transport> Shared<S> {
             if is_ready(&outlet.sender) {
                 return Ok(());
             }
-            self.write(outlet);
+            self.write(outlet, None);
             if outlet.stream.is_nonblocking() {
                 return Err(Error::Io(ErrorKind::WouldBlock.into()));
             }
         }
     }
 
-    /// Writes for as long as the transport takes something. Whether it took all.
-    fn write(&self, outlet: &mut Outlet<S>) -> bool {
+    /// Writes for as long as the transport takes something, and a call that has a time has not used it up. Whether all was
+    /// taken.
+    fn write(&self, outlet: &mut Outlet<S>, until: Option<Instant>) -> bool {
         while !outlet.is_flushed() {
             let wrote = outlet.write();
             let mut notes = self.notes();
             notes.sync(outlet);
             match wrote {
-                Wrote::Some => notes.life.written(),
+                Wrote::Some => {
+                    notes.life.written();
+                    if !outlet.is_flushed() && is_late(until) {
+                        return false;
+                    }
+                }
                 Wrote::Blocked => {
                     notes.life.tick(Side::Writing, Instant::now());
                     self.tell_end(&mut notes, outlet);

@@ -92,7 +92,7 @@ impl<S: Transport> Reader<S> {
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, Error> {
         if self.ahead.lend() {
             let Some(message) = self.ahead.lent() else { return Ok(None) };
-            self.reading.answer_close(message);
+            self.reading.answer_close(message, None);
             return Ok(Some(message.as_event()));
         }
         let Sought::Found(found) = self.find(Wanted::Lent, None)? else { return Ok(None) };
@@ -100,7 +100,7 @@ impl<S: Transport> Reader<S> {
         let error = match receiver.event(found, inbox) {
             Ok(event) => {
                 reading.received.count_event(&event);
-                reading.answer(event.reply());
+                reading.answer(event.reply(), None);
                 return Ok(Some(event));
             }
             Err(error) => error,
@@ -125,7 +125,7 @@ impl<S: Transport> Reader<S> {
 
     fn next_by(&mut self, until: Option<Instant>) -> Result<Poll<Option<Message>>, Error> {
         if let Some(message) = self.ahead.take() {
-            self.reading.answer_close(&message);
+            self.reading.answer_close(&message, until);
             return Ok(Poll::Ready(Some(message)));
         }
         loop {
@@ -137,7 +137,7 @@ impl<S: Transport> Reader<S> {
             match self.receiver.owned(found, &mut self.inbox) {
                 Ok(message) => {
                     self.reading.received.count(&message);
-                    self.reading.answer(message.reply());
+                    self.reading.answer(message.reply(), until);
                     return Ok(Poll::Ready(Some(message)));
                 }
                 Err(error) => self.reading.fault(error),
@@ -153,7 +153,7 @@ impl<S: Transport> Reader<S> {
                     Ok(Some(found)) => {
                         if found.is_ping() {
                             // The pong of the ping before, if nobody is writing just now.
-                            self.reading.shared.settle();
+                            self.reading.shared.settle(until);
                         }
                         return Ok(Sought::Found(found));
                     }
@@ -181,7 +181,7 @@ impl<S: Transport> Reading<S> {
         }
         loop {
             // All that one read has caused leaves in one write.
-            let mut idle = self.shared.settle();
+            let mut idle = self.shared.settle(until);
             let step = {
                 let mut notes = self.shared.notes();
                 notes.tally.take(&mut self.received);
@@ -192,7 +192,7 @@ impl<S: Transport> Reading<S> {
                 match notes.life.step(Side::Reading) {
                     Step::Write | Step::Shutdown => {
                         drop(notes);
-                        idle &= self.shared.try_write();
+                        idle &= self.shared.try_write(until);
                         let mut notes = self.shared.notes();
                         // Whoever writes, or the next round, does the rest.
                         notes.life.write_blocked();
@@ -288,7 +288,7 @@ impl<S: Transport> Reading<S> {
     }
 
     /// An event is given out: notes what it asks to be answered with.
-    fn answer(&mut self, reply: Option<Reply<'_>>) {
+    fn answer(&mut self, reply: Option<Reply<'_>>, until: Option<Instant>) {
         let Some(reply) = reply else { return };
         {
             let mut notes = self.shared.notes();
@@ -302,13 +302,13 @@ impl<S: Transport> Reading<S> {
         }
         if matches!(reply, Reply::Close(_)) {
             // Nothing comes after it to write together with.
-            self.shared.settle();
+            self.shared.settle(until);
         }
     }
 
-    fn answer_close(&mut self, message: &Message) {
+    fn answer_close(&mut self, message: &Message, until: Option<Instant>) {
         if let reply @ Some(Reply::Close(_)) = message.reply() {
-            self.answer(reply);
+            self.answer(reply, until);
         }
     }
 
@@ -328,7 +328,7 @@ impl<S: Transport> Drop for Reading<S> {
                 notes.life.reader_gone();
                 notes.owed.add_eof();
             }
-            self.shared.settle();
+            self.shared.settle(None);
             self.shared.over.notify_all();
         }
     }

@@ -89,7 +89,7 @@ impl<S: Transport> Writer<S> {
         let mut outlet = lock(&self.shared.outlet);
         let flushed = self.shared.flush(&mut outlet);
         drop(outlet);
-        self.shared.settle();
+        self.shared.settle(None);
         flushed
     }
 
@@ -119,8 +119,8 @@ impl<S: Transport> Writer<S> {
         // Whoever is writing queues it, so that this does not wait for that one.
         self.shared.notes().owed.add_own_close(code, reason);
         loop {
-            let flushed = self.shared.try_write();
-            self.shared.settle();
+            let flushed = self.shared.try_write(None);
+            self.shared.settle(None);
             let mut notes = self.shared.notes();
             if let Some(error) = Shared::<S>::error_of_closing(&notes) {
                 self.shared.over.notify_all();

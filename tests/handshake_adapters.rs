@@ -433,3 +433,27 @@ async fn an_error_of_connecting_says_where_to() {
         }
     }
 }
+
+/// Also if the server resets the connection when it has the request.
+#[test]
+fn an_error_of_the_handshake_says_where_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = listener.local_addr().unwrap();
+    let serving = thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            let mut stream = stream.unwrap();
+            assert!(stream.read(&mut [0; 10]).unwrap() > 0);
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    });
+    let url = format!("ws://user:secret@{server}/?secret");
+    let errors = [
+        blocking::connect(&url, ClientOptions::new(), &Options::new()).unwrap_err(),
+        runtime().block_on(pushline_tokio::connect(&url, ClientOptions::new(), &Options::new())).unwrap_err(),
+    ];
+    for error in errors {
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("connecting to {server}: ")) && !text.contains("secret"), "{text}");
+    }
+    serving.join().unwrap();
+}

@@ -1,7 +1,7 @@
 //! In which order the addresses of a host are tried, and when (RFC 8305); how an attempt that failed is told. Reads no clock
 //! and no socket.
 
-use super::TlsError;
+use super::{Error, TlsError};
 use crate::http1::TunnelError;
 use core::fmt;
 use core::time::Duration;
@@ -45,6 +45,15 @@ pub(super) fn failed_at((host, port): (&str, u16), error: io::Error) -> io::Erro
     }
 }
 
+/// The same for the handshake that follows.
+pub(super) fn handshake_failed_at(address: (&str, u16), error: Error) -> Error {
+    match error {
+        Error::Io(error) => failed_at(address, error).into(),
+        Error::Tls(error) => failed_at(address, error.into_io()).into(),
+        error => error,
+    }
+}
+
 #[derive(Debug)]
 struct FailedAt<E> {
     to: String,
@@ -70,7 +79,7 @@ mod tests {
 
     #[test]
     fn an_error_says_where_to() {
-        use crate::adapter::{Error, TlsFault};
+        use crate::adapter::TlsFault;
         use std::string::ToString;
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         for (host, text) in [

@@ -1,5 +1,6 @@
 //! Connecting: a stream to where the URL leads, then the handshake.
 
+use super::super::connect::handshake_failed_at;
 use super::super::{Error, Options};
 use super::ClientStream;
 use super::dial::dial;
@@ -22,7 +23,8 @@ use std::time::Instant;
 /// # Errors
 ///
 /// [`Error::InvalidUri`], [`Error::Handshake`] with the response if it was not a 101 (a redirect is not followed),
-/// [`Error::TimedOut`] after [`Options::handshake_timeout`], which is for all of it, [`Error::Tls`], [`Error::Io`].
+/// [`Error::TimedOut`] after [`Options::handshake_timeout`], which is for all of it, [`Error::Tls`], [`Error::Io`]. The text
+/// of the last two says which host and port were tried.
 ///
 /// ```no_run
 /// use pushline::adapter::{Options, blocking::connect};
@@ -73,4 +75,5 @@ pub fn connect_with_response(
     let deadline = Instant::now().saturating_add(options.handshake_timeout.get());
     let stream = dial(&options.route, uri.is_secure(), uri.address(), deadline)?;
     shake_hands(stream, &uri, client_options, options, deadline)
+        .map_err(|error| handshake_failed_at(uri.address(), error))
 }

@@ -1,5 +1,6 @@
 //! Connecting: a stream to where the URL leads, then the handshake.
 
+use super::super::connect::handshake_failed_at;
 use super::super::{Error, Options, TimedOut};
 use super::ClientStream;
 use super::dial::dial;
@@ -23,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 ///
 /// [`Error::InvalidUri`], [`Error::Handshake`] with the response if it was not a 101 (a redirect is
 /// not followed), [`Error::TimedOut`] after [`Options::handshake_timeout`], which is for all of it, [`Error::Tls`],
-/// [`Error::Io`].
+/// [`Error::Io`]. The text of the last two says which host and port were tried.
 ///
 /// ```no_run
 /// use pushline::adapter::{Options, tokio::connect};
@@ -81,5 +82,7 @@ async fn open(
     let deadline = Instant::now().saturating_add(options.handshake_timeout.get());
     let dialing = dial(&options.route, uri.is_secure(), uri.address());
     let stream = timeout_at(deadline, dialing).await.map_err(|_| Error::TimedOut(TimedOut::Handshake))??;
-    shake_hands(stream, &uri, client_options, options, deadline).await
+    shake_hands(stream, &uri, client_options, options, deadline)
+        .await
+        .map_err(|error| handshake_failed_at(uri.address(), error))
 }

@@ -326,7 +326,8 @@ impl<S: Transport> EventSource<S> {
     /// do as well.
     ///
     /// An attempt to connect is not cut short: the call that makes it takes up to
-    /// [`connect_timeout`](SourceOptions::connect_timeout) and [`response_timeout`](SourceOptions::response_timeout).
+    /// [`connect_timeout`](SourceOptions::connect_timeout) and [`response_timeout`](SourceOptions::response_timeout), with each
+    /// redirection anew.
     ///
     /// ```no_run
     /// use pushline::adapter::blocking::sse::{EventSource, SourceEvent, SourceOptions};

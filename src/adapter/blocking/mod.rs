@@ -14,6 +14,7 @@
 mod client_stream;
 mod connect;
 mod dial;
+mod driver;
 mod handshake;
 mod outlet;
 mod split;

@@ -14,12 +14,13 @@ pub use writer::Writer;
 
 use self::reader::Reading;
 use super::client_stream::ClientStream;
+use super::driver::{Driver, is_late};
 use super::outlet::{Outlet, Wrote};
 use super::timed::Timed;
 #[cfg(feature = "rustls")]
 use super::tls::TlsStream;
 use super::transport::Transport;
-use super::websocket::{Driver, WebSocket, is_late};
+use super::websocket::WebSocket;
 use crate::adapter::owed::Owed;
 use crate::adapter::stats::{Received, Tally};
 use crate::adapter::{Error, end};

@@ -1,7 +1,7 @@
 //! The reading half of a split socket: it parses, waits and reads. What it shares with the writers is in `mod.rs`.
 
+use super::super::driver::{Progress, Sought, is_late};
 use super::super::timed::Timed;
-use super::super::websocket::{Progress, Sought, is_late};
 use super::{AGAIN, Shared};
 use crate::adapter::ahead::Ahead;
 use crate::adapter::blocking::Transport;

@@ -1,7 +1,7 @@
 //! A client that connects, reconnects and resumes by itself (HTML 9.2.2, 9.2.3).
 
 use super::super::dial::dial;
-use super::super::websocket::is_late;
+use super::super::driver::is_late;
 use super::super::{ClientStream, Transport};
 use super::{Error, EventReader, SourceEvent, SourceOptions, Url};
 use crate::adapter::random::{random, since_1970};

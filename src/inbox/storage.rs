@@ -18,6 +18,8 @@ use alloc::vec::Vec;
 pub trait Storage: sealed::Storage {}
 
 mod sealed {
+    use alloc::vec::Vec;
+
     pub trait Storage {
         /// Whether it can grow.
         const GROWS: bool;

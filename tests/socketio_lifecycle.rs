@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use pushline::adapter::socketio::{AckError, SlowClient, SocketIo, SocketIoOptions, SocketRef};
-use pushline::socketio::engine::{EngineOptions, SendError};
+use pushline::adapter::socketio::{AckError, EngineIo, SlowClient, SocketIo, SocketIoOptions, SocketRef};
+use pushline::socketio::engine::{Data, EngineMessage, EngineOptions, SendError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -225,4 +225,134 @@ async fn a_pattern_may_ask_the_server() {
         name == "/asked"
     });
     io.of("/asked").emit("hello", &());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_decides_and_panics_has_decided() {
+    let io = SocketIo::new(SocketIoOptions::new());
+    io.of("/").authorize(|auth| {
+        let asked = |name| auth.json().object().is_some_and(|auth| auth.get(name).is_some());
+        assert!(!asked("at once"), "before its future");
+        let [first, later] = ["first", "later"].map(asked);
+        async move {
+            assert!(!first, "in the first poll");
+            tokio::task::yield_now().await;
+            assert!(!later, "in a later one");
+            Ok(())
+        }
+    });
+    let client = Client::open(&io).await;
+    for wrong in ["at once", "first", "later"] {
+        client.post(&format!("40{{\"{wrong}\":1}}")).await;
+        assert_eq!(client.poll().await, "44{\"message\":\"Internal error\"}", "{wrong}");
+    }
+    client.post("40").await;
+    assert!(client.poll().await.starts_with("40{"), "it may try again");
+}
+
+/// A namespace that lets in on a task, and whose `on_connect` takes its time before it first waits.
+fn deliberate(io: &SocketIo) -> (Arc<Mutex<Vec<&'static str>>>, std::sync::mpsc::Sender<()>) {
+    let (told, hears) = std::sync::mpsc::channel();
+    let (log, hears): (Arc<Mutex<Vec<_>>>, _) = (Arc::default(), Mutex::new(hears));
+    let [connect, event, left] = [(); 3].map(|()| Arc::clone(&log));
+    io.of("/")
+        .authorize(|_| async {
+            tokio::task::yield_now().await;
+            Ok(())
+        })
+        .on_connect(move |_, _| {
+            hears.lock().unwrap().recv_timeout(Duration::from_secs(20)).unwrap();
+            connect.lock().unwrap().push("connect");
+            async {}
+        })
+        .on("event", move |_, _| {
+            event.lock().unwrap().push("event");
+            async {}
+        })
+        .on_disconnect(move |_, _| {
+            left.lock().unwrap().push("left");
+            async {}
+        });
+    (log, told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn on_connect_comes_before_what_the_client_does_next() {
+    for leaves in [false, true] {
+        let io = SocketIo::new(SocketIoOptions::new());
+        let (log, told) = deliberate(&io);
+        let client = Client::open(&io).await;
+        client.post("40").await;
+        assert!(client.poll().await.starts_with("40{"));
+        client.post("42[\"event\"]\u{1e}42[\"event\"]").await;
+        if leaves {
+            client.post("41").await;
+        }
+        assert!(log.lock().unwrap().is_empty(), "it has not begun");
+        told.send(()).unwrap();
+        let expected =
+            if leaves { &["connect", "event", "event", "left"][..] } else { &["connect", "event", "event"] };
+        timeout(Duration::from_secs(20), async {
+            while log.lock().unwrap().len() < expected.len() {
+                sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await
+        .unwrap();
+        assert_eq!(*log.lock().unwrap(), expected);
+        if !leaves {
+            client.post("42[\"event\"]").await;
+            assert_eq!(log.lock().unwrap().len(), 4, "from now on at once");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn no_more_than_256_events_wait_for_on_connect() {
+    for (events, stays) in [(255, true), (256, true), (257, false)] {
+        let io = SocketIo::new(SocketIoOptions::new());
+        let (log, told) = deliberate(&io);
+        let client = Client::open(&io).await;
+        client.post("40").await;
+        assert!(client.poll().await.starts_with("40{"));
+        client.try_post(&vec!["42[\"event\"]"; events].join("\u{1e}")).await;
+        assert_eq!(io.clients() == 1, stays, "{events}");
+        told.send(()).unwrap();
+        let expected = 1 + events.min(256) + usize::from(!stays);
+        timeout(Duration::from_secs(20), async {
+            while log.lock().unwrap().len() < expected {
+                sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await
+        .unwrap();
+        assert_eq!(log.lock().unwrap()[0], "connect");
+        assert_eq!(log.lock().unwrap().last() == Some(&"left"), !stays);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_its_session_of_engine_io_alone() {
+    let echo = EngineIo::new(SocketIoOptions::new(), |session, data| {
+        let Data::Text(text) = data else { return };
+        assert_ne!(text, "panic");
+        session.send(EngineMessage::text(text)).unwrap();
+    });
+    let ask = async |sid: &str, post: Option<&'static str>| {
+        let request = http::Request::builder()
+            .method(if post.is_some() { "POST" } else { "GET" })
+            .uri(format!("/engine.io/?EIO=4&transport=polling{sid}"));
+        let request = request.body(Full::new(Bytes::from(post.unwrap_or_default()))).unwrap();
+        let body = echo.handle(request).await.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    };
+    let open = async || {
+        let text = ask("", None).await;
+        format!("&sid={}", text.split_once("\"sid\":\"").unwrap().1.split('"').next().unwrap())
+    };
+    let [one, other] = [open().await, open().await];
+    ask(&one, Some("4panic")).await;
+    assert_eq!(echo.sessions(), 1);
+    ask(&other, Some("4hello")).await;
+    assert_eq!(ask(&other, None).await, "4hello");
 }

@@ -30,18 +30,22 @@ pub(super) fn connect(server: &Server, link: &Arc<Link<Server>>, name: Arc<str>,
     let link = Arc::clone(link);
     start(|| async move {
         let _asking = asking;
+        let mut undecided = Undecided { link: Arc::clone(&link), name: Some(Arc::clone(&name)) };
         if let Some(((pid, offset), hub)) = elsewhere
             && hub.adopt(&shared, &pid, offset.as_deref()).await
             && let Some(socket) = recover(&link, &shared, &auth)
         {
+            undecided.name = None;
             return connected(socket, auth);
         }
-        match authorize {
-            None => accept(&link, &shared, auth),
-            Some(authorize) => match authorize(auth.clone()).await {
-                Ok(()) => accept(&link, &shared, auth),
-                Err(message) => refuse(&link, &name, &message),
-            },
+        let decision = match authorize {
+            None => Ok(()),
+            Some(authorize) => authorize(auth.clone()).await,
+        };
+        undecided.name = None;
+        match decision {
+            Ok(()) => accept(&link, &shared, auth),
+            Err(message) => refuse(&link, &name, &message),
         }
     });
 }
@@ -62,16 +66,37 @@ fn refuse(link: &Arc<Link<Server>>, name: &str, message: &str) {
     });
 }
 
+/// The handler comes before those of what the client does next, on whichever thread that is.
 fn connected(socket: SocketRef, auth: String) {
     if let Some(connected) = socket.shared().handlers.connected() {
-        connected(socket, auth);
+        connected(socket.clone(), auth);
+    }
+    let link = socket.link();
+    while let Some(jobs) = link.peek(|inner| inner.state.take_early(&socket)) {
+        link.run(jobs);
     }
 }
+
+/// A client that waits for a decision. It gets an answer also if that does not come: whoever was asked has panicked.
+struct Undecided {
+    link: Arc<Link<Server>>,
+    name: Option<Arc<str>>,
+}
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        if let Some(name) = self.name.take() {
+            refuse(&self.link, &name, INTERNAL_ERROR);
+        }
+    }
+}
+
+const INTERNAL_ERROR: &str = "Internal error";
 
 fn accept(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: String) {
     let mut random = [[0; 15]; 2];
     if random.iter_mut().any(|random| getrandom::fill(random).is_err()) {
-        return refuse(link, &shared.name, "Internal error");
+        return refuse(link, &shared.name, INTERNAL_ERROR);
     }
     let [sid, pid] = random.map(session_id);
     let sid: Arc<str> = sid.into();
@@ -146,6 +171,7 @@ fn enter(
             return false;
         }
         inner.state.sockets.push(socket.clone());
+        inner.state.early.push((socket.clone(), Vec::new()));
         socket.shared().enter(socket.clone(), rooms);
         true
     };

@@ -6,6 +6,7 @@ use super::options::SocketIoOptions;
 use crate::socketio::engine::{Data, EngineCloseReason, EngineMessage, EngineSession, SendError};
 use core::fmt;
 use std::boxed::Box;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::vec::Vec;
 use tokio::time::Instant;
@@ -68,7 +69,7 @@ impl EngineIoSocket<'_> {
 }
 
 impl EngineIo {
-    /// A server that calls `on_message` with each message, in their order.
+    /// A server that calls `on_message` with each message, in their order. If it panics, that session is over, and no other.
     #[must_use]
     pub fn new(
         options: SocketIoOptions,
@@ -106,7 +107,11 @@ impl Layer for Messages {
     fn open(&self, _: Instant) {}
 
     fn receive(&self, (): &mut (), session: &mut EngineSession<Instant>, data: Data<'_>) -> Option<()> {
-        (self.on_message)(&mut EngineIoSocket { session }, data);
+        let on_message =
+            AssertUnwindSafe(|| (self.on_message)(&mut EngineIoSocket { session: &mut *session }, data));
+        if catch_unwind(on_message).is_err() {
+            session.fail();
+        }
         None
     }
 

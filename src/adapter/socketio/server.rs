@@ -60,7 +60,12 @@ pub(super) struct State {
     pub(super) connection: ServerConnection<Instant>,
     pub(super) sockets: Vec<SocketRef>,
     pub(super) acks: HashMap<(Arc<str>, u64), Waiting>,
+    /// Whose `on_connect` is still to begin, perhaps on another thread, and what has happened to them since.
+    pub(super) early: Vec<(SocketRef, Vec<Job>)>,
 }
+
+/// The most events that wait for `on_connect` to begin.
+const MOST_EARLY: usize = 256;
 
 pub(super) enum Job {
     Connect(Arc<str>, Option<String>),
@@ -243,6 +248,7 @@ impl Layer for Server {
             connection: ServerConnection::new(Arc::clone(&self.config), now),
             sockets: Vec::new(),
             acks: HashMap::new(),
+            early: Vec::new(),
         }
     }
 
@@ -269,7 +275,12 @@ impl Layer for Server {
             }
             Incoming::Event { namespace, id, payload } => {
                 let socket = state.sockets.iter().find(|socket| socket.namespace() == &*namespace)?;
-                Some(Job::Event(socket.clone(), SocketEvent::new(socket, id, payload)))
+                let job = Job::Event(socket.clone(), SocketEvent::new(socket, id, payload));
+                if state.early.iter().any(|(_, jobs)| jobs.len() >= MOST_EARLY) {
+                    session.fail();
+                    return None;
+                }
+                state.after_connect(job)
             }
         }
     }
@@ -292,7 +303,9 @@ impl Layer for Server {
 
     fn closed(&self, state: &mut State, reason: EngineCloseReason, jobs: &mut Vec<Job>) {
         state.acks.clear();
-        jobs.extend(state.sockets.drain(..).map(|socket| Job::Left(socket, reason.as_str())));
+        for socket in core::mem::take(&mut state.sockets) {
+            jobs.extend(state.after_connect(Job::Left(socket, reason.as_str())));
+        }
     }
 
     fn run(&self, link: &Arc<Link<Self>>, job: Job) {
@@ -321,7 +334,31 @@ impl State {
     fn remove(&mut self, namespace: &str, reason: &'static str) -> Option<Job> {
         self.acks.retain(|(name, _), _| &**name != namespace);
         let at = self.sockets.iter().position(|socket| socket.namespace() == namespace)?;
-        Some(Job::Left(self.sockets.swap_remove(at), reason))
+        let left = Job::Left(self.sockets.swap_remove(at), reason);
+        self.after_connect(left)
+    }
+
+    /// What is to be done now; what has to wait until `on_connect` has begun is kept.
+    fn after_connect(&mut self, job: Job) -> Option<Job> {
+        let (Job::Event(socket, _) | Job::Left(socket, _)) = &job else { return Some(job) };
+        match self.early.iter_mut().find(|(early, _)| early.is(socket)) {
+            Some((_, jobs)) => {
+                jobs.push(job);
+                None
+            }
+            None => Some(job),
+        }
+    }
+
+    /// `on_connect` has begun: what has happened meanwhile. Asked again, until that is nothing.
+    pub(super) fn take_early(&mut self, socket: &SocketRef) -> Option<Vec<Job>> {
+        let (_, jobs) = self.early.iter_mut().find(|(early, _)| early.is(socket))?;
+        let jobs = core::mem::take(jobs);
+        if jobs.is_empty() {
+            self.early.retain(|(early, _)| !early.is(socket));
+            return None;
+        }
+        Some(jobs)
     }
 
     /// Whether an event may be sent to a client that is in this namespace.

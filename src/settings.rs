@@ -1,4 +1,5 @@
-//! The macro that writes a type of limits and times, with its defaults and setters. The types stand where they are used.
+//! The macro that writes a type of limits and times, with its defaults and setters, and how a client is told of a time. The types
+//! stand where they are used.
 
 /// A type of settings: each with its documentation, its default, and a method of its name that sets it.
 ///
@@ -59,3 +60,34 @@ macro_rules! settings {
 }
 
 pub(crate) use settings;
+
+/// The longest time that a client is told, in milliseconds: it sets a timer to the sum of two, which in JavaScript has 31 bits.
+#[cfg(any(feature = "socketio", feature = "bayeux", feature = "atmosphere", feature = "pushlet"))]
+const LONGEST: u64 = i32::MAX as u64 / 2;
+
+/// A time as a client is told it, in milliseconds: 12 days at most.
+#[cfg(any(feature = "socketio", feature = "bayeux", feature = "atmosphere", feature = "pushlet"))]
+pub(crate) fn timer_millis(time: core::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).map_or(LONGEST, |millis| millis.min(LONGEST))
+}
+
+#[cfg(all(test, any(feature = "socketio", feature = "bayeux", feature = "atmosphere", feature = "pushlet")))]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+
+    #[test]
+    fn a_client_is_told_no_time_that_its_timer_cannot_keep() {
+        for (time, told) in [
+            (Duration::ZERO, 0),
+            (Duration::from_secs(25), 25_000),
+            (Duration::from_millis(LONGEST - 1), LONGEST - 1),
+            (Duration::from_millis(LONGEST), LONGEST),
+            (Duration::from_millis(LONGEST + 1), LONGEST),
+            (Duration::MAX, LONGEST),
+        ] {
+            assert_eq!(timer_millis(time), told);
+        }
+        assert!(i32::try_from(2 * LONGEST).is_ok());
+    }
+}

@@ -7,6 +7,7 @@
 use super::super::script::write_number;
 use super::{AtmosphereOptions, Listen};
 use crate::heartbeat::{Deadline, Instant};
+use crate::settings::timer_millis;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -199,7 +200,7 @@ impl<I: Instant> AtmosphereSession<I> {
         let is_poll = receiver.transport == AtmosphereTransport::LongPolling;
         let mut over = is_poll;
         if core::mem::take(&mut receiver.greet) {
-            let (every, padding) = (self.config.client_heartbeat.as_millis(), self.config.padding);
+            let (every, padding) = (timer_millis(self.config.client_heartbeat), self.config.padding);
             receiver.write(&format!("{}|{every}|{padding}|", self.id), out);
         } else if let Some(message) = self.queue.pop_front() {
             self.queued -= message.len();

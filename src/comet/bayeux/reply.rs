@@ -6,6 +6,7 @@ use super::message::BayeuxMessage;
 use crate::comet::put;
 use crate::comet::script::write_number;
 use crate::json::{Value, write_string};
+use crate::settings::timer_millis;
 use core::time::Duration;
 use std::format;
 use std::io::Write;
@@ -106,7 +107,7 @@ impl<'o> Reply<'o> {
         put(self.out, &[",\"advice\":{\"reconnect\":\"", reconnect, "\""]);
         for (name, time) in [("interval", interval), ("timeout", timeout), ("maxInterval", max_interval)] {
             put(self.out, &[",\"", name, "\":"]);
-            write_number(time.as_millis().try_into().unwrap_or(u64::MAX), self.out);
+            write_number(timer_millis(time), self.out);
         }
         put(self.out, &[multiple, "}"]);
         self

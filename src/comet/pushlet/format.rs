@@ -5,6 +5,7 @@ use super::super::form::Fields;
 use super::super::script::write_literal;
 use super::super::xml::write_attribute;
 use super::super::{NO_STORE, NOSNIFF, put};
+use crate::settings::timer_millis;
 use alloc::borrow::Cow;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -83,7 +84,7 @@ impl Format {
 
     /// The end of a response whose client is to come back to `url`.
     pub(super) fn end_and_refresh(self, url: &str, wait: Duration, out: &mut Vec<u8>) {
-        let wait = wait.as_millis().to_string();
+        let wait = timer_millis(wait).to_string();
         self.event(&event_of("refresh").with("p_wait", &*wait).with("p_url", url), None, out);
         if self == Self::Js {
             // The page that is shown in a frame comes back by itself.

@@ -1,12 +1,9 @@
 //! The limits and times of a session, and the handshake that tells the client of them.
 
-use crate::settings::settings;
+use crate::settings::{settings, timer_millis};
 use alloc::string::String;
 use core::fmt::Write;
 use core::time::Duration;
-
-/// The longest time that a client is told, in milliseconds: it sets a timer to the sum of two, which in JavaScript has 31 bits.
-const LONGEST: u128 = i32::MAX as u128 / 2;
 
 settings! {
     /// What an [`EngineSession`](super::EngineSession) allows and when it gives up. The defaults are the reference server's
@@ -61,8 +58,8 @@ impl EngineOptions {
         let written = write!(
             packet,
             "0{{\"sid\":\"{sid}\",\"upgrades\":[{upgrades}],\"pingInterval\":{},\"pingTimeout\":{},\"maxPayload\":{}}}",
-            self.ping_interval.as_millis().min(LONGEST),
-            self.ping_timeout.as_millis().min(LONGEST),
+            timer_millis(self.ping_interval),
+            timer_millis(self.ping_timeout),
             self.max_payload
         );
         debug_assert!(written.is_ok(), "a string takes what is written");

@@ -62,7 +62,10 @@ pub fn now() -> Millis {
     let (began, at) = BEGAN.get_or_init(|| {
         (Instant::now(), millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()))
     });
-    at + millis(began.elapsed())
+    let now = Instant::now();
+    // In a test's runtime that was paused before another test asked first, it is earlier than that.
+    let (since, until) = (now.saturating_duration_since(*began), began.saturating_duration_since(now));
+    at + millis(since) - millis(until)
 }
 
 /// A number of digits only: `parse` takes a plus sign.
@@ -73,6 +76,23 @@ pub fn number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_passes_in_a_runtime_that_was_paused_before_the_clock_began() {
+        let paused = || {
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+        };
+        let (early, later) = (paused(), paused());
+        later.block_on(async {
+            tokio::time::advance(std::time::Duration::from_millis(20)).await;
+            now()
+        });
+        early.block_on(async {
+            let before = now();
+            tokio::time::advance(std::time::Duration::from_millis(5)).await;
+            assert_eq!(now() - before, 5);
+        });
+    }
 
     #[test]
     fn ids_rise_whatever_the_clock_does() {

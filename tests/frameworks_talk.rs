@@ -96,3 +96,19 @@ async fn an_application_that_takes_nothing_is_heard_and_hears_that_its_client_is
         assert_eq!(here.load(Ordering::Relaxed), 0, "{path}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_is_kept_by_whoever_wants_to_and_fails_once_the_session_is_over() {
+    let (give, mut given) = tokio::sync::mpsc::unbounded_channel();
+    let service = SockJs::new("/room", move |mut socket: SockJsSocket| {
+        give.send(socket.sender().clone()).unwrap();
+        async move { while socket.next().await.is_some() {} }
+    });
+    let mut socket = connect(&service, "/room/websocket").await;
+    let sender = given.recv().await.unwrap();
+    assert_eq!(sender.send("from elsewhere"), Ok(()));
+    assert_eq!(socket.next().await.unwrap().unwrap().as_text(), Some("from elsewhere"));
+    drop(socket);
+    sleep(Duration::from_secs(60)).await;
+    assert!(sender.send("too late").is_err());
+}

@@ -29,4 +29,4 @@ pub use body::FrameworkBody;
 #[cfg(feature = "pushlet")]
 pub use pushlet::Pushlet;
 #[cfg(feature = "sockjs")]
-pub use sockjs::{SockJs, SockJsSocket};
+pub use sockjs::{SockJs, SockJsSender, SockJsSocket};

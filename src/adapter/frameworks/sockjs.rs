@@ -89,7 +89,10 @@ impl SockJs {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let talk = move |begun: Begun<_>| talk(SockJsSocket { entry: begun.entry, incoming: begun.incoming });
+        let talk = move |begun: Begun<_>| {
+            let sender = SockJsSender { entry: begun.entry };
+            talk(SockJsSocket { sender, incoming: begun.incoming })
+        };
         Self(Arc::new(Shared::new(prefix, SockJsService::new(), SockJsOptions::new(), talk)))
     }
 
@@ -310,8 +313,24 @@ impl Feed for Frames {
 /// }
 /// ```
 pub struct SockJsSocket {
-    entry: Arc<Entry>,
+    sender: SockJsSender,
     incoming: mpsc::Receiver<String>,
+}
+
+/// Sends to one session; kept by whoever wants to.
+///
+/// ```
+/// use pushline::adapter::frameworks::SockJsSender;
+/// use pushline::comet::sockjs::SockJsMessage;
+///
+/// /// One message, made once for all; those who do not fetch theirs are left out next time.
+/// fn say(room: &mut Vec<SockJsSender>, message: &SockJsMessage) {
+///     room.retain(|sender| sender.send_message(message.clone()).is_ok());
+/// }
+/// ```
+#[derive(Clone)]
+pub struct SockJsSender {
+    entry: Arc<Entry>,
 }
 
 impl SockJsSocket {
@@ -320,13 +339,19 @@ impl SockJsSocket {
         self.incoming.recv().await
     }
 
+    /// What sends to this client, from wherever.
+    #[must_use]
+    pub const fn sender(&self) -> &SockJsSender {
+        &self.sender
+    }
+
     /// Sends a message.
     ///
     /// # Errors
     ///
     /// [`NotTaken`] if the client does not fetch what it is sent, or is gone.
     pub fn send(&self, text: &str) -> Result<(), NotTaken> {
-        self.send_message(SockJsMessage::text(text))
+        self.sender.send(text)
     }
 
     /// Sends a message that was made once for many sessions.
@@ -335,18 +360,38 @@ impl SockJsSocket {
     ///
     /// As [`send`](Self::send).
     pub fn send_message(&self, message: SockJsMessage) -> Result<(), NotTaken> {
-        self.entry.session.tell(|session| session.send(message))
+        self.sender.send_message(message)
     }
 
     /// Closes the session: the client gets all that was sent before, then this.
     pub fn close(self, code: u16, reason: &str) {
-        self.entry.session.tell(|session| session.close(code, reason, Instant::now()));
+        self.sender.entry.session.tell(|session| session.close(code, reason, Instant::now()));
+    }
+}
+
+impl SockJsSender {
+    /// As [`SockJsSocket::send`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send(&self, text: &str) -> Result<(), NotTaken> {
+        self.send_message(SockJsMessage::text(text))
+    }
+
+    /// As [`SockJsSocket::send_message`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_message(&self, message: SockJsMessage) -> Result<(), NotTaken> {
+        self.entry.session.tell(|session| session.send(message))
     }
 }
 
 impl Drop for SockJsSocket {
     fn drop(&mut self) {
-        self.entry.session.tell(|session| session.close(1000, "Normal closure", Instant::now()));
+        self.sender.entry.session.tell(|session| session.close(1000, "Normal closure", Instant::now()));
     }
 }
 
@@ -356,6 +401,12 @@ impl fmt::Debug for SockJs {
             .field("prefix", &self.0.path)
             .field("sessions", &self.sessions())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SockJsSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SockJsSender").finish_non_exhaustive()
     }
 }
 

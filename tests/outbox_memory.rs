@@ -5,7 +5,8 @@ mod allocations;
 
 use allocations::{allocations, memory};
 use pushline::adapter::Options;
-use pushline::adapter::tokio::{Broadcast, OutboxOptions, QueuedSocket, WebSocket};
+use pushline::adapter::tokio::{Broadcast, Outbox, OutboxOptions, QueuedSocket, WebSocket};
+use pushline::sse::{Block, PreparedEvent};
 use pushline::ws::{Negotiated, Prepared};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -90,4 +91,22 @@ fn a_message_for_many_is_queued_by_reference() {
         assert_eq!(room.send(Prepared::binary(&payload)), sockets.len());
     });
     assert!(held < 110_000, "{held}");
+}
+
+/// A stream that began with what its client has missed holds nothing of that once it is sent.
+#[test]
+fn what_a_stream_started_with_is_not_kept() {
+    const COUNT: usize = 1000;
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let event = Block::new().data("missed").prepare().unwrap();
+    let (_outbox, stream) = Outbox::<PreparedEvent>::stream(OutboxOptions::new());
+    let mut stream = stream.starting_with(vec![event; COUNT]);
+    let (_, held) = memory(|| {
+        runtime.block_on(async {
+            for _ in 0..COUNT {
+                assert!(stream.next().await.is_some());
+            }
+        });
+    });
+    assert!(held <= -isize::try_from(COUNT * size_of::<PreparedEvent>()).unwrap(), "{held}");
 }

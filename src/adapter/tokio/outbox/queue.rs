@@ -558,6 +558,9 @@ impl<T: OutboxItem> Stream for OutboxStream<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         if let Some(item) = self.first.next() {
+            if self.first.as_slice().is_empty() {
+                self.first = Vec::new().into_iter(); // the memory goes with the last
+            }
             return Poll::Ready(Some(item));
         }
         match self.shared.poll_take(cx) {

@@ -1,7 +1,7 @@
 //! Messages that were read while a send waited, for the next calls that receive.
 
 use crate::inbox::Inbox;
-use crate::ws::{Message, ProtocolError, Receiver, Wanted};
+use crate::ws::{Message, ProtocolError, Receiver};
 use std::boxed::Box;
 use std::collections::VecDeque;
 
@@ -21,10 +21,7 @@ pub(super) fn next(receiver: &mut Receiver, inbox: &mut Inbox) -> Result<Option<
     if receiver.takes_parts() || receiver.is_ended() {
         return Ok(None);
     }
-    match receiver.find(inbox, Wanted::Owned)? {
-        Some(found) => receiver.owned(found, inbox).map(Some),
-        None => Ok(None),
-    }
+    receiver.next_owned(inbox)
 }
 
 /// Messages that were read ahead, in order. How many is the reader's to bound.

@@ -258,6 +258,11 @@ impl Received {
     }
 
     #[inline]
+    pub(super) fn count_message(&mut self) {
+        self.messages += 1;
+    }
+
+    #[inline]
     pub(super) fn count(&mut self, message: &Message) {
         match message {
             Message::Ping(_) => self.pings += 1,

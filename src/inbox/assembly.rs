@@ -49,10 +49,8 @@ impl<S: Storage> Inbox<S> {
 
     /// Unmasks the unread bytes of a range, where they are.
     #[cfg(feature = "deflate")]
-    pub(crate) fn unmask(&mut self, range: Range<usize>, key: Option<[u8; 4]>) {
-        if let Some(key) = key {
-            apply_mask(&mut self.storage.bytes_mut()[self.read + range.start..self.read + range.end], key);
-        }
+    pub(crate) fn unmask_unread(&mut self, range: Range<usize>, key: Option<[u8; 4]>) {
+        self.unmask(self.read + range.start..self.read + range.end, key, false);
     }
 
     /// Hands the next `n` unread bytes to `inflate`, with the memory to append to; as many of them
@@ -77,7 +75,7 @@ impl<S: Storage> Inbox<S> {
     }
 
     /// Unmasks the next `n` unread bytes and appends them to the message; whether `text` is known to
-    /// be ASCII. A large message that is to be `owned` is put together in memory of its own, unless it was begun otherwise.
+    /// be ASCII. A message that is to be `owned` is put together in memory of its own, unless it was begun otherwise.
     #[inline]
     pub(crate) fn assemble(
         &mut self,
@@ -86,10 +84,8 @@ impl<S: Storage> Inbox<S> {
         text: bool,
         owned: Option<Announced>,
     ) -> bool {
-        let apart = owned.is_some_and(|Announced { rest, last }| rest >= DIRECT || !last);
-        if !self.apart.is_empty()
-            || (apart && self.start == self.assembled && !owned.is_some_and(|owned| self.fits(n, owned)))
-        {
+        let begin_apart = self.start == self.assembled && owned.is_some_and(|owned| !self.fits(n, owned));
+        if begin_apart || !self.apart.is_empty() {
             return self.assemble_apart(n, key, text, owned.unwrap_or_default());
         }
         let bytes = self.storage.bytes_mut();
@@ -124,7 +120,7 @@ impl<S: Storage> Inbox<S> {
             self.text = 0..0;
         }
         self.make_room_apart(n, self.apart.len() + n, announced);
-        let ascii = copy(&mut self.apart, &self.storage.bytes()[self.read..self.read + n], key, text);
+        let ascii = copy(&mut self.apart, &self.storage.bytes()[self.read..self.read + n], key);
         self.read += n;
         self.assembled = self.read;
         self.start = self.read;
@@ -171,14 +167,18 @@ impl<S: Storage> Inbox<S> {
         if self.raw > 0 { self.raw } else { self.end - self.read }
     }
 
-    /// Unmasks the next `n` unread bytes where they are and takes them out of the stream; whether `text` is known to
-    /// be ASCII.
+    /// Takes the next `n` unread bytes out of the stream.
     #[inline]
-    pub(crate) fn set_aside(&mut self, n: usize, key: Option<[u8; 4]>, text: bool) -> (Range<usize>, bool) {
+    pub(crate) fn set_aside(&mut self, n: usize) -> Range<usize> {
         let range = self.read..self.read + n;
-        let ascii = unmask(&mut self.storage.bytes_mut()[range.clone()], key, text);
         self.read += n;
-        (range, ascii)
+        range
+    }
+
+    /// Unmasks a range where it is; whether `text` is known to be ASCII.
+    #[inline]
+    pub(crate) fn unmask(&mut self, range: Range<usize>, key: Option<[u8; 4]>, text: bool) -> bool {
+        unmask(&mut self.storage.bytes_mut()[range], key, text)
     }
 
     /// Where the message under assembly lies.
@@ -226,10 +226,11 @@ pub(crate) struct Announced {
     pub(crate) last: bool,
 }
 
-/// Appends bytes, unmasked; whether `text` is known to be ASCII.
-fn copy(buffer: &mut Vec<u8>, bytes: &[u8], key: Option<[u8; 4]>, text: bool) -> bool {
+/// Appends bytes, unmasked; whether they are known to be ASCII.
+#[inline]
+pub(super) fn copy(buffer: &mut Vec<u8>, bytes: &[u8], key: Option<[u8; 4]>) -> bool {
     match key {
-        Some(key) => extend_unmasked(buffer, bytes, key) && text,
+        Some(key) => extend_unmasked(buffer, bytes, key),
         None => {
             buffer.extend_from_slice(bytes);
             false

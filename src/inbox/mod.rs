@@ -175,8 +175,8 @@ impl<S: Storage> Inbox<S> {
         if self.room() < worth {
             self.make_room(worth);
         }
-        // Behind a message that lies apart little is read: so the next one can be read straight into memory of its own.
-        let most = if self.apart.is_empty() || self.needed == 0 { most } else { MOST_PAST };
+        // Behind a large message that lies apart little is read: so the next one can be read straight into memory of its own.
+        let most = if self.apart.len() < DIRECT || self.needed == 0 { most } else { MOST_PAST };
         self.needed.saturating_add(little / 4).max(most).min(self.room())
     }
 

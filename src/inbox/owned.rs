@@ -7,7 +7,6 @@ use super::assembly::{Announced, DIRECT, MOST_PAST, WORTH_A_LOOK};
 use super::assembly::{LONG, past};
 use super::{Inbox, LARGEST_KEPT, Storage};
 use crate::ws::header::MAX_HEADER_LEN;
-#[cfg(feature = "tokio")]
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::ops::Range;
@@ -30,10 +29,16 @@ impl<S: Storage> Inbox<S> {
         message
     }
 
+    /// Whether a message of `len` bytes that lies in the storage is copied out of it: a longer one may go out with it.
+    #[inline]
+    pub(crate) const fn copies(&self, len: usize) -> bool {
+        len <= self.read_size
+    }
+
     /// A message that lies in the storage, in memory of its size.
     #[inline]
     pub(crate) fn take_received(&mut self, range: Range<usize>) -> Bytes {
-        if range.len() > self.read_size
+        if !self.copies(range.len())
             && let Some(message) = self.take_storage(range.clone())
         {
             return message;

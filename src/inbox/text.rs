@@ -4,12 +4,15 @@
 //! thing that it does; what it rests on is written down here and nowhere relied upon without being shown.
 //!
 //! - Of a [`Text`]: the bytes were a `str`, or were checked, when it was made. `Bytes` never change.
+//! - Of what was `Copied`: the bytes are those that were seen to be ASCII when they were unmasked.
 //! - Of an inbox's `text`: the bytes in that range were looked at, or seen to be ASCII when they were unmasked. The
 //!   range is the front of the message under assembly, or all of a message that was set aside: in the memory apart unless
 //!   that is empty, else in the storage. Received bytes are written behind it only; whatever moves the message moves the
 //!   range with it, and all else drops it.
 
+use super::assembly::copy;
 use super::{Inbox, Storage};
+use crate::ws::mask::unmask_is_ascii;
 use crate::ws::utf8::{self, InvalidUtf8};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -63,7 +66,46 @@ impl Text {
     }
 }
 
+/// A message that was copied out of an inbox, with whether it was seen to be ASCII meanwhile.
+pub(crate) struct Copied {
+    bytes: Bytes,
+    ascii: bool,
+}
+
+impl Copied {
+    #[inline(always)]
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
+    /// The message, if it is text.
+    #[inline(always)]
+    pub(crate) fn into_text(self) -> Result<Text, InvalidUtf8> {
+        if !self.ascii {
+            utf8::text(&self.bytes)?;
+        }
+        debug_assert!(core::str::from_utf8(&self.bytes).is_ok(), "checked");
+        Ok(Text(self.bytes))
+    }
+}
+
+/// Below this length two steps cost less than one.
+const SHORT: usize = 64;
+
 impl<S: Storage> Inbox<S> {
+    /// A message that lies in the storage, unmasked on its way to memory of its own.
+    #[inline(always)]
+    pub(crate) fn copy_unmasked(&self, range: Range<usize>, key: Option<[u8; 4]>) -> Copied {
+        if range.len() < SHORT {
+            let mut bytes = Box::<[u8]>::from(self.bytes(range));
+            let ascii = key.is_some_and(|key| unmask_is_ascii(&mut bytes, key));
+            return Copied { bytes: bytes.into(), ascii };
+        }
+        let mut bytes = Vec::with_capacity(range.len());
+        let ascii = copy(&mut bytes, self.bytes(range), key);
+        Copied { bytes: bytes.into_boxed_slice().into(), ascii }
+    }
+
     /// The bytes of a message that was set aside are ASCII.
     #[inline]
     pub(crate) fn set_text(&mut self, ascii: Range<usize>) {

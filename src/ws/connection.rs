@@ -8,7 +8,7 @@ use super::mask::MaskSource;
 use super::message::{Event, Message, Reply};
 use super::negotiated::Negotiated;
 use super::outbound::Outbound;
-use super::receiver::{Found, Receiver, Wanted};
+use super::receiver::{Found, Receiver};
 use super::sender::Sender;
 use super::state::State;
 use crate::inbox::{Inbox, Storage};
@@ -113,7 +113,7 @@ impl Connection {
         &mut self,
         inbox: &'b mut Inbox<S>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        match self.find(inbox, Wanted::Lent)? {
+        match self.find(inbox)? {
             Some(found) => self.event(found, inbox).map(Some),
             None => Ok(None),
         }
@@ -126,20 +126,17 @@ impl Connection {
     /// As [`next_event`](Self::next_event).
     #[inline]
     pub fn next_owned<S: Storage>(&mut self, inbox: &mut Inbox<S>) -> Result<Option<Message>, ProtocolError> {
-        match self.find(inbox, Wanted::Owned)? {
-            Some(found) => self.owned(found, inbox).map(Some),
-            None => Ok(None),
+        let message = self.receiver.next_owned(inbox).map_err(|error| self.fail(error))?;
+        if let Some(reply) = message.as_ref().and_then(Message::reply) {
+            self.sender.reply(reply);
         }
+        Ok(message)
     }
 
     /// Finds the next event; for callers that go on between finding it and borrowing it.
     #[inline(always)]
-    pub(crate) fn find<S: Storage>(
-        &mut self,
-        inbox: &mut Inbox<S>,
-        wanted: Wanted,
-    ) -> Result<Option<Found>, ProtocolError> {
-        self.receiver.find(inbox, wanted).map_err(|error| self.fail(error))
+    pub(crate) fn find<S: Storage>(&mut self, inbox: &mut Inbox<S>) -> Result<Option<Found>, ProtocolError> {
+        self.receiver.find(inbox).map_err(|error| self.fail(error))
     }
 
     /// Cuts what was found out of the inbox, and does what is owed for it.
@@ -154,20 +151,6 @@ impl Connection {
             self.sender.reply(reply);
         }
         Ok(event)
-    }
-
-    /// As [`event`](Self::event), owned.
-    #[inline]
-    pub(crate) fn owned<S: Storage>(
-        &mut self,
-        found: Found,
-        inbox: &mut Inbox<S>,
-    ) -> Result<Message, ProtocolError> {
-        let message = self.receiver.owned(found, inbox).map_err(|error| self.fail(error))?;
-        if let Some(reply) = message.reply() {
-            self.sender.reply(reply);
-        }
-        Ok(message)
     }
 
     /// The transport will give no more bytes. Call [`next_event`](Self::next_event) first for what

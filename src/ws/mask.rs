@@ -1,8 +1,9 @@
 //! Masking (RFC 6455 5.3): XOR with a four-byte key, at any phase of the key and any alignment of
 //! the payload; and where keys come from.
 //!
-//! One of two files with `unsafe` in it (the other is `inbox/text.rs`): the loop is compiled once more for AVX2 and for
-//! AVX-512, and the call into a version chosen at run time is what Rust calls unsafe.
+//! One of two files with `unsafe` in it (the other is `inbox/text.rs`): the loops are compiled once more for AVX2 and for
+//! AVX-512, and the call into a version chosen at run time is what Rust calls unsafe; and a masked copy is written to memory
+//! that has no value before, whose length is set then.
 #![allow(clippy::arithmetic_side_effects, reason = "rotations by less than 32 bits, blocks of a fixed size")]
 #![allow(clippy::indexing_slicing, reason = "up to the next aligned byte, which is in the payload")]
 
@@ -13,6 +14,7 @@ use chacha20::ChaCha12Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _};
 #[cfg(feature = "std")]
 use core::mem::ManuallyDrop;
+use core::mem::MaybeUninit;
 
 /// XORs `payload` with `key`, in place. Masking and unmasking are the same.
 ///
@@ -37,20 +39,10 @@ pub(crate) fn unmask_is_ascii(payload: &mut [u8], key: [u8; 4]) -> bool {
     mask::<true>(payload, key)
 }
 
-/// Appends `payload` to `buffer`, masked on the way; a long one so that no store crosses a cache line.
+/// Appends `payload` to `buffer`, masked on the way.
 #[inline]
 pub(crate) fn extend_masked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) {
-    buffer.reserve(payload.len());
-    let odd = if payload.len() < ALIGNED {
-        0
-    } else {
-        buffer.spare_capacity_mut().as_ptr().addr().wrapping_neg() % WIDE
-    };
-    let (odd, rest) = payload.split_at(odd);
-    if !odd.is_empty() {
-        copy::<false>(buffer, odd, key);
-    }
-    copy::<false>(buffer, rest, rotate(key, odd.len()));
+    copy::<false>(buffer, payload, key);
 }
 
 /// As [`extend_masked`], the other way, and says whether all that is appended is ASCII, which is relied upon by
@@ -73,6 +65,18 @@ pub(crate) fn copy_short(to: &mut [u8], payload: &[u8]) {
     for (to, byte) in to.iter_mut().zip(payload) {
         *to = *byte;
     }
+}
+
+/// Whether a masked payload is ASCII; it stays as it is. If it is not, that is most often seen at its beginning.
+pub(crate) fn is_masked_ascii(payload: &[u8], key: [u8; 4]) -> bool {
+    let pattern = u64::from(u32::from_ne_bytes(key)) * 0x1_0000_0001;
+    let (start, rest) = payload.split_at(payload.len().min(WIDE));
+    [start, rest].into_iter().all(|piece| {
+        let (words, rest) = piece.as_chunks();
+        let bits = words.iter().fold(0, |bits, word| bits | (u64::from_ne_bytes(*word) ^ pattern));
+        let rest = rest.iter().zip(key.iter().cycle()).fold(0, |bits, (byte, key)| bits | (byte ^ key));
+        bits & 0x8080_8080_8080_8080 == 0 && rest.is_ascii()
+    })
 }
 
 /// The key as it stands after `len` bytes: what the next byte meets comes first.
@@ -194,14 +198,14 @@ impl Generator {
     }
 }
 
+/// Bytes in a block that any processor XORs at once.
+const BLOCK: usize = 16;
+
 /// From this length on the wide loop pays for its dispatch. Also its longest block.
 const WIDE: usize = 64;
 
 /// From this length on it pays to start at an aligned address: no store then crosses a cache line.
-const ALIGNED: usize = 4096;
-
-/// Bytes of the key in a row, for copies of twice that and more: a multiple of four.
-const PATTERN: usize = 1024;
+const ALIGNED: usize = 256;
 
 /// XORs. If `ASCII`, says whether the outcome is.
 #[inline]
@@ -250,64 +254,56 @@ fn narrow(payload: &mut [u8], key: [u8; 4]) -> bool {
     }
 }
 
+/// Appends a masked copy. If `ASCII`, says whether that is.
 #[inline]
+#[allow(unsafe_code)]
 fn copy<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
-    buffer.reserve(payload.len());
-    if payload.len() < WIDE {
-        let at = buffer.len();
+    let (at, len) = (buffer.len(), payload.len());
+    if len < WIDE {
         buffer.extend_from_slice(payload);
-        narrow(&mut buffer[at..], key)
-    } else {
-        wide_copy::<ASCII>(buffer, payload, key)
+        return narrow(&mut buffer[at..], key);
     }
+    buffer.reserve(len);
+    let ascii = wide_copy::<ASCII>(&mut buffer.spare_capacity_mut()[..len], payload, key);
+    // SAFETY: there is room for so many bytes behind the first `at`, and each was given a value: see `copy_blocks`.
+    unsafe { buffer.set_len(at + len) };
+    ascii
 }
 
-/// As [`blocks`], to the end of `buffer`. There must be at least `N` bytes.
+/// XORs blocks of `N` bytes on their way to `to`, which is as long as `payload`: the first `N` and the last `N`, and all
+/// between them at aligned places, so that no store crosses a cache line. So each byte of `to` is given a value. There must
+/// be at least `N`, and `N` is a multiple of four, so that the key's phase holds.
 #[inline(always)]
 fn copy_blocks<const N: usize, const ASCII: bool>(
-    buffer: &mut Vec<u8>,
+    to: &mut [MaybeUninit<u8>],
     payload: &[u8],
     key: [u8; 4],
 ) -> bool {
-    let (long, short) =
-        payload.split_at(if payload.len() < 2 * PATTERN { 0 } else { payload.len() / PATTERN * PATTERN });
-    let mut long_bits = 0;
-    if !long.is_empty() {
-        // An iterator that knows its length is written to the buffer without a look at the room for each block.
-        let mut pattern = [0; PATTERN];
-        for word in pattern.as_chunks_mut().0 {
-            *word = key;
-        }
-        for piece in long.chunks(PATTERN) {
-            buffer.extend(piece.iter().zip(&pattern).map(|(byte, pattern)| {
-                let byte = byte ^ pattern;
-                long_bits |= if ASCII { byte } else { 0 };
-                byte
-            }));
-        }
-    }
+    assert!(to.len() == payload.len() && to.len() >= N, "each byte is given a value");
     let mut bits = [0; N];
-    let mut xor = |block: &[u8; N], key: [u8; 4]| {
-        let (mut block, mut pattern) = (*block, [0; N]);
+    let mut xor = |place: &mut [MaybeUninit<u8>; N], block: &[u8; N], key: [u8; 4]| {
+        let mut pattern = [0; N];
         for word in pattern.as_chunks_mut().0 {
             *word = key;
         }
-        for ((byte, pattern), bits) in block.iter_mut().zip(pattern).zip(&mut bits) {
-            *byte ^= pattern;
-            *bits |= *byte;
+        for (((place, byte), pattern), bits) in place.iter_mut().zip(block).zip(pattern).zip(&mut bits) {
+            let byte = byte ^ pattern;
+            *bits |= byte;
+            place.write(byte);
         }
-        block
     };
-    let (whole, rest) = short.as_chunks();
-    for block in whole {
-        buffer.extend_from_slice(&xor(block, key));
+    if let (Some(place), Some(start)) = (to.first_chunk_mut(), payload.first_chunk()) {
+        xor(place, start, key);
     }
-    if let (1.., Some(end)) = (rest.len(), payload.last_chunk()) {
-        // It begins within the last whole block.
-        buffer.truncate(buffer.len() - (N - rest.len()));
-        buffer.extend_from_slice(&xor(end, rotate(key, payload.len())));
+    if let (Some(place), Some(end)) = (to.last_chunk_mut(), payload.last_chunk()) {
+        xor(place, end, rotate(key, payload.len()));
     }
-    ASCII && long_bits.is_ascii() && is_ascii(&bits)
+    let odd = to.as_ptr().addr().wrapping_neg() % N;
+    let turned = rotate(key, odd);
+    for (place, block) in to[odd..].as_chunks_mut().0.iter_mut().zip(payload[odd..].as_chunks().0) {
+        xor(place, block, turned);
+    }
+    ASCII && is_ascii(&bits)
 }
 
 /// Whether no bit of the highest is set: in words, since byte by byte it would cost a short payload more than the rest.
@@ -318,34 +314,23 @@ fn is_ascii<const N: usize>(bits: &[u8; N]) -> bool {
 }
 
 #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
-fn wide_copy<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
-    copy_blocks::<16, ASCII>(buffer, payload, key)
+fn wide_copy<const ASCII: bool>(to: &mut [MaybeUninit<u8>], payload: &[u8], key: [u8; 4]) -> bool {
+    copy_blocks::<BLOCK, ASCII>(to, payload, key)
 }
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[allow(unsafe_code)]
-fn wide_copy<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
-    use std::arch::is_x86_feature_detected as detected;
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn avx512<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
-        copy_blocks::<64, ASCII>(buffer, payload, key)
-    }
-
+fn wide_copy<const ASCII: bool>(to: &mut [MaybeUninit<u8>], payload: &[u8], key: [u8; 4]) -> bool {
     #[target_feature(enable = "avx2")]
-    fn avx2<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
-        copy_blocks::<64, ASCII>(buffer, payload, key)
+    fn avx2<const ASCII: bool>(to: &mut [MaybeUninit<u8>], payload: &[u8], key: [u8; 4]) -> bool {
+        copy_blocks::<32, ASCII>(to, payload, key)
     }
 
-    if detected!("avx512f") && detected!("avx512bw") && detected!("avx512vl") {
-        // SAFETY: the processor has the features that the function was compiled for: just asked.
-        return unsafe { avx512::<ASCII>(buffer, payload, key) };
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function was compiled for: just asked.
+        return unsafe { avx2::<ASCII>(to, payload, key) };
     }
-    if detected!("avx2") {
-        // SAFETY: as above.
-        return unsafe { avx2::<ASCII>(buffer, payload, key) };
-    }
-    copy_blocks::<16, ASCII>(buffer, payload, key)
+    copy_blocks::<BLOCK, ASCII>(to, payload, key)
 }
 
 /// XORs blocks of `N` bytes, and the first and last `N` bytes for what is left over. There must be
@@ -382,7 +367,7 @@ fn blocks<const N: usize, const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -
 
 #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
 fn wide<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
-    blocks::<16, ASCII>(payload, key)
+    blocks::<BLOCK, ASCII>(payload, key)
 }
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
@@ -408,7 +393,7 @@ fn wide<const ASCII: bool>(payload: &mut [u8], key: [u8; 4]) -> bool {
         // SAFETY: as above.
         return unsafe { avx2::<ASCII>(payload, key) };
     }
-    blocks::<16, ASCII>(payload, key)
+    blocks::<BLOCK, ASCII>(payload, key)
 }
 
 #[cfg(test)]
@@ -471,14 +456,28 @@ mod tests {
         }
     }
 
+    type Copy = fn(&mut [MaybeUninit<u8>], &[u8], [u8; 4]) -> bool;
+
+    /// Over bytes that all have a value, and none the right one: what is not written is seen.
+    #[allow(unsafe_code)]
+    fn appended(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4], copy: Copy) -> bool {
+        let mut to: Vec<_> = naive(payload, key, 0).iter().map(|byte| MaybeUninit::new(!byte)).collect();
+        let ascii = copy(&mut to, payload, key);
+        for byte in to {
+            // SAFETY: it was made with a value.
+            buffer.push(unsafe { byte.assume_init() });
+        }
+        ascii
+    }
+
     #[test]
     fn a_masked_copy_equals_the_naive_loop_and_sees_ascii() {
         type Implementation = fn(&mut Vec<u8>, &[u8], [u8; 4]) -> bool;
         let implementations: [(usize, Implementation); 4] = [
             (0, extend_unmasked),
-            (16, copy_blocks::<16, true>),
-            (64, wide_copy::<true>),
-            (64, copy_blocks::<64, true>),
+            (16, |buffer, payload, key| appended(buffer, payload, key, copy_blocks::<16, true>)),
+            (32, |buffer, payload, key| appended(buffer, payload, key, copy_blocks::<32, true>)),
+            (64, |buffer, payload, key| appended(buffer, payload, key, wide_copy::<true>)),
         ];
         let key = [0x37, 0xfa, 0x21, 0x3d];
         for len in (0..300).chain([1_023, 2_047, 2_048, 2_049, 3_071, 4_096, 4_100, 70_001]) {
@@ -500,6 +499,7 @@ mod tests {
                         assert_eq!(buffer[ahead..], bytes[..], "{len}");
                     }
                 }
+                assert_eq!(is_masked_ascii(&payload, key), bytes.is_ascii());
                 let mut buffer = Vec::new();
                 extend_masked(&mut buffer, bytes, key);
                 assert_eq!(buffer, payload);

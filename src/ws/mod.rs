@@ -59,7 +59,7 @@ pub use negotiated::Negotiated;
 pub use outbound::Outbound;
 pub use prepared::Prepared;
 #[cfg(feature = "std")]
-pub(crate) use receiver::{Found, Receiver, Wanted};
+pub(crate) use receiver::{Found, Receiver, Wanted, Whole};
 #[cfg(feature = "std")]
 pub(crate) use sender::Sender;
 pub use state::State;

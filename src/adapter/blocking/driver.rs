@@ -7,7 +7,7 @@ use super::outlet::{Outlet, Wrote};
 use super::transport::Transport;
 use crate::inbox::Inbox;
 use crate::ws::{
-    Found, Life, Message, Outbound, ProtocolError, Receiver, Reply, Sender, Side, State, Step, UsageError,
+    Life, Message, Outbound, ProtocolError, Receiver, Reply, Sender, Side, State, Step, UsageError,
 };
 use core::time::Duration;
 use std::io::{self, ErrorKind};
@@ -38,8 +38,8 @@ pub(super) enum Progress {
 }
 
 /// What was found.
-pub(super) enum Sought {
-    Found(Found),
+pub(super) enum Sought<T> {
+    Found(T),
     /// Nothing in the time that the call has.
     Late,
     Over,

@@ -11,8 +11,8 @@ use crate::heartbeat::Instant as _;
 use crate::inbox::Inbox;
 use crate::ws::mask::OsKeys;
 use crate::ws::{
-    CloseCode, Connection, End, Event, Life, Message, Negotiated, Outbound, Receiver, Sender, Side, State,
-    Step, UsageError, Wanted,
+    CloseCode, Connection, End, Event, Found, Life, Message, Negotiated, Outbound, ProtocolError, Receiver,
+    Sender, Side, State, Step, UsageError,
 };
 use core::fmt;
 use core::task::Poll;
@@ -260,7 +260,7 @@ impl<S: Transport> WebSocket<S> {
             self.driver.answer_close(message);
             return Ok(Some(message.as_event()));
         }
-        let Sought::Found(found) = self.find(Wanted::Lent, None)? else { return Ok(None) };
+        let Sought::Found(found) = self.seek(None, Receiver::find, Found::is_ping)? else { return Ok(None) };
         let Self { receiver, inbox, driver, .. } = self;
         let error = match receiver.event(found, inbox) {
             Ok(event) => {
@@ -346,32 +346,31 @@ impl<S: Transport> WebSocket<S> {
             self.driver.answer_close(&message);
             return Ok(Poll::Ready(Some(message)));
         }
-        loop {
-            let found = match self.find(Wanted::Owned, until)? {
-                Sought::Found(found) => found,
-                Sought::Late => return Ok(Poll::Pending),
-                Sought::Over => return Ok(Poll::Ready(None)),
-            };
-            match self.receiver.owned(found, &mut self.inbox) {
-                Ok(message) => {
-                    self.driver.tally.count(&message);
-                    self.driver.answer(message.reply());
-                    return Ok(Poll::Ready(Some(message)));
-                }
-                Err(error) => self.driver.fault(error),
+        Ok(match self.seek(until, Receiver::next_owned, |message| matches!(message, Message::Ping(_)))? {
+            Sought::Found(message) => {
+                self.driver.tally.count(&message);
+                self.driver.answer(message.reply());
+                Poll::Ready(Some(message))
             }
-        }
+            Sought::Late => Poll::Pending,
+            Sought::Over => Poll::Ready(None),
+        })
     }
 
     /// The next event: from what is at hand, or after writing, waiting and reading.
-    fn find(&mut self, wanted: Wanted, until: Option<Instant>) -> Result<Sought, Error> {
+    fn seek<T>(
+        &mut self,
+        until: Option<Instant>,
+        next: impl Fn(&mut Receiver, &mut Inbox) -> Result<Option<T>, ProtocolError>,
+        is_ping: impl Fn(&T) -> bool,
+    ) -> Result<Sought<T>, Error> {
         let mut has_waited = false;
         loop {
             if !self.receiver.is_ended() {
-                match self.receiver.find(&mut self.inbox, wanted) {
+                match next(&mut self.receiver, &mut self.inbox) {
                     Ok(Some(found)) => {
                         let pong_first = core::mem::take(&mut self.driver.pong_first);
-                        if pong_first && found.is_ping() && !self.driver.waits_in_vain() {
+                        if pong_first && is_ping(&found) && !self.driver.waits_in_vain() {
                             self.driver.write();
                         }
                         return Ok(Sought::Found(found));

@@ -8,7 +8,7 @@ use super::outlet::Outlet;
 use super::scratch::{self, Lent};
 use super::wait::{Timer, Who};
 use crate::inbox::Inbox;
-use crate::ws::{Event, Found, Message, ProtocolError, Receiver, Reply, Side, Step, Wanted};
+use crate::ws::{Event, Found, Message, ProtocolError, Receiver, Reply, Side, Step, Wanted, Whole};
 use core::future::poll_fn;
 use core::ops::DerefMut;
 use core::task::{Context, Poll, ready};
@@ -109,18 +109,19 @@ impl Inlet {
         let mut reads = Reads::default();
         loop {
             let inbox = self.inbox.get();
-            // Taken where it is found, as most are: handed on, it would go through memory and wait for that.
-            if let Some(found) = self.receiver.find_whole(inbox, Wanted::Owned) {
-                match self.receiver.owned(found, inbox) {
-                    Ok(message) => {
-                        self.reading.received.count(&message);
+            match self.receiver.take_whole(inbox) {
+                Whole::There(Ok(message)) => {
+                    self.reading.received.count_message();
+                    return Poll::Ready(Some(Ok(message)));
+                }
+                // The text was not UTF-8: the close frame is written, then the error reported.
+                Whole::There(Err(error)) => ends.outlet().fault(error),
+                Whole::ToCome => {}
+                Whole::Other => {
+                    if let Some(message) = self.message_of_several(ends, cx) {
                         return Poll::Ready(Some(Ok(message)));
                     }
-                    // The text was not UTF-8: the close frame is written, then the error reported.
-                    Err(error) => ends.outlet().fault(error),
                 }
-            } else if let Some(message) = self.message_of_several(ends, cx) {
-                return Poll::Ready(Some(Ok(message)));
             }
             if let Progress::Over(error) = ready!(self.reading.poll(&mut self.inbox, ends, &mut reads, cx)) {
                 return Poll::Ready(error.map(Err));
@@ -156,7 +157,7 @@ impl Inlet {
             answer_close(message, ends);
             return Some(Ok(message.as_event()));
         }
-        let found = match poll_fn(|cx| self.poll_found(ends, Wanted::Lent, cx)).await? {
+        let found = match poll_fn(|cx| self.poll_found(ends, cx)).await? {
             Ok(found) => found,
             Err(error) => return Some(Err(error)),
         };
@@ -191,7 +192,7 @@ impl Inlet {
             answer_close(&message, ends);
         }
         loop {
-            let found = match ready!(self.poll_found(ends, Wanted::Lent, cx)) {
+            let found = match ready!(self.poll_found(ends, cx)) {
                 None => return Poll::Ready(Ok(())),
                 Some(Err(error)) => return Poll::Ready(Err(error)),
                 Some(Ok(found)) => found,
@@ -221,13 +222,12 @@ impl Inlet {
     fn poll_found<E: Ends>(
         &mut self,
         ends: &mut E,
-        wanted: Wanted,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Found, Error>>> {
         let mut reads = Reads::default();
         loop {
             if !self.receiver.is_ended() {
-                let found = self.receiver.find(self.inbox.get(), wanted);
+                let found = self.receiver.find(self.inbox.get());
                 if let Some(found) = self.found(found, ends, cx) {
                     return Poll::Ready(Some(Ok(found)));
                 }

@@ -44,7 +44,7 @@ impl Receiver {
             // A header alone is no reason to take a state.
             return Ok(None);
         }
-        inbox.unmask(*ahead..n, self.key);
+        inbox.unmask_unread(*ahead..n, self.key);
         self.key = self.key.map(|key| rotate(key, n - *ahead));
         let before = inbox.apart().len();
         let end = fin && n == self.remaining;

@@ -2,6 +2,7 @@
 //!
 //! | step | file |
 //! |---|---|
+//! | a message in one frame that is all there | `whole.rs` |
 //! | what a header may say here | `header.rs` |
 //! | unmasking, text, assembly | `payload.rs`, over the [`Inbox`] |
 //! | inflating | `inflate.rs` |
@@ -13,18 +14,20 @@ mod header;
 #[cfg(feature = "deflate")]
 mod inflate;
 mod payload;
+mod whole;
 
 pub(crate) use found::Found;
+pub(crate) use whole::Whole;
 
 use super::config::{ConnectionOptions, Role};
 use super::error::ProtocolError;
-use super::header::{Header, Opcode};
+use super::header::Header;
 use super::message::{Event, Message, Reply};
 use super::negotiated::Negotiated;
 use crate::inbox::{Inbox, Storage};
 #[cfg(feature = "deflate")]
 use alloc::boxed::Box;
-use found::{FoundKind, Source};
+use found::FoundKind;
 #[cfg(feature = "deflate")]
 use inflate::Inflating;
 
@@ -67,6 +70,8 @@ pub struct Receiver {
     frame: Option<Frame>,
     /// The kind of the message in progress.
     message: Option<Kind>,
+    /// Payload bytes of a short frame that waits unread that were looked at, and are ASCII.
+    seen: u16,
     /// Bytes of an unfinished character at the end of the message so far.
     unfinished: u8,
     role: Role,
@@ -97,11 +102,11 @@ enum Kind {
 /// How the next event is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// As it is configured: lent, whole or in parts.
+    /// Lent, whole.
     Lent,
     /// Lent, in parts.
     Parts,
-    /// Whole, in memory of its own.
+    /// Whole, in memory of its own: taken by [`owned`](Receiver::owned).
     Owned,
 }
 
@@ -126,6 +131,7 @@ impl Receiver {
             key: None,
             frame: None,
             message: None,
+            seen: 0,
             unfinished: 0,
             role,
             accept_unmasked: config.accept_unmasked,
@@ -165,7 +171,7 @@ impl Receiver {
         &mut self,
         inbox: &'b mut Inbox<S>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        match self.find(inbox, Wanted::Lent)? {
+        match self.find(inbox)? {
             Some(found) => self.event(found, inbox).map(Some),
             None => Ok(None),
         }
@@ -182,9 +188,13 @@ impl Receiver {
     /// As [`next_event`](Self::next_event).
     #[inline]
     pub fn next_owned<S: Storage>(&mut self, inbox: &mut Inbox<S>) -> Result<Option<Message>, ProtocolError> {
-        match self.find(inbox, Wanted::Owned)? {
-            Some(found) => self.owned(found, inbox).map(Some),
-            None => Ok(None),
+        match self.take_whole(inbox) {
+            Whole::There(message) => message.map(Some),
+            Whole::ToCome => Ok(None),
+            Whole::Other => match self.go_on(inbox, Wanted::Owned)? {
+                Some(found) => self.owned(found, inbox).map(Some),
+                None => Ok(None),
+            },
         }
     }
 
@@ -231,28 +241,15 @@ impl Receiver {
         error
     }
 
-    /// Finds the next event, to be taken by [`event`](Self::event), or by [`owned`](Self::owned) if it is wanted so.
+    /// Finds the next event, to be taken by [`event`](Self::event).
     #[inline(always)]
-    pub(crate) fn find<S: Storage>(
-        &mut self,
-        inbox: &mut Inbox<S>,
-        wanted: Wanted,
-    ) -> Result<Option<Found>, ProtocolError> {
-        let wanted = if self.parts && wanted == Wanted::Lent { Wanted::Parts } else { wanted };
+    pub(crate) fn find<S: Storage>(&mut self, inbox: &mut Inbox<S>) -> Result<Option<Found>, ProtocolError> {
+        let wanted = if self.parts { Wanted::Parts } else { Wanted::Lent };
         match self.find_whole(inbox, wanted) {
-            None => self.go_on(inbox, wanted),
-            found => Ok(found),
+            Whole::There(found) => Ok(Some(found)),
+            Whole::ToCome => Ok(None),
+            Whole::Other => self.go_on(inbox, wanted),
         }
-    }
-
-    /// The next event, if it is a message in one frame that is all there.
-    #[inline(always)]
-    pub(crate) fn find_whole<S: Storage>(&mut self, inbox: &mut Inbox<S>, wanted: Wanted) -> Option<Found> {
-        if self.message.is_some() || self.end.is_some() {
-            return None;
-        }
-        inbox.release(0);
-        self.whole(inbox, wanted)
     }
 
     /// What [`find_whole`](Self::find_whole) has not found, the long way: frame by frame, piece by piece.
@@ -311,48 +308,5 @@ impl Receiver {
     #[inline]
     fn wait<S: Storage>(&mut self, inbox: &Inbox<S>) -> Result<Option<Found>, ProtocolError> {
         if inbox.is_full() { Err(self.fail(ProtocolError::MessageTooLarge)) } else { Ok(None) }
-    }
-
-    /// A message in one frame that is all there, as most are: the short way, without state between
-    /// header and payload. Whatever is out of the ordinary, faults too, is left to the long way.
-    #[inline(always)]
-    fn whole<S: Storage>(&mut self, inbox: &mut Inbox<S>, wanted: Wanted) -> Option<Found> {
-        if self.frame.is_some() {
-            return None;
-        }
-        let Ok(Some((header, header_len))) = Header::parse(inbox.unread()) else { return None };
-        let kind = match header.opcode {
-            Opcode::Text => Kind::Text,
-            Opcode::Binary => Kind::Binary,
-            _ => return None,
-        };
-        let ordinary = header.fin
-            && header.rsv == 0
-            && header.mask.is_some() == (self.role == Role::Server)
-            && self.check_limits(header.payload_len, false).is_ok();
-        if !ordinary {
-            return None;
-        }
-        inbox.take_header(header_len);
-        // Within the limits, which are `usize`.
-        let len = header.payload_len as usize;
-        if len > inbox.unread().len() {
-            // The long way goes on behind the header.
-            (self.key, self.remaining) = (header.mask, len);
-            self.frame = Some(self.first_fragment(inbox, kind, &header));
-            return None;
-        }
-        let parts = wanted == Wanted::Parts;
-        let text = kind == Kind::Text && !parts;
-        let (range, ascii) = inbox.set_aside(len, header.mask, text);
-        inbox.release(0);
-        let source = if ascii {
-            inbox.set_text(range.clone());
-            Source::Checked
-        } else {
-            Source::Received
-        };
-        let kind = if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) };
-        Some(Found { kind, range, source })
     }
 }

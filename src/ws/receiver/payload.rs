@@ -6,7 +6,7 @@
 
 use super::found::{Found, FoundKind, Source};
 use super::{Kind, Receiver, Wanted};
-use crate::inbox::{Announced, DIRECT, Inbox, Storage, WORTH_UNMASKING};
+use crate::inbox::{Announced, Inbox, Storage, WORTH_UNMASKING};
 use crate::ws::error::ProtocolError;
 use crate::ws::mask::rotate;
 use crate::ws::utf8;
@@ -40,13 +40,14 @@ impl Receiver {
             return self.inflate(inbox, fin, parts);
         }
         let n = self.remaining.min(inbox.waiting());
-        // Text is looked at at once.
-        if n < self.remaining.min(WORTH_UNMASKING)
-            && self.message == Some(Kind::Binary)
-            && !parts
-            // The rest is then read straight into the message.
-            && (wanted != Wanted::Owned || inbox.has_raw() || self.remaining < DIRECT)
-        {
+        // Text is looked at at once, and what is to be owned is copied; the rest can wait until it is worth it.
+        let waits = self.message == Some(Kind::Binary)
+            && match wanted {
+                Wanted::Lent => true,
+                Wanted::Parts => false,
+                Wanted::Owned => inbox.has_raw(),
+            };
+        if n < self.remaining.min(WORTH_UNMASKING) && (n == 0 || waits) {
             return Ok(None);
         }
         let text = self.message == Some(Kind::Text);
@@ -131,7 +132,8 @@ impl Receiver {
             return None;
         }
         self.frame = None;
-        let (range, _) = inbox.set_aside(self.remaining, self.key, false);
+        let range = inbox.set_aside(self.remaining);
+        inbox.unmask(range.clone(), self.key, false);
         Some(Found { kind, range, source: Source::Received })
     }
 }

@@ -9,7 +9,7 @@ use crate::adapter::stats::Received;
 use crate::adapter::{ConnectionStats, Error, end, trace};
 use crate::heartbeat::Instant as _;
 use crate::inbox::Inbox;
-use crate::ws::{End, Event, Message, ProtocolError, Receiver, Reply, Side, State, Step, Wanted};
+use crate::ws::{End, Event, Found, Message, ProtocolError, Receiver, Reply, Side, State, Step};
 use core::fmt;
 use core::task::Poll;
 use core::time::Duration;
@@ -95,7 +95,7 @@ impl<S: Transport> Reader<S> {
             self.reading.answer_close(message, None);
             return Ok(Some(message.as_event()));
         }
-        let Sought::Found(found) = self.find(Wanted::Lent, None)? else { return Ok(None) };
+        let Sought::Found(found) = self.seek(None, Receiver::find, Found::is_ping)? else { return Ok(None) };
         let Self { receiver, inbox, reading, .. } = self;
         let error = match receiver.event(found, inbox) {
             Ok(event) => {
@@ -128,30 +128,29 @@ impl<S: Transport> Reader<S> {
             self.reading.answer_close(&message, until);
             return Ok(Poll::Ready(Some(message)));
         }
-        loop {
-            let found = match self.find(Wanted::Owned, until)? {
-                Sought::Found(found) => found,
-                Sought::Late => return Ok(Poll::Pending),
-                Sought::Over => return Ok(Poll::Ready(None)),
-            };
-            match self.receiver.owned(found, &mut self.inbox) {
-                Ok(message) => {
-                    self.reading.received.count(&message);
-                    self.reading.answer(message.reply(), until);
-                    return Ok(Poll::Ready(Some(message)));
-                }
-                Err(error) => self.reading.fault(error),
+        Ok(match self.seek(until, Receiver::next_owned, |message| matches!(message, Message::Ping(_)))? {
+            Sought::Found(message) => {
+                self.reading.received.count(&message);
+                self.reading.answer(message.reply(), until);
+                Poll::Ready(Some(message))
             }
-        }
+            Sought::Late => Poll::Pending,
+            Sought::Over => Poll::Ready(None),
+        })
     }
 
-    fn find(&mut self, wanted: Wanted, until: Option<Instant>) -> Result<Sought, Error> {
+    fn seek<T>(
+        &mut self,
+        until: Option<Instant>,
+        next: impl Fn(&mut Receiver, &mut Inbox) -> Result<Option<T>, ProtocolError>,
+        is_ping: impl Fn(&T) -> bool,
+    ) -> Result<Sought<T>, Error> {
         let mut has_waited = false;
         loop {
             if !self.receiver.is_ended() {
-                match self.receiver.find(&mut self.inbox, wanted) {
+                match next(&mut self.receiver, &mut self.inbox) {
                     Ok(Some(found)) => {
-                        if found.is_ping() {
+                        if is_ping(&found) {
                             // The pong of the ping before, if nobody is writing just now.
                             self.reading.shared.settle(until);
                         }

@@ -381,9 +381,15 @@ const tests = [
     await ada.hears('You: psst');
     assert.match(await ada.page.locator('#messages .said').innerText(), /Only Bob B. and you can see this/);
     await shot(ada.page, 'to-one');
-    await bob.say('/to Nobody: what is not a name is said to all');
-    await eve.hears('Bob B.: /to Nobody: what is not a name is said to all');
-    assert.equal((await eve.said()).length, 1);
+    // One who is not here, or has just left: nobody else may hear it.
+    await bob.say('/to Nobody: in confidence');
+    await until('it is not sent', async () => /Not sent[^]*nobody here whose name is Nobody/.test(await bob.page.locator('#pending').innerText()));
+    await bob.page.click('#pending button:has-text("Edit")');
+    assert.equal(await bob.page.inputValue('#text'), '/to Nobody: in confidence');
+    await bob.page.fill('#text', '');
+    await bob.say('to all');
+    await eve.hears('Bob B.: to all');
+    assert.deepEqual(await eve.said(), ['Bob B.: to all']);
   }],
 
   ['a room has its own people and messages', async (world) => {

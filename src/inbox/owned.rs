@@ -90,7 +90,7 @@ impl Inbox {
     /// frame that is to be owned goes straight into the memory of its message.
     #[inline]
     pub(crate) fn spare(&mut self) -> bytes::buf::Limit<&mut Vec<u8>> {
-        if (self.straight || self.to_come.rest >= DIRECT) && self.read == self.end {
+        if self.reads_apart() {
             return self.spare_apart();
         }
         self.offered = None;
@@ -140,10 +140,16 @@ impl Inbox {
         n
     }
 
-    /// Whether there is some of a large message that is not unmasked yet, and too little of it for that while more can be read.
+    /// How many bytes are worth a look while more can be read: of a large message that is read straight into its memory, many.
     #[inline]
-    pub(crate) fn has_little_raw(&self) -> bool {
-        self.raw > 0 && self.raw < self.to_come.rest.min(WORTH_A_LOOK)
+    pub(crate) fn worth_a_look(&self) -> usize {
+        if self.reads_apart() { (self.to_come.rest.min(WORTH_A_LOOK)).saturating_sub(self.raw) } else { 1 }
+    }
+
+    /// Whether the next read goes into the memory of the message.
+    #[inline]
+    fn reads_apart(&self) -> bool {
+        (self.straight || self.to_come.rest >= DIRECT) && self.read == self.end
     }
 
     fn spare_apart(&mut self) -> bytes::buf::Limit<&mut Vec<u8>> {

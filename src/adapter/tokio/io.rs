@@ -3,7 +3,7 @@
 
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
-use bytes::Buf;
+use bytes::{Buf, BufMut};
 use core::future::Future;
 use core::mem::MaybeUninit;
 use core::pin::{Pin, pin};
@@ -88,20 +88,26 @@ impl Reads {
         inbox: &mut Inbox,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let mut received = 0;
+        let (mut received, worth) = (0, inbox.worth_a_look());
+        let mut space = inbox.spare();
         loop {
-            let read = poll_read(stream, inbox, cx);
+            let read = pin!(stream.read_buf(&mut space)).poll(cx);
             self.count += usize::from(read.is_ready());
             match read {
                 Poll::Ready(Ok(n @ 1..)) => received += n,
                 read if received == 0 => return read,
                 Poll::Ready(end) => self.end = Some(end),
-                Poll::Pending => return Poll::Ready(Ok(received)), // which the next read says again
+                Poll::Pending => break, // which the next read says again
             }
-            if self.end.is_some() || self.count >= Self::MOST || !inbox.has_little_raw() {
-                return Poll::Ready(Ok(received));
+            if received >= worth
+                || self.end.is_some()
+                || self.count >= Self::MOST
+                || !space.has_remaining_mut()
+            {
+                break;
             }
         }
+        Poll::Ready(Ok(inbox.appended()))
     }
 }
 

@@ -203,6 +203,12 @@ impl<I: Instant> Deadline<I> {
         Self { at: Some(now.saturating_add(after)) }
     }
 
+    /// When the next sign of life is due; never at an interval of zero, which would leave time for nothing else.
+    #[cfg(any(feature = "sockjs", feature = "atmosphere", feature = "pushlet"))]
+    pub(crate) fn of_beat(now: I, interval: Duration) -> Self {
+        if interval.is_zero() { Self::default() } else { Self::new(now, interval) }
+    }
+
     /// Sets the deadline `after` from `now`, unless it runs already.
     pub fn start(&mut self, now: I, after: Duration) {
         self.at.get_or_insert(now.saturating_add(after));

@@ -29,7 +29,8 @@ settings! {
         ///
         /// The client keeps the whole response in memory: without a limit it grows without end.
         response_limit: usize = 128 << 10;
-        /// Silence after which a heartbeat frame is sent. Default 25 seconds, which the protocol names.
+        /// Silence after which a heartbeat frame is sent. Default 25 seconds, which the protocol names. Zero sends none, and
+        /// so does [`Duration::MAX`].
         heartbeat: Duration = Duration::from_secs(25);
         /// How long a session lives without a response to send on. Default 5 seconds, which the protocol names.
         ///
@@ -220,7 +221,7 @@ impl<I: Instant> SockJsSession<I> {
         self.tickets += 1;
         let ticket = SockJsTicket(self.tickets);
         let left = if transport.is_limited() { self.config.response_limit } else { usize::MAX };
-        let mut heartbeat = Deadline::new(now, self.config.heartbeat);
+        let mut heartbeat = Deadline::of_beat(now, self.config.heartbeat);
         if transport == SockJsTransport::RawWebSocket {
             heartbeat.clear(); // it has pings
         }
@@ -309,7 +310,7 @@ impl<I: Instant> SockJsSession<I> {
         }
         receiver.left = receiver.left.saturating_sub(out.len() - start);
         if !plain {
-            receiver.heartbeat = Deadline::new(now, self.config.heartbeat);
+            receiver.heartbeat = Deadline::of_beat(now, self.config.heartbeat);
         }
         let last = over || receiver.left == 0;
         if last {
@@ -342,10 +343,11 @@ impl<I: Instant> SockJsSession<I> {
         self.closed.as_ref().map(|(code, reason)| (*code, &**reason))
     }
 
-    /// Whether the client has stayed away for too long, or has had the time to see that the session is closed: drop it.
+    /// Whether the client has stayed away for too long, or has had the time to see that the session is closed: drop it. A
+    /// response that is still being written goes on.
     #[must_use]
     pub fn is_expired(&self, now: I) -> bool {
-        self.receiver.is_none() && self.idle.is_over(now)
+        (self.receiver.is_none() || self.is_closed()) && self.idle.is_over(now)
     }
 
     /// How many messages wait to be sent.

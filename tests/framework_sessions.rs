@@ -1,0 +1,20 @@
+//! The servers of the messaging frameworks behind hyper, over sockets: identifiers that are none, bodies at their limits and
+//! cut off, readers that stop, clients that leave and come back, two requests at once, and times without an end or of zero.
+//!
+//! Each test has a server of its own. Nothing is waited for by the clock but where that nothing comes is what is tested.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_types,
+    clippy::disallowed_methods
+)]
+
+#[path = "framework_sessions/engineio.rs"]
+mod engineio;
+#[path = "framework_sessions/seen.rs"]
+mod seen;
+#[path = "framework_sessions/sockjs.rs"]
+mod sockjs;
+#[path = "framework_sessions/wire.rs"]
+mod wire;

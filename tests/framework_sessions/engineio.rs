@@ -160,6 +160,28 @@ fn bodies_at_their_limits() {
     }
 }
 
+/// A POST that is cut takes its session with it, as clients expect, and nothing of it is heard; others go on.
+#[test]
+fn bodies_that_are_cut() {
+    let echo = Echo::new(EngineOptions::new());
+    let other = echo.open();
+    for framing in [Framing::Length, Framing::Chunked] {
+        let url = echo.open();
+        let mut held = echo.server.begin("GET", &url);
+        let mut client = Client::connect(echo.server.address);
+        client.send_half(framing, &url, &[], "4one\u{1e}4two\u{1e}4th");
+        moment();
+        drop(client);
+        held.reply().is(200, "1");
+        drop(held);
+        echo.server.has_connections(0);
+        assert_eq!((echo.heard(), echo.io.sessions()), (vec![], 1), "{framing:?}");
+        echo.server.get(&url).is(400, UNKNOWN);
+    }
+    echo.server.post(&other, "4mine").is(200, "ok");
+    echo.server.get(&other).is(200, "4mine");
+}
+
 #[test]
 fn a_client_that_is_away_between_two_polls_misses_nothing() {
     let echo = Echo::new(EngineOptions::new());

@@ -249,7 +249,10 @@ async fn post<L: Layer, B: http_body::Body>(
         },
         Ok(_) => link.act(|inner, _, _| inner.session.fail()),
         Err(Failed::TooLarge) => link.act(|inner, _, _| inner.session.too_large(ticket)),
-        Err(Failed::Cut) => link.act(|inner, _, _| inner.session.cut(ticket)),
+        Err(Failed::Cut) => {
+            drop(cut); // nobody is left to be answered, and the session says nothing to it
+            return status(StatusCode::BAD_REQUEST);
+        }
     }
     let response = answer.await.map_or_else(|_| refused(EngineRefusal::UnknownSession), written);
     cut.forget();

@@ -12,6 +12,8 @@
 
 #[path = "framework_sessions/engineio.rs"]
 mod engineio;
+#[path = "framework_sessions/pushlet.rs"]
+mod pushlet;
 #[path = "framework_sessions/seen.rs"]
 mod seen;
 #[path = "framework_sessions/sockjs.rs"]

@@ -48,6 +48,17 @@ struct Shared {
     is_swept: bool,
 }
 
+impl Shared {
+    /// The responses that something may have to be written to.
+    fn woken(&mut self) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        while let Some(ticket) = self.server.next_ready() {
+            woken.extend(self.wakers.remove(&ticket));
+        }
+        woken
+    }
+}
+
 impl Pushlet {
     /// A server at this path, which clients are told to come back to.
     #[must_use]
@@ -148,10 +159,7 @@ impl Pushlet {
     fn tell<T>(&self, work: impl FnOnce(&mut Shared) -> T) -> T {
         let mut shared = lock(&self.shared);
         let result = work(&mut shared);
-        let mut woken = Vec::new();
-        while let Some(ticket) = shared.server.next_ready() {
-            woken.extend(shared.wakers.remove(&ticket));
-        }
+        let woken = shared.woken();
         drop(shared);
         woken.into_iter().for_each(Waker::wake);
         result
@@ -171,8 +179,12 @@ impl Pushlet {
                 let Some(shared) = shared.upgrade() else { return };
                 let mut shared = lock(&shared);
                 shared.server.sweep(Instant::now());
-                if shared.server.sessions() == 0 {
-                    shared.is_swept = false;
+                let woken = shared.woken();
+                let is_over = shared.server.sessions() == 0;
+                shared.is_swept = !is_over;
+                drop(shared);
+                woken.into_iter().for_each(Waker::wake);
+                if is_over {
                     return;
                 }
             }

@@ -48,7 +48,8 @@ settings! {
         ///
         /// Without it what vanished clients left behind is never released.
         lease: Duration = Duration::from_secs(180);
-        /// How long a pull is held, or a stream silent, until a heartbeat. Default 20 seconds.
+        /// How long a pull is held, or a stream silent, until a heartbeat. Default 20 seconds. Zero has pulls answered at once,
+        /// and no heartbeats in streams.
         hold: Duration = Duration::from_secs(20);
         /// How long a client in poll mode is told to wait. Default 6 seconds; one in pull mode comes back at once.
         poll_wait: Duration = Duration::from_secs(6);
@@ -60,7 +61,8 @@ settings! {
         ///
         /// Without it one client makes each event as costly as it likes.
         max_subscriptions: usize = 32;
-        /// Events that wait for a client, default 256. At one more the session is aborted, as the original does.
+        /// Events that wait for a client, default 256. At one more the session is aborted, as the original does; if the client
+        /// does not fetch that either, it ends with its lease.
         ///
         /// Without it a client that does not fetch makes the server hold all that is published.
         max_events: usize = 256;

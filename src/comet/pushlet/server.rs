@@ -251,9 +251,17 @@ impl<I: Instant> PushletServer<I> {
         self.sessions.get(&ticket.session)?.receiver.as_ref()?.hold.next_deadline()
     }
 
-    /// Ends sessions whose lease is out: call it now and then. One that listens in a stream is there.
+    /// Ends sessions whose lease is out: call it now and then. One that listens is there, unless too much waits for it.
     pub fn sweep(&mut self, now: I) {
-        self.sessions.retain(|_, session| session.receiver.is_some() || !session.lease.is_over(now));
+        let Self { sessions, ready, .. } = self;
+        sessions.retain(|_, session| {
+            let listens = session.receiver.is_some() && session.queue.is_some();
+            let stays = listens || !session.lease.is_over(now);
+            if !stays {
+                ready.extend(session.ticket().cloned());
+            }
+            stays
+        });
     }
 
     /// How many sessions there are.

@@ -170,7 +170,7 @@ impl<I: Instant> Session<I> {
         }
         queue.drain(..).for_each(|event| write(&event));
         self.lease = Deadline::new(now, config.lease);
-        receiver.hold = Deadline::new(now, config.hold);
+        receiver.hold = Deadline::of_beat(now, config.hold);
         let goes_on = self.mode == Some(Mode::Stream);
         if !goes_on {
             self.end_and_refresh(config, out);

@@ -10,6 +10,8 @@
     clippy::disallowed_methods
 )]
 
+#[path = "framework_sessions/atmosphere.rs"]
+mod atmosphere;
 #[path = "framework_sessions/engineio.rs"]
 mod engineio;
 #[path = "framework_sessions/pushlet.rs"]

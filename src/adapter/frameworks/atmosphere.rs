@@ -298,7 +298,7 @@ impl AtmosphereSender {
     ///
     /// # Errors
     ///
-    /// [`TooSlow`] if the client does not fetch what it is sent.
+    /// [`TooSlow`] if the client does not fetch what it is sent, or is gone.
     pub fn send(&self, message: impl Into<Arc<str>>) -> Result<(), TooSlow> {
         self.entry.session.tell(|session| session.send(message.into()))
     }

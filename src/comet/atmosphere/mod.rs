@@ -40,7 +40,7 @@ settings! {
     #[derive(Copy)]
     AtmosphereOptions {
         /// Silence after which the server sends the padding, default 30 seconds; a client may ask for another time from 5
-        /// seconds on.
+        /// seconds on. Zero sends none, and so does [`Duration::MAX`].
         heartbeat: Duration = Duration::from_secs(30);
         /// How often the client is asked to send the padding. Default zero: never.
         client_heartbeat: Duration = Duration::ZERO;

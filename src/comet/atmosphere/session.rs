@@ -49,7 +49,7 @@ pub enum AtmosphereTransport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AtmosphereTicket(u64);
 
-/// A client fetches what it is sent too slowly: a limit of [`AtmosphereOptions`] is reached.
+/// A client fetches what it is sent too slowly: a limit of [`AtmosphereOptions`] is reached. Or its session is closed.
 ///
 /// ```
 /// use core::time::Duration;
@@ -105,7 +105,7 @@ pub struct AtmosphereSession<I> {
     queue: VecDeque<Arc<str>>,
     queued: usize,
     receiver: Option<Receiver<I>>,
-    /// Runs while there is no receiver.
+    /// Runs while there is no receiver, and from the close on.
     idle: Deadline<I>,
     tickets: u64,
     closed: bool,
@@ -149,9 +149,11 @@ impl<I: Instant> AtmosphereSession<I> {
         self.wary |= self.receiver.is_some();
         let every = listen.heartbeat.unwrap_or(self.config.heartbeat);
         let Listen { transport, greet, blank, track, .. } = *listen;
-        let heartbeat = Deadline::new(now, every);
+        let heartbeat = Deadline::of_beat(now, every);
         self.receiver = Some(Receiver { ticket, transport, greet, blank, track, every, heartbeat });
-        self.idle.clear();
+        if !self.closed {
+            self.idle.clear();
+        }
         ticket
     }
 
@@ -168,10 +170,11 @@ impl<I: Instant> AtmosphereSession<I> {
     ///
     /// # Errors
     ///
-    /// [`TooSlow`] if too much waits for it; close the session then, or leave it without this message.
+    /// [`TooSlow`] if too much waits for it; close the session then, or leave it without this message. So it is once the
+    /// session is closed.
     pub fn send(&mut self, message: Arc<str>) -> Result<(), TooSlow> {
         let queued = self.queued.saturating_add(message.len());
-        if self.queue.len() >= self.config.max_messages || queued > self.config.max_bytes {
+        if self.closed || self.queue.len() >= self.config.max_messages || queued > self.config.max_bytes {
             return Err(TooSlow);
         }
         self.queued = queued;
@@ -181,9 +184,9 @@ impl<I: Instant> AtmosphereSession<I> {
 
     /// Ends the session, once what was sent before is written.
     pub fn close(&mut self, now: I) {
-        self.closed = true;
-        if self.receiver.is_none() {
-            self.idle = Deadline::new(now, Duration::ZERO);
+        if !core::mem::replace(&mut self.closed, true) {
+            let rest = if self.receiver.is_none() { Duration::ZERO } else { self.config.timeout };
+            self.idle = Deadline::new(now, rest);
         }
     }
 
@@ -223,7 +226,7 @@ impl<I: Instant> AtmosphereSession<I> {
         } else {
             return None;
         }
-        receiver.heartbeat = Deadline::new(now, receiver.every);
+        receiver.heartbeat = Deadline::of_beat(now, receiver.every);
         if over {
             self.receiver = None;
             let rest =
@@ -242,10 +245,11 @@ impl<I: Instant> AtmosphereSession<I> {
         }
     }
 
-    /// Whether the client has stayed away for too long, or the session is closed and all is written: drop it.
+    /// Whether the client has stayed away for too long, or the session is closed and all is written, or not fetched in time: drop
+    /// it. A response that is still being written goes on.
     #[must_use]
     pub fn is_expired(&self, now: I) -> bool {
-        self.receiver.is_none() && self.idle.is_over(now)
+        (self.receiver.is_none() || self.closed) && self.idle.is_over(now)
     }
 
     /// The identifier, which the client knows as its tracking id.

@@ -12,6 +12,8 @@
 
 #[path = "framework_sessions/atmosphere.rs"]
 mod atmosphere;
+#[path = "framework_sessions/bayeux.rs"]
+mod bayeux;
 #[path = "framework_sessions/engineio.rs"]
 mod engineio;
 #[path = "framework_sessions/pushlet.rs"]

@@ -195,7 +195,11 @@ impl Client {
     }
 
     pub fn raw(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).unwrap();
+        self.raw_bytes(text.as_bytes());
+    }
+
+    pub fn raw_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
     }
 
     pub fn send(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &str) {

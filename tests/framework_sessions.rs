@@ -20,6 +20,8 @@ mod engineio;
 mod pushlet;
 #[path = "framework_sessions/seen.rs"]
 mod seen;
+#[path = "framework_sessions/socketio.rs"]
+mod socketio;
 #[path = "framework_sessions/sockjs.rs"]
 mod sockjs;
 #[path = "framework_sessions/wire.rs"]

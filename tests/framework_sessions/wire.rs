@@ -198,8 +198,15 @@ impl Client {
         self.raw_bytes(text.as_bytes());
     }
 
-    pub fn raw_bytes(&mut self, bytes: &[u8]) {
+    fn raw_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// A short text of a WebSocket (RFC 6455 5.2), masked with a key of zeros.
+    pub fn raw_frame(&mut self, text: &str) {
+        assert!(text.len() < 126);
+        let length = 0x80 | u8::try_from(text.len()).unwrap();
+        self.raw_bytes(&[&[0x81, length, 0, 0, 0, 0], text.as_bytes()].concat());
     }
 
     pub fn send(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &str) {

@@ -80,8 +80,15 @@ impl<L: Layer> Task<L> {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Option<bool>> {
         let (waker, Self { link, id, socket, sending }) = (cx.waker(), self);
         loop {
-            let mut written =
-                sending.as_ref().map_or(Poll::Ready(Ok(())), |message| cork(socket, message, cx));
+            // What a slow client is still to get waits in the session, which counts it, and not in the socket.
+            let mut written = if socket.queued() >= WRITE {
+                Pin::new(&mut *socket).poll_flush(cx)
+            } else {
+                Poll::Ready(Ok(()))
+            };
+            if let (Poll::Ready(Ok(())), Some(message)) = (&written, &*sending) {
+                written = cork(socket, message, cx);
+            }
             let mut is_all = false;
             if matches!(written, Poll::Ready(Ok(()))) {
                 *sending = None;

@@ -217,6 +217,8 @@ fn bodies_at_their_limits() {
             world.say("");
         }
         assert_eq!(hears(held), if fits { expected } else { String::new() });
+        drop(socket);
+        world.has(2, 0);
     }
     assert_eq!(world.sessions(), 2);
 }

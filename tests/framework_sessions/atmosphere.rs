@@ -175,8 +175,12 @@ fn bodies_at_their_limits() {
     for transport in HTTP {
         server.get(&target(transport, "0")).is(503, "Too many sessions.\n");
     }
-    let mut socket = server.websocket(&target("websocket", "0")).unwrap();
-    assert_eq!(text(&mut socket), None);
+    for id in ["0", "new"] {
+        let mut client = Client::connect(server.address);
+        client.upgrade(&target("websocket", id));
+        client.reply().is(503, "Too many sessions.\n");
+    }
+    assert!(server.websocket(&target("websocket", &id)).is_ok(), "its own");
     assert_eq!((service.sessions(), seen.begun()), (1, 1));
 }
 

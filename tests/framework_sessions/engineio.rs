@@ -107,6 +107,25 @@ fn the_identifier_of_a_session_that_is_on_a_websocket() {
 }
 
 #[test]
+fn sessions_at_their_limit() {
+    let echo = Echo::with(SocketIoOptions::new().max_sessions(1));
+    let url = echo.open();
+    for target in [OPEN, SOCKET] {
+        let mut client = Client::connect(echo.server.address);
+        if target == SOCKET {
+            client.upgrade(target)
+        } else {
+            client.send("GET", target, &[], "")
+        }
+        assert_eq!(client.reply().status, 503, "{target}");
+    }
+    // The one that there is may still take a WebSocket.
+    assert!(echo.server.websocket(&as_socket(&url)).is_ok());
+    echo.server.post(&url, "1").is(200, "ok");
+    assert!(echo.server.websocket(SOCKET).is_ok());
+}
+
+#[test]
 fn sockets_that_do_not_take_a_session_over() {
     let echo = Echo::new(EngineOptions::new());
     let url = echo.open();

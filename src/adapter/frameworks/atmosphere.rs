@@ -169,6 +169,9 @@ impl Atmosphere {
                 respond(done)
             }
             Some(Step::Listen(listen)) if listen.transport == AtmosphereTransport::WebSocket => {
+                if let Some(refused) = self.0.refusal(listen.id.as_deref()) {
+                    return respond(refused);
+                }
                 let service = self.clone();
                 self.0.upgrade(parts, self.0.service.origin_policy(), async move |socket| {
                     match service.listen(&listen) {

@@ -142,7 +142,7 @@ impl<R, C, M: Machine> Shared<R, C, M> {
             return Ok(entry.clone());
         }
         if sessions.by_id.len() >= self.max_sessions {
-            return Err(HttpResponse::text(503, "Too many sessions.\n"));
+            return Err(too_many());
         }
         let entry = self.begin(machine());
         sessions.by_id.insert(id.into(), entry.clone());
@@ -150,6 +150,14 @@ impl<R, C, M: Machine> Shared<R, C, M> {
             tokio::spawn(sweep(Arc::downgrade(&self.sessions)));
         }
         Ok(entry)
+    }
+
+    /// Why a WebSocket is not to be accepted: its session does not exist, and there are as many as may be.
+    #[cfg(feature = "atmosphere")]
+    pub(super) fn refusal(&self, id: Option<&str>) -> Option<HttpResponse> {
+        let sessions = lock(&self.sessions);
+        let is_known = id.is_some_and(|id| sessions.by_id.contains_key(id));
+        (!is_known && sessions.by_id.len() >= self.max_sessions).then(too_many)
     }
 
     /// Accepts a WebSocket, over HTTP/1.1 or HTTP/2, and has a task serve it.
@@ -176,6 +184,10 @@ impl<R, C, M: Machine> Shared<R, C, M> {
             }
         }
     }
+}
+
+fn too_many() -> HttpResponse {
+    HttpResponse::text(503, "Too many sessions.\n")
 }
 
 /// What comes first at a WebSocket.

@@ -86,6 +86,11 @@ impl<L: Layer> Engine<L> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there are as many sessions as may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.links().len() >= self.setup.max_sessions
+    }
+
     pub(super) fn find(&self, sid: &str) -> Option<Arc<Link<L>>> {
         self.links().get(sid).cloned()
     }

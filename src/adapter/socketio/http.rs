@@ -138,6 +138,9 @@ impl<L: Layer> Engine<L> {
                 Err(status) => self::status(status),
             },
             (Ok(EngineRequest::Open(TransportKind::WebSocket)), _) => {
+                if self.is_full() {
+                    return status(StatusCode::SERVICE_UNAVAILABLE);
+                }
                 self.accept(parts, |engine| engine.begin(true).ok().and_then(|(link, id)| Some((link, id?))))
             }
             (Ok(EngineRequest::Upgrade(_)), Some(link)) => {

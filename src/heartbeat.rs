@@ -209,6 +209,12 @@ impl<I: Instant> Deadline<I> {
         if interval.is_zero() { Self::default() } else { Self::new(now, interval) }
     }
 
+    /// Whether it does not keep anything up at `now`.
+    #[cfg(any(feature = "sockjs", feature = "atmosphere"))]
+    pub(crate) fn is_over_or_unset(&self, now: I) -> bool {
+        self.at.is_none_or(|at| at <= now)
+    }
+
     /// Sets the deadline `after` from `now`, unless it runs already.
     pub fn start(&mut self, now: I, after: Duration) {
         self.at.get_or_insert(now.saturating_add(after));

@@ -236,6 +236,18 @@ fn times_and_the_end() {
     assert_eq!(frame(&mut session, ticket, at(4)), Some(("3|bye".into(), false)));
     assert_eq!(frame(&mut session, ticket, at(4)), Some((String::new(), true)));
     assert!(session.is_expired(at(4)));
+    // One that is asked for nothing more holds no closed session, which takes nothing.
+    for (heartbeat, end) in [(at(30), at(65)), (at(90), at(90)), (Duration::ZERO, at(65))] {
+        let config = AtmosphereOptions::new().timeout(at(60)).heartbeat(heartbeat);
+        let mut session = AtmosphereSession::new("id", config, at(0));
+        let ticket = session.receive(&listen(AtmosphereTransport::Streaming, false, true), at(0));
+        session.send("bye".into()).unwrap();
+        session.close(at(5));
+        assert_eq!(session.send("late".into()), Err(TooSlow));
+        assert!(!session.is_expired(end - Duration::from_nanos(1)) && session.is_expired(end));
+        assert_eq!(frame(&mut session, ticket, end), Some(("3|bye".into(), false)));
+        assert_eq!(frame(&mut session, ticket, end), Some((String::new(), true)));
+    }
 }
 
 #[test]

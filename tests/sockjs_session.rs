@@ -63,6 +63,26 @@ fn the_time_out_runs_without_a_receiver() {
     assert!(!session.is_expired(at(16)) && session.is_expired(at(17)));
 }
 
+/// A response that is asked for nothing more holds no closed session; one that is taken slowly has the time to ask again.
+#[test]
+fn a_closed_session_ends_although_its_response_does_not() {
+    for (heartbeat, end) in [(at(25), at(25)), (at(3), at(15)), (Duration::ZERO, at(15))] {
+        let config = SockJsOptions::new().heartbeat(heartbeat);
+        let (mut session, _) = open(config, SockJsTransport::XhrStreaming);
+        session.close(3000, "Go away!", at(10));
+        assert!(
+            !session.is_expired(end - Duration::from_nanos(1)) && session.is_expired(end),
+            "{heartbeat:?}"
+        );
+        assert_eq!(frame(&mut session, end), Some(("c[3000,\"Go away!\"]\n".into(), true)));
+    }
+    let (mut session, _) = open(SockJsOptions::new().response_limit(3), SockJsTransport::XhrStreaming);
+    session.send(SockJsMessage::text("long")).unwrap();
+    session.close(3000, "Go away!", at(1));
+    assert_eq!(frame(&mut session, at(20)), Some(("a[\"long\"]\n".into(), true)));
+    assert!(!session.is_expired(at(24)) && session.is_expired(at(25)));
+}
+
 #[test]
 fn what_was_sent_before_the_close_comes_before_it() {
     let mut session = SockJsSession::new(SockJsOptions::new(), at(0));

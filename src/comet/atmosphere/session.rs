@@ -246,10 +246,11 @@ impl<I: Instant> AtmosphereSession<I> {
     }
 
     /// Whether the client has stayed away for too long, or the session is closed and all is written, or not fetched in time: drop
-    /// it. A response that is still being written goes on.
+    /// it. If its response is still being written, that takes until a heartbeat would have been due on it, too; the response goes on.
     #[must_use]
     pub fn is_expired(&self, now: I) -> bool {
-        (self.receiver.is_none() || self.closed) && self.idle.is_over(now)
+        let stalls = |receiver: &Receiver<I>| self.closed && receiver.heartbeat.is_over_or_unset(now);
+        self.idle.is_over(now) && self.receiver.as_ref().is_none_or(stalls)
     }
 
     /// The identifier, which the client knows as its tracking id.

@@ -282,6 +282,7 @@ impl<I: Instant> SockJsSession<I> {
         let start = out.len();
         let mut over = receiver.transport.is_polling();
         let plain = receiver.transport == SockJsTransport::RawWebSocket;
+        let mut told = false;
         if !self.opened && !plain {
             receiver.transport.write_frame("o", out);
             self.opened = true;
@@ -302,7 +303,7 @@ impl<I: Instant> SockJsSession<I> {
             if !plain {
                 receiver.transport.write_frame(&close_frame(*code, reason), out);
             }
-            over = true;
+            (over, told) = (true, true);
         } else if receiver.heartbeat.is_over(now) && !plain {
             receiver.transport.write_frame("h", out);
         } else {
@@ -315,7 +316,8 @@ impl<I: Instant> SockJsSession<I> {
         let last = over || receiver.left == 0;
         if last {
             self.receiver = None;
-            if !self.is_closed() {
+            // One that is to be told that the session is closed has its time to come for that.
+            if !told {
                 self.idle = Deadline::new(now, self.config.timeout);
             }
         }
@@ -343,11 +345,12 @@ impl<I: Instant> SockJsSession<I> {
         self.closed.as_ref().map(|(code, reason)| (*code, &**reason))
     }
 
-    /// Whether the client has stayed away for too long, or has had the time to see that the session is closed: drop it. A
-    /// response that is still being written goes on.
+    /// Whether the client has stayed away for too long, or has had the time to see that the session is closed: drop it. If its
+    /// response is still being written, that takes until a heartbeat would have been due on it, too; the response goes on.
     #[must_use]
     pub fn is_expired(&self, now: I) -> bool {
-        (self.receiver.is_none() || self.is_closed()) && self.idle.is_over(now)
+        let stalls = |receiver: &Receiver<I>| self.is_closed() && receiver.heartbeat.is_over_or_unset(now);
+        self.idle.is_over(now) && self.receiver.as_ref().is_none_or(stalls)
     }
 
     /// How many messages wait to be sent.

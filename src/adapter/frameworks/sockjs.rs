@@ -164,6 +164,8 @@ impl SockJs {
                 SockJsReply::Response(response) => Step::Respond(response),
                 SockJsReply::Receive { session, transport, head } => self.receive(session, transport, head),
                 SockJsReply::Send { session, messages, done, missing } => match self.0.find(session) {
+                    // As the reference server: it is over, whether the application knows it already or not.
+                    Some(entry) if entry.session.ask(SockJsSession::is_closed) => Step::Respond(done),
                     Some(entry) => Step::Deliver(entry, messages.iter().map(String::from).collect(), done),
                     None => Step::Respond(missing),
                 },

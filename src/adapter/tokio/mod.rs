@@ -12,6 +12,7 @@
 //! | send to a connection from other tasks, or to many | [`QueuedSocket`], [`Outbox`], [`Broadcast`] |
 //! | close all connections of a server and wait for them | [`Broadcast::shutdown`] |
 //! | write and read event streams | [`sse`] |
+//! | answer polls and streams of older clients | `comet` (feature `comet`) |
 //!
 //! # Behind an HTTP server
 //!
@@ -21,6 +22,8 @@
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 mod client_stream;
+#[cfg(feature = "comet")]
+pub mod comet;
 mod connect;
 mod dial;
 mod given;

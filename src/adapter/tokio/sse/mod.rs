@@ -28,5 +28,5 @@ pub use queue::{EventQueue, EventSender};
 pub use reader::EventReader;
 pub use source::EventSource;
 pub use stream::{EventStream, EventStreamError, EventStreamExt};
-use timer::poll_timer;
+pub(super) use timer::poll_timer;
 pub use writer::EventWriter;

@@ -7,7 +7,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Ready at a deadline, or earlier: at one that was waited for before, if the timer still stands at that. So a deadline
 /// that moves on with each event does not move the timer.
-pub(super) fn poll_timer(
+pub(in crate::adapter::tokio) fn poll_timer(
     timer: &mut Option<Pin<Box<Sleep>>>,
     deadline: Instant,
     cx: &mut Context<'_>,

@@ -18,6 +18,7 @@ pub fn service(server: &Arc<Server>) -> Atmosphere {
         .options(OPTIONS)
 }
 
+/// A peer that is dropped is closed.
 impl Client for AtmospherePeer {
     async fn next(&mut self) -> Option<String> {
         AtmospherePeer::next(self).await
@@ -26,7 +27,4 @@ impl Client for AtmospherePeer {
     fn send(&mut self, text: &str) -> bool {
         self.sender().send(text).is_ok()
     }
-
-    /// A peer that is dropped is closed.
-    fn close(self, _: u16, _: &str) {}
 }

@@ -2,16 +2,14 @@
 //! it subscribes; both are the objects of `protocol.rs`. With the `ack` extension nothing is lost over a failed response;
 //! without it, a cut client says hello again with its cursor.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pushline::adapter::bayeux::{self, BayeuxOptions, BayeuxService};
 use pushline::comet::bayeux::{BayeuxMessage, Channel, ClientId, Denied, Host, Pattern};
 use pushline::json::{self, Value};
-use tokio::sync::mpsc;
 
 use crate::server::Server;
-use crate::talk::{Client, REQUESTS, talk};
+use crate::talk::Callers;
 
 /// Where the room is heard, and where it is spoken to.
 const HEARD: &str = "/chat";
@@ -19,23 +17,27 @@ const SAID: &str = "/service/chat";
 
 /// The service. Whose pages may use it was decided before: see `access`.
 pub fn service(server: &Arc<Server>) -> BayeuxService<Members> {
-    let (opened, mut opens) = mpsc::unbounded_channel(); // as many as there are sessions, which are bounded
+    let itself = Arc::new(OnceLock::new());
+    let members = Members { callers: Callers::new(server), service: Arc::clone(&itself) };
     let options = BayeuxOptions::new().callback_polling(true);
-    let service = BayeuxService::new(options, Members { opened, saying: HashMap::new() });
-    let (server, there) = (Arc::clone(server), service.clone());
-    tokio::spawn(async move {
-        while let Some((client, saying)) = opens.recv().await {
-            let member = Member { client, saying, service: there.clone() };
-            tokio::spawn(talk(Arc::clone(&server), member));
-        }
-    });
-    service
+    itself.get_or_init(|| BayeuxService::new(options, members)).clone()
 }
 
-/// What is allowed, and what waits of each client.
+/// What is allowed, and who is there.
 pub struct Members {
-    opened: mpsc::UnboundedSender<(ClientId, mpsc::Receiver<String>)>,
-    saying: HashMap<ClientId, mpsc::Sender<String>>,
+    callers: Callers<ClientId>,
+    service: Arc<OnceLock<BayeuxService<Self>>>,
+}
+
+impl Members {
+    fn came(&self, client: ClientId, first: Option<String>) {
+        let Some(service) = self.service.get().cloned() else { return };
+        let send = move |text: &str| {
+            let (channel, data) = (Channel::parse(HEARD), json::check(text));
+            channel.zip(data.ok()).is_some_and(|(channel, data)| service.deliver(client, channel, data))
+        };
+        tokio::spawn(self.callers.came(client, first, send));
+    }
 }
 
 impl Host for Members {
@@ -60,47 +62,21 @@ impl Host for Members {
         if channel.as_str() != SAID {
             return Err(Denied("only_/service/chat"));
         }
-        let has_room =
-            self.saying.get(&client).is_none_or(|saying| saying.is_closed() || saying.capacity() > 0);
-        if has_room { Ok(()) } else { Err(Denied("too_fast")) }
+        if self.callers.has_room(&client) { Ok(()) } else { Err(Denied("too_fast")) }
     }
 
     fn published(&mut self, client: ClientId, _: Channel<'_>, data: Value<'_>) {
-        if self.saying.get(&client).is_none_or(mpsc::Sender::is_closed) {
-            self.opened(client); // it was told that it was over, and says hello again
-        }
-        if let Some(saying) = self.saying.get(&client) {
-            let _ = saying.try_send(data.as_str().to_owned()); // there was room
+        if self.callers.said(&client, data.as_str()).is_none() {
+            // It was told that it was over, and says hello again.
+            self.came(client, Some(data.as_str().to_owned()));
         }
     }
 
     fn opened(&mut self, client: ClientId) {
-        let (said, saying) = mpsc::channel(REQUESTS);
-        self.saying.insert(client, said);
-        let _ = self.opened.send((client, saying)); // or the program is ending
+        self.came(client, None);
     }
 
     fn closed(&mut self, client: ClientId) {
-        self.saying.remove(&client);
+        self.callers.left(&client);
     }
-}
-
-struct Member {
-    client: ClientId,
-    saying: mpsc::Receiver<String>,
-    service: BayeuxService<Members>,
-}
-
-impl Client for Member {
-    async fn next(&mut self) -> Option<String> {
-        self.saying.recv().await
-    }
-
-    fn send(&mut self, text: &str) -> bool {
-        let (channel, data) = (Channel::parse(HEARD), json::check(text));
-        channel.zip(data.ok()).is_some_and(|(channel, data)| self.service.deliver(self.client, channel, data))
-    }
-
-    /// The client hears that it was the last message, and may say hello again.
-    fn close(self, _: u16, _: &str) {}
 }

@@ -37,7 +37,7 @@ use crate::rules::{self, Fault};
 use crate::told::Told;
 
 /// What one member, one address, and all together may use up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Members of a room at once, 10,000. Without it: memory.
     pub members: usize,

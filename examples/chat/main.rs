@@ -52,7 +52,6 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::chat::Limits;
 use crate::engine::Engine;
 use crate::options::{Options, USAGE};
 use crate::server::Server;
@@ -73,13 +72,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    let limits = Limits::default();
-    let limits = Arc::new(Limits {
-        interval: options.interval.unwrap_or(limits.interval),
-        members: options.members.unwrap_or(limits.members),
-        per_address: options.per_address.unwrap_or(limits.per_address),
-        ..limits
-    });
+    let limits = Arc::new(options.limits.clone());
     let engine = match &options.redis {
         Some(url) => Engine::Redis(Box::new(redis::Redis::new(url, Arc::clone(&limits))?)),
         None => Engine::Local(local::Local::new(Arc::clone(&limits))),

@@ -1,6 +1,10 @@
 //! The command line.
 
-use crate::protocol::Millis;
+use std::ffi::OsString;
+
+use pico_args::Arguments;
+
+use crate::chat::Limits;
 
 pub const USAGE: &str = "\
 usage: chat [OPTION]...
@@ -34,48 +38,40 @@ pub struct Options {
     pub backends: Vec<String>,
     /// Whether to accept permessage-deflate.
     pub compress: bool,
-    pub interval: Option<Millis>,
     pub redis: Option<String>,
     pub tls: bool,
-    pub members: Option<usize>,
-    pub per_address: Option<usize>,
     pub behind_proxy: bool,
+    pub limits: Limits,
 }
 
 impl Options {
     /// Reads arguments, as `--name value` or `--name=value`; `None` if they are wrong.
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Option<Self> {
-        let mut options = Self { listen: "127.0.0.1:8080".to_owned(), ..Self::default() };
-        let mut arguments = arguments.into_iter();
-        while let Some(argument) = arguments.next() {
-            let flag = match argument.as_str() {
-                "--compress" => Some(&mut options.compress),
-                "--tls" => Some(&mut options.tls),
-                "--behind-proxy" => Some(&mut options.behind_proxy),
-                _ => None,
-            };
-            if let Some(flag) = flag {
-                *flag = true;
-                continue;
-            }
-            let (name, value) = match argument.split_once('=') {
-                Some((name, value)) => (name, value.to_owned()),
-                None => (argument.as_str(), arguments.next()?),
-            };
-            match name {
-                "--listen" => options.listen = value,
-                "--disable" => options.disabled.extend(value.split(',').map(str::to_owned)),
-                "--allow-origin" => options.allowed.push(value),
-                "--backend" => options.backends.push(value),
-                "--redis" => options.redis = Some(value),
-                "--members" => options.members = Some(value.parse().ok()?),
-                "--per-address" => options.per_address = Some(value.parse().ok()?),
-                "--interval" => options.interval = Some(value.parse().ok()?),
-                _ => return None,
-            }
-        }
+        let mut arguments = Arguments::from_vec(arguments.into_iter().map(OsString::from).collect());
+        let options = Self::read(&mut arguments).ok().filter(|_| arguments.finish().is_empty())?;
         let is_known = |name: &String| name == "frameworks" || TRANSPORTS.contains(&name.as_str());
         options.disabled.iter().all(is_known).then_some(options)
+    }
+
+    fn read(from: &mut Arguments) -> Result<Self, pico_args::Error> {
+        let default = Limits::default();
+        let disabled: Vec<String> = from.values_from_str("--disable")?;
+        Ok(Self {
+            listen: from.opt_value_from_str("--listen")?.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
+            disabled: disabled.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect(),
+            allowed: from.values_from_str("--allow-origin")?,
+            backends: from.values_from_str("--backend")?,
+            compress: from.contains("--compress"),
+            redis: from.opt_value_from_str("--redis")?,
+            tls: from.contains("--tls"),
+            behind_proxy: from.contains("--behind-proxy"),
+            limits: Limits {
+                interval: from.opt_value_from_str("--interval")?.unwrap_or(default.interval),
+                members: from.opt_value_from_str("--members")?.unwrap_or(default.members),
+                per_address: from.opt_value_from_str("--per-address")?.unwrap_or(default.per_address),
+                ..default
+            },
+        })
     }
 
     /// Whether a transport is offered.
@@ -108,12 +104,10 @@ mod tests {
                 allowed: vec!["http://a".to_owned(), "http://b".to_owned()],
                 backends: vec![],
                 compress: true,
-                interval: Some(5),
                 redis: Some("redis://h/".to_owned()),
                 tls: true,
-                members: Some(7),
-                per_address: Some(3),
                 behind_proxy: true,
+                limits: Limits { interval: 5, members: 7, per_address: 3, ..Limits::default() },
             })
         );
         assert!(options.is_some_and(|options| !options.offers("ws") && options.offers("iframe")));

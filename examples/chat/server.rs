@@ -14,13 +14,14 @@
 //! the `callback` and `/iframe` the `origin` to post to.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -33,13 +34,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use pushline::adapter::tokio::OutboxOptions;
 use pushline::comet::cors::CorsPolicyError;
+use pushline::comet::parse_cursor;
 use pushline::ws::deflate::{Compression, DeflateOptions};
 use pushline::ws::handshake::{OriginPolicy, ServerOptions};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::Access;
@@ -50,10 +53,11 @@ use crate::options::Options;
 use crate::page::{self, PAGE};
 use crate::protocol::{Hello, MAX_REQUEST, Refusal};
 use crate::told::Told;
-use crate::visit::{MAX_VISITS, Visits};
+use crate::visit::Visits;
 use crate::{atmosphere, cometd, iframe, jsonp, polling, pushlet, socketio, sockjs, sse, ws, xhr_streaming};
 
-/// Connections at once, 16,384; more are closed as they come. Without it, they could use up all file descriptors.
+/// Connections at once, 16,384, or two for each that may be in a room if those are more; more are closed as they come. Without
+/// it, they could use up all file descriptors.
 const MAX_CONNECTIONS: usize = 16 * 1024;
 
 /// Time for a request's head or body, and how long a connection may be idle before it.
@@ -114,7 +118,7 @@ impl Server {
         let policy = page::content_security_policy(PAGE, &options);
         Ok(Self {
             chat: Chat::new(engine, limits),
-            visits: Visits::new(MAX_VISITS),
+            visits: Visits::default(),
             access: Access::new(&options.allowed)?,
             handshake,
             stop: watch::channel(false).0,
@@ -122,32 +126,30 @@ impl Server {
             options,
         })
     }
-
-    /// Passes on what a page says by request.
-    pub async fn send(&self, params: &Params, text: &str) -> StatusCode {
-        match self.chat.receive(&params.room, &params.session, text).await {
-            Received::Done => StatusCode::NO_CONTENT,
-            // The page is not in the room (any more), so that it must say hello again.
-            Received::Gone => StatusCode::GONE,
-            Received::Away => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
 }
 
 /// The queries' fields, of all requests together.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Params {
     pub room: String,
     pub session: String,
     nick: String,
     cursor: Option<String>,
+    /// Chosen by the page for each visit.
     pub link: String,
-    pub since: String,
+    /// The last message of its visit that the page has.
+    #[serde(deserialize_with = "since")]
+    pub since: u64,
+    /// The page's cursor when it asked.
     pub at: Option<String>,
     pub callback: String,
     pub origin: String,
     pub text: String,
+}
+
+fn since<'de, D: Deserializer<'de>>(text: D) -> Result<u64, D::Error> {
+    parse_cursor(&String::deserialize(text)?).ok_or_else(|| D::Error::custom("that is not a cursor"))
 }
 
 impl Params {
@@ -158,17 +160,38 @@ impl Params {
     }
 }
 
-/// The client's address; `None` if it is not known.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub Option<IpAddr>);
+/// A page's request: what it asks for in its query, and where it comes from, if that is known.
+pub struct Asked {
+    pub server: Arc<Server>,
+    pub params: Params,
+    pub from: Option<IpAddr>,
+}
 
-impl<S: Sync> FromRequestParts<S> for Peer {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().copied().unwrap_or(Self(None)))
+impl Asked {
+    /// Passes on what the page says.
+    pub async fn say(&self, text: &str) -> StatusCode {
+        match self.server.chat.receive(&self.params.room, &self.params.session, text).await {
+            Received::Done => StatusCode::NO_CONTENT,
+            // The page is not in the room (any more), so that it must say hello again.
+            Received::Gone => StatusCode::GONE,
+            Received::Away => StatusCode::SERVICE_UNAVAILABLE,
+        }
     }
 }
+
+impl FromRequestParts<Arc<Server>> for Asked {
+    type Rejection = QueryRejection;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, QueryRejection> {
+        let Query(params) = Query::try_from_uri(&parts.uri)?;
+        let from = parts.extensions.get().and_then(|Peer(from)| *from);
+        Ok(Self { server: Arc::clone(server), params, from })
+    }
+}
+
+/// The address that a request comes from.
+#[derive(Debug, Clone, Copy)]
+struct Peer(Option<IpAddr>);
 
 /// All paths.
 pub fn app(server: &Arc<Server>) -> Router {
@@ -187,8 +210,11 @@ pub fn app(server: &Arc<Server>) -> Router {
     if offers("xhr-streaming") {
         app = app.route("/xhr-streaming", get(xhr_streaming::stream));
     }
-    for name in ["long-polling", "polling"].into_iter().filter(|name| offers(name)) {
-        app = app.route(&format!("/{name}"), get(polling::poll));
+    if offers("long-polling") {
+        app = app.route("/long-polling", get(polling::long_poll));
+    }
+    if offers("polling") {
+        app = app.route("/polling", get(polling::poll));
     }
     if offers("jsonp") {
         app = app.route("/jsonp", get(jsonp::poll));
@@ -258,21 +284,13 @@ async fn chat_page(State(server): State<Arc<Server>>) -> impl IntoResponse {
     (fields, PAGE)
 }
 
-async fn said(State(server): State<Arc<Server>>, Query(params): Query<Params>, body: Body) -> Response {
+async fn said(asked: Asked, body: Body) -> Response {
     let status = match timeout(REQUEST_WITHIN, to_bytes(body, MAX_REQUEST)).await {
-        Ok(Ok(body)) => server.send(&params, str::from_utf8(&body).unwrap_or_default()).await,
+        Ok(Ok(body)) => asked.say(str::from_utf8(&body).unwrap_or_default()).await,
         Ok(Err(_)) => StatusCode::PAYLOAD_TOO_LARGE,
         Err(_) => StatusCode::REQUEST_TIMEOUT,
     };
     (status, [(header::CACHE_CONTROL, "no-store")]).into_response()
-}
-
-/// A response with these fields.
-pub fn respond(status: u16, fields: &[(&'static str, &str)], body: impl Into<Body>) -> Response {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    set_fields(&mut response, fields);
-    response
 }
 
 fn set_fields(response: &mut Response, fields: &[(&'static str, &str)]) {
@@ -290,7 +308,7 @@ pub fn turned_away(refusal: &Refusal) -> [Told; 2] {
 
 /// Serves until `end` is done; then closes every connection and waits for that, but not for ever.
 pub async fn run(
-    listener: TcpListener,
+    mut listener: TcpListener,
     server: Arc<Server>,
     tls: Option<TlsAcceptor>,
     end: impl Future<Output = ()>,
@@ -301,8 +319,7 @@ pub async fn run(
         true => MAX_CONNECTIONS,
         false => server.chat.limits.per_address.saturating_mul(2).saturating_add(16),
     };
-    let counts =
-        Counts::new(per_address, MAX_CONNECTIONS.max(server.options.members.unwrap_or(0).saturating_mul(2)));
+    let counts = Counts::new(per_address, MAX_CONNECTIONS.max(server.chat.limits.members.saturating_mul(2)));
     let ticks = async {
         let mut ticks = interval(TICK);
         loop {
@@ -313,15 +330,7 @@ pub async fn run(
     };
     let accept = async {
         loop {
-            let (stream, peer) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                // One that was gone before it was accepted is no reason to wait; having no file descriptors left is.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-                Err(_) => {
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            };
+            let (stream, peer) = axum::serve::Listener::accept(&mut listener).await;
             if let Some(counted) = counts.enter(peer.ip()) {
                 let (app, tls, stop) = (app.clone(), tls.clone(), server.stop.subscribe());
                 let behind_proxy = server.options.behind_proxy;
@@ -371,13 +380,8 @@ async fn secure(stream: TcpStream, peer: Option<IpAddr>, app: Router, tls: TlsAc
     builder.max_header_list_size(MAX_HEAD as u32);
     // RFC 8441 3: without it, browsers open their WebSockets over HTTP/1.1.
     builder.enable_connect_protocol();
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service(peer, app)));
-    tokio::select! {
-        biased;
-        _ = connection.as_mut() => return,
-        () = stopped(stop) => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = timeout(END_WITHIN, connection).await;
+    let connection = builder.serve_connection(TokioIo::new(stream), service(peer, app));
+    drive(connection, |connection| connection.graceful_shutdown(), stop).await;
 }
 
 async fn http1(
@@ -389,11 +393,16 @@ async fn http1(
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(REQUEST_WITHIN).max_buf_size(MAX_HEAD);
     let connection = builder.serve_connection(TokioIo::new(stream), service(peer, app)).with_upgrades();
-    let mut connection = std::pin::pin!(connection);
+    drive(connection, |connection| connection.graceful_shutdown(), stop).await;
+}
+
+/// Serves until the connection ends; one that is busy when the server ends has a little time for that.
+async fn drive<C: Future>(connection: C, shut_down: impl FnOnce(Pin<&mut C>), stop: &mut Stop) {
+    let mut connection = pin!(connection);
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,
-        () = stopped(stop) => connection.as_mut().graceful_shutdown(),
+        () = stopped(stop) => shut_down(connection.as_mut()),
     }
     let _ = timeout(END_WITHIN, connection).await;
 }

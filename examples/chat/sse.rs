@@ -1,9 +1,7 @@
 //! Server-Sent Events: `/events`, a response that goes on. What the page says comes by `/send`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
@@ -15,7 +13,7 @@ use tokio::time::sleep;
 use crate::chat::Entry;
 use crate::protocol::{Hello, TRY_AGAIN_LATER};
 use crate::room::Sink;
-use crate::server::{OUTBOX, Params, Peer, STREAM_FOR, Server, turned_away};
+use crate::server::{Asked, OUTBOX, STREAM_FOR, turned_away};
 use crate::told::Told;
 
 /// The longest silence of an event stream.
@@ -25,12 +23,7 @@ const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(15);
 const RECONNECT: Duration = Duration::from_millis(250);
 
 /// An event stream. The browser repeats the URL when it comes back, and says in a field how far it got.
-pub async fn events(
-    State(server): State<Arc<Server>>,
-    Query(params): Query<Params>,
-    Peer(from): Peer,
-    headers: HeaderMap,
-) -> Response {
+pub async fn events(Asked { server, params, from }: Asked, headers: HeaderMap) -> Response {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let hello = params.hello();
     let hello = Hello { cursor: last.or(hello.cursor.clone()), ..hello };
@@ -47,9 +40,8 @@ pub async fn events(
         outbox.close(TRY_AGAIN_LATER, "");
     }
     drop(outbox);
-    let retry = Block::new().retry(RECONNECT).prepare().ok();
-    let first =
-        retry.into_iter().chain(std::iter::once(welcome).chain(missed).filter_map(|told| told.block()));
+    let told = std::iter::once(welcome).chain(missed).filter_map(|told| told.block());
+    let first = Block::new().retry(RECONNECT).prepare().ok().into_iter().chain(told);
     let events = stream::iter(first).chain(events).take_until(Box::pin(sleep(STREAM_FOR)));
     // The seat goes with the body, when the client has left or the stream is over.
     let events = events.map(move |event| {

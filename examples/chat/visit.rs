@@ -1,4 +1,4 @@
-//! The clients that poll or stream: a [`Visit`] each, with a `comet::CometSession` that holds what it is told until it has
+//! The clients that poll or stream: a [`Visit`] each, with a [`CometOutbox`] that holds what it is told until it has
 //! fetched it, by reference. Between the room and the requests of `polling.rs`, `jsonp.rs`, `xhr_streaming.rs` and
 //! `iframe.rs`.
 //!
@@ -8,25 +8,25 @@
 //! there from the client's cursor (`at`); the numbers of its messages go on rising, and no two nodes use the same.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pushline::comet::{CometAnswer, CometOptions, CometSession, CometTicket, parse_cursor};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use pushline::adapter::tokio::comet::{CometOutbox, CometRequest};
+use pushline::comet::CometOptions;
+use tokio::time::Instant;
 
-use crate::chat::{Chat, Entry, Seat};
-use crate::protocol::{Hello, Refusal, is_token};
+use crate::chat::{Entry, Seat};
+use crate::protocol::{Hello, Refusal, TRY_AGAIN_LATER, is_token};
 use crate::room::Sink;
-use crate::server::{Params, turned_away};
+use crate::server::{Asked, turned_away};
 use crate::told::Told;
 
 /// Visits at once, 4000. Without it: memory, for each costs what one client misses.
-pub const MAX_VISITS: usize = 4000;
+const MAX_VISITS: usize = 4000;
 
 /// How long a request without news is held, and a stream silent.
-pub const HOLD: Duration = Duration::from_secs(20);
+const HOLD: Duration = Duration::from_secs(20);
 
 /// How long a client may be without a request: a few tries to come back.
 const IDLE: Duration = Duration::from_secs(15);
@@ -44,11 +44,17 @@ const LIMITS: CometOptions = CometOptions::new().max_messages(2048).max_bytes(6 
 /// Messages of one visit: its numbers begin at the visit's own number times this.
 const SPAN: u64 = 1 << 20;
 
-/// All visits.
-pub struct Visits {
-    table: Mutex<HashMap<String, Held>>,
-    most: usize,
+/// How a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    AtOnce,
+    WithNews,
+    AsAStream,
 }
+
+/// All visits.
+#[derive(Default)]
+pub struct Visits(Mutex<HashMap<String, Held>>);
 
 struct Held {
     visit: Arc<Visit>,
@@ -56,124 +62,77 @@ struct Held {
     _seat: Seat,
 }
 
-/// What a request says of its visit.
-pub struct Asked {
-    pub room: String,
-    pub hello: Hello,
-    /// Chosen by the page for each visit.
-    pub link: String,
-    /// The last message of this visit that the page has.
-    pub since: u64,
-    /// The page's cursor when it asked.
-    pub at: Option<String>,
-    /// Held, or answered at once.
-    pub hold: bool,
-    pub from: Option<IpAddr>,
-}
-
 /// One client.
-pub struct Visit {
-    state: Mutex<State>,
-    news: Notify,
-}
-
-struct State {
-    session: CometSession<Instant>,
-    current: Option<CometTicket>,
-    /// The number that its first request came with.
+struct Visit {
+    outbox: CometOutbox,
+    /// The number that its first request came with, and the one that stands for it here.
     before: u64,
     base: u64,
     began: Instant,
-    has_come_again: bool,
-    is_over: bool,
-    is_moved: bool,
-}
-
-/// A request that waits for what its visit is told. Dropping it ends its claim.
-pub struct Request {
-    visit: Arc<Visit>,
-    ticket: CometTicket,
-}
-
-impl Asked {
-    /// What the query says; `None` if `since` is no number.
-    pub fn new(params: &Params, hold: bool, from: Option<IpAddr>) -> Option<Self> {
-        let Params { room, link, at, .. } = params.clone();
-        Some(Self { room, hello: params.hello(), link, since: parse_cursor(&params.since)?, at, hold, from })
-    }
+    has_come_again: AtomicBool,
+    is_over: AtomicBool,
+    is_moved: AtomicBool,
 }
 
 impl Visits {
-    /// No visits yet; `most` at once.
-    pub fn new(most: usize) -> Self {
-        Self { table: Mutex::default(), most }
-    }
-
     /// The request's claim on its visit: the one that it is part of, or a new one, if it is a first request or the first
     /// on this node. A request that comes too late finds an empty visit, which answers that its messages are gone.
-    pub async fn enter(&self, asked: Asked, is_stream: bool, chat: &Arc<Chat>) -> Request {
-        let key = format!("{}/{}/{}", asked.room, asked.hello.session, asked.link);
+    pub async fn enter(&self, asked: &Asked, how: Answered) -> CometRequest {
+        let params = &asked.params;
+        let key = format!("{}/{}/{}", params.room, params.session, params.link);
         let known = self.lock().get(&key).map(|held| Arc::clone(&held.visit));
-        if let Some(since) = known.as_ref().and_then(|visit| visit.place(asked.since))
-            && let Some(visit) = known
-        {
-            return visit.request(since, is_stream);
+        if let Some(request) = known.and_then(|visit| visit.goes_on(params.since, how)) {
+            return request;
         }
-        if asked.since > 0 && asked.at.is_none() || !is_token(&asked.link, 8) {
-            return Visit::new(&asked, 0).request(asked.since, is_stream);
+        if params.since > 0 && params.at.is_none() || !is_token(&params.link, 8) {
+            return Visit::new(params.since, how, 0).request(params.since, how);
         }
-        match self.join(&asked, chat).await {
-            Ok((entry, visit)) => {
-                let since = visit.lock().base;
-                let Entry { seat, welcome, missed, resumed } = entry;
-                // Before the request is answered: it would be told that there is nothing.
-                let is_news = asked.since == 0 || !resumed;
-                visit.push(is_news.then_some(welcome).iter().chain(&missed));
-                let request = visit.request(since, is_stream);
-                let sink = Box::new(Listening(Arc::clone(&visit)));
-                if !seat.attach(&asked.link, sink) {
-                    visit.bye(crate::protocol::TRY_AGAIN_LATER, "too slow");
-                }
-                let older = self.lock().insert(key, Held { visit, _seat: seat });
-                drop(older);
-                request
-            }
+        let Entry { seat, welcome, missed, resumed } = match self.join(asked).await {
+            Ok(entry) => entry,
             Err(refusal) => {
-                let visit = Visit::new(&asked, 0);
-                visit.push(&turned_away(&refusal));
-                visit.request(0, is_stream)
+                let visit = Visit::new(params.since, how, 0);
+                turned_away(&refusal).iter().for_each(|told| visit.push(told));
+                return visit.request(0, how);
             }
+        };
+        let visit = Arc::new(Visit::new(params.since, how, seat.visit() * SPAN));
+        // Before the request is answered: it would be told that there is nothing.
+        let is_news = params.since == 0 || !resumed;
+        is_news.then_some(welcome).iter().chain(&missed).for_each(|told| visit.push(told));
+        let request = visit.request(visit.base, how);
+        if !seat.attach(&params.link, Box::new(Arc::clone(&visit))) {
+            visit.bye(TRY_AGAIN_LATER, "too slow");
         }
+        let older = self.lock().insert(key, Held { visit, _seat: seat });
+        drop(older);
+        request
     }
 
     /// If there are too many, one whose client never came again makes room: who floods is released first.
-    async fn join(&self, asked: &Asked, chat: &Arc<Chat>) -> Result<(Entry, Arc<Visit>), Refusal> {
-        let hello = Hello { cursor: asked.at.clone().or(asked.hello.cursor.clone()), ..asked.hello.clone() };
+    async fn join(&self, asked: &Asked) -> Result<Entry, Refusal> {
+        let Asked { server, params, from } = asked;
+        let hello = params.hello();
+        let hello = Hello { cursor: params.at.clone().or(hello.cursor.clone()), ..hello };
         let join = || async {
-            let is_full = self.lock().len() >= self.most;
+            let is_full = self.lock().len() >= MAX_VISITS;
             match is_full {
                 true => Err(Refusal::later("full", "There are too many here.", 5000)),
-                false => chat.join(&asked.room, &hello, asked.from, &asked.link).await,
+                false => server.chat.join(&params.room, &hello, *from, &params.link).await,
             }
         };
-        let mut joined = join().await;
-        if matches!(&joined, Err(refusal) if refusal.code == "full") && self.make_room() {
-            joined = join().await;
+        match join().await {
+            Err(refusal) if refusal.code == "full" && self.make_room() => join().await,
+            joined => joined,
         }
-        joined.map(|entry| {
-            let visit = Visit::new(asked, entry.seat.visit() * SPAN);
-            (entry, visit)
-        })
     }
 
     fn make_room(&self) -> bool {
         let mut table = self.lock();
-        let silent = |visit: &Visit| {
-            let state = visit.lock();
-            (!state.has_come_again && state.began.elapsed() > SPEAKS_WITHIN).then_some(state.began)
+        let is_silent = |visit: &Visit| {
+            !visit.has_come_again.load(Ordering::Relaxed) && visit.began.elapsed() > SPEAKS_WITHIN
         };
-        let oldest = table.iter().filter_map(|(key, held)| Some((silent(&held.visit)?, key))).min();
-        let oldest = oldest.map(|(_, key)| key.clone());
+        let silent = table.iter().filter(|(_, held)| is_silent(&held.visit));
+        let oldest = silent.min_by_key(|(_, held)| held.visit.began).map(|(key, _)| key.clone());
         let released = oldest.and_then(|key| table.remove(&key));
         drop(table);
         released.is_some()
@@ -188,130 +147,69 @@ impl Visits {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Visit {
-    fn new(asked: &Asked, base: u64) -> Arc<Self> {
-        let config = match asked.hold {
-            true => LIMITS.hold(HOLD).idle(IDLE),
-            false => LIMITS.hold(Duration::ZERO).idle(POLLING_IDLE),
+    fn new(before: u64, how: Answered, base: u64) -> Self {
+        let options = match how {
+            Answered::AtOnce => LIMITS.hold(Duration::ZERO).idle(POLLING_IDLE),
+            Answered::WithNews | Answered::AsAStream => LIMITS.hold(HOLD).idle(IDLE),
         };
-        let state = State {
-            session: CometSession::new(config, Instant::now()).starting_at(base),
-            current: None,
-            before: asked.since,
+        Self {
+            outbox: CometOutbox::new(options, base),
+            before,
             base,
             began: Instant::now(),
-            has_come_again: asked.since > 0,
-            is_over: false,
-            is_moved: false,
-        };
-        Arc::new(Self { state: Mutex::new(state), news: Notify::new() })
-    }
-
-    /// Where this visit goes on for a client that has the messages up to `since`; `None` if it is not the one that gave it
-    /// those.
-    fn place(&self, since: u64) -> Option<u64> {
-        let mut state = self.lock();
-        state.has_come_again |= since > state.base;
-        let since = if since == state.before { state.base } else { since };
-        (!state.is_moved && state.session.log().after(since).is_some()).then_some(since)
-    }
-
-    /// A request came from a client that has the messages up to `since`. It takes the place of an older one.
-    fn request(self: &Arc<Self>, since: u64, is_stream: bool) -> Request {
-        let mut state = self.lock();
-        let now = Instant::now();
-        let opened = match is_stream {
-            true => state.session.stream(since, now),
-            false => state.session.poll(since, now),
-        };
-        state.current = Some(opened.ticket);
-        drop(state);
-        self.news.notify_waiters();
-        Request { visit: Arc::clone(self), ticket: opened.ticket }
-    }
-
-    fn push<'t>(&self, told: impl IntoIterator<Item = &'t Told>) {
-        let mut state = self.lock();
-        for told in told {
-            // One that is larger than everything a visit may hold cannot come from the room, which holds less.
-            let _ = state.session.push(told.message());
+            has_come_again: AtomicBool::new(before > 0),
+            is_over: AtomicBool::new(false),
+            is_moved: AtomicBool::new(false),
         }
-        drop(state);
-        self.news.notify_waiters();
     }
 
-    fn bye(&self, code: u16, text: &str) {
-        self.lock().is_over = true;
-        self.push(&[Told::bye(code, text)]);
+    /// The request of a client that has the messages up to `since`; `None` if it is not this visit that gave it those.
+    fn goes_on(&self, since: u64, how: Answered) -> Option<CometRequest> {
+        self.has_come_again.fetch_or(since > self.base, Ordering::Relaxed);
+        let since = if since == self.before { self.base } else { since };
+        let goes_on = !self.is_moved.load(Ordering::Relaxed) && self.outbox.has(since);
+        goes_on.then(|| self.request(since, how))
+    }
+
+    /// Takes the place of an older one.
+    fn request(&self, since: u64, how: Answered) -> CometRequest {
+        match how {
+            Answered::AsAStream => self.outbox.stream(since),
+            Answered::AtOnce | Answered::WithNews => self.outbox.poll(since),
+        }
+    }
+
+    fn push(&self, told: &Told) {
+        // One that is larger than everything a visit may hold cannot come from the room, which holds less.
+        let _ = self.outbox.push(told.message());
     }
 
     fn is_done(&self) -> bool {
-        let state = self.lock();
-        let session = &state.session;
-        state.is_moved || session.is_expired(Instant::now()) || state.is_over && session.log().is_empty()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.is_moved.load(Ordering::Relaxed)
+            || self.outbox.is_expired()
+            || self.is_over.load(Ordering::Relaxed) && self.outbox.is_empty()
     }
 }
 
 /// A visit as the room knows it.
-struct Listening(Arc<Visit>);
-
-impl Sink for Listening {
+impl Sink for Arc<Visit> {
     fn tell(&self, told: &Told) -> bool {
-        self.0.push([told]);
+        self.push(told);
         true
     }
 
     fn bye(&self, code: u16, text: &str) {
-        self.0.bye(code, text);
+        self.push(&Told::bye(code, text));
+        self.is_over.store(true, Ordering::Relaxed);
     }
 
     fn moved(&self) {
-        self.0.lock().is_moved = true;
-        self.0.news.notify_waiters();
-    }
-}
-
-impl Request {
-    /// Waits until there is something to be answered, and writes it; `None` if a newer request has come.
-    pub async fn next<T>(&mut self, write: impl FnOnce(Option<&CometAnswer<'_>>) -> T) -> T {
-        let visit = Arc::clone(&self.visit);
-        loop {
-            let mut news = std::pin::pin!(visit.news.notified());
-            news.as_mut().enable();
-            let wait = {
-                let mut state = visit.lock();
-                if state.current != Some(self.ticket) || state.is_moved {
-                    return write(None);
-                }
-                if let Some(answer) = state.session.next_answer(Instant::now()) {
-                    return write(Some(&answer));
-                }
-                state.session.next_deadline()
-            };
-            let deadline = async {
-                match wait {
-                    Some(deadline) => sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = news => {}
-                () = deadline => {}
-            }
-        }
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        self.visit.lock().session.close(self.ticket, Instant::now());
+        self.is_moved.store(true, Ordering::Relaxed);
+        self.outbox.release();
     }
 }

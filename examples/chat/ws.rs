@@ -1,26 +1,22 @@
 //! WebSocket: `/ws`. Joins the room with its first message, passes on what is said, says what it hears.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::iter;
 
-use axum::extract::{Query, State};
 use axum::response::Response;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use pushline::adapter::Options;
 use pushline::adapter::axum::{Socket, WebSocketUpgrade};
 use pushline::adapter::tokio::{Outbox, QueuedSocket};
-use pushline::adapter::{Error, Options};
-use pushline::ws::{CloseCode, ConnectionOptions, Message};
+use pushline::ws::{ConnectionOptions, Message};
 use tokio::time::timeout;
 
-use crate::chat::Seat;
-use crate::protocol::{self, Hello, MAX_REQUEST, Request, TRY_AGAIN_LATER};
+use crate::chat::{Entry, Seat};
+use crate::protocol::{self, GOING_AWAY, Hello, MAX_REQUEST, POLICY_VIOLATION, Request, TRY_AGAIN_LATER};
 use crate::room::Sink;
-use crate::server::{OUTBOX, Params, Peer, Server, Stop, stopped};
+use crate::server::{Asked, OUTBOX, stopped};
+use crate::talk::HELLO_WITHIN;
 use crate::told::Told;
-
-/// Time for the hello. Without it, a connection that never says one would be held for ever.
-const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// The first reads of a connection; later ones take a buffer that is shared.
 pub const OPTIONS: Options =
@@ -29,85 +25,63 @@ pub const OPTIONS: Options =
 type Queued = QueuedSocket<TokioIo<Upgraded>>;
 
 /// Answers the handshake.
-pub async fn upgrade(
-    State(server): State<Arc<Server>>,
-    Query(params): Query<Params>,
-    peer: Peer,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    let stop = server.stop.subscribe();
-    upgrade.server(server.handshake.clone()).options(OPTIONS).on_upgrade(move |socket| async move {
-        // Ends of connections are nobody's concern here: the room has noticed.
-        let _ = serve(socket, params.room, peer, server, stop).await;
-    })
+pub async fn upgrade(asked: Asked, upgrade: WebSocketUpgrade) -> Response {
+    let options = asked.server.handshake.clone();
+    upgrade.server(options).options(OPTIONS).on_upgrade(move |socket| serve(socket, asked))
 }
 
-async fn serve(
-    socket: Socket,
-    room: String,
-    peer: Peer,
-    server: Arc<Server>,
-    mut stop: Stop,
-) -> Result<(), Error> {
+async fn serve(socket: Socket, asked: Asked) {
+    let mut socket = QueuedSocket::new(socket, OUTBOX);
     // What only the beginning needs is freed with it: most of a connection's time is waiting.
-    let Some((seat, mut socket)) = Box::pin(greet(socket, &room, peer, &server, &mut stop)).await? else {
-        return Ok(());
-    };
-    drop(room);
-    while let Some(message) = socket.next().await {
-        match message? {
-            Message::Close(_) => {
-                seat.close();
-                while socket.next().await.is_some() {}
-                return Ok(());
+    let mut seat = Box::pin(greet(&mut socket, asked)).await;
+    // How it ends is nobody's concern here: the room has noticed. One who was sent away is not heard any more.
+    while let Some(Ok(message)) = socket.next().await {
+        match (message, seat.take()) {
+            (Message::Close(_), Some(seat)) => seat.close(),
+            (message, Some(member)) => {
+                // The room speaks text only: a binary message is none that it knows.
+                if message.is_data() {
+                    Box::pin(member.receive(message.as_text().unwrap_or_default())).await;
+                }
+                seat = Some(member);
             }
-            // The room speaks text only: a binary message is none that it knows.
-            message if message.is_data() => {
-                Box::pin(seat.receive(message.as_text().unwrap_or_default())).await;
-            }
-            _ => {}
+            (_, None) => {}
         }
     }
-    Ok(())
 }
 
-/// From the hello to the seat; `None` if the connection was closed.
-async fn greet(
-    mut socket: Socket,
-    room: &str,
-    Peer(from): Peer,
-    server: &Arc<Server>,
-    stop: &mut Stop,
-) -> Result<Option<(Seat, Queued)>, Error> {
+/// From the hello to the seat; `None` if the connection is to be closed.
+async fn greet(socket: &mut Queued, asked: Asked) -> Option<Seat> {
+    let Asked { server, params, from } = asked;
+    let outbox = socket.outbox();
+    let send_away = |code: u16, why: &str| {
+        outbox.close(code, why);
+        None
+    };
+    let mut stop = server.stop.subscribe();
     let hello = tokio::select! {
-        hello = timeout(HELLO_WITHIN, hello(&mut socket)) => hello.ok().flatten(),
-        () = stopped(stop) => return socket.close(CloseCode::GOING_AWAY, "").await.map(|()| None),
+        hello = timeout(HELLO_WITHIN, hello(socket)) => hello.ok().flatten(),
+        () = stopped(&mut stop) => return send_away(GOING_AWAY, ""),
     };
     let Some(hello) = hello else {
-        let why = "the first message is to be a hello";
-        return socket.close(CloseCode::POLICY_VIOLATION, why).await.map(|()| None);
+        return send_away(POLICY_VIOLATION, "the first message is to be a hello");
     };
-    let entry = match server.chat.join(room, &hello, from, "").await {
+    let Entry { seat, welcome, missed, .. } = match server.chat.join(&params.room, &hello, from, "").await {
         Ok(entry) => entry,
         Err(refusal) => {
-            socket.send(&*refusal.answer(None)).await?;
-            return socket.close(refusal.bye(), refusal.code).await.map(|()| None);
+            let _ = outbox.send(refusal.answer(None)); // it has room
+            return send_away(refusal.bye(), refusal.code);
         }
     };
-    socket.feed(entry.welcome.frame()).await?;
-    for told in entry.missed {
-        socket.feed(told.frame()).await?;
+    let is_sent = iter::once(&welcome).chain(&missed).all(|told| outbox.send(told.frame()).is_ok());
+    if !is_sent || !seat.attach("", Box::new(Ws(outbox.clone()))) {
+        return send_away(TRY_AGAIN_LATER, "too slow");
     }
-    socket.flush().await?;
-    let socket = QueuedSocket::new(socket, OUTBOX);
-    if !entry.seat.attach("", Box::new(Ws(socket.outbox()))) {
-        socket.outbox().close(TRY_AGAIN_LATER, "too slow");
-    }
-    Ok(Some((entry.seat, socket)))
+    Some(seat)
 }
 
 /// The first message, if it is a hello.
-async fn hello(socket: &mut Socket) -> Option<Hello> {
+async fn hello(socket: &mut Queued) -> Option<Hello> {
     loop {
         match socket.next().await? {
             Ok(Message::Ping(_) | Message::Pong(_)) => {}

@@ -169,13 +169,12 @@ impl Chat {
             return Err(Refusal::new("tag", "That is not a tag."));
         }
         let nick = self.nick(&hello.nick)?;
-        let key = rules::nick_key(&nick);
         loop {
             let room = self.room(room).await?;
             let member = room.member(&hello.session);
             // Held from here: whatever fails now gives it back.
             let mut seat = self.seat(&room, member, from)?;
-            let ask = Ask::Enter { member, nick: &nick, key: &key, link };
+            let ask = Ask::Enter { member, nick: &nick, link };
             let entered = match self.engine.ask(&room, ask).await {
                 Ok(entered) => entered,
                 // It was given up a moment ago.
@@ -203,12 +202,7 @@ impl Chat {
                 limits,
                 tag: hello.tag.as_deref(),
             };
-            return Ok(Entry {
-                seat,
-                welcome: Told::answer(protocol::write(&welcome)),
-                missed: events,
-                resumed,
-            });
+            return Ok(Entry { seat, welcome: Told::answer(&welcome), missed: events, resumed });
         }
     }
 
@@ -240,7 +234,7 @@ impl Chat {
         let parting = room.take_parting();
         match self.engine.ask(room, Ask::Tick { parting: &parting }).await {
             Ok(Reply { count, .. }) => {
-                room.count(count, || Told::answer(protocol::write(&Answer::Count { count })));
+                room.count(count, || Told::answer(&Answer::Count { count }));
             }
             Err(Denied::Gone) => self.forget(room),
             // Until it is back.
@@ -301,7 +295,7 @@ impl Chat {
 
     async fn accept(&self, room: &Arc<Room>, member: MemberId, text: &str) -> Received {
         let (result, id) = match protocol::parse(text) {
-            Ok(Request::Ping) => (Ok(Some(protocol::write(&Answer::Pong))), None),
+            Ok(Request::Ping) => (Ok(Some(Told::answer(&Answer::Pong))), None),
             Ok(Request::Leave) => return received(self.engine.ask(room, Ask::Leave { member }).await),
             Ok(Request::Say { id, text, to }) => (self.say(room, member, (&id, &text), to).await, Some(id)),
             Ok(Request::Nick { nick }) => (self.rename(room, member, &nick).await, None),
@@ -319,15 +313,15 @@ impl Chat {
             let ask = Ask::Bye { member, code: POLICY_VIOLATION, text: "too many refused requests" };
             return received(self.engine.ask(room, ask).await);
         }
-        let json = match result {
+        let told = match result {
             Ok(None) => return Received::Done,
-            Ok(Some(answer)) => answer,
-            Err(refusal) => refusal.answer(id.as_deref()),
+            Ok(Some(told)) => told,
+            Err(refusal) => Told::answer(&refusal.answer(id.as_deref())),
         };
-        match room.tell(member, &Told::answer(json.clone())) {
+        match room.tell(member, &told) {
             true => Received::Done,
             false if is_away => Received::Away,
-            false => received(self.engine.ask(room, Ask::Tell { member, json: &json }).await),
+            false => received(self.engine.ask(room, Ask::Tell { member, json: told.json() }).await),
         }
     }
 
@@ -338,7 +332,7 @@ impl Chat {
         member: MemberId,
         (id, text): (&str, &str),
         to: Option<MemberId>,
-    ) -> Result<Option<String>, Refusal> {
+    ) -> Result<Option<Told>, Refusal> {
         if !is_token(id, 8) {
             return Err(Refusal::new("bad", "That is not a message id."));
         }
@@ -350,22 +344,22 @@ impl Chat {
         spend(room, member)?;
         match self.engine.ask(room, Ask::Say { member, id, text, to }).await {
             Ok(_) => Ok(None),
-            Err(Denied::Known) => Ok(Some(protocol::write(&Answer::Ack { id }))),
+            Err(Denied::Known) => Ok(Some(Told::answer(&Answer::Ack { id }))),
             Err(denied) => Err(refusal(denied, "")),
         }
     }
 
-    async fn rename(&self, room: &Room, member: MemberId, nick: &str) -> Result<Option<String>, Refusal> {
+    async fn rename(&self, room: &Room, member: MemberId, nick: &str) -> Result<Option<Told>, Refusal> {
         let nick = &self.nick(nick)?;
         spend(room, member)?;
-        let renamed = self.engine.ask(room, Ask::Rename { member, nick, key: &rules::nick_key(nick) }).await;
+        let renamed = self.engine.ask(room, Ask::Rename { member, nick }).await;
         renamed.map(|_| None).map_err(|denied| refusal(denied, nick))
     }
 
-    async fn who(&self, room: &Room, after: &str) -> Result<Option<String>, Refusal> {
+    async fn who(&self, room: &Room, after: &str) -> Result<Option<Told>, Refusal> {
         let reply = self.engine.ask(room, Ask::Who { after }).await.map_err(|denied| refusal(denied, ""))?;
-        let Reply { people, next, count, .. } = &reply;
-        Ok(Some(protocol::write(&Answer::People { members: people, next: next.as_deref(), count: *count })))
+        let Reply { people: members, next, count, .. } = &reply;
+        Ok(Some(Told::answer(&Answer::People { members, next: next.as_deref(), count: *count })))
     }
 
     fn nick(&self, raw: &str) -> Result<String, Refusal> {

@@ -18,16 +18,16 @@ pub enum Engine {
     Redis(Box<Redis>),
 }
 
-/// An operation on a room, done as a whole. `key` is a name in the form in which names are compared.
+/// An operation on a room, done as a whole. Names are compared by their [`nick_key`](crate::rules::nick_key).
 #[derive(Debug, Clone, Copy)]
 pub enum Ask<'a> {
     /// A member enters, under this name if it is new. An older visit of the same `link` is the same client's, which has
     /// come to another node.
-    Enter { member: MemberId, nick: &'a str, key: &'a str, link: &'a str },
+    Enter { member: MemberId, nick: &'a str, link: &'a str },
     /// A member says something, to all or to one.
     Say { member: MemberId, id: &'a str, text: &'a str, to: Option<MemberId> },
     /// A member takes another name.
-    Rename { member: MemberId, nick: &'a str, key: &'a str },
+    Rename { member: MemberId, nick: &'a str },
     /// A member leaves for good.
     Leave { member: MemberId },
     /// Who is here, some at a time; `after` is the last reply's `next`, or empty.

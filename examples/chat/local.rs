@@ -9,6 +9,7 @@ use crate::engine::{Ask, Denied, Reply};
 use crate::id::{Id, now, number};
 use crate::protocol::{Fact, MemberId, Millis, NORMAL, Person, What};
 use crate::room::{Parting, Room};
+use crate::rules::nick_key;
 
 /// All rooms of this process.
 pub struct Local {
@@ -32,7 +33,6 @@ struct Register {
 
 struct Member {
     nick: String,
-    key: String,
     visit: u64,
     /// When to give the member up: set while no connection has the seat.
     due: Option<Millis>,
@@ -83,17 +83,17 @@ impl Register {
     fn ask(&mut self, room: &Room, ask: Ask<'_>) -> Result<Reply, Denied> {
         let limits = &room.limits;
         match ask {
-            Ask::Enter { member, nick, key, .. } => {
+            Ask::Enter { member, nick, .. } => {
                 if !self.people.contains_key(&member) {
-                    if self.keys.contains(key) {
+                    if self.keys.contains(&nick_key(nick)) {
                         return Err(Denied::Taken);
                     }
                     if self.people.len() >= limits.members {
                         return Err(Denied::Full);
                     }
-                    let (nick, key) = (nick.to_owned(), key.to_owned());
-                    self.keys.insert(key.clone());
-                    self.people.insert(member, Member { nick: nick.clone(), key, visit: 0, due: None });
+                    let nick = nick.to_owned();
+                    self.keys.insert(nick_key(&nick));
+                    self.people.insert(member, Member { nick: nick.clone(), visit: 0, due: None });
                     if self.people.len() <= limits.crowd {
                         self.append(room, Fact { what: What::Join, member, nick });
                     }
@@ -117,14 +117,14 @@ impl Register {
                 let what = What::Message { id: id.to_owned(), text: text.to_owned(), to };
                 self.append(room, Fact { what, member, nick });
             }
-            Ask::Rename { member: id, nick, key } => {
+            Ask::Rename { member: id, nick } => {
                 let member = self.people.get_mut(&id).ok_or(Denied::Gone)?;
-                if member.key != key && self.keys.contains(key) {
+                let (own, key) = (nick_key(&member.nick), nick_key(nick));
+                if own != key && self.keys.contains(&key) {
                     return Err(Denied::Taken);
                 }
-                self.keys.remove(&member.key);
-                self.keys.insert(key.to_owned());
-                member.key = key.to_owned();
+                self.keys.remove(&own);
+                self.keys.insert(key);
                 let was = std::mem::replace(&mut member.nick, nick.to_owned());
                 self.append(room, Fact { what: What::Rename { was }, member: id, nick: nick.to_owned() });
             }
@@ -159,10 +159,9 @@ impl Register {
         if !self.people.is_empty() {
             self.empty_since = None;
         }
-        if self.is_over {
-            Err(Denied::Gone)
-        } else {
-            Ok(Reply { count: self.people.len(), ..Reply::default() })
+        match self.is_over {
+            true => Err(Denied::Gone),
+            false => Ok(Reply { count: self.people.len(), ..Reply::default() }),
         }
     }
 
@@ -174,8 +173,8 @@ impl Register {
 
     fn remove(&mut self, room: &Room, member: MemberId) -> Option<()> {
         let is_told = self.people.len() <= room.limits.crowd;
-        let Member { nick, key, .. } = self.people.remove(&member)?;
-        self.keys.remove(&key);
+        let Member { nick, .. } = self.people.remove(&member)?;
+        self.keys.remove(&nick_key(&nick));
         if is_told {
             self.append(room, Fact { what: What::Leave, member, nick });
         }

@@ -213,9 +213,9 @@ impl Refusal {
 
     /// The refusal as an error; `id` is that of the refused `say`. One of a hello names no time: the transport comes back
     /// in its own.
-    pub fn answer(&self, id: Option<&str>) -> String {
+    pub fn answer<'a>(&'a self, id: Option<&'a str>) -> Answer<'a> {
         let id = id.filter(|id| is_token(id, 8));
-        write(&Answer::Error { code: self.code, text: &self.text, id, retry_ms: self.retry_ms })
+        Answer::Error { code: self.code, text: &self.text, id, retry_ms: self.retry_ms }
     }
 }
 

@@ -53,7 +53,10 @@ local function bye(member, before, link, code, why)
   call('XADD', aside, 'MAXLEN', '~', 1000, '*', 'member', member, 'before', before, 'link', link, 'code', code, 'text', why)
 end
 
--- The reply that lists: how many there are, what is given, what to ask for next, and members and names.
+-- A reply: how many there are, the visit, the name, where the log stood, what to ask for next, and members and names. Why
+-- something was not done is an error: a code that `redis.rs` knows, and, for Redis to take it for one, what it is about.
+local done = { 0, 0, '', 0, '0', {} }
+
 local function list(visit, nick, at, after)
   local count, next, found = call('HLEN', people), '0', nil
   if count <= crowd then
@@ -62,12 +65,8 @@ local function list(visit, nick, at, after)
     local page = call('HSCAN', people, after, 'COUNT', crowd)
     next, found = page[1], page[2]
   end
-  local reply = { 'ok', text(count), visit, nick, at, next }
-  for at = 1, #found, 2 do
-    reply[#reply + 1] = found[at]
-    reply[#reply + 1] = found[at + 1]:match('\n(.*)$')
-  end
-  return reply
+  for at = 2, #found, 2 do found[at] = found[at]:match('\n(.*)$') end
+  return { count, visit, nick, at, next, found }
 end
 
 if operation == 'open' then
@@ -82,7 +81,7 @@ if operation == 'open' then
 end
 
 -- All that follows is for a room that is open here: if this is not it any more, it has to be opened again.
-if call('HGET', meta, 'epoch') ~= ARGV[6] then return { 'gone' } end
+if call('HGET', meta, 'epoch') ~= ARGV[6] then return redis.error_reply('GONE not here') end
 
 -- This node lives for three seconds more. If it counted as dead and is not, it takes its members back.
 if operation == 'enter' or operation == 'tick' then
@@ -99,8 +98,8 @@ if operation == 'enter' then
   if known then
     nick = own
   else
-    if call('HEXISTS', names, key) == 1 then return { 'taken' } end
-    if call('HLEN', people) >= most then return { 'full' } end
+    if call('HEXISTS', names, key) == 1 then return redis.error_reply('TAKEN name') end
+    if call('HLEN', people) >= most then return redis.error_reply('FULL room') end
     call('HSET', people, member, key .. '\n' .. nick)
     call('HSET', names, key, member)
     if call('HLEN', people) <= crowd then append('type', 'join', 'member', member, 'nick', nick) end
@@ -111,53 +110,53 @@ if operation == 'enter' then
   call('HSET', seats, member, node .. ' ' .. visit)
   call('ZREM', due, member)
   local at = tonumber(call('HGET', meta, 'ms')) * 1024 + tonumber(call('HGET', meta, 'n'))
-  return list(visit, nick, text(at), '0')
+  return list(visit, nick, at, '0')
 end
 
 if operation == 'say' then
   local member, id, said_text, to = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
   local key, nick = name(member)
-  if not key then return { 'gone' } end
-  if call('ZSCORE', said, id) then return { 'known' } end
-  if to ~= '' and call('HEXISTS', people, to) == 0 then return { 'nobody' } end
+  if not key then return redis.error_reply('GONE not here') end
+  if call('ZSCORE', said, id) then return redis.error_reply('KNOWN message') end
+  if to ~= '' and call('HEXISTS', people, to) == 0 then return redis.error_reply('NOBODY of that number') end
   local at = append('type', 'message', 'member', member, 'nick', nick, 'id', id, 'text', said_text, 'to', to)
   call('ZADD', said, text(at), id)
   call('ZREMRANGEBYRANK', said, 0, -(remembered + 1))
-  return { 'ok' }
+  return done
 end
 
 if operation == 'rename' then
   local member, nick, key = ARGV[7], ARGV[8], ARGV[9]
   local old, was = name(member)
-  if not old then return { 'gone' } end
-  if old ~= key and call('HEXISTS', names, key) == 1 then return { 'taken' } end
+  if not old then return redis.error_reply('GONE not here') end
+  if old ~= key and call('HEXISTS', names, key) == 1 then return redis.error_reply('TAKEN name') end
   call('HDEL', names, old)
   call('HSET', names, key, member)
   call('HSET', people, member, key .. '\n' .. nick)
   append('type', 'rename', 'member', member, 'nick', nick, 'was', was)
-  return { 'ok' }
+  return done
 end
 
 if operation == 'leave' then
   local member = ARGV[7]
-  if not name(member) then return { 'gone' } end
+  if not name(member) then return redis.error_reply('GONE not here') end
   leave(member)
   bye(member, '', '', '1000', '')
-  return { 'ok' }
+  return done
 end
 
-if operation == 'who' then return list('0', '', '0', ARGV[7]) end
+if operation == 'who' then return list(0, '', 0, ARGV[7]) end
 
-if operation == 'has' then return { call('HEXISTS', people, ARGV[7]) == 1 and 'ok' or 'gone' } end
+if operation == 'has' then return call('HEXISTS', people, ARGV[7]) == 1 and done or redis.error_reply('GONE not here') end
 
 if operation == 'tell' then
   call('XADD', aside, 'MAXLEN', '~', 1000, '*', 'member', ARGV[7], 'json', ARGV[8])
-  return { 'ok' }
+  return done
 end
 
 if operation == 'bye' then
   bye(ARGV[7], '', '', ARGV[8], ARGV[9])
-  return { 'ok' }
+  return done
 end
 
 if operation == 'tick' then
@@ -179,7 +178,7 @@ if operation == 'tick' then
   end
   for _, member in ipairs(call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, 1000)) do leave(member) end
   for _, key in ipairs(KEYS) do call('PEXPIRE', key, stays) end
-  return { 'ok', text(call('HLEN', people)) }
+  return { call('HLEN', people), 0, '', 0, '0', {} }
 end
 
 return redis.error_reply('no such operation')

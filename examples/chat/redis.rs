@@ -15,15 +15,16 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
-use redis::{AsyncConnectionConfig, Client, RedisError, Script};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisError, Script, ToRedisArgs};
 use tokio::runtime::{Builder, Handle};
 use tokio::time::{sleep, timeout};
 
 use crate::chat::{Limits, random_token};
 use crate::engine::{Ask, Denied, Reply};
 use crate::id::{Id, number};
-use crate::protocol::{Fact, Millis, NORMAL, Person, What};
+use crate::protocol::{Fact, Millis, Person, What};
 use crate::room::Room;
+use crate::rules::nick_key;
 use crate::told::Told;
 
 /// How long an operation may take, 2 s: then Redis counts as away.
@@ -82,8 +83,8 @@ impl Redis {
     }
 
     pub async fn open(&self, name: &str) -> Result<Arc<Room>, Denied> {
-        let reply = self.run("open", name, &[random_token(), random_token()]).await?;
-        let [epoch, secret, born, added, aside] = <[String; 5]>::try_from(reply).map_err(|_| Denied::Away)?;
+        let (epoch, secret, born, added, aside): (_, _, String, u64, _) =
+            self.run("open", name, (random_token(), random_token())).await?;
         let mut connection = self.manager.clone();
         let mut command = redis::cmd("XREVRANGE");
         command.arg(key(name, "log")).arg("+").arg("-").arg("COUNT").arg(self.read.limits.history_events);
@@ -91,7 +92,7 @@ impl Redis {
         let range = range.await?;
         let past: Vec<_> = range.ids.iter().rev().filter_map(event).collect();
         // What was trimmed is not known here, only that it was.
-        let is_whole = number(&added).is_some_and(|added| added <= past.len() as u64);
+        let is_whole = added <= past.len() as u64;
         let begin = match past.first() {
             Some((first, _)) if !is_whole => Id::from_seq(first.seq().saturating_sub(1)),
             _ => Id::parse(&born).unwrap_or_default(),
@@ -107,67 +108,51 @@ impl Redis {
 
     pub async fn ask(&self, room: &Room, ask: Ask<'_>) -> Result<Reply, Denied> {
         let limits = &room.limits;
-        let text = |text: &str| text.to_owned();
-        let (operation, mut arguments) = match ask {
-            Ask::Enter { member, nick, key, link } => (
-                "enter",
-                vec![member.to_string(), text(nick), text(key), text(link), limits.members.to_string()],
-            ),
-            Ask::Say { member, id, text: said, to } => {
+        let (operation, arguments) = match ask {
+            Ask::Enter { member, nick, link } => {
+                ("enter", (member, nick, nick_key(nick), link, limits.members).to_redis_args())
+            }
+            Ask::Say { member, id, text, to } => {
                 let to = to.map_or_else(String::new, |to| to.to_string());
-                ("say", vec![member.to_string(), text(id), text(said), to])
+                ("say", (member, id, text, to).to_redis_args())
             }
-            Ask::Rename { member, nick, key } => ("rename", vec![member.to_string(), text(nick), text(key)]),
-            Ask::Leave { member } => ("leave", vec![member.to_string()]),
-            Ask::Who { after } => ("who", vec![number(after).unwrap_or_default().to_string()]),
-            Ask::Has { member } => ("has", vec![member.to_string()]),
-            Ask::Tell { member, json } => ("tell", vec![member.to_string(), text(json)]),
-            Ask::Bye { member, code, text: why } => {
-                ("bye", vec![member.to_string(), code.to_string(), text(why)])
-            }
+            Ask::Rename { member, nick } => ("rename", (member, nick, nick_key(nick)).to_redis_args()),
+            Ask::Leave { member } => ("leave", member.to_redis_args()),
+            Ask::Who { after } => ("who", number(after).unwrap_or_default().to_redis_args()),
+            Ask::Has { member } => ("has", member.to_redis_args()),
+            Ask::Tell { member, json } => ("tell", (member, json).to_redis_args()),
+            Ask::Bye { member, code, text } => ("bye", (member, code, text).to_redis_args()),
             Ask::Tick { parting } => {
-                let numbers = parting.iter().flat_map(|one| [one.member, one.visit, one.grace]);
-                let numbers = [limits.grace_cut, limits.room_stays].into_iter().chain(numbers);
-                ("tick", numbers.map(|number| number.to_string()).collect())
+                let parting: Vec<_> = parting.iter().map(|one| (one.member, one.visit, one.grace)).collect();
+                ("tick", (limits.grace_cut, limits.room_stays, parting).to_redis_args())
             }
         };
-        arguments.insert(0, room.epoch.clone());
-        let reply = self.run(operation, &room.name, &arguments).await?;
+        let (count, visit, nick, at, next, people): (_, _, _, _, String, Vec<_>) =
+            self.run(operation, &room.name, (&room.epoch, arguments)).await?;
         // Whoever comes next opens it again, and finds in Redis what there is.
-        let is_over = operation == "tick" && room.rest() >= limits.room_stays.min(ROOM_RESTS);
-        let mut fields = reply.into_iter();
-        match fields.next().as_deref() {
-            Some("ok") if !is_over => {}
-            Some("ok" | "gone") => return Err(Denied::Gone),
-            Some("taken") => return Err(Denied::Taken),
-            Some("full") => return Err(Denied::Full),
-            Some("nobody") => return Err(Denied::Nobody),
-            Some("known") => return Err(Denied::Known),
-            _ => return Err(Denied::Away),
+        if operation == "tick" && room.rest() >= limits.room_stays.min(ROOM_RESTS) {
+            return Err(Denied::Gone);
         }
-        let count = fields.next().and_then(|count| count.parse().ok()).unwrap_or_default();
-        let mut field = || fields.next().unwrap_or_default();
-        let (visit, nick, at) = (number(&field()).unwrap_or_default(), field(), field());
-        let next = Some(field()).filter(|next| !next.is_empty() && next != "0");
-        let people = fields.as_slice().chunks_exact(2);
-        let people = people
-            .filter_map(|one| Some(Person { member: number(&one[0])?, nick: one[1].clone() }))
-            .collect();
-        Ok(Reply { visit, nick, at: Id::from_seq(number(&at).unwrap_or_default()), count, people, next })
+        let people = people.into_iter().map(|(member, nick)| Person { member, nick }).collect();
+        let next = Some(next).filter(|next| next != "0");
+        Ok(Reply { visit, nick, at: Id::from_seq(at), count, people, next })
     }
 
-    async fn run(&self, operation: &str, room: &str, arguments: &[String]) -> Result<Vec<String>, Denied> {
-        let limits = &self.read.limits;
+    async fn run<T: FromRedisValue + Send + 'static>(
+        &self,
+        operation: &str,
+        room: &str,
+        arguments: impl ToRedisArgs,
+    ) -> Result<T, Denied> {
         let keys = ["log", "aside", "people", "names", "seats", "due", "said", "nodes", "meta"];
         let keys = keys.map(|part| key(room, part));
-        let common = [limits.crowd, limits.history_events, limits.seen_ids].map(|limit| limit.to_string());
-        let first = [operation.to_owned(), self.node.clone()];
-        let arguments: Vec<String> =
-            first.into_iter().chain(common).chain(arguments.iter().cloned()).collect();
-        let (script, mut connection) = (Arc::clone(&self.script), self.manager.clone());
+        let Limits { crowd, history_events, seen_ids, .. } = *self.read.limits;
+        let common = (operation, &self.node, crowd, history_events, seen_ids).to_redis_args();
+        let (script, arguments) = (Arc::clone(&self.script), arguments.to_redis_args());
+        let mut connection = self.manager.clone();
         let reply =
-            self.there(async move { script.key(&keys).arg(&arguments).invoke_async(&mut connection).await });
-        reply.await
+            async move { script.key(&keys).arg(common).arg(arguments).invoke_async(&mut connection).await };
+        self.there(reply).await
     }
 
     /// Does this in Redis' own thread.
@@ -176,7 +161,15 @@ impl Redis {
         operation: impl Future<Output = Result<T, RedisError>> + Send + 'static,
     ) -> Result<T, Denied> {
         let done = self.thread.spawn(async { timeout(ANSWERS_WITHIN, operation).await }).await;
-        done.ok().and_then(Result::ok).and_then(Result::ok).ok_or(Denied::Away)
+        let Ok(Ok(done)) = done else { return Err(Denied::Away) };
+        done.map_err(|error| match error.code() {
+            Some("GONE") => Denied::Gone,
+            Some("TAKEN") => Denied::Taken,
+            Some("FULL") => Denied::Full,
+            Some("NOBODY") => Denied::Nobody,
+            Some("KNOWN") => Denied::Known,
+            _ => Denied::Away,
+        })
     }
 }
 
@@ -189,17 +182,13 @@ fn key(room: &str, part: &str) -> String {
 fn event(entry: &StreamId) -> Option<(Id, Fact)> {
     let field = |name: &str| entry.get::<String>(name);
     let what = match &*field("type")? {
-        "message" => What::Message {
-            id: field("id")?,
-            text: field("text")?,
-            to: field("to").filter(|to| !to.is_empty()).and_then(|to| number(&to)),
-        },
+        "message" => What::Message { id: field("id")?, text: field("text")?, to: entry.get("to") },
         "join" => What::Join,
         "leave" => What::Leave,
         "rename" => What::Rename { was: field("was")? },
         _ => return None,
     };
-    Some((Id::parse(&entry.id)?, Fact { what, member: number(&field("member")?)?, nick: field("nick")? }))
+    Some((Id::parse(&entry.id)?, Fact { what, member: entry.get("member")?, nick: field("nick")? }))
 }
 
 /// Reads all rooms that are open here, as long as there is a node; comes back to a Redis that was away.
@@ -274,14 +263,12 @@ impl Reads {
     /// What is for one member.
     fn aside(&self, room: &Room, entry: &StreamId) {
         let field = |name: &str| entry.get::<String>(name);
-        let Some(member) = field("member").and_then(|member| number(&member)) else { return };
+        let Some(member) = entry.get("member") else { return };
         if let Some(json) = field("json") {
-            room.tell(member, &Told::answer(json));
-        } else if let (Some(before), Some(link), Some(code), Some(text)) =
-            (field("before"), field("link"), field("code"), field("text"))
+            room.tell(member, &Told::written(json));
+        } else if let (Some(link), Some(code), Some(text)) = (field("link"), entry.get("code"), field("text"))
         {
-            let before = number(&before).filter(|_| !before.is_empty()).unwrap_or(u64::MAX);
-            room.bye(member, before, &link, code.parse().unwrap_or(NORMAL), &text);
+            room.bye(member, entry.get("before").unwrap_or(u64::MAX), &link, code, &text);
         }
     }
 

@@ -303,7 +303,7 @@ fn set_fields(response: &mut Response, fields: &[(&'static str, &str)]) {
 
 /// What one hears who may not come in.
 pub fn turned_away(refusal: &Refusal) -> [Told; 2] {
-    [Told::answer(refusal.answer(None)), Told::bye(refusal.bye(), refusal.code)]
+    [Told::answer(&refusal.answer(None)), Told::bye(refusal.bye(), refusal.code)]
 }
 
 /// Serves until `end` is done; then closes every connection and waits for that, but not for ever.

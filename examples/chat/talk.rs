@@ -153,7 +153,7 @@ pub async fn talk(server: Arc<Server>, mut client: impl Client) {
         let entry = match Box::pin(server.chat.join(&room, &hello, None, "")).await {
             Ok(entry) => entry,
             Err(refusal) => {
-                client.send(&refusal.answer(None));
+                client.send(Told::answer(&refusal.answer(None)).json());
                 return end(client, refusal.bye(), refusal.code);
             }
         };

@@ -33,14 +33,19 @@ impl Told {
         Self::new(protocol::write(&Event { fact, seq: id.seq(), at: id.ms }), Some(id), only)
     }
 
-    /// An answer, as JSON.
-    pub fn answer(json: String) -> Self {
+    /// An answer.
+    pub fn answer(answer: &Answer<'_>) -> Self {
+        Self::written(protocol::write(answer))
+    }
+
+    /// An answer that another node has written.
+    pub fn written(json: String) -> Self {
         Self::new(json, None, None)
     }
 
     /// The last message on a transport that has no closing of its own.
     pub fn bye(code: u16, text: &str) -> Self {
-        Self::answer(protocol::write(&Answer::Bye { code, text }))
+        Self::answer(&Answer::Bye { code, text })
     }
 
     fn new(json: String, id: Option<Id>, only: Option<[MemberId; 2]>) -> Self {
@@ -101,7 +106,7 @@ mod tests {
         assert_eq!(told.message().literal(), br#""{\"a\":1}""#);
         assert_eq!(told.block().unwrap().bytes(), "id: 7-1\ndata: {\"a\":1}\n\n");
         assert!(std::ptr::eq(told.frame(), told.clone().frame()));
-        assert_eq!(Told::answer("{}".to_owned()).block().unwrap().bytes(), "data: {}\n\n");
+        assert_eq!(Told::written("{}".to_owned()).block().unwrap().bytes(), "data: {}\n\n");
     }
 
     #[test]

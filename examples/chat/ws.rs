@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::chat::{Entry, Seat};
 use crate::protocol::{self, GOING_AWAY, Hello, MAX_REQUEST, POLICY_VIOLATION, Request, TRY_AGAIN_LATER};
 use crate::room::Sink;
-use crate::server::{Asked, OUTBOX, stopped};
+use crate::server::{Asked, OUTBOX, Stop, stopped};
 use crate::talk::HELLO_WITHIN;
 use crate::told::Told;
 
@@ -26,14 +26,14 @@ type Queued = QueuedSocket<TokioIo<Upgraded>>;
 
 /// Answers the handshake.
 pub async fn upgrade(asked: Asked, upgrade: WebSocketUpgrade) -> Response {
-    let options = asked.server.handshake.clone();
-    upgrade.server(options).options(OPTIONS).on_upgrade(move |socket| serve(socket, asked))
+    let (options, stop) = (asked.server.handshake.clone(), asked.server.stop.subscribe());
+    upgrade.server(options).options(OPTIONS).on_upgrade(move |socket| serve(socket, asked, stop))
 }
 
-async fn serve(socket: Socket, asked: Asked) {
+async fn serve(socket: Socket, asked: Asked, mut stop: Stop) {
     let mut socket = QueuedSocket::new(socket, OUTBOX);
     // What only the beginning needs is freed with it: most of a connection's time is waiting.
-    let mut seat = Box::pin(greet(&mut socket, asked)).await;
+    let mut seat = Box::pin(greet(&mut socket, asked, &mut stop)).await;
     // How it ends is nobody's concern here: the room has noticed. One who was sent away is not heard any more.
     while let Some(Ok(message)) = socket.next().await {
         match (message, seat.take()) {
@@ -51,17 +51,16 @@ async fn serve(socket: Socket, asked: Asked) {
 }
 
 /// From the hello to the seat; `None` if the connection is to be closed.
-async fn greet(socket: &mut Queued, asked: Asked) -> Option<Seat> {
+async fn greet(socket: &mut Queued, asked: Asked, stop: &mut Stop) -> Option<Seat> {
     let Asked { server, params, from } = asked;
     let outbox = socket.outbox();
     let send_away = |code: u16, why: &str| {
         outbox.close(code, why);
         None
     };
-    let mut stop = server.stop.subscribe();
     let hello = tokio::select! {
         hello = timeout(HELLO_WITHIN, hello(socket)) => hello.ok().flatten(),
-        () = stopped(&mut stop) => return send_away(GOING_AWAY, ""),
+        () = stopped(stop) => return send_away(GOING_AWAY, ""),
     };
     let Some(hello) = hello else {
         return send_away(POLICY_VIOLATION, "the first message is to be a hello");
@@ -69,7 +68,7 @@ async fn greet(socket: &mut Queued, asked: Asked) -> Option<Seat> {
     let Entry { seat, welcome, missed, .. } = match server.chat.join(&params.room, &hello, from, "").await {
         Ok(entry) => entry,
         Err(refusal) => {
-            let _ = outbox.send(refusal.answer(None)); // it has room
+            let _ = outbox.send(Told::answer(&refusal.answer(None)).frame()); // it has room
             return send_away(refusal.bye(), refusal.code);
         }
     };

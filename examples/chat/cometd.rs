@@ -4,27 +4,34 @@
 
 use std::sync::{Arc, OnceLock};
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::any;
 use pushline::adapter::bayeux::{self, BayeuxOptions, BayeuxService};
 use pushline::comet::bayeux::{BayeuxMessage, Channel, ClientId, Denied, Host, Pattern};
 use pushline::json::{self, Value};
 
+use crate::callers::Callers;
 use crate::server::Server;
-use crate::talk::Callers;
 
 /// Where the room is heard, and where it is spoken to.
 const HEARD: &str = "/chat";
 const SAID: &str = "/service/chat";
 
-/// The service. Whose pages may use it was decided before: see `access`.
-pub fn service(server: &Arc<Server>) -> BayeuxService<Members> {
+/// The paths. Whose pages may use them was decided before: see `access`.
+pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     let itself = Arc::new(OnceLock::new());
     let members = Members { callers: Callers::new(server), service: Arc::clone(&itself) };
     let options = BayeuxOptions::new().callback_polling(true);
-    itself.get_or_init(|| BayeuxService::new(options, members)).clone()
+    let cometd = itself.get_or_init(|| BayeuxService::new(options, members)).clone();
+    let serve = any(async move |request: Request| cometd.serve(request).await.map(Body::from));
+    // CometD's client appends the name of the meta channel.
+    Router::new().route("/cometd", serve.clone()).route("/cometd/{*rest}", serve)
 }
 
 /// What is allowed, and who is there.
-pub struct Members {
+struct Members {
     callers: Callers<ClientId>,
     service: Arc<OnceLock<BayeuxService<Self>>>,
 }

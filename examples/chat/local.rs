@@ -23,7 +23,9 @@ struct Register {
     people: BTreeMap<MemberId, Member>,
     /// The names taken.
     keys: HashSet<String>,
-    said: Said,
+    /// The last ids of messages, and in their order.
+    said: HashSet<String>,
+    order: VecDeque<String>,
     visits: u64,
     last: Id,
     empty_since: Option<Millis>,
@@ -36,26 +38,6 @@ struct Member {
     visit: u64,
     /// When to give the member up: set while no connection has the seat.
     due: Option<Millis>,
-}
-
-/// The last ids of messages, each once.
-#[derive(Default)]
-struct Said {
-    order: VecDeque<String>,
-    set: HashSet<String>,
-}
-
-impl Said {
-    /// Remembers the id and forgets the oldest beyond the bound.
-    fn insert(&mut self, id: &str, most: usize) {
-        self.set.insert(id.to_owned());
-        self.order.push_back(id.to_owned());
-        if self.order.len() > most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.set.remove(&oldest);
-        }
-    }
 }
 
 impl Local {
@@ -107,13 +89,19 @@ impl Register {
             }
             Ask::Say { member, id, text, to } => {
                 let nick = self.people.get(&member).ok_or(Denied::Gone)?.nick.clone();
-                if self.said.set.contains(id) {
+                if self.said.contains(id) {
                     return Err(Denied::Known);
                 }
                 if to.is_some_and(|to| !self.people.contains_key(&to)) {
                     return Err(Denied::Nobody);
                 }
-                self.said.insert(id, limits.seen_ids);
+                self.said.insert(id.to_owned());
+                self.order.push_back(id.to_owned());
+                if self.order.len() > limits.seen_ids
+                    && let Some(oldest) = self.order.pop_front()
+                {
+                    self.said.remove(&oldest);
+                }
                 let what = What::Message { id: id.to_owned(), text: text.to_owned(), to };
                 self.append(room, Fact { what, member, nick });
             }

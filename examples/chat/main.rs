@@ -8,17 +8,19 @@
 //! | `protocol.rs` | what page and room say to each other |
 //! | `chat.rs` | what a member can do, whatever the transport. **Begin here** |
 //! | `ws.rs` `sse.rs` `xhr_streaming.rs` `polling.rs` `jsonp.rs` `iframe.rs` | the transports |
-//! | `sockjs.rs` `socketio.rs` `cometd.rs` `atmosphere.rs` `pushlet.rs` | the frameworks' clients, all by `talk.rs` |
+//! | `sockjs.rs` `socketio.rs` `cometd.rs` `atmosphere.rs` `pushlet.rs` | the frameworks' clients, all by `talk.rs` and `callers.rs` |
 //! | `visit.rs` | the clients that poll or stream, from request to request |
 //! | `room.rs` | a room as this node sees it; with `told.rs` (each event in the form of each transport) and `id.rs` |
 //! | `engine.rs` | what holds the rooms: `local.rs`, this process; `redis.rs` and `redis.lua`, a Redis |
 //! | `rules.rs` `access.rs` `counts.rs` | what may be said, whose pages may, how many |
-//! | `server.rs` `tls.rs` `options.rs` | paths, connections; the command line |
+//! | `server.rs` `connections.rs` `tls.rs` `options.rs` | paths, connections; the command line |
 
 mod access;
 mod atmosphere;
+mod callers;
 mod chat;
 mod cometd;
+mod connections;
 mod counts;
 mod engine;
 mod id;
@@ -89,6 +91,6 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
             eprintln!("cannot wait for Ctrl-C: {error}");
         }
     };
-    server::run(listener, server, tls, interrupt).await;
+    connections::run(listener, server, tls, interrupt).await;
     Ok(())
 }

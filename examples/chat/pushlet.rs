@@ -4,21 +4,25 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::any;
 use pushline::adapter::frameworks::Pushlet;
 use pushline::comet::pushlet::{Publication, PushletOptions};
 use pushline::ws::handshake::OriginPolicy;
 use tokio::time::interval;
 
+use crate::callers::Callers;
 use crate::server::Server;
-use crate::talk::Callers;
 
 const SUBJECT: &str = "/chat";
 
 /// How often it is looked which sessions are still there.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The service. Whose pages may use it was decided before: see `access`.
-pub fn service(server: &Arc<Server>) -> Pushlet {
+/// The path. Whose pages may use it was decided before: see `access`.
+pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     let itself = Arc::new(OnceLock::<Pushlet>::new());
     let (there, callers) = (Arc::clone(&itself), Callers::new(server));
     let known = callers.clone();
@@ -41,7 +45,8 @@ pub fn service(server: &Arc<Server>) -> Pushlet {
             known.retain(|session: &String| there.is_open(session));
         }
     });
-    pushlet
+    Router::new()
+        .route("/pushlet.srv", any(async move |request: Request| pushlet.serve(request).await.map(Body::new)))
 }
 
 /// One that says more than is dealt with is not answered: it says it again, as after any loss.

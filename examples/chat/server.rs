@@ -1,4 +1,4 @@
-//! The server: which path gives what, and the loop that accepts connections and at last sees them off. HTTP is axum's.
+//! The server: which path gives what. HTTP is axum's.
 //!
 //! | path | transport | |
 //! |---|---|---|
@@ -13,9 +13,7 @@
 //! of a visit also `link`, its name, `since`, the last message that arrived, and `at`, the page's cursor now. `/jsonp` has
 //! the `callback` and `/iframe` the `origin` to post to.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,10 +26,6 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use hyper::server::conn::{http1, http2};
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use pushline::adapter::tokio::OutboxOptions;
 use pushline::comet::cors::CorsPolicyError;
 use pushline::comet::parse_cursor;
@@ -39,15 +33,12 @@ use pushline::ws::deflate::{Compression, DeflateOptions};
 use pushline::ws::handshake::{OriginPolicy, ServerOptions};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{interval, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::time::timeout;
 
 use crate::access::Access;
 use crate::chat::{Chat, Limits, Received};
-use crate::counts::Counts;
+use crate::connections::{Peer, REQUEST_WITHIN};
 use crate::engine::Engine;
 use crate::options::Options;
 use crate::page::{self, PAGE};
@@ -56,35 +47,12 @@ use crate::told::Told;
 use crate::visit::Visits;
 use crate::{atmosphere, cometd, iframe, jsonp, polling, pushlet, socketio, sockjs, sse, ws, xhr_streaming};
 
-/// Connections at once, 16,384, or two for each that may be in a room if those are more; more are closed as they come. Without
-/// it, they could use up all file descriptors.
-const MAX_CONNECTIONS: usize = 16 * 1024;
-
-/// Time for a request's head or body, and how long a connection may be idle before it.
-const REQUEST_WITHIN: Duration = Duration::from_secs(15);
-
-/// Time for the peer to acknowledge what is written: behind it, the system ends the connection.
-const WRITE_WITHIN: Duration = Duration::from_secs(15);
-
 /// How long one response goes on. The client then asks again; without this, one that vanished without a word would be
 /// held for as long as the system's buffers take what it is sent.
 pub const STREAM_FOR: Duration = Duration::from_secs(60);
 
-/// A JSONP message travels in the request line, each byte of it as `%XX` at worst.
-const MAX_HEAD: usize = 2 * MAX_REQUEST;
-
-/// How often the rooms look for members who did not come back.
-const TICK: Duration = Duration::from_millis(500);
-
-/// Time for a connection to end when the server does, and for all of them.
-const END_WITHIN: Duration = Duration::from_secs(2);
-const GOODBYE_WITHIN: Duration = Duration::from_secs(7);
-
 /// What may wait for one connection: all that a room keeps, and what comes meanwhile.
 pub const OUTBOX: OutboxOptions = OutboxOptions::new().max_messages(1280).max_bytes(1 << 20);
-
-/// Tells that the server is about to end; who holds one is waited for.
-pub type Stop = watch::Receiver<bool>;
 
 /// What all connections share.
 pub struct Server {
@@ -98,7 +66,7 @@ pub struct Server {
     pub stop: watch::Sender<bool>,
     /// The page's Content-Security-Policy.
     policy: HeaderValue,
-    options: Options,
+    pub options: Options,
 }
 
 impl Server {
@@ -184,78 +152,49 @@ impl FromRequestParts<Arc<Server>> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, QueryRejection> {
         let Query(params) = Query::try_from_uri(&parts.uri)?;
-        let from = parts.extensions.get().and_then(|Peer(from)| *from);
+        // Of a proxy that is trusted, the last address that it names is the client's.
+        let named = || {
+            let field = parts.headers.get_all("x-forwarded-for").iter().next_back()?;
+            field.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+        };
+        let from = match server.options.behind_proxy {
+            true => named(),
+            false => parts.extensions.get().map(|Peer(from)| *from),
+        };
         Ok(Self { server: Arc::clone(server), params, from })
     }
 }
 
-/// The address that a request comes from.
-#[derive(Debug, Clone, Copy)]
-struct Peer(Option<IpAddr>);
-
 /// All paths.
 pub fn app(server: &Arc<Server>) -> Router {
+    let transports = [
+        ("ws", "/ws", any(ws::upgrade)),
+        ("sse", "/events", get(sse::events)),
+        ("xhr-streaming", "/xhr-streaming", get(xhr_streaming::stream)),
+        ("long-polling", "/long-polling", get(polling::long_poll)),
+        ("polling", "/polling", get(polling::poll)),
+        ("jsonp", "/jsonp", get(jsonp::poll)),
+        ("jsonp", "/send", get(jsonp::send)),
+        ("iframe", "/iframe", get(iframe::stream)),
+    ];
+    let offered = transports.into_iter().filter(|(name, ..)| server.options.offers(name));
+    let mut app = offered.fold(Router::new(), |app, (_, path, route)| app.route(path, route));
+    if server.options.offers("frameworks") {
+        app = app
+            .merge(sockjs::routes(server))
+            .merge(socketio::routes(server))
+            .merge(cometd::routes(server))
+            .merge(atmosphere::routes(server))
+            .merge(pushlet::routes(server));
+    }
     let not_allowed = || async { (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]) };
     let icon = || async { (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "max-age=86400")]) };
-    let mut send = post(said);
-    let offers = |name| server.options.offers(name);
-    let mut app =
-        Router::new().route("/", get(chat_page).fallback(not_allowed)).route("/favicon.ico", get(icon));
-    if offers("ws") {
-        app = app.route("/ws", any(ws::upgrade));
-    }
-    if offers("sse") {
-        app = app.route("/events", get(sse::events));
-    }
-    if offers("xhr-streaming") {
-        app = app.route("/xhr-streaming", get(xhr_streaming::stream));
-    }
-    if offers("long-polling") {
-        app = app.route("/long-polling", get(polling::long_poll));
-    }
-    if offers("polling") {
-        app = app.route("/polling", get(polling::poll));
-    }
-    if offers("jsonp") {
-        app = app.route("/jsonp", get(jsonp::poll));
-        send = send.get(jsonp::send);
-    }
-    if offers("iframe") {
-        app = app.route("/iframe", get(iframe::stream));
-    }
-    if offers("frameworks") {
-        app = app.merge(frameworks(server));
-    }
-    app.route("/send", send)
+    app.route("/send", post(said))
+        .route("/", get(chat_page).fallback(not_allowed))
+        .route("/favicon.ico", get(icon))
         .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. The chat is at /.\n") })
         .layer(from_fn_with_state(Arc::clone(server), guard))
         .with_state(Arc::clone(server))
-}
-
-/// The paths of the frameworks' servers, which answer requests by themselves.
-fn frameworks(server: &Arc<Server>) -> Router<Arc<Server>> {
-    let sockjs = sockjs::service(server);
-    let socketio = socketio::service(server);
-    let cometd = cometd::service(server);
-    let atmosphere = atmosphere::service(server);
-    let pushlet = pushlet::service(server);
-    let sockjs = any(async move |request: Request| sockjs.serve(request).await.map(Body::new));
-    let cometd = any(async move |request: Request| cometd.serve(request).await.map(Body::from));
-    Router::new()
-        .route("/sockjs", sockjs.clone())
-        .route("/sockjs/{*rest}", sockjs)
-        .route(
-            "/socket.io/",
-            any(async move |request: Request| socketio.handle(request).await.map(Body::new)),
-        )
-        .route("/cometd", cometd.clone())
-        // CometD's client appends the name of the meta channel.
-        .route("/cometd/{*rest}", cometd)
-        .route(
-            "/atmosphere/chat",
-            any(async move |request: Request| atmosphere.serve(request).await.map(Body::new)),
-        )
-        .route("/pushlet.srv", any(async move |request: Request| pushlet.serve(request).await.map(Body::new)))
 }
 
 /// Lets in only what comes from pages that may use this server, and says so to those of other origins.
@@ -304,128 +243,4 @@ fn set_fields(response: &mut Response, fields: &[(&'static str, &str)]) {
 /// What one hears who may not come in.
 pub fn turned_away(refusal: &Refusal) -> [Told; 2] {
     [Told::answer(&refusal.answer(None)), Told::bye(refusal.bye(), refusal.code)]
-}
-
-/// Serves until `end` is done; then closes every connection and waits for that, but not for ever.
-pub async fn run(
-    mut listener: TcpListener,
-    server: Arc<Server>,
-    tls: Option<TlsAcceptor>,
-    end: impl Future<Output = ()>,
-) {
-    let app = app(&server);
-    // Each client may take two: one that receives, one that sends.
-    let per_address = match server.options.behind_proxy {
-        true => MAX_CONNECTIONS,
-        false => server.chat.limits.per_address.saturating_mul(2).saturating_add(16),
-    };
-    let counts = Counts::new(per_address, MAX_CONNECTIONS.max(server.chat.limits.members.saturating_mul(2)));
-    let ticks = async {
-        let mut ticks = interval(TICK);
-        loop {
-            ticks.tick().await;
-            server.visits.sweep();
-            server.chat.tick().await;
-        }
-    };
-    let accept = async {
-        loop {
-            let (stream, peer) = axum::serve::Listener::accept(&mut listener).await;
-            if let Some(counted) = counts.enter(peer.ip()) {
-                let (app, tls, stop) = (app.clone(), tls.clone(), server.stop.subscribe());
-                let behind_proxy = server.options.behind_proxy;
-                tokio::spawn(async move {
-                    connection(stream, (!behind_proxy).then_some(peer.ip()), app, tls, stop).await;
-                    drop(counted);
-                });
-            }
-        }
-    };
-    tokio::select! {
-        () = end => {}
-        () = ticks => {}
-        () = accept => {}
-    }
-    drop(listener);
-    server.stop.send_replace(true);
-    server.chat.bye();
-    let _ = timeout(GOODBYE_WITHIN, server.stop.closed()).await;
-}
-
-/// Serves one connection until it ends. How it ends is nobody's concern here: the room has noticed.
-async fn connection(
-    stream: TcpStream,
-    peer: Option<IpAddr>,
-    app: Router,
-    tls: Option<TlsAcceptor>,
-    mut stop: Stop,
-) {
-    let _ = stream.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_WITHIN));
-    match tls {
-        // Boxed, for it is many times as large, and a task is as large as its largest part.
-        Some(tls) => Box::pin(secure(stream, peer, app, tls, &mut stop)).await,
-        None => http1(stream, peer, app, &mut stop).await,
-    }
-}
-
-async fn secure(stream: TcpStream, peer: Option<IpAddr>, app: Router, tls: TlsAcceptor, stop: &mut Stop) {
-    let Ok(Ok(stream)) = timeout(REQUEST_WITHIN, tls.accept(stream)).await else { return };
-    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        return http1(stream, peer, app, stop).await;
-    }
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).keep_alive_interval(WRITE_WITHIN).max_concurrent_streams(64);
-    builder.max_header_list_size(MAX_HEAD as u32);
-    // RFC 8441 3: without it, browsers open their WebSockets over HTTP/1.1.
-    builder.enable_connect_protocol();
-    let connection = builder.serve_connection(TokioIo::new(stream), service(peer, app));
-    drive(connection, |connection| connection.graceful_shutdown(), stop).await;
-}
-
-async fn http1(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Option<IpAddr>,
-    app: Router,
-    stop: &mut Stop,
-) {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(REQUEST_WITHIN).max_buf_size(MAX_HEAD);
-    let connection = builder.serve_connection(TokioIo::new(stream), service(peer, app)).with_upgrades();
-    drive(connection, |connection| connection.graceful_shutdown(), stop).await;
-}
-
-/// Serves until the connection ends; one that is busy when the server ends has a little time for that.
-async fn drive<C: Future>(connection: C, shut_down: impl FnOnce(Pin<&mut C>), stop: &mut Stop) {
-    let mut connection = pin!(connection);
-    tokio::select! {
-        biased;
-        _ = connection.as_mut() => return,
-        () = stopped(stop) => shut_down(connection.as_mut()),
-    }
-    let _ = timeout(END_WITHIN, connection).await;
-}
-
-/// Waits until the server is about to end.
-pub async fn stopped(stop: &mut Stop) {
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Of a proxy that is trusted, the last address that it names is the client's.
-fn service(
-    peer: Option<IpAddr>,
-    app: Router,
-) -> impl Service<hyper::Request<hyper::body::Incoming>, Response = Response, Error = Infallible, Future: Send>
-{
-    let app = TowerToHyperService::new(app);
-    service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        let named = || {
-            let field = request.headers().get_all("x-forwarded-for").iter().next_back()?;
-            field.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
-        };
-        let peer = Peer(peer.or_else(named));
-        request.extensions_mut().insert(peer);
-        app.call(request)
-    })
 }

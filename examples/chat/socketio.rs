@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::any;
 use pushline::adapter::socketio::{SocketIo, SocketIoOptions};
 use pushline::json;
 
+use crate::callers::Callers;
 use crate::server::Server;
-use crate::talk::Callers;
 
-/// The server. Whose pages may use it was decided before: see `access`.
-pub fn service(server: &Arc<Server>) -> SocketIo {
+/// The path. Whose pages may use it was decided before: see `access`.
+pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     let options = SocketIoOptions::new();
     let io = SocketIo::new(options.clone().allow_any_origin().unwrap_or(options));
     let callers = Callers::new(server);
@@ -41,5 +45,6 @@ pub fn service(server: &Arc<Server>) -> SocketIo {
                 }
             }
         });
-    io
+    Router::new()
+        .route("/socket.io/", any(async move |request: Request| io.handle(request).await.map(Body::new)))
 }

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::any;
 use pushline::adapter::frameworks::{SockJs, SockJsSocket};
 use pushline::comet::sockjs::SockJsService;
 use pushline::ws::handshake::OriginPolicy;
@@ -10,12 +14,14 @@ use crate::server::Server;
 use crate::talk::{Client, talk};
 use crate::ws::OPTIONS;
 
-/// The service. Whose pages may use it was decided before: see `access`.
-pub fn service(server: &Arc<Server>) -> SockJs {
+/// The paths. Whose pages may use them was decided before: see `access`.
+pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     let server = Arc::clone(server);
-    SockJs::new("/sockjs", move |socket| talk(Arc::clone(&server), socket))
+    let sockjs = SockJs::new("/sockjs", move |socket| talk(Arc::clone(&server), socket))
         .service(SockJsService::new().origins(OriginPolicy::any()))
-        .options(OPTIONS)
+        .options(OPTIONS);
+    let serve = any(async move |request: Request| sockjs.serve(request).await.map(Body::new));
+    Router::new().route("/sockjs", serve.clone()).route("/sockjs/{*rest}", serve)
 }
 
 impl Client for SockJsSocket {

@@ -42,7 +42,7 @@ pub async fn events(Asked { server, params, from }: Asked, headers: HeaderMap) -
     drop(outbox);
     let told = std::iter::once(welcome).chain(missed).filter_map(|told| told.block());
     let first = Block::new().retry(RECONNECT).prepare().ok().into_iter().chain(told);
-    let events = stream::iter(first).chain(events).take_until(Box::pin(sleep(STREAM_FOR)));
+    let events = events.starting_with(first).take_until(Box::pin(sleep(STREAM_FOR)));
     // The seat goes with the body, when the client has left or the stream is over.
     let events = events.map(move |event| {
         let _ = &seat;

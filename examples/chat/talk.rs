@@ -5,12 +5,10 @@
 //! the framework's session goes on or it has opened a new one. What ends it is told as the
 //! last message, since not every framework can say why it closes.
 //!
-//! SockJS and Atmosphere give a task each client, whose next message it waits for: a [`Client`]. Socket.IO, CometD and Pushlet
-//! call a function with whatever any client says: [`Callers`] make clients of that.
+//! SockJS and Atmosphere give each client a task, which waits for the next message: a [`Client`]. Socket.IO, CometD and Pushlet
+//! call a function with whatever any client says: `callers.rs` makes clients of that.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -18,9 +16,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::chat::Seat;
+use crate::connections::stopped;
 use crate::protocol::{self, GOING_AWAY, MAX_REQUEST, POLICY_VIOLATION, Request, TRY_AGAIN_LATER};
 use crate::room::Sink;
-use crate::server::{Server, stopped};
+use crate::server::Server;
 use crate::told::Told;
 
 /// Time for the hello. Without it, a client that never says one would be held for ever.
@@ -28,9 +27,6 @@ pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// What may wait for one client until it is handed to the framework, which has bounds of its own.
 const QUEUE: usize = 256;
-
-/// Requests of one client that may wait to be dealt with.
-const REQUESTS: usize = 64;
 
 /// A framework's session with one client.
 pub trait Client: Send {
@@ -45,86 +41,6 @@ pub trait Client: Send {
         Self: Sized,
     {
         let _ = (code, reason);
-    }
-}
-
-/// The clients of a framework, by its name for each: what they say waits until it is dealt with.
-#[derive(Clone)]
-pub struct Callers<K> {
-    server: Arc<Server>,
-    waiting: Arc<Mutex<HashMap<K, mpsc::Sender<String>>>>,
-}
-
-impl<K: Clone + Eq + Hash + Send + 'static> Callers<K> {
-    pub fn new(server: &Arc<Server>) -> Self {
-        Self { server: Arc::clone(server), waiting: Arc::default() }
-    }
-
-    /// A client came, and perhaps said this already. The future serves it until it has [left](Self::left) or is sent away;
-    /// `send` sends it a text.
-    pub fn came<S>(
-        &self,
-        client: K,
-        first: Option<String>,
-        send: S,
-    ) -> impl Future<Output = ()> + Send + use<K, S>
-    where
-        S: FnMut(&str) -> bool + Send,
-    {
-        let (said, saying) = mpsc::channel(REQUESTS);
-        if let Some(first) = first {
-            let _ = said.try_send(first); // it is empty
-        }
-        self.lock().insert(client.clone(), said);
-        let callers = self.clone();
-        async move {
-            talk(Arc::clone(&callers.server), Caller { saying, send }).await;
-            let mut waiting = callers.lock();
-            // Unless it came again meanwhile.
-            if waiting.get(&client).is_some_and(mpsc::Sender::is_closed) {
-                waiting.remove(&client);
-            }
-        }
-    }
-
-    /// A client said this. `Some(false)`: more waits than is dealt with; `None`: it is not served, and has to come again.
-    pub fn said(&self, client: &K, text: &str) -> Option<bool> {
-        let waiting = self.lock();
-        let said = waiting.get(client).filter(|said| !said.is_closed())?;
-        Some(said.try_send(text.to_owned()).is_ok())
-    }
-
-    /// Whether what a client says next can wait.
-    pub fn has_room(&self, client: &K) -> bool {
-        self.lock().get(client).is_none_or(|said| said.is_closed() || said.capacity() > 0)
-    }
-
-    pub fn left(&self, client: &K) {
-        self.lock().remove(client);
-    }
-
-    /// Looks which clients have left.
-    pub fn retain(&self, is_there: impl Fn(&K) -> bool) {
-        self.lock().retain(|client, _| is_there(client));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, mpsc::Sender<String>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct Caller<S> {
-    saying: mpsc::Receiver<String>,
-    send: S,
-}
-
-impl<S: FnMut(&str) -> bool + Send> Client for Caller<S> {
-    async fn next(&mut self) -> Option<String> {
-        self.saying.recv().await
-    }
-
-    fn send(&mut self, text: &str) -> bool {
-        (self.send)(text)
     }
 }
 

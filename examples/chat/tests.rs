@@ -14,13 +14,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::chat::{Chat, Entry, Limits, Received, Seat};
+use crate::connections;
 use crate::engine::Engine;
 use crate::local::Local;
 use crate::options::{Options, TRANSPORTS};
 use crate::page::PAGE;
 use crate::protocol::Hello;
 use crate::room::Sink;
-use crate::server::{self, Server};
+use crate::server::Server;
 use crate::told::Told;
 
 // The room.
@@ -391,7 +392,8 @@ async fn start_with(options: Options, limits: Limits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel();
-    let run = server::run(listener, Arc::clone(&server), None, async { ended.await.unwrap_or_default() });
+    let run =
+        connections::run(listener, Arc::clone(&server), None, async { ended.await.unwrap_or_default() });
     Running { address, server, end, task: tokio::spawn(run) }
 }
 

@@ -12,9 +12,10 @@ use pushline::ws::{ConnectionOptions, Message};
 use tokio::time::timeout;
 
 use crate::chat::{Entry, Seat};
+use crate::connections::{Stop, stopped};
 use crate::protocol::{self, GOING_AWAY, Hello, MAX_REQUEST, POLICY_VIOLATION, Request, TRY_AGAIN_LATER};
 use crate::room::Sink;
-use crate::server::{Asked, OUTBOX, Stop, stopped};
+use crate::server::{Asked, OUTBOX};
 use crate::talk::HELLO_WITHIN;
 use crate::told::Told;
 
@@ -36,16 +37,15 @@ async fn serve(socket: Socket, asked: Asked, mut stop: Stop) {
     let mut seat = Box::pin(greet(&mut socket, asked, &mut stop)).await;
     // How it ends is nobody's concern here: the room has noticed. One who was sent away is not heard any more.
     while let Some(Ok(message)) = socket.next().await {
-        match (message, seat.take()) {
-            (Message::Close(_), Some(seat)) => seat.close(),
-            (message, Some(member)) => {
-                // The room speaks text only: a binary message is none that it knows.
-                if message.is_data() {
-                    Box::pin(member.receive(message.as_text().unwrap_or_default())).await;
-                }
-                seat = Some(member);
-            }
-            (_, None) => {}
+        if message.is_data()
+            && let Some(seat) = &seat
+        {
+            // The room speaks text only: a binary message is none that it knows.
+            Box::pin(seat.receive(message.as_text().unwrap_or_default())).await;
+        } else if matches!(message, Message::Close(_))
+            && let Some(seat) = seat.take()
+        {
+            seat.close();
         }
     }
 }

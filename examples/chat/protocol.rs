@@ -85,9 +85,11 @@ pub enum Request {
     Leave,
 }
 
-/// The first request on every connection.
+/// The first request on every connection; by query, on those that have one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Hello {
+    pub room: String,
     pub session: String,
     pub nick: String,
     pub cursor: Option<String>,

@@ -100,10 +100,8 @@ impl Server {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Params {
-    pub room: String,
-    pub session: String,
-    nick: String,
-    cursor: Option<String>,
+    #[serde(flatten)]
+    pub hello: Hello,
     /// Chosen by the page for each visit.
     pub link: String,
     /// The last message of its visit that the page has.
@@ -120,14 +118,6 @@ fn since<'de, D: Deserializer<'de>>(text: D) -> Result<u64, D::Error> {
     parse_cursor(&String::deserialize(text)?).ok_or_else(|| D::Error::custom("that is not a cursor"))
 }
 
-impl Params {
-    /// Who says so.
-    pub fn hello(&self) -> Hello {
-        let cursor = self.cursor.clone().filter(|cursor| !cursor.is_empty());
-        Hello { session: self.session.clone(), nick: self.nick.clone(), cursor, tag: None }
-    }
-}
-
 /// A page's request: what it asks for in its query, and where it comes from, if that is known.
 pub struct Asked {
     pub server: Arc<Server>,
@@ -138,7 +128,8 @@ pub struct Asked {
 impl Asked {
     /// Passes on what the page says.
     pub async fn say(&self, text: &str) -> StatusCode {
-        match self.server.chat.receive(&self.params.room, &self.params.session, text).await {
+        let Hello { room, session, .. } = &self.params.hello;
+        match self.server.chat.receive(room, session, text).await {
             Received::Done => StatusCode::NO_CONTENT,
             // The page is not in the room (any more), so that it must say hello again.
             Received::Gone => StatusCode::GONE,

@@ -25,9 +25,8 @@ const RECONNECT: Duration = Duration::from_millis(250);
 /// An event stream. The browser repeats the URL when it comes back, and says in a field how far it got.
 pub async fn events(Asked { server, params, from }: Asked, headers: HeaderMap) -> Response {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-    let hello = params.hello();
-    let hello = Hello { cursor: last.or(hello.cursor.clone()), ..hello };
-    let Entry { seat, welcome, missed, .. } = match server.chat.join(&params.room, &hello, from, "").await {
+    let hello = Hello { cursor: last.or(params.hello.cursor), ..params.hello };
+    let Entry { seat, welcome, missed, .. } = match server.chat.join(&hello.room, &hello, from, "").await {
         Ok(entry) => entry,
         Err(refusal) => {
             let told = turned_away(&refusal);

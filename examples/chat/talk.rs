@@ -11,7 +11,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -44,13 +43,6 @@ pub trait Client: Send {
     }
 }
 
-/// The part of a hello that pages have in the query.
-#[derive(Deserialize)]
-struct Where {
-    #[serde(default)]
-    room: String,
-}
-
 /// Serves a client until it is gone.
 pub async fn talk(server: Arc<Server>, mut client: impl Client) {
     let mut stop = server.stop.subscribe();
@@ -65,8 +57,7 @@ pub async fn talk(server: Arc<Server>, mut client: impl Client) {
         let Some(Ok(Request::Hello(hello))) = hello else {
             return end(client, POLICY_VIOLATION, "the first message is to be a hello");
         };
-        let room = serde_json::from_str::<Where>(&said).map(|place| place.room).unwrap_or_default();
-        let entry = match Box::pin(server.chat.join(&room, &hello, None, "")).await {
+        let entry = match Box::pin(server.chat.join(&hello.room, &hello, None, "")).await {
             Ok(entry) => entry,
             Err(refusal) => {
                 client.send(Told::answer(&refusal.answer(None)).json());

@@ -63,7 +63,7 @@ fn chat(limits: Limits) -> Arc<Chat> {
 }
 
 fn hello(nick: &str, cursor: Option<String>) -> Hello {
-    Hello { session: format!("session-of-{nick:-<9}"), nick: nick.to_owned(), cursor, tag: None }
+    Hello { session: format!("session-of-{nick:-<9}"), nick: nick.to_owned(), cursor, ..Hello::default() }
 }
 
 async fn come(chat: &Arc<Chat>, room: &str, nick: &str, cursor: Option<String>) -> (Entry, Ear) {

@@ -79,7 +79,7 @@ impl Visits {
     /// on this node. A request that comes too late finds an empty visit, which answers that its messages are gone.
     pub async fn enter(&self, asked: &Asked, how: Answered) -> CometRequest {
         let params = &asked.params;
-        let key = format!("{}/{}/{}", params.room, params.session, params.link);
+        let key = format!("{}/{}/{}", params.hello.room, params.hello.session, params.link);
         let known = self.lock().get(&key).map(|held| Arc::clone(&held.visit));
         if let Some(request) = known.and_then(|visit| visit.goes_on(params.since, how)) {
             return request;
@@ -111,13 +111,13 @@ impl Visits {
     /// If there are too many, one whose client never came again makes room: who floods is released first.
     async fn join(&self, asked: &Asked) -> Result<Entry, Refusal> {
         let Asked { server, params, from } = asked;
-        let hello = params.hello();
-        let hello = Hello { cursor: params.at.clone().or(hello.cursor.clone()), ..hello };
+        let hello = params.hello.clone();
+        let hello = Hello { cursor: params.at.clone().or(hello.cursor), ..hello };
         let join = || async {
             let is_full = self.lock().len() >= MAX_VISITS;
             match is_full {
                 true => Err(Refusal::later("full", "There are too many here.", 5000)),
-                false => server.chat.join(&params.room, &hello, *from, &params.link).await,
+                false => server.chat.join(&hello.room, &hello, *from, &params.link).await,
             }
         };
         match join().await {

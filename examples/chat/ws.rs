@@ -65,13 +65,14 @@ async fn greet(socket: &mut Queued, asked: Asked, stop: &mut Stop) -> Option<Sea
     let Some(hello) = hello else {
         return send_away(POLICY_VIOLATION, "the first message is to be a hello");
     };
-    let Entry { seat, welcome, missed, .. } = match server.chat.join(&params.room, &hello, from, "").await {
-        Ok(entry) => entry,
-        Err(refusal) => {
-            let _ = outbox.send(Told::answer(&refusal.answer(None)).frame()); // it has room
-            return send_away(refusal.bye(), refusal.code);
-        }
-    };
+    let Entry { seat, welcome, missed, .. } =
+        match server.chat.join(&params.hello.room, &hello, from, "").await {
+            Ok(entry) => entry,
+            Err(refusal) => {
+                let _ = outbox.send(Told::answer(&refusal.answer(None)).frame()); // it has room
+                return send_away(refusal.bye(), refusal.code);
+            }
+        };
     let is_sent = iter::once(&welcome).chain(&missed).all(|told| outbox.send(told.frame()).is_ok());
     if !is_sent || !seat.attach("", Box::new(Ws(outbox.clone()))) {
         return send_away(TRY_AGAIN_LATER, "too slow");

@@ -5,11 +5,18 @@
 //! from a program, or from an element such as `<script>` or `<iframe>`: those get nothing without the session, which
 //! is the page's secret, and nobody is known here by cookies or by address.
 
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use pushline::comet::cors::{CorsDecision, CorsPolicy, CorsPolicyError};
 use pushline::http1::authority::Authority;
 use pushline::ws::handshake::OriginPolicy;
+
+use crate::server::Server;
 
 /// How long a browser may remember a preflight's answer, in seconds.
 const MAX_AGE: u32 = 600;
@@ -53,7 +60,7 @@ impl Access {
 
     /// `None` if the request is no preflight.
     pub fn preflight(&self, request: &Parts) -> Option<Granted<'_>> {
-        let field = |name| request.headers.get(name).map(axum::http::HeaderValue::as_bytes);
+        let field = |name| request.headers.get(name).map(HeaderValue::as_bytes);
         let origin = field(header::ORIGIN).filter(|_| request.method == Method::OPTIONS)?;
         let method = field(header::ACCESS_CONTROL_REQUEST_METHOD)?;
         let headers = field(header::ACCESS_CONTROL_REQUEST_HEADERS);
@@ -68,8 +75,7 @@ impl Access {
     fn is_own(&self, origin: &[u8], request: &Parts) -> bool {
         // HTTP/2 has it in the URI.
         let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
-        let host =
-            authority.or_else(|| request.headers.get(header::HOST).map(axum::http::HeaderValue::as_bytes));
+        let host = authority.or_else(|| request.headers.get(header::HOST).map(HeaderValue::as_bytes));
         self.own.allows(Some(origin), host.and_then(Authority::parse))
     }
 }
@@ -78,6 +84,25 @@ impl<'a> Granted<'a> {
     fn of(decision: &CorsDecision<'a>, is_own: bool) -> Self {
         Self { is_allowed: is_own || decision.is_allowed(), fields: decision.fields().collect() }
     }
+}
+
+/// Lets in only what comes from pages that may use this server, and says so to those of other origins.
+pub async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let preflight = server.access.preflight(&parts);
+    let is_preflight = preflight.is_some();
+    let granted = preflight.unwrap_or_else(|| server.access.check(&parts));
+    let mut response = match granted.is_allowed {
+        false => (StatusCode::FORBIDDEN, "Pages of that origin may not use this server.\n").into_response(),
+        true if is_preflight => StatusCode::NO_CONTENT.into_response(),
+        true => next.run(Request::from_parts(parts, body)).await,
+    };
+    for (name, value) in granted.fields.into_iter().chain([("X-Content-Type-Options", "nosniff")]) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 #[cfg(test)]

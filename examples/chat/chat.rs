@@ -357,9 +357,9 @@ impl Chat {
     }
 
     async fn who(&self, room: &Room, after: &str) -> Result<Option<Told>, Refusal> {
-        let reply = self.engine.ask(room, Ask::Who { after }).await.map_err(|denied| refusal(denied, ""))?;
-        let Reply { people: members, next, count, .. } = &reply;
-        Ok(Some(Told::answer(&Answer::People { members, next: next.as_deref(), count: *count })))
+        let reply = self.engine.ask(room, Ask::Who { after }).await;
+        let Reply { people, next, count, .. } = reply.map_err(|denied| refusal(denied, ""))?;
+        Ok(Some(Told::answer(&Answer::People { members: &people, next: next.as_deref(), count })))
     }
 
     fn nick(&self, raw: &str) -> Result<String, Refusal> {

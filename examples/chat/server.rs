@@ -20,10 +20,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use pushline::adapter::tokio::OutboxOptions;
@@ -36,7 +36,7 @@ use serde::{Deserialize, Deserializer};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::access::Access;
+use crate::access::{self, Access};
 use crate::chat::{Chat, Limits, Received};
 use crate::connections::{Peer, REQUEST_WITHIN};
 use crate::engine::Engine;
@@ -184,24 +184,8 @@ pub fn app(server: &Arc<Server>) -> Router {
         .route("/", get(chat_page).fallback(not_allowed))
         .route("/favicon.ico", get(icon))
         .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. The chat is at /.\n") })
-        .layer(from_fn_with_state(Arc::clone(server), guard))
+        .layer(from_fn_with_state(Arc::clone(server), access::guard))
         .with_state(Arc::clone(server))
-}
-
-/// Lets in only what comes from pages that may use this server, and says so to those of other origins.
-async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let preflight = server.access.preflight(&parts);
-    let is_preflight = preflight.is_some();
-    let granted = preflight.unwrap_or_else(|| server.access.check(&parts));
-    let mut response = match granted.is_allowed {
-        false => (StatusCode::FORBIDDEN, "Pages of that origin may not use this server.\n").into_response(),
-        true if is_preflight => StatusCode::NO_CONTENT.into_response(),
-        true => next.run(Request::from_parts(parts, body)).await,
-    };
-    set_fields(&mut response, &[("X-Content-Type-Options", "nosniff")]);
-    set_fields(&mut response, &granted.fields);
-    response
 }
 
 async fn chat_page(State(server): State<Arc<Server>>) -> impl IntoResponse {
@@ -221,14 +205,6 @@ async fn said(asked: Asked, body: Body) -> Response {
         Err(_) => StatusCode::REQUEST_TIMEOUT,
     };
     (status, [(header::CACHE_CONTROL, "no-store")]).into_response()
-}
-
-fn set_fields(response: &mut Response, fields: &[(&'static str, &str)]) {
-    for (name, value) in fields {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(*value)) {
-            response.headers_mut().insert(name, value);
-        }
-    }
 }
 
 /// What one hears who may not come in.

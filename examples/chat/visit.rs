@@ -172,8 +172,9 @@ impl Visit {
     fn goes_on(&self, since: u64, how: Answered) -> Option<CometRequest> {
         self.has_come_again.fetch_or(since > self.base, Ordering::Relaxed);
         let since = if since == self.before { self.base } else { since };
-        let goes_on = !self.is_moved.load(Ordering::Relaxed) && self.outbox.has(since);
-        goes_on.then(|| self.request(since, how))
+        let request = self.outbox.has(since).then(|| self.request(since, how))?;
+        // Looked at behind that: either this or `moved` ends the request.
+        (!self.is_moved.load(Ordering::Relaxed)).then_some(request)
     }
 
     /// Takes the place of an older one.

@@ -173,9 +173,8 @@ impl Chat {
             let room = self.room(room).await?;
             let member = room.member(&hello.session);
             // Held from here: whatever fails now gives it back.
-            let mut seat = self.seat(&room, member, from)?;
-            let ask = Ask::Enter { member, nick: &nick, link };
-            let entered = match self.engine.ask(&room, ask).await {
+            let seat = self.seat(&room, member, from)?;
+            let (mut seat, entered) = match enter(seat, nick.clone(), link.to_owned()).await {
                 Ok(entered) => entered,
                 // It was given up a moment ago.
                 Err(Denied::Gone) => {
@@ -184,7 +183,6 @@ impl Chat {
                 }
                 Err(denied) => return Err(refusal(denied, &nick)),
             };
-            seat.visit = entered.visit;
             // The past that is cut now holds all that the welcome counts, the own arrival, too.
             let reached = timeout(REACHES_WITHIN, room.reach(entered.at)).await;
             reached.map_err(|_| refusal(Denied::Away, ""))?;
@@ -411,6 +409,19 @@ impl Drop for Seat {
             self.room.detach(Parting { member, visit, grace });
         }
     }
+}
+
+/// In a task of its own: of a client that leaves meanwhile, the seat is dropped once the engine has let it in. Else its
+/// member would stay for ever.
+async fn enter(mut seat: Seat, nick: String, link: String) -> Result<(Seat, Reply), Denied> {
+    let entering = tokio::spawn(async move {
+        let ask = Ask::Enter { member: seat.member, nick: &nick, link: &link };
+        let entered = seat.chat.engine.ask(&seat.room, ask).await?;
+        seat.visit = entered.visit;
+        Ok((seat, entered))
+    });
+    // It is not cancelled but by the end of the program.
+    entering.await.unwrap_or(Err(Denied::Away))
 }
 
 fn received(result: Result<Reply, Denied>) -> Received {

@@ -281,6 +281,29 @@ const tests = [
       await redis.remove();
     }
   }, 40],
+
+  ['one who leaves while Redis is slow to let it in is not left behind', async (world) => {
+    const redis = new Redis();
+    await redis.start();
+    const node = await world.serve(['--redis', redis.url]);
+    try {
+      const ada = await (await world.open({ ...DESK, url: node.url })).join('Ada');
+      redis.process.kill('SIGSTOP');
+      const asked = request(`${node.url}long-polling?session=session-of-bob-1&nick=Bob&link=link-of-bob`);
+      asked.on('error', () => {});
+      asked.end();
+      await sleep(400);
+      asked.destroy();
+      await sleep(200);
+      redis.process.kill('SIGCONT');
+      await ada.notices('Bob joined');
+      await ada.notices('Bob left', 12_000);
+      assert.deepEqual(await ada.here(), ['Ada']);
+    } finally {
+      redis.process.kill('SIGCONT');
+      await redis.remove();
+    }
+  }, 40],
 ];
 
 const only = process.env.ONLY;

@@ -186,7 +186,8 @@ impl Chat {
             // The past that is cut now holds all that the welcome counts, the own arrival, too.
             let reached = timeout(REACHES_WITHIN, room.reach(entered.at)).await;
             reached.map_err(|_| refusal(Denied::Away, ""))?;
-            let Missed { resumed, events, at, seen } = room.missed(member, hello.cursor.as_deref());
+            let Missed { resumed, events, at, seen } =
+                room.missed(member, hello.cursor.as_deref(), entered.at);
             seat.at = at;
             let limits = PageLimits { nick: self.limits.nick_chars, text: self.limits.text_chars };
             let welcome = Answer::Welcome {

@@ -82,7 +82,7 @@ pub struct Missed {
     pub events: Vec<Told>,
     /// Where they end: the cursor to listen from.
     pub at: Id,
-    /// Where the newest of them stands, or the cursor: what a page has when it has them all.
+    /// The newest of them that was counted, or the cursor: of what follows, the page has to count who comes and goes.
     pub seen: Id,
 }
 
@@ -138,8 +138,8 @@ impl Room {
         self.lock().last
     }
 
-    /// What a member with this cursor has not got.
-    pub fn missed(&self, member: MemberId, cursor: Option<&str>) -> Missed {
+    /// What a member with this cursor has not got; who is here it is told as of `counted`.
+    pub fn missed(&self, member: MemberId, cursor: Option<&str>, counted: Id) -> Missed {
         let cursor = cursor.and_then(|cursor| self.cursor(cursor));
         let state = self.lock();
         let known = cursor.filter(|cursor| (state.floor..=state.last).contains(cursor));
@@ -157,7 +157,8 @@ impl Room {
         if known.is_none() {
             events.reverse();
         }
-        let seen = events.last().and_then(Told::id).or(known).unwrap_or_default();
+        let past = events.iter().rev().filter_map(Told::id).find(|id| *id <= counted);
+        let seen = past.or(known).unwrap_or_default();
         Missed { resumed: known.is_some(), events, at: state.last, seen }
     }
 

@@ -16,11 +16,12 @@ use tokio::task::JoinHandle;
 use crate::chat::{Chat, Entry, Limits, Received, Seat};
 use crate::connections;
 use crate::engine::Engine;
+use crate::id::Id;
 use crate::local::Local;
 use crate::options::{Options, TRANSPORTS};
 use crate::page::PAGE;
-use crate::protocol::Hello;
-use crate::room::Sink;
+use crate::protocol::{Fact, Hello, What};
+use crate::room::{Room, Sink};
 use crate::server::Server;
 use crate::told::Told;
 
@@ -355,6 +356,25 @@ async fn the_past_is_bounded_and_a_slow_listener_is_dropped() {
         let (back, _) = come(&chat, "", "Slow", at).await;
         assert_eq!((back.resumed, back.missed.len()), (resumed, count));
     }
+}
+
+/// Another node let somebody in while this one was reading the log.
+#[test]
+fn who_came_after_the_welcome_was_counted_is_not_of_its_past() {
+    let at = |n| Id { ms: 1, n };
+    let room = Room::new("r", "e".to_owned(), String::new(), Id::ZERO, Arc::default());
+    for n in 0..3 {
+        room.deliver(at(n), &Fact { what: What::Join, member: n, nick: n.to_string() });
+    }
+    let seen = |cursor: Option<Id>, counted| {
+        let missed = room.missed(9, cursor.map(|id| id.to_string()).as_deref(), counted);
+        (missed.events.len(), missed.seen)
+    };
+    assert_eq!(seen(None, at(2)), (3, at(2)));
+    assert_eq!(seen(None, at(1)), (3, at(1)));
+    assert_eq!(seen(Some(at(0)), at(1)), (2, at(1)));
+    assert_eq!(seen(Some(at(1)), at(1)), (1, at(1)));
+    assert_eq!(seen(Some(at(2)), at(1)), (0, at(2)));
 }
 
 #[tokio::test]

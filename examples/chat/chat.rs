@@ -33,7 +33,7 @@ use crate::protocol::{
     TRY_AGAIN_LATER, is_token,
 };
 use crate::room::{Missed, Parting, Room, Sink};
-use crate::rules::{self, Fault};
+use crate::rules;
 use crate::told::Told;
 
 /// What one member, one address, and all together may use up.
@@ -168,7 +168,7 @@ impl Chat {
         if hello.tag.as_deref().is_some_and(|tag| !is_token(tag, 1)) {
             return Err(Refusal::new("tag", "That is not a tag."));
         }
-        let nick = self.nick(&hello.nick)?;
+        let nick = rules::nick(&hello.nick, self.limits.nick_chars)?;
         loop {
             let room = self.room(room).await?;
             let member = room.member(&hello.session);
@@ -335,11 +335,7 @@ impl Chat {
         if !is_token(id, 8) {
             return Err(Refusal::new("bad", "That is not a message id."));
         }
-        let longest = self.limits.text_chars;
-        let text = &rules::message(text, longest).map_err(|fault| match fault {
-            Fault::TooLong(_) => Refusal::new("long", format!("A message has at most {longest} characters.")),
-            _ => Refusal::new("empty", "There is nothing in that message."),
-        })?;
+        let text = &rules::message(text, self.limits.text_chars)?;
         spend(room, member)?;
         match self.engine.ask(room, Ask::Say { member, id, text, to }).await {
             Ok(_) => Ok(None),
@@ -349,7 +345,7 @@ impl Chat {
     }
 
     async fn rename(&self, room: &Room, member: MemberId, nick: &str) -> Result<Option<Told>, Refusal> {
-        let nick = &self.nick(nick)?;
+        let nick = &rules::nick(nick, self.limits.nick_chars)?;
         spend(room, member)?;
         let renamed = self.engine.ask(room, Ask::Rename { member, nick }).await;
         renamed.map(|_| None).map_err(|denied| refusal(denied, nick))
@@ -359,17 +355,6 @@ impl Chat {
         let reply = self.engine.ask(room, Ask::Who { after }).await;
         let Reply { people, next, count, .. } = reply.map_err(|denied| refusal(denied, ""))?;
         Ok(Some(Told::answer(&Answer::People { members: &people, next: next.as_deref(), count })))
-    }
-
-    fn nick(&self, raw: &str) -> Result<String, Refusal> {
-        rules::nick(raw, self.limits.nick_chars).map_err(|fault| {
-            let text = match fault {
-                Fault::Empty => "A name has at least one character.".to_owned(),
-                Fault::TooLong(longest) => format!("A name has at most {longest} characters."),
-                Fault::Invisible => "That name has characters that cannot be seen.".to_owned(),
-            };
-            Refusal::new("nick", text)
-        })
     }
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<String, Arc<Room>>> {

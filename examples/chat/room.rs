@@ -37,6 +37,7 @@ pub struct Room {
     reached: watch::Sender<Id>,
 }
 
+#[derive(Default)]
 struct State {
     past: VecDeque<Told>,
     bytes: usize,
@@ -89,18 +90,7 @@ pub struct Missed {
 impl Room {
     /// A room with no events. `born`: where its log begins.
     pub fn new(name: &str, epoch: String, secret: String, born: Id, limits: Arc<Limits>) -> Self {
-        let state = State {
-            past: VecDeque::new(),
-            bytes: 0,
-            floor: born,
-            last: born,
-            seats: HashMap::new(),
-            paces: HashMap::new(),
-            parting: Vec::new(),
-            count: 0,
-            count_due: 0,
-            idle_since: None,
-        };
+        let state = State { floor: born, last: born, ..State::default() };
         let name = name.to_owned();
         Self { name, epoch, secret, limits, state: Mutex::new(state), reached: watch::channel(born).0 }
     }

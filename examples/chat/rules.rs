@@ -1,42 +1,24 @@
 //! What a name and a message may hold. Pure functions of text.
 
-/// Why a name or a message was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing visible in it.
-    Empty,
-    /// More than so many characters.
-    TooLong(usize),
-    /// A control or invisible character in a name.
-    Invisible,
-}
+use crate::protocol::Refusal;
 
 /// Tidies a name: white space at the ends goes, inside it becomes one space.
 ///
 /// # Errors
 /// Nothing left, longer than `longest` characters, or characters that show nothing or turn the text's
 /// direction around: with them two names could look the same.
-pub fn nick(raw: &str, longest: usize) -> Result<String, Fault> {
-    // The length is checked while collecting, so that a huge name costs no more than a long one.
-    let mut nick = String::new();
-    let mut length = 0;
-    for word in raw.split_whitespace() {
-        if length > 0 {
-            nick.push(' ');
-            length += 1;
-        }
-        for character in word.chars() {
-            if is_hidden(character) {
-                return Err(Fault::Invisible);
-            }
-            length += 1;
-            if length > longest {
-                return Err(Fault::TooLong(longest));
-            }
-            nick.push(character);
-        }
-    }
-    if nick.is_empty() { Err(Fault::Empty) } else { Ok(nick) }
+pub fn nick(raw: &str, longest: usize) -> Result<String, Refusal> {
+    let nick = raw.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fault = if nick.is_empty() {
+        "A name has at least one character.".to_owned()
+    } else if nick.chars().any(is_hidden) {
+        "That name has characters that cannot be seen.".to_owned()
+    } else if nick.chars().count() > longest {
+        format!("A name has at most {longest} characters.")
+    } else {
+        return Ok(nick);
+    };
+    Err(Refusal::new("nick", fault))
 }
 
 /// The form in which two names are compared: case does not tell them apart.
@@ -49,28 +31,18 @@ pub fn nick_key(nick: &str) -> String {
 ///
 /// # Errors
 /// Nothing left, or longer than `longest` characters.
-pub fn message(raw: &str, longest: usize) -> Result<String, Fault> {
-    let mut text = String::with_capacity(raw.len().min(longest * 4));
-    let mut characters = raw.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\r' => {
-                characters.next_if_eq(&'\n');
-                text.push('\n');
-            }
-            '\n' | '\t' => text.push(character),
-            _ if character.is_control() => {}
-            _ => text.push(character),
-        }
-    }
+pub fn message(raw: &str, longest: usize) -> Result<String, Refusal> {
+    let lines = raw.replace("\r\n", "\n").replace('\r', "\n");
+    let is_kept = |character: &char| !character.is_control() || matches!(character, '\n' | '\t');
+    let text: String = lines.chars().filter(is_kept).collect();
     let text = text.trim_end().trim_start_matches('\n');
     if text.chars().all(|character| character.is_whitespace() || is_hidden(character)) {
-        return Err(Fault::Empty);
+        Err(Refusal::new("empty", "There is nothing in that message."))
+    } else if text.chars().count() > longest {
+        Err(Refusal::new("long", format!("A message has at most {longest} characters.")))
+    } else {
+        Ok(text.to_owned())
     }
-    if text.chars().nth(longest).is_some() {
-        return Err(Fault::TooLong(longest));
-    }
-    Ok(text.to_owned())
 }
 
 /// Controls, the invisible characters and the ones that turn the direction of text.
@@ -101,6 +73,18 @@ fn is_hidden(character: char) -> bool {
 mod tests {
     use super::*;
 
+    fn nick(raw: &str, longest: usize) -> Result<String, String> {
+        super::nick(raw, longest).map_err(|refusal| refusal.text)
+    }
+
+    fn message(raw: &str, longest: usize) -> Result<String, &'static str> {
+        super::message(raw, longest).map_err(|refusal| refusal.code)
+    }
+
+    fn refused<T>(fault: &str) -> Result<T, String> {
+        Err(fault.to_owned())
+    }
+
     #[test]
     fn a_name_is_tidied() {
         assert_eq!(nick("  Ada \t  Lovelace\n", 24), Ok("Ada Lovelace".to_owned()));
@@ -111,16 +95,16 @@ mod tests {
     fn a_name_counts_characters_not_bytes() {
         assert_eq!(nick(&"é".repeat(23), 24).map(|nick| nick.len()), Ok(46));
         assert!(nick(&"é".repeat(24), 24).is_ok());
-        assert_eq!(nick(&"é".repeat(25), 24), Err(Fault::TooLong(24)));
+        assert_eq!(nick(&"é".repeat(25), 24), refused("A name has at most 24 characters."));
         // A space between words counts, spaces around do not.
         assert!(nick(&format!("  {} b  ", "a".repeat(22)), 24).is_ok());
-        assert_eq!(nick(&format!("{} b", "a".repeat(23)), 24), Err(Fault::TooLong(24)));
+        assert_eq!(nick(&format!("{} b", "a".repeat(23)), 24), refused("A name has at most 24 characters."));
     }
 
     #[test]
     fn a_name_shows_all_it_holds() {
-        assert_eq!(nick("", 24), Err(Fault::Empty));
-        assert_eq!(nick(" \u{a0}\u{2003} ", 24), Err(Fault::Empty));
+        assert_eq!(nick("", 24), refused("A name has at least one character."));
+        assert_eq!(nick(" \u{a0}\u{2003} ", 24), refused("A name has at least one character."));
         for hidden in [
             "a\0b",
             "a\u{7f}b",
@@ -131,7 +115,11 @@ mod tests {
             "a\u{2066}",
             "\u{3164}",
         ] {
-            assert_eq!(nick(hidden, 24), Err(Fault::Invisible), "{hidden:?}");
+            assert_eq!(
+                nick(hidden, 24),
+                refused("That name has characters that cannot be seen."),
+                "{hidden:?}"
+            );
         }
     }
 
@@ -151,7 +139,7 @@ mod tests {
     #[test]
     fn a_message_says_something() {
         for nothing in ["", " \n\t ", "\0\x01", "\u{200b}\u{2060}"] {
-            assert_eq!(message(nothing, 99), Err(Fault::Empty), "{nothing:?}");
+            assert_eq!(message(nothing, 99), Err("empty"), "{nothing:?}");
         }
     }
 
@@ -159,7 +147,7 @@ mod tests {
     fn a_message_has_a_longest_length() {
         assert!(message(&"é".repeat(9), 10).is_ok());
         assert!(message(&"é".repeat(10), 10).is_ok());
-        assert_eq!(message(&"é".repeat(11), 10), Err(Fault::TooLong(10)));
+        assert_eq!(message(&"é".repeat(11), 10), Err("long"));
         assert!(message(&format!("{}   ", "é".repeat(10)), 10).is_ok());
     }
 }

@@ -14,8 +14,8 @@ use std::thread;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
-use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisError, Script, ToRedisArgs};
+use redis::streams::{StreamId, StreamRangeReply, StreamReadOptions, StreamReadReply};
+use redis::{AsyncCommands, AsyncConnectionConfig, Client, FromRedisValue, RedisError, Script, ToRedisArgs};
 use tokio::runtime::{Builder, Handle};
 use tokio::time::{sleep, timeout};
 
@@ -86,10 +86,9 @@ impl Redis {
         let (epoch, secret, born, added, aside): (_, _, String, u64, _) =
             self.run("open", name, (random_token(), random_token())).await?;
         let mut connection = self.manager.clone();
-        let mut command = redis::cmd("XREVRANGE");
-        command.arg(key(name, "log")).arg("+").arg("-").arg("COUNT").arg(self.read.limits.history_events);
-        let range = self.there(async move { command.query_async::<StreamRangeReply>(&mut connection).await });
-        let range = range.await?;
+        let (log, most) = (key(name, "log"), self.read.limits.history_events);
+        let newest = async move { connection.xrevrange_count(log, "+", "-", most).await };
+        let range: StreamRangeReply = self.there(newest).await?;
         let past: Vec<_> = range.ids.iter().rev().filter_map(event).collect();
         // What was trimmed is not known here, only that it was.
         let is_whole = added <= past.len() as u64;
@@ -214,65 +213,55 @@ impl Reads {
                 connection.insert(self.client.get_multiplexed_async_connection_with_config(&config).await?)
             }
         };
-        let mut command = redis::cmd("XREAD");
-        command.arg("COUNT").arg(BATCH).arg("BLOCK").arg(BLOCK).arg("STREAMS");
-        let mut names = Vec::new();
-        {
+        let (keys, ids): (Vec<_>, Vec<_>) = {
             let mut rooms = self.rooms();
             rooms.retain(|_, reading| reading.room.strong_count() > 0);
-            for name in rooms.keys() {
-                command.arg(key(name, "log")).arg(key(name, "aside"));
-                names.push(name.clone());
-            }
-            for reading in rooms.values() {
-                command.arg(reading.log.to_string()).arg(&reading.aside);
-            }
-        }
-        if names.is_empty() {
+            let both = |(name, reading): (&String, &Reading)| {
+                [(key(name, "log"), reading.log.to_string()), (key(name, "aside"), reading.aside.clone())]
+            };
+            rooms.iter().flat_map(both).unzip()
+        };
+        if keys.is_empty() {
             sleep(Duration::from_millis(20)).await;
             return Ok(());
         }
-        let reply: Option<StreamReadReply> = command.query_async(connection).await?;
+        let options = StreamReadOptions::default().count(BATCH).block(BLOCK);
+        let reply: Option<StreamReadReply> = connection.xread_options(&keys, &ids, &options).await?;
         for stream in reply.iter().flat_map(|reply| &reply.keys) {
-            let Some(name) = names.iter().find(|name| stream.key.starts_with(&key(name, ""))) else {
-                continue;
-            };
-            let is_log = stream.key.ends_with(":log");
+            let key = stream.key.strip_prefix("chat:{").and_then(|key| key.split_once("}:"));
+            let Some((name, part)) = key else { continue };
             let mut rooms = self.rooms();
             let Some(reading) = rooms.get_mut(name) else { continue };
             let room = reading.room.upgrade();
             for entry in &stream.ids {
-                match is_log {
-                    true => reading.log = Id::parse(&entry.id).unwrap_or(reading.log),
-                    false => reading.aside.clone_from(&entry.id),
-                }
-                match (&room, is_log) {
-                    (Some(room), true) => {
-                        if let Some((id, fact)) = event(entry) {
-                            room.deliver(id, &fact);
-                        }
+                if part == "log" {
+                    reading.log = Id::parse(&entry.id).unwrap_or(reading.log);
+                    if let (Some(room), Some((id, fact))) = (&room, event(entry)) {
+                        room.deliver(id, &fact);
                     }
-                    (Some(room), false) => self.aside(room, entry),
-                    (None, _) => {}
+                } else {
+                    reading.aside.clone_from(&entry.id);
+                    if let Some(room) = &room {
+                        aside(room, entry);
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// What is for one member.
-    fn aside(&self, room: &Room, entry: &StreamId) {
-        let field = |name: &str| entry.get::<String>(name);
-        let Some(member) = entry.get("member") else { return };
-        if let Some(json) = field("json") {
-            room.tell(member, &Told::written(json));
-        } else if let (Some(link), Some(code), Some(text)) = (field("link"), entry.get("code"), field("text"))
-        {
-            room.bye(member, entry.get("before").unwrap_or(u64::MAX), &link, code, &text);
-        }
-    }
-
     fn rooms(&self) -> MutexGuard<'_, HashMap<String, Reading>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is for one member.
+fn aside(room: &Room, entry: &StreamId) {
+    let field = |name: &str| entry.get::<String>(name);
+    let Some(member) = entry.get("member") else { return };
+    if let Some(json) = field("json") {
+        room.tell(member, &Told::written(json));
+    } else if let (Some(link), Some(code), Some(text)) = (field("link"), entry.get("code"), field("text")) {
+        room.bye(member, entry.get("before").unwrap_or(u64::MAX), &link, code, &text);
     }
 }

@@ -1,6 +1,7 @@
 //! What the applications of SockJS and Atmosphere do to the sessions that they are called with. Time is virtual.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use futures_util::StreamExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -95,6 +96,20 @@ async fn an_application_that_takes_nothing_is_heard_and_hears_that_its_client_is
         sleep(Duration::from_secs(60)).await;
         assert_eq!(here.load(Ordering::Relaxed), 0, "{path}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_says_is_a_stream_that_ends_with_it() {
+    let (give, mut given) = tokio::sync::mpsc::unbounded_channel();
+    let service = SockJs::new("/all", move |socket: SockJsSocket| {
+        let give = give.clone();
+        async move { give.send(StreamExt::collect::<Vec<String>>(socket).await).unwrap() }
+    });
+    let mut socket = connect(&service, "/all/websocket").await;
+    socket.send("one").await.unwrap();
+    socket.send("two").await.unwrap();
+    drop(socket);
+    assert_eq!(given.recv().await.unwrap(), ["one", "two"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,9 +50,9 @@ async fn serve(options: SocketIoOptions) -> (String, SocketIo) {
     let server = io.clone();
     let app = axum::Router::new().route(
         "/socket.io/",
-        axum::routing::any(move |request: axum::extract::Request| async move {
-            server.handle(request).await.map(axum::body::Body::new)
-        }),
+        axum::routing::any(
+            move |request: axum::extract::Request| async move { server.handle(request).await },
+        ),
     );
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     (url, io)

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::stream::poll_fn;
 use tokio::sync::mpsc;
 
 use crate::server::Server;
-use crate::talk::{Client, talk};
+use crate::talk::talk;
 
 /// Requests of one client that may wait to be dealt with.
 const REQUESTS: usize = 64;
@@ -33,16 +34,17 @@ impl<K: Clone + Eq + Hash + Send + 'static> Callers<K> {
         send: S,
     ) -> impl Future<Output = ()> + Send + use<K, S>
     where
-        S: FnMut(&str) -> bool + Send,
+        S: Fn(&str) -> bool + Send + Sync,
     {
-        let (said, saying) = mpsc::channel(REQUESTS);
+        let (said, mut saying) = mpsc::channel(REQUESTS);
         if let Some(first) = first {
             let _ = said.try_send(first); // it is empty
         }
         self.lock().insert(client.clone(), said);
         let callers = self.clone();
         async move {
-            talk(Arc::clone(&callers.server), Caller { saying, send }).await;
+            talk(&callers.server, poll_fn(|cx| saying.poll_recv(cx)), send).await;
+            drop(saying);
             let mut waiting = callers.lock();
             // Unless it came again meanwhile.
             if waiting.get(&client).is_some_and(mpsc::Sender::is_closed) {
@@ -74,20 +76,5 @@ impl<K: Clone + Eq + Hash + Send + 'static> Callers<K> {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, mpsc::Sender<String>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct Caller<S> {
-    saying: mpsc::Receiver<String>,
-    send: S,
-}
-
-impl<S: FnMut(&str) -> bool + Send> Client for Caller<S> {
-    async fn next(&mut self) -> Option<String> {
-        self.saying.recv().await
-    }
-
-    fn send(&mut self, text: &str) -> bool {
-        (self.send)(text)
     }
 }

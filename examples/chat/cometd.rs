@@ -5,7 +5,6 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::any;
 use pushline::adapter::bayeux::{self, BayeuxOptions, BayeuxService};
@@ -25,7 +24,7 @@ pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     let members = Members { callers: Callers::new(server), service: Arc::clone(&itself) };
     let options = BayeuxOptions::new().callback_polling(true);
     let cometd = itself.get_or_init(|| BayeuxService::new(options, members)).clone();
-    let serve = any(async move |request: Request| cometd.serve(request).await.map(Body::from));
+    let serve = any(async move |request: Request| cometd.serve(request).await);
     // CometD's client appends the name of the meta channel.
     Router::new().route("/cometd", serve.clone()).route("/cometd/{*rest}", serve)
 }

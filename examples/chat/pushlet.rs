@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::any;
 use pushline::adapter::frameworks::Pushlet;
@@ -45,8 +44,7 @@ pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
             known.retain(|session: &String| there.is_open(session));
         }
     });
-    Router::new()
-        .route("/pushlet.srv", any(async move |request: Request| pushlet.serve(request).await.map(Body::new)))
+    Router::new().route("/pushlet.srv", any(async move |request: Request| pushlet.serve(request).await))
 }
 
 /// One that says more than is dealt with is not answered: it says it again, as after any loss.

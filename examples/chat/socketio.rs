@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::any;
 use pushline::adapter::socketio::{SocketIo, SocketIoOptions};
@@ -45,6 +44,5 @@ pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
                 }
             }
         });
-    Router::new()
-        .route("/socket.io/", any(async move |request: Request| io.handle(request).await.map(Body::new)))
+    Router::new().route("/socket.io/", any(async move |request: Request| io.handle(request).await))
 }

@@ -5,12 +5,12 @@
 //! the framework's session goes on or it has opened a new one. What ends it is told as the
 //! last message, since not every framework can say why it closes.
 //!
-//! SockJS and Atmosphere give each client a task, which waits for the next message: a [`Client`]. Socket.IO, CometD and Pushlet
-//! call a function with whatever any client says: `callers.rs` makes clients of that.
+//! SockJS and Atmosphere give each client a task, which waits for the next message. Socket.IO, CometD and Pushlet call a
+//! function with whatever any client says: `callers.rs` makes tasks of that.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -27,54 +27,48 @@ pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// What may wait for one client until it is handed to the framework, which has bounds of its own.
 const QUEUE: usize = 256;
 
-/// A framework's session with one client.
-pub trait Client: Send {
-    /// What it says next; `None` once it is gone. Dropping the future loses nothing.
-    fn next(&mut self) -> impl Future<Output = Option<String>> + Send;
-    /// Sends it this; `false` if it is gone, or does not fetch what it is sent.
-    fn send(&mut self, text: &str) -> bool;
-    /// Ends the session, behind what was sent. By default it goes on: the client has heard that this was the last message, and
-    /// may say hello again.
-    fn close(self, code: u16, reason: &str)
-    where
-        Self: Sized,
-    {
-        let _ = (code, reason);
-    }
-}
-
-/// Serves a client until it is gone.
-pub async fn talk(server: Arc<Server>, mut client: impl Client) {
+/// Serves a client: what it says comes in a stream, which ends when it is gone; `send` sends it a text, and is `false` if it
+/// is gone, or does not fetch what it is sent. Gives why the client is sent away, which it has heard as the last message;
+/// `None` if it has gone by itself.
+pub async fn talk(
+    server: &Server,
+    mut said: impl Stream<Item = String> + Unpin,
+    send: impl Fn(&str) -> bool,
+) -> Option<(u16, String)> {
+    let end = |code: u16, text: &str| {
+        send(Told::bye(code, text).json());
+        Some((code, text.to_owned()))
+    };
     let mut stop = server.stop.subscribe();
     let first = tokio::select! {
-        first = timeout(HELLO_WITHIN, client.next()) => first.ok().flatten(),
-        () = stopped(&mut stop) => return end(client, GOING_AWAY, ""),
+        first = timeout(HELLO_WITHIN, said.next()) => first.ok().flatten(),
+        () = stopped(&mut stop) => return end(GOING_AWAY, ""),
     };
-    let mut said = first.unwrap_or_default();
+    let mut text = first.unwrap_or_default();
     // Each turn is a hello: the first, and those of a client that had its session of the framework cut and taken up again.
     loop {
-        let hello = (said.len() <= MAX_REQUEST).then(|| protocol::parse(&said));
+        let hello = (text.len() <= MAX_REQUEST).then(|| protocol::parse(&text));
         let Some(Ok(Request::Hello(hello))) = hello else {
-            return end(client, POLICY_VIOLATION, "the first message is to be a hello");
+            return end(POLICY_VIOLATION, "the first message is to be a hello");
         };
         let entry = match Box::pin(server.chat.join(&hello.room, &hello, None, "")).await {
             Ok(entry) => entry,
             Err(refusal) => {
-                client.send(Told::answer(&refusal.answer(None)).json());
-                return end(client, refusal.bye(), refusal.code);
+                send(Told::answer(&refusal.answer(None)).json());
+                return end(refusal.bye(), refusal.code);
             }
         };
         let seat = entry.seat;
         let (queue, queued) = mpsc::channel(QUEUE);
         let (bye, ended) = watch::channel(None);
-        let is_sent = std::iter::once(entry.welcome).chain(entry.missed).all(|told| client.send(told.json()));
+        let is_sent = std::iter::once(entry.welcome).chain(entry.missed).all(|told| send(told.json()));
         if !is_sent || !seat.attach("", Box::new(Queue { queue, bye })) {
-            return end(client, TRY_AGAIN_LATER, "too slow");
+            return end(TRY_AGAIN_LATER, "too slow");
         }
-        match converse(&mut client, &seat, queued, ended).await {
-            Next::Hello(text) => said = text,
-            Next::Bye(code, text) => return end(client, code, &text),
-            Next::Cut => return, // the member may come back
+        match converse(&mut said, &send, &seat, queued, ended).await {
+            Next::Hello(hello) => text = hello,
+            Next::Bye(code, text) => return end(code, &text),
+            Next::Cut => return None, // the member may come back
         }
     }
 }
@@ -87,15 +81,16 @@ enum Next {
 }
 
 async fn converse(
-    client: &mut impl Client,
+    said: &mut (impl Stream<Item = String> + Unpin),
+    send: impl Fn(&str) -> bool,
     seat: &Seat,
     mut queued: mpsc::Receiver<Told>,
     mut ended: watch::Receiver<Option<(u16, String)>>,
 ) -> Next {
     loop {
-        let said = tokio::select! {
+        let text = tokio::select! {
             biased; // what was told before the end goes out before it
-            Some(told) = queued.recv() => match client.send(told.json()) {
+            Some(told) = queued.recv() => match send(told.json()) {
                 true => continue,
                 false => return Next::Bye(TRY_AGAIN_LATER, "too slow".to_owned()),
             },
@@ -103,9 +98,9 @@ async fn converse(
                 let (code, text) = bye.ok().and_then(|bye| bye.clone()).unwrap_or_default();
                 return Next::Bye(code, text);
             }
-            said = client.next() => said,
+            text = said.next() => text,
         };
-        match said {
+        match text {
             Some(text) if text.len() > MAX_REQUEST => {
                 return Next::Bye(POLICY_VIOLATION, "that is too long".to_owned());
             }
@@ -116,11 +111,6 @@ async fn converse(
             None => return Next::Cut,
         }
     }
-}
-
-fn end(mut client: impl Client, code: u16, text: &str) {
-    client.send(Told::bye(code, text).json());
-    client.close(code, text);
 }
 
 struct Queue {

@@ -137,14 +137,8 @@ fn app(options: SocketIoOptions, redis: Option<String>) -> Result<Router, Box<dy
         share(&io, &url)?;
     }
     Ok(Router::new()
-        .route(
-            "/socket.io/",
-            any(move |request: Request| async move { io.handle(request).await.map(axum::body::Body::new) }),
-        )
-        .route(
-            "/engine.io/",
-            any(move |request: Request| async move { echo.handle(request).await.map(axum::body::Body::new) }),
-        ))
+        .route("/socket.io/", any(move |request: Request| async move { io.handle(request).await }))
+        .route("/engine.io/", any(move |request: Request| async move { echo.handle(request).await })))
 }
 
 fn options(

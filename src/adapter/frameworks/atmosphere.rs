@@ -15,7 +15,10 @@ use crate::ws::Message;
 use core::fmt;
 use core::fmt::Write as _;
 use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
+use futures_core::Stream;
 use std::string::{String, ToString};
 use std::sync::Arc;
 use std::vec::Vec;
@@ -293,6 +296,15 @@ impl AtmospherePeer {
     #[must_use]
     pub const fn sender(&self) -> &AtmosphereSender {
         &self.sender
+    }
+}
+
+/// The messages, as [`next`](AtmospherePeer::next) gives them.
+impl Stream for AtmospherePeer {
+    type Item = String;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        self.get_mut().incoming.poll_recv(cx)
     }
 }
 

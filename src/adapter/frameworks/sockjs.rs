@@ -16,8 +16,10 @@ use crate::ws;
 use bytes::Bytes;
 use core::fmt;
 use core::future::Future;
+use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
+use futures_core::Stream;
 use std::string::{String, ToString};
 use std::sync::Arc;
 use std::vec::Vec;
@@ -39,7 +41,7 @@ use tokio::time::Instant;
 ///     }
 /// });
 ///
-/// // For hyper: `service_fn`; for axum: a fallback, its response through `map(axum::body::Body::new)`.
+/// // For hyper: `service_fn`; for axum: a fallback, which returns the response as it is.
 /// async fn serve(echo: SockJs, request: http::Request<hyper::body::Incoming>) -> http::Response<FrameworkBody> {
 ///     echo.serve(request).await
 /// }
@@ -368,6 +370,15 @@ impl SockJsSocket {
     /// Closes the session: the client gets all that was sent before, then this.
     pub fn close(self, code: u16, reason: &str) {
         self.sender.entry.session.tell(|session| session.close(code, reason, Instant::now()));
+    }
+}
+
+/// The messages, as [`next`](SockJsSocket::next) gives them.
+impl Stream for SockJsSocket {
+    type Item = String;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        self.get_mut().incoming.poll_recv(cx)
     }
 }
 

@@ -232,3 +232,90 @@ fn line_ends_and_mistakes_in_the_configuration() {
         assert_eq!(CorsPolicy::new().expose(&[name]), Err(CorsPolicyError::InvalidName), "{name:?}");
     }
 }
+
+/// A request to the host `h:1`.
+#[cfg(feature = "http")]
+fn request(method: &str, fields: &[(&str, &str)]) -> http::Request<()> {
+    let request = http::Request::builder().method(method).uri("/events").header("host", "h:1");
+    fields.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(()).unwrap()
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_request_is_allowed_to_own_and_named_origins_and_nobody_else() {
+    let policy = CorsPolicy::new().allow_origin("http://other:2").unwrap();
+    let vary = ("Vary", "Origin");
+    for (origins, is_allowed, is_named) in [
+        (&[][..], true, false),
+        (&["http://h:1"], true, false),
+        (&["http://other:2"], true, true),
+        (&["http://other"], false, false),
+        (&["http://h"], false, false),
+        (&["null"], false, false),
+        (&["http://h:1", "http://h:1"], false, false),
+        (&["http://other:2", "http://other:2"], false, false),
+        (&["http://other:2.evil"], false, false),
+        (&["*"], false, false),
+        (&[""], false, false),
+    ] {
+        let fields: Vec<_> = origins.iter().map(|origin| ("origin", *origin)).collect();
+        for method in ["GET", "POST", "OPTIONS"] {
+            let request = request(method, &fields);
+            let decision = policy.decide(&request);
+            assert_eq!((decision.is_allowed(), decision.is_preflight()), (is_allowed, false), "{origins:?}");
+            let named = is_named.then_some(("Access-Control-Allow-Origin", "http://other:2"));
+            assert!(decision.fields().eq([vary].into_iter().chain(named)), "{origins:?}");
+            if let [origin] = origins {
+                assert_eq!(policy.allows(origin.as_bytes(), &request), is_allowed, "{origin}");
+            }
+        }
+    }
+    // Without others, nothing is said about origins at all.
+    assert_eq!(CorsPolicy::new().decide(&request("GET", &[])).fields().count(), 0);
+    // RFC 9113 8.3.1: HTTP/2 names the host in the URI.
+    let request = http::Request::get("https://h:1/events").header("origin", "https://h:1").body(()).unwrap();
+    assert!(CorsPolicy::new().decide(&request).is_allowed());
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_preflight_is_told_from_other_requests() {
+    let policy =
+        CorsPolicy::new().allow_origin("http://other:2").unwrap().headers(&["Last-Event-ID"]).unwrap();
+    for (method, origin, asked, headers, is_preflight, is_allowed) in [
+        ("OPTIONS", "http://other:2", "POST", "last-event-id", true, true),
+        ("OPTIONS", "http://other:2", "DELETE", "last-event-id", true, false),
+        ("OPTIONS", "http://other:2", "POST", "x-other", true, false),
+        ("OPTIONS", "http://evil:2", "POST", "last-event-id", true, false),
+        ("GET", "http://other:2", "POST", "last-event-id", false, true),
+        ("GET", "http://evil:2", "POST", "last-event-id", false, false),
+    ] {
+        let fields = [
+            ("origin", origin),
+            ("access-control-request-method", asked),
+            ("access-control-request-headers", headers),
+        ];
+        let request = request(method, &fields);
+        let decision = policy.decide(&request);
+        assert_eq!(
+            (decision.is_preflight(), decision.is_allowed()),
+            (is_preflight, is_allowed),
+            "{fields:?}"
+        );
+    }
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn what_a_response_varies_by_already_stays_and_other_fields_are_replaced() {
+    let policy = CorsPolicy::new().allow_origin("http://other:2").unwrap();
+    let mut response = http::HeaderMap::new();
+    for (name, value) in [("vary", "accept"), ("access-control-allow-origin", "*"), ("etag", "1")] {
+        response.insert(name, http::HeaderValue::from_static(value));
+    }
+    policy.check(Some(b"http://other:2")).set_fields(&mut response);
+    let values = |name: &str| response.get_all(name).iter().cloned().collect::<Vec<_>>();
+    assert_eq!(values("vary"), ["accept", "Origin"]);
+    assert_eq!(values("access-control-allow-origin"), ["http://other:2"]);
+    assert_eq!(values("etag"), ["1"]);
+}

@@ -27,7 +27,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use pushline::adapter::tokio::OutboxOptions;
-use pushline::comet::cors::CorsPolicyError;
+use pushline::comet::cors::{CorsPolicy, CorsPolicyError};
 use pushline::comet::parse_cursor;
 use pushline::ws::deflate::{Compression, DeflateOptions};
 use pushline::ws::handshake::{OriginPolicy, ServerOptions};
@@ -36,7 +36,7 @@ use serde::{Deserialize, Deserializer};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::access::{self, Access};
+use crate::access;
 use crate::chat::{Chat, Limits, Received};
 use crate::connections::{Peer, REQUEST_WITHIN};
 use crate::engine::Engine;
@@ -60,7 +60,7 @@ pub struct Server {
     /// The clients that poll or stream.
     pub visits: Visits,
     /// Whose pages may use all this.
-    pub access: Access,
+    pub access: CorsPolicy,
     /// What a WebSocket handshake accepts besides.
     pub handshake: ServerOptions,
     pub stop: watch::Sender<bool>,
@@ -76,7 +76,7 @@ impl Server {
     /// One of the origins in `options` is none.
     pub fn new(options: Options, engine: Engine, limits: Arc<Limits>) -> Result<Self, CorsPolicyError> {
         // Of the page's servers, too, only what is an origin may stand in its policy.
-        Access::new(&options.backends)?;
+        let _ = access::policy(&options.backends)?;
         // Whose page it is was decided before: see `access`.
         let mut handshake = ServerOptions::new().origin(OriginPolicy::any());
         if options.compress {
@@ -87,7 +87,7 @@ impl Server {
         Ok(Self {
             chat: Chat::new(engine, limits),
             visits: Visits::default(),
-            access: Access::new(&options.allowed)?,
+            access: access::policy(&options.allowed)?,
             handshake,
             stop: watch::channel(false).0,
             policy: HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'")),

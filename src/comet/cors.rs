@@ -5,7 +5,11 @@
 //! another origin cannot read the response; but it could send the request. A server whose requests do something
 //! refuses those whose origin is not [allowed](CorsDecision::is_allowed).
 
+#[cfg(feature = "http")]
+use crate::http1::authority::Authority;
 use crate::http1::syntax::{elements, is_token};
+#[cfg(feature = "http")]
+use crate::ws::handshake::OriginPolicy;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -226,6 +230,68 @@ impl CorsPolicy {
     }
 }
 
+/// Over whole requests.
+#[cfg(feature = "http")]
+impl CorsPolicy {
+    /// For a request of the `http` crate: as [`preflight`](Self::preflight) if it is one, else as [`check`](Self::check),
+    /// with the pages of the request's own host allowed besides. Of several fields `Origin` none is whose page it is: such a
+    /// request is not allowed.
+    ///
+    /// ```
+    /// use pushline::comet::cors::CorsPolicy;
+    ///
+    /// let policy = CorsPolicy::new().allow_origin("https://app.example")?;
+    /// let of = |origin| http::Request::get("/events").header("host", "chat.example").header("origin", origin).body(());
+    /// assert!(policy.decide(&of("https://chat.example")?).is_allowed());
+    /// let decision = policy.decide(&of("https://app.example")?);
+    /// assert!(decision.is_allowed() && !decision.is_preflight());
+    /// // What answers the request, then:
+    /// let mut response = http::Response::new("the events");
+    /// decision.set_fields(response.headers_mut());
+    /// assert_eq!(response.headers()["access-control-allow-origin"], "https://app.example");
+    /// // Or that it is not answered at all: 403.
+    /// assert!(!policy.decide(&of("https://evil.example")?).is_allowed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn decide<B>(&self, request: &::http::Request<B>) -> CorsDecision<'_> {
+        let field = |name: &str| request.headers().get(name).map(::http::HeaderValue::as_bytes);
+        let origin = field("origin");
+        // RFC 6454 7.3: at most one.
+        if request.headers().get_all("origin").iter().nth(1).is_some() {
+            return self.decision(false, false, None);
+        }
+        let asked =
+            field("access-control-request-method").filter(|_| request.method() == ::http::Method::OPTIONS);
+        if let Some((origin, method)) = origin.zip(asked) {
+            return self.preflight(origin, method, field("access-control-request-headers"));
+        }
+        let allowed = origin.is_none_or(|origin| self.allows(origin, request));
+        CorsDecision { allowed, ..self.check(origin) }
+    }
+
+    /// Whether pages of this origin may use the host that the request was sent to, since they are its own or the policy
+    /// allows them: for an origin that stands elsewhere than in the field `Origin`.
+    ///
+    /// ```
+    /// use pushline::comet::cors::CorsPolicy;
+    ///
+    /// let request = http::Request::get("/stream?to=https://chat.example").header("host", "chat.example").body(())?;
+    /// let policy = CorsPolicy::new();
+    /// assert!(policy.allows(b"https://chat.example", &request));
+    /// assert!(!policy.allows(b"https://evil.example", &request));
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    #[must_use]
+    pub fn allows<B>(&self, origin: &[u8], request: &::http::Request<B>) -> bool {
+        // RFC 9113 8.3.1: in HTTP/2 it is in the URI.
+        let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+        let host = authority.or_else(|| request.headers().get("host").map(::http::HeaderValue::as_bytes));
+        OriginPolicy::same_host().allows(Some(origin), host.and_then(Authority::parse))
+            || self.check(Some(origin)).is_allowed()
+    }
+}
+
 impl List {
     fn new(names: &[&str]) -> Result<Self, CorsPolicyError> {
         if names.iter().any(|name| !is_token(name.as_bytes()) || *name == "*") {
@@ -266,6 +332,12 @@ impl<'p> CorsDecision<'p> {
         self.allowed
     }
 
+    /// Whether the request was a [preflight](CorsPolicy::preflight): 204 answers it, if it is allowed.
+    #[must_use]
+    pub fn is_preflight(&self) -> bool {
+        self.preflight
+    }
+
     /// The fields to add to the response, whatever its status. Nothing in them is the client's: an origin that is
     /// named back is the policy's own.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &'p str)> + use<'p> {
@@ -290,6 +362,23 @@ impl<'p> CorsDecision<'p> {
         ]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
+    }
+
+    /// Sets the [fields](Self::fields) of a response of the `http` crate, in place of those of their names; only what it
+    /// varies by stays besides.
+    #[cfg(feature = "http")]
+    pub fn set_fields(&self, response: &mut ::http::HeaderMap) {
+        use ::http::{HeaderName, HeaderValue, header};
+
+        for (name, value) in self.fields() {
+            // Names and values were checked when the policy was made.
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                match name == header::VARY {
+                    true => response.append(name, value),
+                    false => response.insert(name, value).is_some(),
+                };
+            }
+        }
     }
 }
 

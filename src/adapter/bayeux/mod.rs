@@ -83,12 +83,11 @@ impl<H: Host + Send + 'static> BayeuxService<H> {
         // Looked at before there is a future: while a client waits, only that is held.
         let options = &self.shared.options;
         let origin = request.headers().get("origin").map(|origin| origin.as_bytes().to_owned());
-        let decision = options.cors.check(origin.as_deref());
-        let may = origin.is_none() || decision.is_allowed() || request::is_same_host(&request);
+        let decision = options.cors.decide(&request);
         let asking = if request.method() == http::Method::OPTIONS {
             Err(request::preflight(&request, &options.cors))
         } else {
-            let asking = if !may {
+            let asking = if !decision.is_allowed() {
                 Err(request::plain(403, "origin not allowed"))
             } else if request.method() == http::Method::CONNECT || request.headers().contains_key("upgrade") {
                 Err(self.upgrade(&mut request))
@@ -97,7 +96,7 @@ impl<H: Host + Send + 'static> BayeuxService<H> {
                     .map_err(|Failed(status, reason)| request::plain(status, reason))
             };
             asking.map_err(|mut response| {
-                request::add_fields(&mut response, decision.fields());
+                decision.set_fields(response.headers_mut());
                 response
             })
         };
@@ -111,7 +110,7 @@ impl<H: Host + Send + 'static> BayeuxService<H> {
                 Ok(asked) => self.answer(asked).await,
                 Err(Failed(status, reason)) => request::plain(status, reason),
             };
-            request::add_fields(&mut response, options.cors.check(origin.as_deref()).fields());
+            options.cors.check(origin.as_deref()).set_fields(response.headers_mut());
             response
         }
     }

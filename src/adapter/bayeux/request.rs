@@ -4,8 +4,6 @@ use super::options::BayeuxOptions;
 use crate::adapter;
 use crate::comet::bayeux::{ClientId, form};
 use crate::comet::cors;
-use crate::http1::authority::Authority;
-use crate::ws::handshake::OriginPolicy;
 use bytes::Buf;
 use core::future::poll_fn;
 use core::pin::pin;
@@ -139,14 +137,6 @@ fn browser(headers: &HeaderMap) -> Option<[u8; 16]> {
     ClientId::parse(id).map(ClientId::to_bytes)
 }
 
-/// Whether it comes from no page, or from one of this host.
-pub(super) fn is_same_host<B>(request: &Request<B>) -> bool {
-    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-    let host = authority.or_else(|| request.headers().get("host").map(HeaderValue::as_bytes));
-    let origin = request.headers().get("origin").map(HeaderValue::as_bytes);
-    OriginPolicy::same_host().allows(origin, host.and_then(Authority::parse))
-}
-
 /// What a browser asks before it lets a page of another origin post JSON.
 pub(super) fn preflight<B>(request: &Request<B>, policy: &cors::CorsPolicy) -> Response<String> {
     let field = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
@@ -157,7 +147,7 @@ pub(super) fn preflight<B>(request: &Request<B>, policy: &cors::CorsPolicy) -> R
     let mut response = Response::new(String::new());
     *response.status_mut() =
         if decision.is_allowed() { StatusCode::NO_CONTENT } else { StatusCode::FORBIDDEN };
-    add_fields(&mut response, decision.fields());
+    decision.set_fields(response.headers_mut());
     response
 }
 
@@ -186,16 +176,4 @@ pub(super) fn response(
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-pub(super) fn add_fields<'f>(
-    response: &mut Response<String>,
-    fields: impl Iterator<Item = (&'static str, &'f str)>,
-) {
-    for (name, value) in fields {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
-        {
-            response.headers_mut().append(name, value);
-        }
-    }
 }

@@ -7,7 +7,7 @@ use crate::http1::authority::Authority;
 use crate::socketio::engine::{
     EngineAnswer, EngineRefusal, EngineRequest, EngineTicket, SocketId, TransportKind, records, session_id,
 };
-use ::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN};
+use ::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use ::http::request::Parts;
 use ::http::{Method, Response, StatusCode};
 use bytes::{Buf, Bytes};
@@ -203,11 +203,7 @@ impl<L: Layer> Engine<L> {
             }
             _ => policy.check(origin),
         };
-        for (name, value) in decision.fields() {
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-                response.headers_mut().append(name, value);
-            }
-        }
+        decision.set_fields(response.headers_mut());
     }
 }
 

@@ -107,11 +107,11 @@ async fn a_stream_goes_on_until_its_budget_or_its_time_is_over() {
 #[tokio::test]
 async fn a_stream_is_a_response_with_its_fields() {
     let outbox = outbox();
-    let xhr = outbox.stream(7).into_body(StreamWriter::xhr(StreamOptions::new())).into_response();
+    let xhr = outbox.stream(7).into_body(StreamWriter::xhr(StreamOptions::new())).into_http_response();
     assert_eq!(xhr.headers()["content-type"], "text/plain; charset=utf-8");
     assert!(!xhr.headers().contains_key("content-security-policy"));
     let writer = StreamWriter::frame_to("https://a.example", StreamOptions::new()).unwrap();
-    let frame = outbox.stream(7).into_body(writer).into_response();
+    let frame = outbox.stream(7).into_body(writer).into_http_response();
     assert_eq!(frame.headers()["content-type"], "text/html; charset=utf-8");
     let policy = frame.headers()["content-security-policy"].to_str().unwrap();
     assert!(policy.ends_with("sandbox allow-scripts; frame-ancestors https://a.example"), "{policy}");

@@ -14,7 +14,7 @@ pub async fn stream(asked: Asked, request: Request) -> Response {
     let origin = asked.params.origin.as_str();
     let allowed = asked.server.access.allows(origin.as_bytes(), &request);
     match StreamWriter::frame_to(origin, StreamOptions::new()) {
-        Ok(writer) if allowed => respond(&asked, writer).await,
+        Ok(writer) if allowed => respond(&asked, writer).await.into_response(),
         _ => (StatusCode::FORBIDDEN, "That origin may not use this server.\n").into_response(),
     }
 }

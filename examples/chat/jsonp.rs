@@ -1,6 +1,5 @@
 //! JSONP: `/jsonp` is long polling by `<script>`; `GET /send` says something the same way.
 
-use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pushline::comet::jsonp::{Callback, FIELDS};
@@ -15,7 +14,7 @@ const CALLBACKS: &str = "pushlineJsonp";
 /// The next messages of a visit, as a script.
 pub async fn poll(asked: Asked) -> Response {
     let Some(callback) = callback(&asked) else { return not_called() };
-    asked.server.visits.enter(&asked, Answered::WithNews).await.into_jsonp(callback).await.map(Body::from)
+    asked.server.visits.enter(&asked, Answered::WithNews).await.into_jsonp(callback).await.into_response()
 }
 
 /// Says what the query holds; the script tells the status.

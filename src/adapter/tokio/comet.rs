@@ -13,6 +13,8 @@ use core::task::{Context, Poll, Waker, ready};
 use core::time::Duration;
 use futures_core::Stream;
 use std::boxed::Box;
+#[cfg(feature = "http")]
+use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 use tokio::time::{Instant, Sleep, sleep};
@@ -20,7 +22,11 @@ use tokio::time::{Instant, Sleep, sleep};
 /// A [`CometSession`] that tasks share: some push messages into it, and the client's requests wait at it.
 ///
 /// A clone is another handle on the same session. Nothing is spawned: a server asks
-/// [`is_expired`](Self::is_expired) now and then, and drops the session of a client that stays away.
+/// [`is_expired`](Self::is_expired) now and then, and drops the session of a client that stays away. What one session may hold
+/// is bounded by its [`CometOptions`]; how many sessions there are, and which client may come to which, is the server's to say.
+///
+/// Behind hyper and axum the responses of [`into_json`](CometRequest::into_json) and [`into_jsonp`](CometRequest::into_jsonp) are
+/// returned as they are.
 ///
 /// ```
 /// use pushline::adapter::tokio::comet::CometOutbox;
@@ -194,7 +200,7 @@ impl CometRequest {
 #[cfg(feature = "http")]
 impl CometRequest {
     /// The answer to a poll as JSON: 200 with messages, 204 without, 410 if what the client asks for is gone.
-    pub async fn into_json(mut self) -> ::http::Response<Bytes> {
+    pub async fn into_json(mut self) -> ::http::Response<String> {
         use crate::comet::JSON_FIELDS;
 
         let (status, body) = self
@@ -209,14 +215,14 @@ impl CometRequest {
             .await;
         // What has no content has no type.
         let fields = if status == 204 { &JSON_FIELDS[1..] } else { &JSON_FIELDS };
-        response(status, fields, body.into())
+        response(status, fields, text(body))
     }
 
     /// The answer to a poll as a script that calls this function of the page. If a newer request has come, it calls nothing.
     pub async fn into_jsonp(
         mut self,
         callback: crate::comet::jsonp::Callback<'_>,
-    ) -> ::http::Response<Bytes> {
+    ) -> ::http::Response<String> {
         use crate::comet::jsonp;
 
         let mut body = Vec::new();
@@ -226,7 +232,7 @@ impl CometRequest {
             }
         })
         .await;
-        response(200, &jsonp::FIELDS, body.into())
+        response(200, &jsonp::FIELDS, text(body))
     }
 }
 
@@ -279,10 +285,11 @@ impl CometBody {
         poll_fn(|cx| self.poll_bytes(cx)).await
     }
 
-    /// The response: status 200, and the fields that go with such a body, with a frame's Content-Security-Policy.
+    /// The response, of the `http` crate's type: status 200, and the fields that go with such a body, with a frame's
+    /// Content-Security-Policy. With the feature `axum` a handler returns the body as it is.
     #[cfg(feature = "http")]
     #[must_use]
-    pub fn into_response(self) -> ::http::Response<Self> {
+    pub fn into_http_response(self) -> ::http::Response<Self> {
         let policy = self.writer.content_security_policy();
         let fields = if policy.is_some() { StreamWriter::FRAME_FIELDS } else { StreamWriter::XHR_FIELDS };
         let policy = policy.as_deref().map(|policy| ("Content-Security-Policy", policy));
@@ -332,6 +339,20 @@ impl http_body::Body for CometBody {
     fn is_end_stream(&self) -> bool {
         self.request.is_none()
     }
+}
+
+/// The [response](CometBody::into_http_response): a handler of axum returns the body itself.
+#[cfg(feature = "axum")]
+impl axum_core::response::IntoResponse for CometBody {
+    fn into_response(self) -> axum_core::response::Response {
+        self.into_http_response().map(axum_core::body::Body::new)
+    }
+}
+
+/// What is written is JSON, of text.
+#[cfg(feature = "http")]
+fn text(written: Vec<u8>) -> String {
+    String::from_utf8(written).unwrap_or_default()
 }
 
 /// The fields are this crate's, but for an origin that was checked to be one.

@@ -24,7 +24,7 @@ use tokio::time::{Instant, Sleep};
 /// who sends and of what is queued. The connection itself is the server's: hyper has no timeout for writing, so set
 /// `TCP_USER_TIMEOUT` on its sockets.
 ///
-/// The response needs the [`RESPONSE_FIELDS`](crate::sse::RESPONSE_FIELDS); with the feature `http`, `into_response`
+/// The response needs the [`RESPONSE_FIELDS`](crate::sse::RESPONSE_FIELDS); with the feature `http`, `into_http_response`
 /// makes it.
 ///
 /// ```

@@ -22,10 +22,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pushline::adapter::{Admission, Admitted};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
 
-use crate::counts::{Counted, Counts};
 use crate::engine::{Ask, Denied, Engine, Reply};
 use crate::id::Id;
 use crate::protocol::{
@@ -107,7 +107,7 @@ pub struct Chat {
     rooms: Mutex<HashMap<String, Arc<Room>>>,
     /// Held while a room is opened, so that it is opened once.
     opening: AsyncMutex<()>,
-    addresses: Arc<Counts>,
+    addresses: Admission,
 }
 
 /// A connection's place in a room, to begin with.
@@ -129,7 +129,7 @@ pub struct Seat {
     visit: u64,
     at: Id,
     grace: Millis,
-    _counted: Option<Counted>,
+    _admitted: Option<Admitted>,
 }
 
 /// What became of a text that came for a session.
@@ -146,7 +146,7 @@ pub enum Received {
 impl Chat {
     /// No rooms yet.
     pub fn new(engine: Engine, limits: Arc<Limits>) -> Arc<Self> {
-        let addresses = Counts::new(limits.per_address, usize::MAX);
+        let addresses = Admission::new(limits.per_address, usize::MAX);
         Arc::new(Self { limits, engine, rooms: Mutex::default(), opening: AsyncMutex::default(), addresses })
     }
 
@@ -285,11 +285,11 @@ impl Chat {
         member: MemberId,
         from: Option<IpAddr>,
     ) -> Result<Seat, Refusal> {
-        let counted = from.map(|from| self.addresses.enter(from).ok_or(()));
+        let admitted = from.map(|from| self.addresses.enter(from).ok_or(()));
         let too_many = |()| Refusal::later("full", "There are too many of your address here.", 5000);
-        let _counted = counted.transpose().map_err(too_many)?;
+        let _admitted = admitted.transpose().map_err(too_many)?;
         let (chat, room) = (Arc::clone(self), Arc::clone(room));
-        Ok(Seat { chat, room, member, visit: 0, at: Id::ZERO, grace: self.limits.grace_cut, _counted })
+        Ok(Seat { chat, room, member, visit: 0, at: Id::ZERO, grace: self.limits.grace_cut, _admitted })
     }
 
     async fn accept(&self, room: &Arc<Room>, member: MemberId, text: &str) -> Received {

@@ -12,18 +12,19 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use pushline::adapter::Admission;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::counts::Counts;
+use crate::chat::Limits;
 use crate::protocol::MAX_REQUEST;
 use crate::server::{Server, app};
 
-/// Connections at once, 16,384, or two for each that may be in a room if those are more; more are closed as they come. Without
-/// it, they could use up all file descriptors.
+/// Connections at once, 16,384; more are closed as they come. Without it, they could use up all file descriptors. Whoever lets
+/// more into a room than by default lets two connections of each in.
 const MAX_CONNECTIONS: usize = 16 * 1024;
 
 /// Time for a request's head or body, and how long a connection may be idle before it.
@@ -62,7 +63,11 @@ pub async fn run(
         true => MAX_CONNECTIONS,
         false => server.chat.limits.per_address.saturating_mul(2).saturating_add(16),
     };
-    let counts = Counts::new(per_address, MAX_CONNECTIONS.max(server.chat.limits.members.saturating_mul(2)));
+    let most = match server.chat.limits.members {
+        members if members > Limits::default().members => members.saturating_mul(2),
+        _ => MAX_CONNECTIONS,
+    };
+    let admission = Admission::new(per_address, most);
     let ticks = async {
         let mut ticks = interval(TICK);
         loop {
@@ -74,11 +79,11 @@ pub async fn run(
     let accept = async {
         loop {
             let (stream, peer) = axum::serve::Listener::accept(&mut listener).await;
-            if let Some(counted) = counts.enter(peer.ip()) {
+            if let Some(admitted) = admission.enter(peer.ip()) {
                 let (app, tls, stop) = (app.clone(), tls.clone(), server.stop.subscribe());
                 tokio::spawn(async move {
                     connection(stream, Peer(peer.ip()), app, tls, stop).await;
-                    drop(counted);
+                    drop(admitted);
                 });
             }
         }

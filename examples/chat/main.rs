@@ -12,7 +12,7 @@
 //! | `visit.rs` | the clients that poll or stream, from request to request |
 //! | `room.rs` | a room as this node sees it; with `told.rs` (each event in the form of each transport) and `id.rs` |
 //! | `engine.rs` | what holds the rooms: `local.rs`, this process; `redis.rs` and `redis.lua`, a Redis |
-//! | `rules.rs` `access.rs` `counts.rs` | what may be said, whose pages may, how many |
+//! | `rules.rs` `access.rs` | what may be said, whose pages may say it |
 //! | `server.rs` `connections.rs` `tls.rs` `options.rs` | paths, connections; the command line |
 
 mod access;
@@ -21,7 +21,6 @@ mod callers;
 mod chat;
 mod cometd;
 mod connections;
-mod counts;
 mod engine;
 mod id;
 mod iframe;

@@ -19,6 +19,8 @@
 #![cfg_attr(feature = "deflate", doc = include_str!("compression.md"))]
 
 #[cfg(feature = "std")]
+mod admission;
+#[cfg(feature = "std")]
 mod ahead;
 #[cfg(feature = "axum")]
 pub mod axum;
@@ -63,6 +65,8 @@ mod trace;
 pub use crate::ws::TimedOut;
 #[cfg(feature = "std")]
 pub use crate::ws::handshake::HandshakeError;
+#[cfg(feature = "std")]
+pub use admission::{Admission, Admitted};
 #[cfg(feature = "std")]
 pub use error::Error;
 #[cfg(feature = "std")]

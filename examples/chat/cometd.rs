@@ -8,11 +8,12 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::any;
 use pushline::adapter::bayeux::{self, BayeuxOptions, BayeuxService};
+use pushline::adapter::tokio::Mailboxes;
 use pushline::comet::bayeux::{BayeuxMessage, Channel, ClientId, Denied, Host, Pattern};
 use pushline::json::{self, Value};
 
-use crate::callers::Callers;
 use crate::server::Server;
+use crate::talk::{REQUESTS, talk};
 
 /// Where the room is heard, and where it is spoken to.
 const HEARD: &str = "/chat";
@@ -21,7 +22,8 @@ const SAID: &str = "/service/chat";
 /// The paths. Whose pages may use them was decided before: see `access`.
 pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     let itself = Arc::new(OnceLock::new());
-    let members = Members { callers: Callers::new(server), service: Arc::clone(&itself) };
+    let (server, service) = (Arc::clone(server), Arc::clone(&itself));
+    let members = Members { server, service, requests: Mailboxes::new(REQUESTS) };
     let options = BayeuxOptions::new().callback_polling(true);
     let cometd = itself.get_or_init(|| BayeuxService::new(options, members)).clone();
     let serve = any(async move |request: Request| cometd.serve(request).await);
@@ -31,18 +33,22 @@ pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
 
 /// What is allowed, and who is there.
 struct Members {
-    callers: Callers<ClientId>,
+    server: Arc<Server>,
     service: Arc<OnceLock<BayeuxService<Self>>>,
+    requests: Mailboxes<ClientId, String>,
 }
 
 impl Members {
-    fn came(&self, client: ClientId, first: Option<String>) {
+    /// One that is new, or was told that it was over and says hello again.
+    fn come(&self, client: ClientId) {
         let Some(service) = self.service.get().cloned() else { return };
+        let Some(said) = self.requests.try_open(client) else { return };
+        let server = Arc::clone(&self.server);
         let send = move |text: &str| {
             let (channel, data) = (Channel::parse(HEARD), json::check(text));
             channel.zip(data.ok()).is_some_and(|(channel, data)| service.deliver(client, channel, data))
         };
-        tokio::spawn(self.callers.came(client, first, send));
+        tokio::spawn(async move { talk(&server, said, send).await });
     }
 }
 
@@ -68,21 +74,19 @@ impl Host for Members {
         if channel.as_str() != SAID {
             return Err(Denied("only_/service/chat"));
         }
-        if self.callers.has_room(&client) { Ok(()) } else { Err(Denied("too_fast")) }
+        if self.requests.room(&client) == Some(0) { Err(Denied("too_fast")) } else { Ok(()) }
     }
 
     fn published(&mut self, client: ClientId, _: Channel<'_>, data: Value<'_>) {
-        if self.callers.said(&client, data.as_str()).is_none() {
-            // It was told that it was over, and says hello again.
-            self.came(client, Some(data.as_str().to_owned()));
-        }
+        self.come(client);
+        let _ = self.requests.send(&client, data.as_str().to_owned()); // there was room
     }
 
     fn opened(&mut self, client: ClientId) {
-        self.came(client, None);
+        self.come(client);
     }
 
     fn closed(&mut self, client: ClientId) {
-        self.callers.left(&client);
+        self.requests.close(&client);
     }
 }

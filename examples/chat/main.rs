@@ -8,7 +8,7 @@
 //! | `protocol.rs` | what page and room say to each other |
 //! | `chat.rs` | what a member can do, whatever the transport. **Begin here** |
 //! | `ws.rs` `sse.rs` `xhr_streaming.rs` `polling.rs` `jsonp.rs` `iframe.rs` | the transports |
-//! | `sockjs.rs` `socketio.rs` `cometd.rs` `atmosphere.rs` `pushlet.rs` | the frameworks' clients, all by `talk.rs` and `callers.rs` |
+//! | `sockjs.rs` `socketio.rs` `cometd.rs` `atmosphere.rs` `pushlet.rs` | the frameworks' clients, all by `talk.rs` |
 //! | `visit.rs` | the clients that poll or stream, from request to request |
 //! | `room.rs` | a room as this node sees it; with `told.rs` (each event in the form of each transport) and `id.rs` |
 //! | `engine.rs` | what holds the rooms: `local.rs`, this process; `redis.rs` and `redis.lua`, a Redis |
@@ -17,7 +17,6 @@
 
 mod access;
 mod atmosphere;
-mod callers;
 mod chat;
 mod cometd;
 mod connections;

@@ -8,12 +8,13 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::any;
 use pushline::adapter::frameworks::Pushlet;
+use pushline::adapter::tokio::Mailboxes;
 use pushline::comet::pushlet::{Publication, PushletOptions};
 use pushline::ws::handshake::OriginPolicy;
 use tokio::time::interval;
 
-use crate::callers::Callers;
 use crate::server::Server;
+use crate::talk::{REQUESTS, talk};
 
 const SUBJECT: &str = "/chat";
 
@@ -22,14 +23,14 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// The path. Whose pages may use it was decided before: see `access`.
 pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
-    let itself = Arc::new(OnceLock::<Pushlet>::new());
-    let (there, callers) = (Arc::clone(&itself), Callers::new(server));
-    let known = callers.clone();
+    let (server, requests) = (Arc::clone(server), Mailboxes::new(REQUESTS));
+    let (itself, known) = (Arc::new(OnceLock::<Pushlet>::new()), requests.clone());
+    let there = Arc::clone(&itself);
     let decide = move |publication: &Publication| {
         if publication.subject() == SUBJECT
             && let (Some(text), Some(pushlet)) = (publication.get("text"), there.get())
         {
-            said(&callers, pushlet, publication.session(), text);
+            said(&server, pushlet, &requests, publication.session(), text);
         }
         false // nothing goes from client to client but through the room
     };
@@ -41,18 +42,25 @@ pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         let mut looks = interval(LOOK);
         loop {
             looks.tick().await;
-            known.retain(|session: &String| there.is_open(session));
+            known.retain(|session| there.is_open(session));
         }
     });
     Router::new().route("/pushlet.srv", any(async move |request: Request| pushlet.serve(request).await))
 }
 
-/// One that says more than is dealt with is not answered: it says it again, as after any loss.
-fn said(callers: &Callers<String>, pushlet: &Pushlet, session: &str, text: &str) {
-    let (session, pushlet) = (session.to_owned(), pushlet.clone());
-    if callers.said(&session, text).is_none() {
+fn said(
+    server: &Arc<Server>,
+    pushlet: &Pushlet,
+    requests: &Mailboxes<String, String>,
+    session: &str,
+    text: &str,
+) {
+    let (server, pushlet, session) = (Arc::clone(server), pushlet.clone(), session.to_owned());
+    if let Some(said) = requests.try_open(session.clone()) {
         let to = session.clone();
         let send = move |text: &str| pushlet.send(&to, SUBJECT, &[("text", text)]);
-        tokio::spawn(callers.came(session, Some(text.to_owned()), send));
+        tokio::spawn(async move { talk(&server, said, send).await });
     }
+    // One that says more than is dealt with is not answered: it says it again, as after any loss.
+    let _ = requests.send(&session, text.to_owned());
 }

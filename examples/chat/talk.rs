@@ -6,7 +6,7 @@
 //! last message, since not every framework can say why it closes.
 //!
 //! SockJS and Atmosphere give each client a task, which waits for the next message. Socket.IO, CometD and Pushlet call a
-//! function with whatever any client says: `callers.rs` makes tasks of that.
+//! function with whatever any client says: [`Mailboxes`](pushline::adapter::tokio::Mailboxes) make tasks of that.
 
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// What may wait for one client until it is handed to the framework, which has bounds of its own.
 const QUEUE: usize = 256;
+
+/// Requests of one client that may wait to be dealt with.
+pub const REQUESTS: usize = 64;
 
 /// Serves a client: what it says comes in a stream, which ends when it is gone; `send` sends it a text, and is `false` if it
 /// is gone, or does not fetch what it is sent. Gives why the client is sent away, which it has heard as the last message;

@@ -11,6 +11,7 @@
 //! | read and write on different tasks | [`WebSocket::split`], [`WebSocket::split_with`] |
 //! | send to a connection from other tasks, or to many | [`QueuedSocket`], [`Outbox`], [`Broadcast`] |
 //! | close all connections of a server and wait for them | [`Broadcast::shutdown`] |
+//! | have a task for each client of a server that calls a function with what they say | [`Mailboxes`] |
 //! | write and read event streams | [`sse`] |
 //! | answer polls and streams of older clients | `comet` (feature `comet`) |
 //!
@@ -30,6 +31,7 @@ mod given;
 mod handshake;
 mod inlet;
 mod io;
+mod mailboxes;
 mod outbox;
 mod outlet;
 mod reconnecting;
@@ -44,6 +46,7 @@ pub use connect::{connect, connect_with_response};
 #[cfg(all(feature = "socketio", feature = "hyper"))]
 pub(in crate::adapter) use dial::dial;
 pub use handshake::{PendingSocket, accept, accept_with, client, receive};
+pub use mailboxes::{Mailbox, MailboxError, Mailboxes};
 pub use outbox::{
     Broadcast, Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions, OutboxStream, Post, QueuedSocket,
 };

@@ -30,17 +30,15 @@ async fn a_poll_waits_for_news_and_not_for_ever() {
     assert_eq!((response.status().as_u16(), begun.elapsed()), (200, Duration::from_secs(3)));
     assert_eq!(response.headers()["content-type"], "application/json");
     assert_eq!(response.body(), r#"{"cursor":8,"messages":[{"id":8,"data":"news"}]}"#);
-    assert!(!outbox.is_empty());
     let silent = outbox.poll(8).into_json().await;
     assert_eq!((silent.status().as_u16(), begun.elapsed()), (204, Duration::from_secs(3) + HOLD));
     assert!(!silent.headers().contains_key("content-type") && silent.headers().contains_key("cache-control"));
-    assert!(outbox.is_empty());
     assert_eq!(outbox.poll(3).into_json().await.status(), 410);
     assert_eq!([6, 7, 8, 9].map(|since| outbox.has(since)), [false, false, true, false]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_over_once_it_is_answered_released_or_another_has_come() {
+async fn a_request_is_over_once_it_is_answered_abandoned_or_another_has_come() {
     let outbox = outbox();
     let callback = Callback::parse("news").unwrap();
     let older = tokio::spawn(outbox.poll(7).into_json());
@@ -58,8 +56,10 @@ async fn a_request_is_over_once_it_is_answered_released_or_another_has_come() {
     let begun = Instant::now();
     let waiting = tokio::spawn(outbox.poll(8).into_json());
     tokio::task::yield_now().await;
-    outbox.release();
+    outbox.abandon();
     assert_eq!((waiting.await.unwrap().status().as_u16(), begun.elapsed()), (204, Duration::ZERO));
+    assert!(outbox.is_done() && !outbox.has(8));
+    assert_eq!((outbox.poll(8).into_json().await.status().as_u16(), begun.elapsed()), (204, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,12 +67,36 @@ async fn a_client_without_a_request_is_gone_after_a_while() {
     let outbox = outbox();
     let request = outbox.poll(7);
     sleep(10 * IDLE).await;
-    assert!(!outbox.is_expired());
+    assert!(!outbox.is_done());
     drop(request);
     sleep(IDLE - Duration::from_millis(1)).await;
-    assert!(!outbox.is_expired());
+    assert!(!outbox.is_done());
     sleep(Duration::from_millis(1)).await;
-    assert!(outbox.is_expired());
+    assert!(outbox.is_done());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_finished_is_done_once_all_is_acknowledged_or_nobody_comes() {
+    for comes in [true, false] {
+        let outbox = outbox();
+        say(&outbox, "the last");
+        outbox.finish();
+        assert!(!outbox.is_done());
+        let response = outbox.poll(7).into_json().await;
+        assert!(response.body().contains("the last") && !outbox.is_done());
+        if comes {
+            drop(outbox.poll(8));
+        } else {
+            sleep(IDLE - Duration::from_millis(1)).await;
+            assert!(!outbox.is_done());
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert!(outbox.is_done());
+    }
+    // Nothing to be acknowledged.
+    let outbox = outbox();
+    outbox.finish();
+    assert!(outbox.is_done());
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,7 +35,7 @@ pub async fn events(Asked { server, params, from }: Asked, headers: HeaderMap) -
         }
     };
     let (outbox, events) = Outbox::stream(OUTBOX);
-    if !seat.attach("", Box::new(Events(outbox.clone()))) {
+    if !seat.attach("", Box::new(outbox.clone())) {
         outbox.close(TRY_AGAIN_LATER, "");
     }
     drop(outbox);
@@ -50,18 +50,16 @@ pub async fn events(Asked { server, params, from }: Asked, headers: HeaderMap) -
     EventBody::new(events).keep_alive(Some(KEEP_ALIVE_AFTER)).into_response()
 }
 
-struct Events(Outbox<PreparedEvent>);
-
-impl Sink for Events {
+impl Sink for Outbox<PreparedEvent> {
     fn tell(&self, told: &Told) -> bool {
-        told.block().is_some_and(|block| self.0.send(block).is_ok())
+        told.block().is_some_and(|block| self.send(block).is_ok())
     }
 
     fn bye(&self, code: u16, text: &str) {
         if let Some(bye) = Told::bye(code, text).block() {
             // If it has no room for that either, it just ends.
-            let _ = self.0.send(bye);
+            let _ = self.send(bye);
         }
-        self.0.close(code, text);
+        self.close(code, text);
     }
 }

@@ -70,8 +70,6 @@ struct Visit {
     base: u64,
     began: Instant,
     has_come_again: AtomicBool,
-    is_over: AtomicBool,
-    is_moved: AtomicBool,
 }
 
 impl Visits {
@@ -141,7 +139,7 @@ impl Visits {
     /// Ends the visits whose clients stay away, have got the `bye` or have gone to another node. To be called twice a second.
     pub fn sweep(&self) {
         let mut table = self.lock();
-        let over: Vec<_> = table.extract_if(|_, held| held.visit.is_done()).collect();
+        let over: Vec<_> = table.extract_if(|_, held| held.visit.outbox.is_done()).collect();
         drop(table);
         drop(over);
     }
@@ -163,8 +161,6 @@ impl Visit {
             base,
             began: Instant::now(),
             has_come_again: AtomicBool::new(before > 0),
-            is_over: AtomicBool::new(false),
-            is_moved: AtomicBool::new(false),
         }
     }
 
@@ -172,9 +168,7 @@ impl Visit {
     fn goes_on(&self, since: u64, how: Answered) -> Option<CometRequest> {
         self.has_come_again.fetch_or(since > self.base, Ordering::Relaxed);
         let since = if since == self.before { self.base } else { since };
-        let request = self.outbox.has(since).then(|| self.request(since, how))?;
-        // Looked at behind that: either this or `moved` ends the request.
-        (!self.is_moved.load(Ordering::Relaxed)).then_some(request)
+        self.outbox.has(since).then(|| self.request(since, how))
     }
 
     /// Takes the place of an older one.
@@ -189,12 +183,6 @@ impl Visit {
         // One that is larger than everything a visit may hold cannot come from the room, which holds less.
         let _ = self.outbox.push(told.message());
     }
-
-    fn is_done(&self) -> bool {
-        self.is_moved.load(Ordering::Relaxed)
-            || self.outbox.is_expired()
-            || self.is_over.load(Ordering::Relaxed) && self.outbox.is_empty()
-    }
 }
 
 /// A visit as the room knows it.
@@ -206,11 +194,10 @@ impl Sink for Arc<Visit> {
 
     fn bye(&self, code: u16, text: &str) {
         self.push(&Told::bye(code, text));
-        self.is_over.store(true, Ordering::Relaxed);
+        self.outbox.finish();
     }
 
     fn moved(&self) {
-        self.is_moved.store(true, Ordering::Relaxed);
-        self.outbox.release();
+        self.outbox.abandon();
     }
 }

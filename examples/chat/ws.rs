@@ -74,7 +74,7 @@ async fn greet(socket: &mut Queued, asked: Asked, stop: &mut Stop) -> Option<Sea
             }
         };
     let is_sent = iter::once(&welcome).chain(&missed).all(|told| outbox.send(told.frame()).is_ok());
-    if !is_sent || !seat.attach("", Box::new(Ws(outbox.clone()))) {
+    if !is_sent || !seat.attach("", Box::new(outbox.clone())) {
         return send_away(TRY_AGAIN_LATER, "too slow");
     }
     Some(seat)
@@ -94,14 +94,12 @@ async fn hello(socket: &mut Queued) -> Option<Hello> {
     }
 }
 
-struct Ws(Outbox);
-
-impl Sink for Ws {
+impl Sink for Outbox {
     fn tell(&self, told: &Told) -> bool {
-        self.0.send(told.frame()).is_ok()
+        self.send(told.frame()).is_ok()
     }
 
     fn bye(&self, code: u16, text: &str) {
-        self.0.close(code, text);
+        self.close(code, text);
     }
 }

@@ -21,8 +21,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// A [`CometSession`] that tasks share: some push messages into it, and the client's requests wait at it.
 ///
-/// A clone is another handle on the same session. Nothing is spawned: a server asks
-/// [`is_expired`](Self::is_expired) now and then, and drops the session of a client that stays away. What one session may hold
+/// A clone is another handle on the same session. Nothing is spawned: a server asks [`is_done`](Self::is_done) now and then, and
+/// drops the sessions that are, among them those of clients that stay away. What one session may hold
 /// is bounded by its [`CometOptions`]; how many sessions there are, and which client may come to which, is the server's to say.
 ///
 /// Behind hyper and axum the responses of [`into_json`](CometRequest::into_json) and [`into_jsonp`](CometRequest::into_jsonp) are
@@ -53,6 +53,17 @@ struct State {
     current: Option<CometTicket>,
     /// Of the one that waits.
     waker: Option<Waker>,
+    end: End,
+}
+
+/// What the server has said about the session's end.
+#[derive(PartialEq)]
+enum End {
+    None,
+    /// Nothing follows what was pushed.
+    Finished,
+    /// The client has gone elsewhere.
+    Abandoned,
 }
 
 impl CometOutbox {
@@ -60,7 +71,7 @@ impl CometOutbox {
     #[must_use]
     pub fn new(options: CometOptions, cursor: u64) -> Self {
         let session = CometSession::new(options, Instant::now()).starting_at(cursor);
-        Self(Arc::new(Mutex::new(State { session, current: None, waker: None })))
+        Self(Arc::new(Mutex::new(State { session, current: None, waker: None, end: End::None })))
     }
 
     /// Adds a message, which answers the request that waits, and gives its number.
@@ -84,27 +95,35 @@ impl CometOutbox {
         self.open(since, true)
     }
 
-    /// Ends the request that waits, as if a newer one had come: its client is told nothing.
-    pub fn release(&self) {
-        self.change(|state| state.current = None);
+    /// Nothing follows what was pushed: once the client has acknowledged it, the session [is done](Self::is_done).
+    pub fn finish(&self) {
+        self.change(|state| state.end = End::Finished);
     }
 
-    /// Whether the session has all messages after this one.
+    /// The client has gone elsewhere: the session [is done](Self::is_done). The request that waits, and what still comes, is over
+    /// as if a newer one had come: its client is told nothing.
+    pub fn abandon(&self) {
+        self.change(|state| (state.current, state.end) = (None, End::Abandoned));
+    }
+
+    /// Whether the session can go on for a client that has all up to `since`: it has what follows, and was not
+    /// [abandoned](Self::abandon).
     #[must_use]
     pub fn has(&self, since: u64) -> bool {
-        self.lock().session.log().after(since).is_some()
+        let state = self.lock();
+        state.end != End::Abandoned && state.session.log().after(since).is_some()
     }
 
-    /// Whether the client has acknowledged everything.
+    /// Whether the session is to be dropped: its client has stayed away for longer than [`CometOptions::idle`], has acknowledged
+    /// all of one that is [finished](Self::finish), or has [gone elsewhere](Self::abandon).
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.lock().session.log().is_empty()
-    }
-
-    /// Whether the client has stayed away for longer than [`CometOptions::idle`].
-    #[must_use]
-    pub fn is_expired(&self) -> bool {
-        self.lock().session.is_expired(Instant::now())
+    pub fn is_done(&self) -> bool {
+        let state = self.lock();
+        match state.end {
+            End::Abandoned => true,
+            End::Finished if state.session.log().is_empty() => true,
+            End::None | End::Finished => state.session.is_expired(Instant::now()),
+        }
     }
 
     fn open(&self, since: u64, is_stream: bool) -> CometRequest {
@@ -112,7 +131,7 @@ impl CometOutbox {
             let now = Instant::now();
             let session = &mut state.session;
             let opened = if is_stream { session.stream(since, now) } else { session.poll(since, now) };
-            state.current = Some(opened.ticket);
+            state.current = Some(opened.ticket).filter(|_| state.end != End::Abandoned);
             opened.ticket
         });
         CometRequest { outbox: self.clone(), ticket, is_stream, timer: None }
@@ -173,7 +192,7 @@ impl CometRequest {
         loop {
             let due = {
                 let mut state = self.outbox.lock();
-                let State { session, current, waker } = &mut *state;
+                let State { session, current, waker, .. } = &mut *state;
                 if *current != Some(self.ticket) {
                     return Poll::Ready(write(None));
                 }

@@ -264,7 +264,7 @@ impl Chat {
         if self.rooms().len() >= self.limits.rooms {
             return Err(Refusal::later("full", "There are too many rooms.", 5000));
         }
-        let room = self.engine.open(name).await.map_err(|denied| refusal(denied, ""))?;
+        let room = self.engine.open(name, &self.limits).await.map_err(|denied| refusal(denied, ""))?;
         self.rooms().insert(name.to_owned(), Arc::clone(&room));
         Ok(room)
     }

@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
+use crate::chat::Limits;
 use crate::id::Id;
-use crate::local::Local;
+use crate::local;
 use crate::protocol::{MemberId, Person};
 use crate::redis::Redis;
 use crate::room::{Parting, Room};
 
 /// The engine of all rooms.
 pub enum Engine {
-    Local(Local),
+    Local,
     Redis(Box<Redis>),
 }
 
@@ -78,9 +79,9 @@ pub enum Denied {
 
 impl Engine {
     /// Opens a room, and makes it if there is none. What was said there is delivered into it from now on.
-    pub async fn open(&self, name: &str) -> Result<Arc<Room>, Denied> {
+    pub async fn open(&self, name: &str, limits: &Arc<Limits>) -> Result<Arc<Room>, Denied> {
         match self {
-            Self::Local(local) => Ok(local.open(name)),
+            Self::Local => Ok(local::open(name, limits)),
             Self::Redis(redis) => redis.open(name).await,
         }
     }
@@ -88,7 +89,7 @@ impl Engine {
     /// Does it.
     pub async fn ask(&self, room: &Room, ask: Ask<'_>) -> Result<Reply, Denied> {
         match self {
-            Self::Local(local) => local.ask(room, ask),
+            Self::Local => local::ask(room, ask),
             Self::Redis(redis) => redis.ask(room, ask).await,
         }
     }

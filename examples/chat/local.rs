@@ -1,8 +1,8 @@
 //! The engine in this process: what a room holds is in memory, and gone with the process.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use crate::chat::{Limits, random_token};
 use crate::engine::{Ask, Denied, Reply};
@@ -11,15 +11,9 @@ use crate::protocol::{Fact, MemberId, Millis, NORMAL, Person, What};
 use crate::room::{Parting, Room};
 use crate::rules::nick_key;
 
-/// All rooms of this process.
-pub struct Local {
-    limits: Arc<Limits>,
-    rooms: Mutex<HashMap<String, Arc<Mutex<Register>>>>,
-}
-
-/// What one room holds.
+/// What a room holds.
 #[derive(Default)]
-struct Register {
+pub struct Register {
     people: BTreeMap<MemberId, Member>,
     /// The names taken.
     keys: HashSet<String>,
@@ -40,25 +34,21 @@ struct Member {
     due: Option<Millis>,
 }
 
-impl Local {
-    pub fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, rooms: Mutex::default() }
-    }
+/// A new room.
+pub fn open(name: &str, limits: &Arc<Limits>) -> Arc<Room> {
+    let born = Id::ZERO.next(now());
+    let room = Room::new(name, random_token(), random_token(), born, Arc::clone(limits));
+    lock(&room).last = born;
+    Arc::new(room)
+}
 
-    pub fn open(&self, name: &str) -> Arc<Room> {
-        let born = Id::ZERO.next(now());
-        let register = Arc::new(Mutex::new(Register { last: born, ..Register::default() }));
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), register);
-        Arc::new(Room::new(name, random_token(), random_token(), born, Arc::clone(&self.limits)))
-    }
+pub fn ask(room: &Room, ask: Ask<'_>) -> Result<Reply, Denied> {
+    let mut register = lock(room);
+    if register.is_over { Err(Denied::Gone) } else { register.ask(room, ask) }
+}
 
-    pub fn ask(&self, room: &Room, ask: Ask<'_>) -> Result<Reply, Denied> {
-        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let register = rooms.get(&room.name).cloned().ok_or(Denied::Gone)?;
-        drop(rooms);
-        let mut register = register.lock().unwrap_or_else(PoisonError::into_inner);
-        if register.is_over { Err(Denied::Gone) } else { register.ask(room, ask) }
-    }
+fn lock(room: &Room) -> MutexGuard<'_, Register> {
+    room.register.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Register {

@@ -75,7 +75,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let limits = Arc::new(options.limits.clone());
     let engine = match &options.redis {
         Some(url) => Engine::Redis(Box::new(redis::Redis::new(url, Arc::clone(&limits))?)),
-        None => Engine::Local(local::Local::new(Arc::clone(&limits))),
+        None => Engine::Local,
     };
     let tls = if options.tls { Some(tls::acceptor()?) } else { None };
     let address = options.listen.clone();

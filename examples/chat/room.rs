@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::chat::Limits;
 use crate::id::{Id, now, number};
+use crate::local::Register;
 use crate::protocol::{Fact, MemberId, Millis, REPLACED, TRY_AGAIN_LATER};
 use crate::told::Told;
 
@@ -33,6 +34,8 @@ pub struct Room {
     /// Makes members' numbers of sessions: nobody can find a session for a number without it.
     secret: String,
     pub limits: Arc<Limits>,
+    /// Of the engine in this process; unused by others.
+    pub register: Mutex<Register>,
     state: Mutex<State>,
     reached: watch::Sender<Id>,
 }
@@ -91,8 +94,15 @@ impl Room {
     /// A room with no events. `born`: where its log begins.
     pub fn new(name: &str, epoch: String, secret: String, born: Id, limits: Arc<Limits>) -> Self {
         let state = State { floor: born, last: born, ..State::default() };
-        let name = name.to_owned();
-        Self { name, epoch, secret, limits, state: Mutex::new(state), reached: watch::channel(born).0 }
+        Self {
+            name: name.to_owned(),
+            epoch,
+            secret,
+            limits,
+            register: Mutex::default(),
+            state: Mutex::new(state),
+            reached: watch::channel(born).0,
+        }
     }
 
     /// The number of the member of this session.

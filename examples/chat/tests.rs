@@ -17,7 +17,6 @@ use crate::chat::{Chat, Entry, Limits, Received, Seat};
 use crate::connections;
 use crate::engine::Engine;
 use crate::id::Id;
-use crate::local::Local;
 use crate::options::{Options, TRANSPORTS};
 use crate::page::PAGE;
 use crate::protocol::{Fact, Hello, What};
@@ -59,8 +58,7 @@ impl Ear {
 }
 
 fn chat(limits: Limits) -> Arc<Chat> {
-    let limits = Arc::new(limits);
-    Chat::new(Engine::Local(Local::new(Arc::clone(&limits))), limits)
+    Chat::new(Engine::Local, Arc::new(limits))
 }
 
 fn hello(nick: &str, cursor: Option<String>) -> Hello {
@@ -406,9 +404,7 @@ async fn start(limits: Limits) -> Running {
 }
 
 async fn start_with(options: Options, limits: Limits) -> Running {
-    let limits = Arc::new(limits);
-    let engine = Engine::Local(Local::new(Arc::clone(&limits)));
-    let server = Arc::new(Server::new(options, engine, limits).unwrap());
+    let server = Arc::new(Server::new(options, Engine::Local, Arc::new(limits)).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel();

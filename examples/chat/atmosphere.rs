@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::routing::any;
 use pushline::adapter::frameworks::{Atmosphere, AtmospherePeer};
 use pushline::comet::atmosphere::AtmosphereService;
 use pushline::ws::handshake::OriginPolicy;
@@ -19,8 +17,7 @@ pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     let atmosphere = Atmosphere::new("/atmosphere/chat", move |peer| serve(Arc::clone(&server), peer))
         .service(AtmosphereService::new().origins(OriginPolicy::any()))
         .options(OPTIONS);
-    Router::new()
-        .route("/atmosphere/chat", any(async move |request: Request| atmosphere.serve(request).await))
+    Router::new().route_service("/atmosphere/chat", atmosphere)
 }
 
 /// A peer that is dropped is closed.

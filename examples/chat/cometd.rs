@@ -5,8 +5,6 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::Request;
-use axum::routing::any;
 use pushline::adapter::bayeux::{self, BayeuxOptions, BayeuxService};
 use pushline::adapter::tokio::Mailboxes;
 use pushline::comet::bayeux::{BayeuxMessage, Channel, ClientId, Denied, Host, Pattern};
@@ -26,9 +24,8 @@ pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     let members = Members { server, service, requests: Mailboxes::new(REQUESTS) };
     let options = BayeuxOptions::new().callback_polling(true);
     let cometd = itself.get_or_init(|| BayeuxService::new(options, members)).clone();
-    let serve = any(async move |request: Request| cometd.serve(request).await);
     // CometD's client appends the name of the meta channel.
-    Router::new().route("/cometd", serve.clone()).route("/cometd/{*rest}", serve)
+    Router::new().route_service("/cometd", cometd.clone()).route_service("/cometd/{*rest}", cometd)
 }
 
 /// What is allowed, and who is there.

@@ -5,8 +5,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::routing::any;
 use pushline::adapter::frameworks::Pushlet;
 use pushline::adapter::tokio::Mailboxes;
 use pushline::comet::pushlet::{Publication, PushletOptions};
@@ -45,7 +43,7 @@ pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
             known.retain(|session| there.is_open(session));
         }
     });
-    Router::new().route("/pushlet.srv", any(async move |request: Request| pushlet.serve(request).await))
+    Router::new().route_service("/pushlet.srv", pushlet)
 }
 
 fn said(

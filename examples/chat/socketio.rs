@@ -4,8 +4,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::routing::any;
 use pushline::adapter::socketio::{SocketIo, SocketIoOptions};
 use pushline::adapter::tokio::{MailboxError, Mailboxes};
 use pushline::json;
@@ -44,5 +42,5 @@ pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
                 }
             }
         });
-    Router::new().route("/socket.io/", any(async move |request: Request| io.handle(request).await))
+    Router::new().route_service("/socket.io/", io)
 }

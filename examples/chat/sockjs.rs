@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::routing::any;
 use pushline::adapter::frameworks::{SockJs, SockJsSocket};
 use pushline::comet::sockjs::SockJsService;
 use pushline::ws::handshake::OriginPolicy;
@@ -19,8 +17,7 @@ pub fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     let sockjs = SockJs::new("/sockjs", move |socket| serve(Arc::clone(&server), socket))
         .service(SockJsService::new().origins(OriginPolicy::any()))
         .options(OPTIONS);
-    let serve = any(async move |request: Request| sockjs.serve(request).await);
-    Router::new().route("/sockjs", serve.clone()).route("/sockjs/{*rest}", serve)
+    Router::new().route_service("/sockjs", sockjs.clone()).route_service("/sockjs/{*rest}", sockjs)
 }
 
 async fn serve(server: Arc<Server>, mut socket: SockJsSocket) {

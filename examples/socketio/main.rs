@@ -137,7 +137,7 @@ fn app(options: SocketIoOptions, redis: Option<String>) -> Result<Router, Box<dy
         share(&io, &url)?;
     }
     Ok(Router::new()
-        .route("/socket.io/", any(move |request: Request| async move { io.handle(request).await }))
+        .route_service("/socket.io/", io)
         .route("/engine.io/", any(move |request: Request| async move { echo.handle(request).await })))
 }
 

@@ -48,6 +48,17 @@ mod proxy;
 mod random;
 #[cfg(feature = "std")]
 mod route;
+#[cfg(all(
+    feature = "hyper",
+    any(
+        feature = "atmosphere",
+        feature = "bayeux",
+        feature = "pushlet",
+        feature = "socketio",
+        feature = "sockjs"
+    )
+))]
+mod service;
 #[cfg(all(feature = "hyper", feature = "socketio"))]
 pub mod socketio;
 #[cfg(feature = "std")]

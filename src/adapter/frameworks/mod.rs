@@ -7,6 +7,9 @@
 //! | Atmosphere | `Atmosphere`, `examples/atmosphere` |
 //! | Pushlet | `Pushlet`, `examples/pushlet` |
 //!
+//! Each is a `tower_service::Service`, which axum's `Router::route_service` takes: `SockJs` at its path and at `PATH/{*rest}`, the
+//! others at their paths. A function of hyper's or a handler calls `serve`.
+//!
 //! A response that waits for news is a [`FrameworkBody`], which hyper polls while its client is there and drops when it has left.
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 

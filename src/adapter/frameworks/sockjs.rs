@@ -41,7 +41,7 @@ use tokio::time::Instant;
 ///     }
 /// });
 ///
-/// // For hyper: `service_fn`; for axum: a fallback, which returns the response as it is.
+/// // For hyper: `service_fn`; for axum: `Router::route_service`.
 /// async fn serve(echo: SockJs, request: http::Request<hyper::body::Incoming>) -> http::Response<FrameworkBody> {
 ///     echo.serve(request).await
 /// }

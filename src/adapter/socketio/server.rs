@@ -34,7 +34,7 @@ use tokio::time::Instant;
 ///     .on("message", |socket, event| async move {
 ///         let _ = socket.to("lobby").emit("message", &event.payload);
 ///     });
-/// // In a hyper service, or an axum handler: io.handle(request).await
+/// // In a hyper service: io.handle(request).await; in axum: Router::new().route_service("/socket.io/", io)
 /// ```
 #[derive(Clone)]
 pub struct SocketIo {

@@ -22,7 +22,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pushline::adapter::{Admission, Admitted};
+use pushline::adapter::{Admission, Admitted, nonce};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
 
@@ -336,7 +336,7 @@ impl Chat {
             return Err(Refusal::new("bad", "That is not a message id."));
         }
         let text = &rules::message(text, self.limits.text_chars)?;
-        spend(room, member)?;
+        room.spend(member)?;
         match self.engine.ask(room, Ask::Say { member, id, text, to }).await {
             Ok(_) => Ok(None),
             Err(Denied::Known) => Ok(Some(Told::answer(&Answer::Ack { id }))),
@@ -346,7 +346,7 @@ impl Chat {
 
     async fn rename(&self, room: &Room, member: MemberId, nick: &str) -> Result<Option<Told>, Refusal> {
         let nick = &rules::nick(nick, self.limits.nick_chars)?;
-        spend(room, member)?;
+        room.spend(member)?;
         let renamed = self.engine.ask(room, Ask::Rename { member, nick }).await;
         renamed.map(|_| None).map_err(|denied| refusal(denied, nick))
     }
@@ -418,11 +418,6 @@ fn received(result: Result<Reply, Denied>) -> Received {
     }
 }
 
-fn spend(room: &Room, member: MemberId) -> Result<(), Refusal> {
-    let too_fast = |wait| Refusal::later("rate", "That was too fast. Take a breath.", wait);
-    room.spend(member).map_err(too_fast)
-}
-
 fn refusal(denied: Denied, nick: &str) -> Refusal {
     let later = |code, text: &str| Refusal::later(code, text, 1000);
     match denied {
@@ -436,8 +431,6 @@ fn refusal(denied: Denied, nick: &str) -> Refusal {
 
 /// 128 bits that nobody knows.
 pub fn random_token() -> String {
-    let mut bytes = [0; 16];
     // A system without randomness has no sessions to protect either: TLS would not start.
-    let _ = getrandom::fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    nonce().unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()
 }

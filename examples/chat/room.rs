@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::chat::Limits;
 use crate::id::{Id, now, number};
 use crate::local::Register;
-use crate::protocol::{Fact, MemberId, Millis, REPLACED, TRY_AGAIN_LATER};
+use crate::protocol::{Fact, MemberId, Millis, REPLACED, Refusal, TRY_AGAIN_LATER};
 use crate::told::Told;
 
 /// Where a transport takes what its member is told. Neither call may wait.
@@ -244,8 +244,8 @@ impl Room {
         self.lock().seats.get(&member).map(|listener| listener.visit)
     }
 
-    /// Takes one from the member's allowance; if there is none, gives the time until there is.
-    pub fn spend(&self, member: MemberId) -> Result<(), Millis> {
+    /// Takes one from the member's allowance; if there is none, the refusal tells the time until there is.
+    pub fn spend(&self, member: MemberId) -> Result<(), Refusal> {
         let Limits { burst, interval, .. } = *self.limits;
         let (mut state, now) = (self.lock(), now());
         let pace = state.paces.entry(member).or_default();
@@ -253,7 +253,7 @@ impl Room {
         let full_at = pace.full_at.max(now) + interval;
         match full_at.saturating_sub(now + burst * interval) {
             0 => pace.full_at = full_at,
-            wait => return Err(wait),
+            wait => return Err(Refusal::later("rate", "That was too fast. Take a breath.", wait)),
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::protocol::{self, Answer, Event, Fact, MemberId, What};
 #[derive(Debug, Clone)]
 pub struct Told(Arc<Forms>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Forms {
     json: String,
     id: Option<Id>,
@@ -49,8 +49,7 @@ impl Told {
     }
 
     fn new(json: String, id: Option<Id>, only: Option<[MemberId; 2]>) -> Self {
-        let (frame, message, block) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Forms { json, id, only, frame, message, block }))
+        Self(Arc::new(Forms { json, id, only, ..Forms::default() }))
     }
 
     /// The text itself.

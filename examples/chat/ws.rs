@@ -83,13 +83,10 @@ async fn greet(socket: &mut Queued, asked: Asked, stop: &mut Stop) -> Option<Sea
 /// The first message, if it is a hello.
 async fn hello(socket: &mut Queued) -> Option<Hello> {
     loop {
-        match socket.next().await? {
-            Ok(Message::Ping(_) | Message::Pong(_)) => {}
-            Ok(message) => {
-                let Ok(Request::Hello(hello)) = protocol::parse(message.as_text()?) else { return None };
-                return Some(hello);
-            }
-            Err(_) => return None,
+        let message = socket.next().await?.ok()?;
+        if !matches!(message, Message::Ping(_) | Message::Pong(_)) {
+            let Ok(Request::Hello(hello)) = protocol::parse(message.as_text()?) else { return None };
+            return Some(hello);
         }
     }
 }

@@ -83,7 +83,8 @@ impl CometOutbox {
         self.change(|state| state.session.push(message))
     }
 
-    /// A request of a client that has all up to `since`: it is to be answered once. It takes the place of an older one.
+    /// A request of a client that has all up to `since`: it is to be answered once, with news or, without any, after
+    /// [`CometOptions::hold`]. It takes the place of an older one.
     #[must_use]
     pub fn poll(&self, since: u64) -> CometRequest {
         self.open(since, false)
@@ -210,7 +211,8 @@ impl CometRequest {
         }
     }
 
-    /// The response that goes on, written so.
+    /// The body of a response that goes on, as this writer writes it.
+    #[must_use]
     pub fn into_body(self, writer: StreamWriter) -> CometBody {
         CometBody { request: Some(self), writer, is_open: false, end: None }
     }
@@ -264,7 +266,8 @@ impl Drop for CometRequest {
 /// The body of a response that goes on: a stream for XMLHttpRequest or an iframe, as its [`StreamWriter`] has it. It ends
 /// when the writer's budget is spent, when a newer request has come, or after [its time](Self::ends_after).
 ///
-/// With the feature `hyper` it is an `http_body::Body`.
+/// It asks for messages when the server asks for bytes: what a slow client has not taken waits in its session, within that's
+/// bounds. With the feature `hyper` it is an `http_body::Body`, with `axum` a handler returns it as it is.
 ///
 /// ```
 /// use pushline::adapter::tokio::comet::CometOutbox;

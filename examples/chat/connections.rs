@@ -122,7 +122,7 @@ async fn secure(stream: TcpStream, peer: Peer, app: Router, tls: TlsAcceptor, st
     // RFC 8441 3: without it, browsers open their WebSockets over HTTP/1.1.
     builder.enable_connect_protocol();
     let connection = builder.serve_connection(TokioIo::new(stream), service(peer, app));
-    drive(connection, |connection| connection.graceful_shutdown(), stop).await;
+    drive(pin!(connection), |connection| connection.graceful_shutdown(), stop).await;
 }
 
 async fn http1(
@@ -134,12 +134,11 @@ async fn http1(
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(REQUEST_WITHIN).max_buf_size(MAX_HEAD);
     let connection = builder.serve_connection(TokioIo::new(stream), service(peer, app)).with_upgrades();
-    drive(connection, |connection| connection.graceful_shutdown(), stop).await;
+    drive(pin!(connection), |connection| connection.graceful_shutdown(), stop).await;
 }
 
 /// Serves until the connection ends; one that is busy when the server ends has a little time for that.
-async fn drive<C: Future>(connection: C, shut_down: impl FnOnce(Pin<&mut C>), stop: &mut Stop) {
-    let mut connection = pin!(connection);
+async fn drive<C: Future>(mut connection: Pin<&mut C>, shut_down: impl FnOnce(Pin<&mut C>), stop: &mut Stop) {
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,

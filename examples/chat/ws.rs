@@ -1,6 +1,8 @@
 //! WebSocket: `/ws`. Joins the room with its first message, passes on what is said, says what it hears.
 
 use std::iter;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::response::Response;
 use hyper::upgrade::Upgraded;
@@ -15,7 +17,7 @@ use crate::chat::{Entry, Seat};
 use crate::connections::{Stop, stopped};
 use crate::protocol::{self, GOING_AWAY, Hello, MAX_REQUEST, POLICY_VIOLATION, Request, TRY_AGAIN_LATER};
 use crate::room::Sink;
-use crate::server::{Asked, OUTBOX};
+use crate::server::{Asked, OUTBOX, Server};
 use crate::talk::HELLO_WITHIN;
 use crate::told::Told;
 
@@ -26,15 +28,16 @@ pub const OPTIONS: Options =
 type Queued = QueuedSocket<TokioIo<Upgraded>>;
 
 /// Answers the handshake.
-pub async fn upgrade(asked: Asked, upgrade: WebSocketUpgrade) -> Response {
-    let (options, stop) = (asked.server.handshake.clone(), asked.server.stop.subscribe());
-    upgrade.server(options).options(OPTIONS).on_upgrade(move |socket| serve(socket, asked, stop))
+pub async fn upgrade(Asked { server, params, from }: Asked, upgrade: WebSocketUpgrade) -> Response {
+    let (options, stop) = (server.handshake.clone(), server.stop.subscribe());
+    let serve = move |socket| serve(socket, server, params.hello.room, from, stop);
+    upgrade.server(options).options(OPTIONS).on_upgrade(serve)
 }
 
-async fn serve(socket: Socket, asked: Asked, mut stop: Stop) {
+async fn serve(socket: Socket, server: Arc<Server>, room: String, from: Option<IpAddr>, mut stop: Stop) {
     let mut socket = QueuedSocket::new(socket, OUTBOX);
     // What only the beginning needs is freed with it: most of a connection's time is waiting.
-    let mut seat = Box::pin(greet(&mut socket, asked, &mut stop)).await;
+    let mut seat = Box::pin(greet(&mut socket, server, room, from, &mut stop)).await;
     // How it ends is nobody's concern here: the room has noticed. One who was sent away is not heard any more.
     while let Some(Ok(message)) = socket.next().await {
         if message.is_data()
@@ -51,8 +54,13 @@ async fn serve(socket: Socket, asked: Asked, mut stop: Stop) {
 }
 
 /// From the hello to the seat; `None` if the connection is to be closed.
-async fn greet(socket: &mut Queued, asked: Asked, stop: &mut Stop) -> Option<Seat> {
-    let Asked { server, params, from } = asked;
+async fn greet(
+    socket: &mut Queued,
+    server: Arc<Server>,
+    room: String,
+    from: Option<IpAddr>,
+    stop: &mut Stop,
+) -> Option<Seat> {
     let outbox = socket.outbox();
     let send_away = |code: u16, why: &str| {
         outbox.close(code, why);
@@ -65,14 +73,13 @@ async fn greet(socket: &mut Queued, asked: Asked, stop: &mut Stop) -> Option<Sea
     let Some(hello) = hello else {
         return send_away(POLICY_VIOLATION, "the first message is to be a hello");
     };
-    let Entry { seat, welcome, missed, .. } =
-        match server.chat.join(&params.hello.room, &hello, from, "").await {
-            Ok(entry) => entry,
-            Err(refusal) => {
-                let _ = outbox.send(Told::answer(&refusal.answer(None)).frame()); // it has room
-                return send_away(refusal.bye(), refusal.code);
-            }
-        };
+    let Entry { seat, welcome, missed, .. } = match server.chat.join(&room, &hello, from, "").await {
+        Ok(entry) => entry,
+        Err(refusal) => {
+            let _ = outbox.send(Told::answer(&refusal.answer(None)).frame()); // it has room
+            return send_away(refusal.bye(), refusal.code);
+        }
+    };
     let is_sent = iter::once(&welcome).chain(&missed).all(|told| outbox.send(told.frame()).is_ok());
     if !is_sent || !seat.attach("", Box::new(outbox.clone())) {
         return send_away(TRY_AGAIN_LATER, "too slow");

@@ -266,7 +266,7 @@ impl Drop for CometRequest {
 /// The body of a response that goes on: a stream for XMLHttpRequest or an iframe, as its [`StreamWriter`] has it. It ends
 /// when the writer's budget is spent, when a newer request has come, or after [its time](Self::ends_after).
 ///
-/// It asks for messages when the server asks for bytes: what a slow client has not taken waits in its session, within that's
+/// It asks for messages when the server asks for bytes: what a slow client has not taken waits in its session, within its
 /// bounds. With the feature `hyper` it is an `http_body::Body`, with `axum` a handler returns it as it is.
 ///
 /// ```

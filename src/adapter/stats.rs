@@ -257,6 +257,8 @@ impl Received {
         }
     }
 
+    /// One that is text or binary.
+    #[cfg(feature = "tokio")]
     #[inline]
     pub(super) fn count_message(&mut self) {
         self.messages += 1;

@@ -7,6 +7,7 @@ use super::assembly::{Announced, DIRECT, MOST_PAST, WORTH_A_LOOK};
 use super::assembly::{LONG, past};
 use super::{Inbox, LARGEST_KEPT, Storage};
 use crate::ws::header::MAX_HEADER_LEN;
+#[cfg(feature = "tokio")]
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::ops::Range;

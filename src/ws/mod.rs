@@ -59,7 +59,9 @@ pub use negotiated::Negotiated;
 pub use outbound::Outbound;
 pub use prepared::Prepared;
 #[cfg(feature = "std")]
-pub(crate) use receiver::{Found, Receiver, Wanted, Whole};
+pub(crate) use receiver::{Found, Receiver};
+#[cfg(feature = "tokio")]
+pub(crate) use receiver::{Wanted, Whole};
 #[cfg(feature = "std")]
 pub(crate) use sender::Sender;
 pub use state::State;

@@ -21,6 +21,7 @@ pub(crate) use whole::Whole;
 
 use super::config::{ConnectionOptions, Role};
 use super::error::ProtocolError;
+#[cfg(feature = "std")]
 use super::header::Header;
 use super::message::{Event, Message, Reply};
 use super::negotiated::Negotiated;

@@ -253,13 +253,10 @@ impl<I: Instant> PushletServer<I> {
 
     /// Ends sessions whose lease is out: call it now and then. One that listens is there, unless too much waits for it.
     pub fn sweep(&mut self, now: I) {
-        let Self { sessions, ready, .. } = self;
-        sessions.retain(|_, session| {
+        self.sessions.retain(|_, session| {
             let listens = session.receiver.is_some() && session.queue.is_some();
             let stays = listens || !session.lease.is_over(now);
-            if !stays {
-                ready.extend(session.ticket().cloned());
-            }
+            self.ready.extend(session.ticket().filter(|_| !stays).cloned());
             stays
         });
     }

@@ -131,11 +131,9 @@ impl<I: Instant> Session<I> {
     /// An event for the client. Names the response that it may have to be written to.
     pub(super) fn push(&mut self, event: &Arc<Fields<'static>>, most: usize) -> Option<PushletTicket> {
         self.mode?;
-        let queue = self.queue.as_mut()?;
-        if queue.len() < most {
-            queue.push(event.clone());
-        } else {
-            self.queue = None;
+        match self.queue.as_mut()? {
+            queue if queue.len() < most => queue.push(event.clone()),
+            _ => self.queue = None,
         }
         self.ticket().cloned()
     }
@@ -162,13 +160,11 @@ impl<I: Instant> Session<I> {
             format.end(out);
             return Some(true);
         };
-        if queue.is_empty() {
-            if !receiver.hold.is_over(now) {
-                return None;
-            }
-            write(&event_of("hb"));
+        match queue.is_empty() {
+            true if receiver.hold.is_over(now) => write(&event_of("hb")),
+            true => return None,
+            false => queue.drain(..).for_each(|event| write(&event)),
         }
-        queue.drain(..).for_each(|event| write(&event));
         self.lease = Deadline::new(now, config.lease);
         receiver.hold = Deadline::of_beat(now, config.hold);
         let goes_on = self.mode == Some(Mode::Stream);

@@ -1,4 +1,5 @@
-//! The frameworks' servers as services of tower: a router of axum's takes them as they are.
+//! The frameworks' servers as services of tower: a router of axum's takes them as they are. What they answer is theirs to say;
+//! here is only the trait.
 
 use ::http::{Request, Response};
 use core::convert::Infallible;
@@ -12,96 +13,46 @@ use tower_service::Service;
 /// What a service gives: each request's own future.
 type Answer<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>;
 
-fn answer<B>(response: impl Future<Output = Response<B>> + Send + 'static) -> Answer<B> {
-    Box::pin(async move { Ok(response.await) })
+/// Of a feature: the server, the method that serves, and what its bodies are. The comment says where a router has it.
+macro_rules! service {
+    ($(#[$doc:meta])* $feature:literal: $type:ty $(where $host:ident: $bound:path)?, $serve:ident, $body:ty) => {
+        $(#[$doc])*
+        #[cfg(feature = $feature)]
+        impl<B: Body<Data: Send> + Send + 'static $(, $host: $bound + Send + 'static)?> Service<Request<B>> for $type {
+            type Response = Response<$body>;
+            type Error = Infallible;
+            type Future = Answer<$body>;
+
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, request: Request<B>) -> Self::Future {
+                let service = self.clone();
+                Box::pin(async move { Ok(service.$serve(request).await) })
+            }
+        }
+    };
 }
 
-/// For a router: `route_service`, at the service's path and at `PATH/{*rest}`.
-#[cfg(feature = "sockjs")]
-impl<B: Body<Data: Send> + Send + 'static> Service<Request<B>> for super::frameworks::SockJs {
-    type Response = Response<super::frameworks::FrameworkBody>;
-    type Error = Infallible;
-    type Future = Answer<super::frameworks::FrameworkBody>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.clone();
-        answer(async move { service.serve(request).await })
-    }
+service! {
+    /// For a router: `route_service`, at the service's path and at `PATH/{*rest}`.
+    "sockjs": super::frameworks::SockJs, serve, super::frameworks::FrameworkBody
 }
-
-/// For a router: `route_service`, at the service's path.
-#[cfg(feature = "atmosphere")]
-impl<B: Body<Data: Send> + Send + 'static> Service<Request<B>> for super::frameworks::Atmosphere {
-    type Response = Response<super::frameworks::FrameworkBody>;
-    type Error = Infallible;
-    type Future = Answer<super::frameworks::FrameworkBody>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.clone();
-        answer(async move { service.serve(request).await })
-    }
+service! {
+    /// For a router: `route_service`, at the service's path.
+    "atmosphere": super::frameworks::Atmosphere, serve, super::frameworks::FrameworkBody
 }
-
-/// For a router: `route_service`, at the service's path.
-#[cfg(feature = "pushlet")]
-impl<B: Body<Data: Send> + Send + 'static> Service<Request<B>> for super::frameworks::Pushlet {
-    type Response = Response<super::frameworks::FrameworkBody>;
-    type Error = Infallible;
-    type Future = Answer<super::frameworks::FrameworkBody>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.clone();
-        answer(async move { service.serve(request).await })
-    }
+service! {
+    /// For a router: `route_service`, at the service's path.
+    "pushlet": super::frameworks::Pushlet, serve, super::frameworks::FrameworkBody
 }
-
-/// For a router: `route_service`, at `/socket.io/`.
-#[cfg(feature = "socketio")]
-impl<B: Body<Data: Send> + Send + 'static> Service<Request<B>> for super::socketio::SocketIo {
-    type Response = Response<super::socketio::SocketIoBody>;
-    type Error = Infallible;
-    type Future = Answer<super::socketio::SocketIoBody>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.clone();
-        answer(async move { service.handle(request).await })
-    }
+service! {
+    /// For a router: `route_service`, at `/socket.io/`.
+    "socketio": super::socketio::SocketIo, handle, super::socketio::SocketIoBody
 }
-
-/// For a router: `route_service`, at any path, such as `/cometd`, and at `PATH/{*rest}`, as CometD's client appends the name of
-/// the meta channel.
-#[cfg(feature = "bayeux")]
-impl<B, H> Service<Request<B>> for super::bayeux::BayeuxService<H>
-where
-    B: Body<Data: Send> + Send + 'static,
-    H: crate::comet::bayeux::Host + Send + 'static,
-{
-    type Response = Response<std::string::String>;
-    type Error = Infallible;
-    type Future = Answer<std::string::String>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.clone();
-        answer(async move { service.serve(request).await })
-    }
+service! {
+    /// For a router: `route_service`, at any path, such as `/cometd`, and at `PATH/{*rest}`, as CometD's client appends the name
+    /// of the meta channel.
+    "bayeux": super::bayeux::BayeuxService<H> where H: crate::comet::bayeux::Host, serve, std::string::String
 }

@@ -1,4 +1,5 @@
-//! The short way: a message in one frame that is all there, as most are, without state between header and payload.
+//! The short way: a message in one frame that is all there (RFC 6455 5.2, 5.3), as most are. It keeps no state between header
+//! and payload but how far a text was looked at, and judges nothing: faults, fragments and control frames go the long way.
 #![allow(
     clippy::arithmetic_side_effects,
     reason = "lengths that are within the limits, and of what is unread"
@@ -132,7 +133,7 @@ impl Receiver {
     }
 
     /// Whether a short message can wait where it is until it is all there. Not if it is text of which something has come
-    /// that may be bad: that is looked at at once, and what is ASCII was.
+    /// that may be bad (RFC 6455 8.1): that is looked at at once, and what is ASCII was.
     #[inline(never)]
     fn waits<S: Storage>(
         &mut self,

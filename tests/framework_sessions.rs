@@ -18,6 +18,8 @@ mod bayeux;
 mod engineio;
 #[path = "framework_sessions/pushlet.rs"]
 mod pushlet;
+#[path = "common/raw_http.rs"]
+mod raw_http;
 #[path = "framework_sessions/seen.rs"]
 mod seen;
 #[path = "framework_sessions/socketio.rs"]

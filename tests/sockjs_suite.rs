@@ -41,7 +41,7 @@ fn session(service: &str) -> String {
 
 fn ask(method: &str, target: &str, fields: &[(&str, &str)], body: &str) -> Reply {
     let mut http = Http::connect(address());
-    http.send("1.1", method, target, fields, body);
+    http.send(method, target, fields, body);
     http.reply()
 }
 
@@ -56,7 +56,7 @@ fn post(target: &str, body: &str) -> Reply {
 /// A response that goes on.
 fn open(method: &str, target: &str) -> (Http, Reply) {
     let mut http = Http::connect(address());
-    http.send("1.1", method, target, &[], "");
+    http.send(method, target, &[], "");
     let head = http.head();
     assert_eq!(head.status, 200);
     assert_eq!((head.field("transfer-encoding"), head.field("content-length")), (Some("chunked"), None));
@@ -180,7 +180,7 @@ fn simple_session() {
     post(&format!("{url}/xhr"), "").is(200, "a[\"a\"]\n");
     assert_eq!(post("/echo/000/bad_session/xhr_send", "[\"a\"]").status, 404);
     let mut waiting = Http::connect(address());
-    waiting.send("1.1", "POST", &format!("{url}/xhr"), &[], "");
+    waiting.send("POST", &format!("{url}/xhr"), &[], "");
     std::thread::sleep(std::time::Duration::from_millis(50));
     let second = post(&format!("{url}/xhr"), "");
     second.is(200, "c[2010,\"Another connection still open\"]\n");
@@ -431,7 +431,7 @@ fn a_cut_response_closes_the_session() {
         let first = if path == "/xhr" {
             post(&url, "").is(200, "o\n");
             let mut http = Http::connect(address());
-            http.send("1.1", "POST", &url, &[], "");
+            http.send("POST", &url, &[], "");
             std::thread::sleep(std::time::Duration::from_millis(50));
             http
         } else {
@@ -442,7 +442,7 @@ fn a_cut_response_closes_the_session() {
         };
         let again = |frame: &str| {
             let mut http = Http::connect(address());
-            http.send("1.1", "POST", &url, &[], "");
+            http.send("POST", &url, &[], "");
             let body = http.reply().body;
             assert_eq!(body.trim_start_matches('h').trim_start_matches('\n'), frame);
         };
@@ -459,7 +459,7 @@ fn http_10_and_11() {
     for version in ["1.0", "1.1"] {
         let mut http = Http::connect(address());
         for _ in 0..2 {
-            http.send(version, "GET", "/echo", &keep, "");
+            http.send_version(version, "GET", "/echo", &keep, "");
             let reply = http.reply();
             reply.is(200, "Welcome to SockJS!\n");
             assert_eq!((reply.field("content-length"), reply.field("transfer-encoding")), (Some("19"), None));
@@ -468,7 +468,7 @@ fn http_10_and_11() {
         }
     }
     let mut http = Http::connect(address());
-    http.send("1.0", "POST", &(session("/close") + "/xhr_streaming"), &keep, "");
+    http.send_version("1.0", "POST", &(session("/close") + "/xhr_streaming"), &keep, "");
     let head = http.head();
     assert_eq!(head.status, 200);
     assert_eq!((head.field("content-length"), head.field("transfer-encoding")), (None, None));
@@ -557,7 +557,7 @@ fn websocket_refusals() {
         ("Sec-WebSocket-Origin", "http://asd"),
         ("Sec-WebSocket-Key", "x3JJHMbDL1EzLkh9GBhXDw=="),
     ];
-    http.send("1.1", "GET", &(session("/echo") + "/websocket"), &fields, "");
+    http.send("GET", &(session("/echo") + "/websocket"), &fields, "");
     let head = http.head();
     assert_eq!(head.status, 101);
     assert_eq!(head.field("sec-websocket-accept"), Some("HSmrc0sMlYUkAGmm5OPpG2HaGWk="));

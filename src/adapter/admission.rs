@@ -1,4 +1,4 @@
-//! How many there are at once, of each address and in all.
+//! How many there are at once, of each address and in all. Counts only: it knows no connection, and closes none.
 
 use core::fmt;
 use core::net::IpAddr;

@@ -1,4 +1,5 @@
-//! A client that polls or streams, between the tasks that tell it something and the requests that fetch it.
+//! A client that polls or streams, between the tasks that tell it something and the requests that fetch it. The protocol is in
+//! `comet/`: here are its lock, its waker and its timer, and what makes responses of its answers.
 
 use super::sse::poll_timer;
 use crate::comet::{

@@ -1,4 +1,4 @@
-//! What clients say, for the task of each.
+//! What clients say, for the task of each: bounded queues by name. Who a client is, and how long, is its server's to say.
 
 use core::fmt;
 use core::future::poll_fn;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -57,15 +57,15 @@ impl fmt::Display for Id {
 /// The time of day when it was first asked for, and from then on a clock that never jumps.
 #[expect(clippy::disallowed_methods, reason = "the program, not the library, reads the clock")]
 pub fn now() -> Millis {
-    static BEGAN: OnceLock<(Instant, Millis)> = OnceLock::new();
-    let millis = |time: std::time::Duration| Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX / 2);
+    static BEGAN: OnceLock<(Instant, Duration)> = OnceLock::new();
     let (began, at) = BEGAN.get_or_init(|| {
-        (Instant::now(), millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()))
+        (Instant::now(), SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
     });
     let now = Instant::now();
-    // In a test's runtime that was paused before another test asked first, it is earlier than that.
-    let (since, until) = (now.saturating_duration_since(*began), began.saturating_duration_since(now));
-    at + millis(since) - millis(until)
+    // In a test's runtime that was paused before another test asked first, it is earlier than that. Rounded once, at the end:
+    // what lies eight milliseconds behind something else is eight later.
+    let time = *at + now.saturating_duration_since(*began) - began.saturating_duration_since(now);
+    Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX / 2)
 }
 
 /// A number of digits only: `parse` takes a plus sign.

@@ -111,10 +111,15 @@ fn connect_by(address: SocketAddr, deadline: Instant) -> Result<TcpStream, Error
     if left.is_zero() {
         return Err(Error::TimedOut(TimedOut::Handshake));
     }
-    TcpStream::connect_timeout(&address, left).map_err(|error| match error.kind() {
+    TcpStream::connect_timeout(&address, left).map_err(|error| not_connected(error, deadline))
+}
+
+/// An attempt's time is ours: what has failed by it is late, whoever sees that first.
+fn not_connected(error: io::Error, deadline: Instant) -> Error {
+    match error.kind() {
         io::ErrorKind::TimedOut if Instant::now() >= deadline => Error::TimedOut(TimedOut::Handshake),
         _ => Error::Io(error),
-    })
+    }
 }
 
 /// Looks the host up and tries its addresses.
@@ -143,7 +148,7 @@ fn first_of(mut waiting: VecDeque<SocketAddr>, deadline: Instant) -> Result<TcpS
             spawn(found.clone(), move || TcpStream::connect_timeout(&address, left))?;
             running += 1;
         } else if running == 0 {
-            return Err(failed.into());
+            return Err(not_connected(failed, deadline));
         }
         let pause = if waiting.is_empty() { deadline } else { Instant::now() + ATTEMPT_DELAY };
         match next(&news, pause.min(deadline))? {

@@ -72,7 +72,7 @@ pub(super) fn handshake(role: &'static str) -> Span {
 
 /// The end of an opening handshake over a stream of one's own, which may have failed: counted and told.
 pub(super) fn finish<I, D>(
-    opening: Opening<'_, I, D>,
+    opening: &mut Opening<'_, I, D>,
     stream: std::io::Result<()>,
     options: &Options,
 ) -> Result<Established, Error>
@@ -85,7 +85,7 @@ where
     let subject: &str = &opening.subject();
     #[cfg(not(feature = "tracing"))]
     let subject = "";
-    let established = stream.map_err(Error::from).and_then(|()| Ok(opening.finish()?));
+    let established = stream.map_err(Error::from).and_then(|()| Ok(opening.take_outcome()?));
     match (&established, is_server) {
         (Ok(opened), true) => accepted(Http11, subject, opened.negotiated.subprotocol()),
         (Ok(opened), false) => self::opened(subject, opened.negotiated.subprotocol()),

@@ -88,7 +88,7 @@ pub fn accept_with<S: Transport>(
     let _entered = span.enter();
     let (mut stream, mut inbox) = (Timed::new(stream), Inbox::with_read_size(options.own_read_size()));
     let done = take_steps(&mut stream, &mut opening, &mut inbox);
-    let mut negotiated = trace::finish(opening, done, options)?.negotiated;
+    let mut negotiated = trace::finish(&mut opening, done, options)?.negotiated;
     let subprotocol = negotiated.take_subprotocol();
     let connection = Connection::server(negotiated, options.config);
     Ok(WebSocket::with_inbox(stream, connection, subprotocol, inbox, options))
@@ -139,7 +139,7 @@ pub(super) fn shake_hands<S: Transport>(
     let _entered = span.enter();
     let (mut stream, mut inbox) = (Timed::new(stream), Inbox::with_read_size(options.own_read_size()));
     let done = take_steps(&mut stream, &mut opening, &mut inbox);
-    let mut opened = trace::finish(opening, done, options)?;
+    let mut opened = trace::finish(&mut opening, done, options)?;
     let subprotocol = opened.negotiated.take_subprotocol();
     let connection = Connection::client(opened.negotiated, options.config, OsKeys);
     let socket = WebSocket::with_inbox(stream, connection, subprotocol, inbox, options);

@@ -379,8 +379,10 @@ where
 
     fn finish(&mut self, done: std::io::Result<()>) -> Result<T, Error> {
         let _entered = self.span.enter();
-        // It is over. A text would take three allocations.
-        let opening = replace(&mut self.opening, Err(ErrorKind::NotConnected.into()))?;
+        let opening = match &mut self.opening {
+            Ok(opening) => opening,
+            Err(error) => return Err(replace(error, ErrorKind::NotConnected.into()).into()),
+        };
         let established = trace::finish(opening, done, self.options)?;
         let Some(stream) = self.stream.take() else { return Err(Error::Aborted) };
         let mut inbox = replace(&mut self.inbox, Lent::new(0));

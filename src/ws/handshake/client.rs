@@ -289,6 +289,7 @@ impl ClientHandshake {
     }
 
     /// With room for `N` fields.
+    #[inline(never)] // it is on the stack: what is not used had better not be
     fn receive_with<const N: usize>(&mut self, received: &[u8]) -> Result<Option<Opened>, ClientError> {
         loop {
             let mut slots = Slots::<N>::with_room();

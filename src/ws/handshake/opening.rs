@@ -479,19 +479,24 @@ where
     /// # Errors
     ///
     /// [`Failure`]: [`Failure::Aborted`] also if it was not over yet.
-    pub fn finish(self) -> Result<Established, Failure> {
-        let response = match self.party {
+    pub fn finish(mut self) -> Result<Established, Failure> {
+        self.take_outcome()
+    }
+
+    /// As [`finish`](Self::finish), without a move of all that is in it.
+    pub(crate) fn take_outcome(&mut self) -> Result<Established, Failure> {
+        let response = match &mut self.party {
             Party::Server { .. } => None,
-            Party::Client(mut client) => client.take_response(),
+            Party::Client(client) => client.take_response(),
         };
-        match (self.outcome, self.phase) {
-            (Some(Ok(negotiated)), _) => Ok(Established { negotiated, response }),
-            (Some(Err(Failure::Handshake(mut error))), _) => {
+        match self.outcome.take() {
+            Some(Ok(negotiated)) => Ok(Established { negotiated, response }),
+            Some(Err(Failure::Handshake(mut error))) => {
                 error.response = response;
                 Err(Failure::Handshake(error))
             }
-            (Some(Err(failure)), _) => Err(failure),
-            (None, _) => Err(Failure::Aborted),
+            Some(Err(failure)) => Err(failure),
+            None => Err(Failure::Aborted),
         }
     }
 
@@ -610,6 +615,7 @@ where
 }
 
 /// Accepts the request, once its head is complete, if the rules and `decide` do.
+#[inline(never)] // the slots are on the stack: those that are not used had better not be
 fn answer<const N: usize, D>(
     options: &ServerOptions,
     reader: &mut HeadReader,

@@ -13,7 +13,7 @@
 //! | 5.5 control frames | [`Connection`] in `connection.rs`, `sender/` |
 //! | 5.5.1, 7.4 close payload and codes | [`CloseFrame`], [`CloseCode`] in `close.rs` |
 //! | 7 closing handshake | [`State`] in `state.rs` |
-//! | 5.5.2, 7.1: time, half-closing, how it ended | [`Life`] in `life.rs`, [`Times`] in `times.rs` |
+//! | 5.5.2, 7.1: time, half-closing, how it ended | [`Life`] in `life.rs`, [`Step`] and [`End`] in `step.rs`, [`Times`] in `times.rs` |
 //! | 7.2.3: a client that comes back | [`redial`] |
 //! | 8.1 UTF-8 | `utf8.rs` |
 //! | 10.3 masking keys | [`MaskSource`] in `mask.rs` |
@@ -39,6 +39,7 @@ mod outbound;
 mod prepared;
 pub(crate) mod receiver;
 pub(crate) mod sender;
+mod step;
 mod times;
 pub(crate) mod utf8;
 
@@ -48,7 +49,7 @@ pub use config::{ConnectionOptions, Role};
 pub use connection::Connection;
 pub use error::{ProtocolError, UsageError};
 pub use header::{HeaderError, MAX_CONTROL_LEN, Opcode};
-pub use life::{End, Life, MAX_DRAIN, Side, Step};
+pub use life::{Life, MAX_DRAIN};
 pub use mask::MaskSource;
 #[cfg(feature = "std")]
 pub use mask::OsKeys;
@@ -65,6 +66,7 @@ pub(crate) use receiver::{Wanted, Whole};
 #[cfg(feature = "std")]
 pub(crate) use sender::Sender;
 pub use state::State;
+pub use step::{End, Side, Step};
 #[cfg(feature = "std")]
 pub(crate) use times::Millis;
 pub use times::{CLOSE_LIMIT, TimedOut, Times};

@@ -41,7 +41,7 @@
 //! |---|---|
 //! | 3 `ws:` and `wss:` URLs | [`Uri`] in `uri.rs` |
 //! | 4.1 client | [`ClientHandshake`] in `client.rs`, [`verify`] in `verify.rs` |
-//! | 4 both sides as a machine: [`Opening`] | `opening.rs`; what a refused client is told in `refused.rs` |
+//! | 4 both sides as a machine: [`Opening`] | `opening.rs`; a server's response in `answer.rs`, what a refused client is told in `refused.rs` |
 //! | 4.2 server | [`accept`] in `server.rs`; [`Accepted`] in `accepted.rs`, refusals in `rejection.rs` |
 //! | 4.2.2, 11.3 key and accept | [`Key`] in `key.rs` |
 //! | 4.3, 9.1, 11.3 lists | `fields.rs`; [`raw::extensions`](crate::raw::extensions) |
@@ -51,6 +51,7 @@
 pub(crate) mod fields;
 
 mod accepted;
+mod answer;
 mod client;
 mod extension;
 mod h2;

@@ -6,15 +6,16 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use super::MAX_UNREAD;
 use super::accepted::Accepted;
+use super::answer::{Answer, answer};
 use super::client::{ClientHandshake, HandshakeResponse};
 use super::refused::{HandshakeError, RefusedBody};
 use super::rejection::{Refusal, Rejection};
-use super::server::{ServerOptions, accept_request};
+use super::server::ServerOptions;
 use super::verify::ClientError;
-use super::{MAX_HANDSHAKE_FIELDS, MAX_UNREAD};
 use crate::heartbeat::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, Instant};
-use crate::http1::head::{HeadReader, MAX_FIELDS, RequestHead, Slots};
+use crate::http1::head::{HeadReader, RequestHead};
 use crate::inbox::{Inbox, Storage};
 use crate::ws::negotiated::Negotiated;
 
@@ -377,7 +378,7 @@ where
                 Ok(())
             };
             // It was accepted before.
-            let _ = answer_any(options, &mut options.reader(), &mut Some(look), inbox.unread(), |_| {});
+            let _ = answer(options, &mut options.reader(), &mut Some(look), inbox.unread(), |_| {});
         }
         seen
     }
@@ -394,7 +395,7 @@ where
         if self.is_held() {
             self.deadline = Some(now.saturating_add(self.handshake_timeout));
             let (options, mut decide) = (*options, Some(decide));
-            let answer = answer_any(options, &mut options.reader(), &mut decide, inbox.unread(), |_| {});
+            let answer = answer(options, &mut options.reader(), &mut decide, inbox.unread(), |_| {});
             self.answer(answer, inbox, now);
         }
     }
@@ -509,7 +510,7 @@ where
                     self.path.extend_from_slice(_head.path().as_bytes());
                 };
                 let decide = if self.holds { &mut held } else { decide };
-                let answer = answer_any(options, reader, decide, inbox.unread(), see);
+                let answer = answer(options, reader, decide, inbox.unread(), see);
                 if self.holds && matches!(answer, Ok(Some(_))) {
                     self.phase = Phase::Held;
                 } else {
@@ -586,55 +587,6 @@ where
             phase => *phase = Phase::Done,
         }
     }
-}
-
-/// What a request is answered with.
-struct Answer {
-    response: Vec<u8>,
-    negotiated: Negotiated,
-    /// Bytes of the request's head.
-    length: usize,
-}
-
-/// As [`answer`], with room for as many fields as there may be.
-fn answer_any<D>(
-    options: &ServerOptions,
-    reader: &mut HeadReader,
-    decide: &mut Option<D>,
-    received: &[u8],
-    see: impl FnOnce(&RequestHead<'_, '_>),
-) -> Result<Option<Answer>, Rejection>
-where
-    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
-{
-    match options.choice().limits.fields {
-        0..=MAX_FIELDS => answer::<MAX_FIELDS, _>(options, reader, decide, received, see),
-        65..=256 => answer::<256, _>(options, reader, decide, received, see),
-        _ => answer::<MAX_HANDSHAKE_FIELDS, _>(options, reader, decide, received, see),
-    }
-}
-
-/// Accepts the request, once its head is complete, if the rules and `decide` do.
-#[inline(never)] // the slots are on the stack: those that are not used had better not be
-fn answer<const N: usize, D>(
-    options: &ServerOptions,
-    reader: &mut HeadReader,
-    decide: &mut Option<D>,
-    received: &[u8],
-    see: impl FnOnce(&RequestHead<'_, '_>),
-) -> Result<Option<Answer>, Rejection>
-where
-    D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
-{
-    let mut slots = Slots::<N>::with_room();
-    let Some(head) = reader.read_request(received, &mut slots)? else { return Ok(None) };
-    see(&head);
-    let mut accepted = accept_request(options, &head)?;
-    if let Some(decide) = decide.take() {
-        decide(&head, &mut accepted)?;
-    }
-    let response = accepted.to_bytes();
-    Ok(Some(Answer { response, length: head.len(), negotiated: accepted.into_negotiated() }))
 }
 
 impl<I: fmt::Debug, D> fmt::Debug for Opening<'_, I, D> {

@@ -23,6 +23,11 @@ use crate::http1::authority::Authority;
 /// let policy = OriginPolicy::list(["https://app.example"]).allow_absent(true);
 /// assert!(policy.allows(Some(b"https://app.example"), host));
 /// assert!(policy.allows(None, host));
+///
+/// // The server's own pages, and those of one other.
+/// let policy = OriginPolicy::same_host().also(["https://app.example"]);
+/// assert!(policy.allows(Some(b"https://example.com"), host));
+/// assert!(policy.allows(Some(b"https://app.example"), host));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -33,8 +38,7 @@ pub struct OriginPolicy {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Accepted {
-    SameHost,
-    List(Vec<String>),
+    Some { same_host: bool, listed: Vec<String> },
     Any,
 }
 
@@ -44,13 +48,23 @@ impl OriginPolicy {
     ///
     /// A proxy in front of the server has to pass Host on unchanged.
     pub const fn same_host() -> Self {
-        Self { accepted: Accepted::SameHost, absent: true }
+        Self { accepted: Accepted::Some { same_host: true, listed: Vec::new() }, absent: true }
     }
 
-    /// Exactly these origins, byte for byte as a browser writes them: lower case, no default port, no path. A request
-    /// without Origin is refused unless [allowed](Self::allow_absent).
+    /// Exactly these origins, byte for byte as a browser writes them: lower case, no default port, no path. The server's
+    /// own pages are not among them unless named; for those and others see [`also`](Self::also). A request without Origin is
+    /// refused unless [allowed](Self::allow_absent).
     pub fn list<O: Into<String>>(origins: impl IntoIterator<Item = O>) -> Self {
-        Self { accepted: Accepted::List(origins.into_iter().map(Into::into).collect()), absent: false }
+        Self { accepted: Accepted::Some { same_host: false, listed: Vec::new() }, absent: false }
+            .also(origins)
+    }
+
+    /// These origins besides, written as for [`list`](Self::list). Without effect on [`any`](Self::any), which has them.
+    pub fn also<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        if let Accepted::Some { listed, .. } = &mut self.accepted {
+            listed.extend(origins.into_iter().map(Into::into));
+        }
+        self
     }
 
     /// Every origin and none: for services that do not know their users by cookies or by their address.
@@ -73,8 +87,10 @@ impl OriginPolicy {
             // RFC 6454 7.1: one, not several in a field; nor several that were joined to one (RFC 9110 5.3).
             Accepted::Any => !origin.iter().any(|byte| matches!(byte, b' ' | b',')),
             // RFC 6455 10.2: the whole value; a prefix would let https://good.example.evil.net in.
-            Accepted::List(origins) => origins.iter().any(|accepted| accepted.as_bytes() == origin),
-            Accepted::SameHost => host.is_some_and(|host| is_same_host(origin, host)),
+            Accepted::Some { same_host, listed } => {
+                listed.iter().any(|accepted| accepted.as_bytes() == origin)
+                    || (*same_host && host.is_some_and(|host| is_same_host(origin, host)))
+            }
         }
     }
 }
@@ -88,9 +104,8 @@ impl OriginPolicy {
         let mut directive = String::from("frame-ancestors 'self'");
         match &self.accepted {
             Accepted::Any => return None,
-            Accepted::SameHost => {}
-            Accepted::List(origins) => {
-                for origin in origins.iter().filter(|origin| origin.contains("://")) {
+            Accepted::Some { listed, .. } => {
+                for origin in listed.iter().filter(|origin| origin.contains("://")) {
                     if origin.bytes().all(is_plain) {
                         directive.push(' ');
                         directive.push_str(origin);
@@ -196,5 +211,27 @@ mod tests {
             assert!(!OriginPolicy::any().allows(Some(several), None));
         }
         assert!(OriginPolicy::any().allows(Some(b"null"), None) && OriginPolicy::any().allows(None, None));
+    }
+    #[test]
+    fn the_same_host_and_others() {
+        let host = Authority::parse(b"example.com");
+        let policy = OriginPolicy::same_host().also(["https://a.example"]).also(["https://b.example"]);
+        for (origin, allowed) in [
+            ("https://example.com", true),
+            ("https://a.example", true),
+            ("https://b.example", true),
+            ("https://c.example", false),
+            ("https://a.example.evil.net", false),
+            ("null", false),
+        ] {
+            assert_eq!(policy.allows(Some(origin.as_bytes()), host), allowed, "{origin}");
+        }
+        assert!(policy.allows(None, host));
+        assert!(!policy.allow_absent(false).allows(None, host));
+        // A list that has more than one part is a list: the own host is not in it.
+        let list = OriginPolicy::list(["https://a.example"]).also(["https://b.example"]);
+        assert_eq!(list, OriginPolicy::list(["https://a.example", "https://b.example"]));
+        assert!(!list.allows(Some(b"https://example.com"), host) && !list.allows(None, host));
+        assert_eq!(OriginPolicy::any().also(["https://a.example"]), OriginPolicy::any());
     }
 }

@@ -4,6 +4,8 @@
 
 use pushline::adapter::Admission;
 use std::net::IpAddr;
+#[cfg(feature = "axum")]
+use tokio::io::AsyncWrite as _;
 
 fn address(last: u8) -> IpAddr {
     [192, 0, 2, last].into()
@@ -58,4 +60,64 @@ fn nothing_is_left_of_those_who_have_gone() {
     assert_eq!((admission.count(), admission.addresses()), (100, 50));
     drop(admitted);
     assert_eq!((admission.count(), admission.addresses()), (0, 0));
+}
+
+/// Behind axum: the future that served a WebSocket's connection is over, the WebSocket is not.
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn what_is_upgraded_goes_on_counting() {
+    use axum::{Router, response::Response, routing::any};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use hyper_util::{server::conn::auto::Builder, service::TowerToHyperService};
+    use pushline::adapter::tokio::{Guarded, connect};
+    use pushline::adapter::{Options, axum::WebSocketUpgrade};
+    use pushline::ws::handshake::ClientOptions;
+
+    async fn echo(upgrade: WebSocketUpgrade) -> Response {
+        upgrade.on_upgrade(|mut socket| async move {
+            while let Some(Ok(message)) = socket.next().await {
+                if message.is_data() && socket.send(message).await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    let admission = Admission::new(1, 9);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let app = TowerToHyperService::new(Router::new().route("/", any(echo)));
+    let (over, mut served) = tokio::sync::mpsc::unbounded_channel();
+    let same = admission.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, peer) = listener.accept().await.unwrap();
+            let Some(admitted) = same.enter(peer.ip()) else { continue };
+            let stream = Guarded::new(stream, admitted);
+            assert!(stream.get_ref().peer_addr().is_ok() && stream.is_write_vectored());
+            let (app, over) = (app.clone(), over.clone());
+            tokio::spawn(async move {
+                let server = Builder::new(TokioExecutor::new());
+                let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), app).await;
+                let _ = over.send(());
+            });
+        }
+    });
+    let options = Options::new();
+    let connect = || connect(&url, ClientOptions::new(), &options);
+    for _ in 0..3 {
+        let mut socket = connect().await.unwrap();
+        served.recv().await.unwrap();
+        assert_eq!(admission.count(), 1);
+        assert!(connect().await.is_err());
+        socket.send("Hello").await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap().as_text(), Some("Hello"));
+        socket.close(1000, "").await.unwrap();
+        let gone = async {
+            while admission.count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.unwrap();
+    }
 }

@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Whoever has one address of IPv6 has all of its network of 64 bits (RFC 6177), which therefore counts as one address; an
 /// address of IPv4 that is written as one of IPv6 is that of IPv4.
 ///
+/// Behind hyper and axum, a connection that is upgraded leaves the future that served it: there the stream keeps what lets it in
+/// (`adapter::tokio::Guarded`), or WebSockets do not count.
+///
 /// ```
 /// use pushline::adapter::Admission;
 /// use std::net::TcpListener;

@@ -28,6 +28,7 @@ pub mod comet;
 mod connect;
 mod dial;
 mod given;
+mod guarded;
 mod handshake;
 mod inlet;
 mod io;
@@ -45,6 +46,7 @@ pub use client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf};
 pub use connect::{connect, connect_with_response};
 #[cfg(all(feature = "socketio", feature = "hyper"))]
 pub(in crate::adapter) use dial::dial;
+pub use guarded::Guarded;
 pub use handshake::{PendingSocket, accept, accept_with, client, receive};
 pub use mailboxes::{Mailbox, MailboxError, Mailboxes};
 pub use outbox::{

@@ -1,11 +1,15 @@
 //! How a connection over an adapter fails. A normal end is not an error.
 
 use super::TlsError;
-use crate::http1::TunnelError;
-use crate::ws::handshake::{Failure, HandshakeError, InvalidUri, Rejection};
+use super::random::since_1970;
+use crate::http1::{RetryAfter, TunnelError};
+use crate::ws::handshake::{ClientError, Failure, HandshakeError, InvalidUri, Rejection};
+use crate::ws::redial::{Reaction, RedialPolicy};
 use crate::ws::{ProtocolError, TimedOut, UsageError};
 use core::fmt;
+use core::time::Duration;
 use std::boxed::Box;
+use std::io::ErrorKind;
 
 /// An error of a connection over an adapter.
 ///
@@ -96,6 +100,50 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What a client that comes back does after this error, by the table of its [`RedialPolicy`], and how long the server has
+    /// asked it to stay away: what [`Redial::lost`](crate::ws::redial::Redial::lost) is told. The guide on clients has the loop around
+    /// it.
+    ///
+    /// ```
+    /// use pushline::adapter::Error;
+    /// use pushline::ws::redial::{Reaction, RedialPolicy};
+    ///
+    /// assert_eq!(Error::Aborted.reaction(&RedialPolicy::new()), (Reaction::Again, None));
+    /// ```
+    #[must_use]
+    pub fn reaction(&self, policy: &RedialPolicy) -> (Reaction, Option<Duration>) {
+        let reaction = match self {
+            Self::Handshake(refused) => {
+                let mut fields = refused.response.iter().flat_map(|response| response.fields.iter());
+                let field = fields.find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+                let after = field.and_then(|(_, value)| RetryAfter::parse(value));
+                let reaction = match refused.error {
+                    ClientError::UnexpectedStatus(status) => policy.of_status(status),
+                    ClientError::UnexpectedEof => Reaction::Again,
+                    _ => Reaction::GiveUp,
+                };
+                return (reaction, after.map(|after| after.delay(since_1970())));
+            }
+            Self::Protocol(error) => policy.of_close(Some(error.close_code())),
+            Self::Rejected(rejection) => policy.of_status(rejection.status()),
+            Self::InvalidUri(_) => Reaction::GiveUp,
+            // The connection was closed before hello was said.
+            Self::Usage(UsageError::Closed) => Reaction::Again,
+            Self::Usage(_) => Reaction::GiveUp,
+            // There is no way to such a URL.
+            Self::Io(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => {
+                Reaction::GiveUp
+            }
+            // Who answers there is not to be trusted, or the proxy does not let us through.
+            Self::Tls(error) if error.fault().is_final() => Reaction::GiveUp,
+            Self::Proxy(error) if error.is_final() => Reaction::GiveUp,
+            _ => Reaction::Again,
+        };
+        (reaction, None)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -183,6 +231,7 @@ impl From<UsageError> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapter::TlsFault;
     use std::string::ToString;
 
     /// A report of an error and its sources says everything once.
@@ -205,6 +254,35 @@ mod tests {
             }
             texts.dedup();
             assert_eq!(texts.len(), 1, "{texts:?}");
+        }
+    }
+    /// The rows of [`RedialPolicy`] that an error says.
+    #[test]
+    fn what_follows_from_an_error() {
+        let refused =
+            |error| Error::from(HandshakeError { error, response: None, body: std::vec::Vec::new() });
+        let policy = RedialPolicy::new().on_status(404..=404, Reaction::Again);
+        for (error, reaction) in [
+            (refused(ClientError::UnexpectedStatus(401)), Reaction::GiveUp),
+            (refused(ClientError::UnexpectedStatus(404)), Reaction::Again),
+            (refused(ClientError::UnexpectedStatus(503)), Reaction::Later),
+            (refused(ClientError::UnexpectedEof), Reaction::Again),
+            (refused(ClientError::ConnectNotEnabled), Reaction::GiveUp),
+            (Error::Protocol(ProtocolError::ReservedBits), Reaction::GiveUp),
+            (Error::Rejected(Rejection::new(404)), Reaction::Again),
+            (Error::InvalidUri(InvalidUri::Scheme), Reaction::GiveUp),
+            (Error::Usage(UsageError::Closed), Reaction::Again),
+            (Error::Usage(UsageError::Full), Reaction::GiveUp),
+            (Error::Io(ErrorKind::Unsupported.into()), Reaction::GiveUp),
+            (Error::Io(ErrorKind::ConnectionRefused.into()), Reaction::Again),
+            (Error::Tls(TlsFault::UnknownIssuer.into()), Reaction::GiveUp),
+            (Error::Tls(TlsFault::Ended.into()), Reaction::Again),
+            (Error::Proxy(TunnelError::Unauthorized), Reaction::GiveUp),
+            (Error::Proxy(TunnelError::Refused(502)), Reaction::Again),
+            (Error::Aborted, Reaction::Again),
+            (Error::TimedOut(TimedOut::Ping), Reaction::Again),
+        ] {
+            assert_eq!(error.reaction(&policy), (reaction, None), "{error:?}");
         }
     }
 }

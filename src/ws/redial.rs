@@ -50,6 +50,7 @@ pub enum Reaction {
 /// | 501, 505 | [`GiveUp`](Reaction::GiveUp) | the server will never be able to |
 /// | any other status, redirections among them | [`GiveUp`](Reaction::GiveUp) | the request is wrong |
 /// | TLS: a certificate that is not trusted | [`GiveUp`](Reaction::GiveUp) | whoever answers is not the server |
+/// | the proxy on the way: 407, or a host that it cannot be asked for | [`GiveUp`](Reaction::GiveUp) | it would say so again |
 /// | a 101 that breaks RFC 6455, a response that is no HTTP | [`GiveUp`](Reaction::GiveUp) | that is no WebSocket |
 ///
 /// [`on_close`](Self::on_close) and [`on_status`](Self::on_status) change rows. `Retry-After` is kept to whenever the

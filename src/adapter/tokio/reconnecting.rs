@@ -3,12 +3,11 @@
 use super::outbox::{Outbox, OutboxError, OutboxOptions, Post, QueuedSocket, Shared};
 use super::wait::Timer;
 use super::{ClientStream, WebSocket, connect};
-use crate::adapter::random::{random, since_1970};
+use crate::adapter::random::random;
 use crate::adapter::{Error, Options, TimedOut};
-use crate::http1::RetryAfter;
-use crate::ws::handshake::{ClientError, ClientOptions, InvalidUri, Uri};
+use crate::ws::handshake::{ClientOptions, InvalidUri, Uri};
 use crate::ws::redial::{Reaction, Redial, RedialPolicy, RedialState, RedialStep};
-use crate::ws::{CloseCode, Message, Text, UsageError};
+use crate::ws::{CloseCode, Message, Text};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -16,7 +15,6 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use futures_core::Stream;
 use std::boxed::Box;
-use std::io::ErrorKind;
 use std::string::String;
 use std::sync::Arc;
 use std::vec::Vec;
@@ -507,39 +505,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reconnecting<S> {
 
 /// What follows from a loss, and what the server asked for.
 fn react(policy: &RedialPolicy, loss: &Loss) -> (Reaction, Option<Duration>) {
-    let error = match loss {
-        Loss::Closed(code, _) => return (policy.of_close(Some(*code)), None),
-        Loss::Failed(error) => error,
-    };
-    let reaction = match error {
-        Error::Handshake(refused) => {
-            let mut fields = refused.response.iter().flat_map(|response| response.fields.iter());
-            let field = fields.find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-            let after = field.and_then(|(_, value)| RetryAfter::parse(value));
-            let asked = after.map(|after| after.delay(since_1970()));
-            let reaction = match refused.error {
-                ClientError::UnexpectedStatus(status) => policy.of_status(status),
-                ClientError::UnexpectedEof => Reaction::Again,
-                _ => Reaction::GiveUp,
-            };
-            return (reaction, asked);
-        }
-        Error::Protocol(error) => policy.of_close(Some(error.close_code())),
-        Error::Rejected(rejection) => policy.of_status(rejection.status()),
-        Error::InvalidUri(_) => Reaction::GiveUp,
-        // The connection was closed before hello was said.
-        Error::Usage(UsageError::Closed) => Reaction::Again,
-        Error::Usage(_) => Reaction::GiveUp,
-        // There is no way to such a URL.
-        Error::Io(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => {
-            Reaction::GiveUp
-        }
-        // Who answers there is not to be trusted, or the proxy does not let us through.
-        Error::Tls(error) if error.fault().is_final() => Reaction::GiveUp,
-        Error::Proxy(error) if error.is_final() => Reaction::GiveUp,
-        _ => Reaction::Again,
-    };
-    (reaction, None)
+    match loss {
+        Loss::Closed(code, _) => (policy.of_close(Some(*code)), None),
+        Loss::Failed(error) => error.reaction(policy),
+    }
 }
 
 /// The events as [`next`](Reconnecting::next) gives them.

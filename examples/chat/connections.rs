@@ -13,6 +13,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use pushline::adapter::Admission;
+use pushline::adapter::tokio::Guarded;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -45,6 +46,9 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(7);
 
 /// Tells that the server is about to end; who holds one is waited for.
 pub type Stop = watch::Receiver<bool>;
+
+/// A connection that counts for as long as it is there.
+type Accepted = Guarded<TcpStream>;
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -81,10 +85,10 @@ pub async fn run(
             let (stream, peer) = axum::serve::Listener::accept(&mut listener).await;
             if let Some(admitted) = admission.enter(peer.ip()) {
                 let (app, tls, stop) = (app.clone(), tls.clone(), server.stop.subscribe());
-                tokio::spawn(async move {
-                    connection(stream, Peer(peer.ip()), app, tls, stop).await;
-                    drop(admitted);
-                });
+                prepare(&stream);
+                // A WebSocket goes on when hyper has done with the connection: the stream keeps its place.
+                let stream = Guarded::new(stream, admitted);
+                tokio::spawn(connection(stream, Peer(peer.ip()), app, tls, stop));
             }
         }
     };
@@ -99,11 +103,14 @@ pub async fn run(
     let _ = timeout(GOODBYE_WITHIN, server.stop.closed()).await;
 }
 
-/// Serves one connection until it ends. How it ends is nobody's concern here: the room has noticed.
-async fn connection(stream: TcpStream, peer: Peer, app: Router, tls: Option<TlsAcceptor>, mut stop: Stop) {
+fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
-    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_WITHIN));
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_WITHIN));
+}
+
+/// Serves one connection until it ends. How it ends is nobody's concern here: the room has noticed.
+async fn connection(stream: Accepted, peer: Peer, app: Router, tls: Option<TlsAcceptor>, mut stop: Stop) {
     match tls {
         // Boxed, for it is many times as large, and a task is as large as its largest part.
         Some(tls) => Box::pin(secure(stream, peer, app, tls, &mut stop)).await,
@@ -111,7 +118,7 @@ async fn connection(stream: TcpStream, peer: Peer, app: Router, tls: Option<TlsA
     }
 }
 
-async fn secure(stream: TcpStream, peer: Peer, app: Router, tls: TlsAcceptor, stop: &mut Stop) {
+async fn secure(stream: Accepted, peer: Peer, app: Router, tls: TlsAcceptor, stop: &mut Stop) {
     let Ok(Ok(stream)) = timeout(REQUEST_WITHIN, tls.accept(stream)).await else { return };
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         return http1(stream, peer, app, stop).await;

@@ -790,6 +790,24 @@ async fn polling_sessions_that_never_came_again_make_room() {
 }
 
 #[tokio::test]
+async fn websockets_count_as_the_connections_that_they_are() {
+    let chat = start(Limits { per_address: 1, ..Limits::default() }).await;
+    // Two for each of its members, and sixteen for who is none.
+    let mut sockets = Vec::new();
+    for _ in 0..18 {
+        sockets.push(chat.connect().await);
+    }
+    let is_let_in = async || {
+        let mut stream = TcpStream::connect(chat.address).await.unwrap();
+        let _ = stream.write_all(get("/", "").as_bytes()).await;
+        stream.read_u8().await.is_ok()
+    };
+    assert!(!is_let_in().await);
+    sockets.pop();
+    while !is_let_in().await {}
+}
+
+#[tokio::test]
 async fn origins_are_refused_or_named_and_transports_left_out() {
     let options = Options {
         allowed: vec!["http://good.example".to_owned()],

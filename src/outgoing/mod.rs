@@ -185,7 +185,6 @@ impl Outgoing {
 
     /// Puts into an empty queue what is left of an item of which `taken` bytes were written. The item is all of `bytes`,
     /// which are exchanged for memory without anything in it.
-    #[cfg(feature = "tokio")]
     pub(crate) fn push_rest(&mut self, bytes: &mut Vec<u8>, taken: usize) {
         debug_assert!(self.is_empty() && taken <= bytes.len(), "only into an empty queue");
         core::mem::swap(&mut self.buffers.buffer, bytes);
@@ -199,7 +198,6 @@ impl Outgoing {
     }
 
     /// Of what was queued into an empty queue so many bytes were written before: nothing overtakes what has begun.
-    #[cfg(feature = "tokio")]
     pub(crate) const fn begin(&mut self, taken: usize) {
         self.begun = taken > 0 && self.queued > 0;
     }

@@ -178,6 +178,46 @@ impl Connection {
         self.sender.send(message)
     }
 
+    /// As [`send`](Self::send), and written at once if nothing is queued: `write` is given a frame in up to two pieces, and says how
+    /// many bytes the transport has taken. See [`Sender::send_through`].
+    ///
+    /// ```
+    /// use pushline::ws::{Connection, ConnectionOptions, Negotiated};
+    /// use std::io::{IoSlice, Write};
+    ///
+    /// /// Without a copy, whatever the transport takes at once.
+    /// fn send(connection: &mut Connection, transport: &mut impl Write, message: &[u8]) -> std::io::Result<()> {
+    ///     let mut failed = Ok(());
+    ///     let sent = connection.send_through(message, 4096, |header, payload| {
+    ///         let written = transport.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]);
+    ///         written.unwrap_or_else(|error| {
+    ///             failed = Err(error);
+    ///             0
+    ///         })
+    ///     });
+    ///     sent.map_err(std::io::Error::other)?;
+    ///     failed // if it is `WouldBlock`, write what is `outgoing` later
+    /// }
+    /// # let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
+    /// # let mut transport = Vec::new();
+    /// # send(&mut connection, &mut transport, b"hello")?;
+    /// # assert_eq!(transport, b"\x82\x05hello");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); `write` was not called then.
+    #[inline]
+    pub fn send_through<'a>(
+        &mut self,
+        message: impl Into<Outbound<'a>>,
+        pieces_from: usize,
+        write: impl FnMut(&[u8], &[u8]) -> usize,
+    ) -> Result<(), UsageError> {
+        self.sender.send_through(message, pieces_from, write)
+    }
+
     /// As [`send`](Self::send), never compressed; see [`Sender::send_plain`].
     ///
     /// # Errors

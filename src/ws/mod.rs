@@ -63,6 +63,8 @@ pub use prepared::Prepared;
 pub(crate) use receiver::{Found, Receiver};
 #[cfg(feature = "tokio")]
 pub(crate) use receiver::{Wanted, Whole};
+#[cfg(feature = "tokio")]
+pub(crate) use sender::Handover;
 #[cfg(feature = "std")]
 pub(crate) use sender::Sender;
 pub use state::State;

@@ -7,7 +7,8 @@ use super::super::{Error, Options, trace};
 use super::wait::{Wakers, Who};
 use super::{io, scratch};
 use crate::ws::{
-    CloseCode, End, Life, Message, Outbound, ProtocolError, Reply, Sender, Side, State, Step, UsageError,
+    CloseCode, End, Handover, Life, Message, Outbound, ProtocolError, Reply, Sender, Side, State, Step,
+    UsageError,
 };
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -353,8 +354,8 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         let mut for_transport = Context::from_waker(waker.as_ref().unwrap_or(cx.waker()));
         let mut failure = None;
         let Self { stream, sender, life, tally, unflushed, .. } = self;
-        let vectored = stream.is_write_vectored();
-        let queued = sender.send_through(message, compress, vectored, scratch::sending, |first, second| {
+        let how = Handover::by_system_calls(stream.is_write_vectored(), scratch::sending);
+        let queued = sender.hand_over(message, compress, how, |first, second| {
             *unflushed = true;
             match io::poll_write_pieces(stream, first, second, &mut for_transport) {
                 Poll::Ready(Ok(n)) => {

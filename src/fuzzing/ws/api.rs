@@ -95,6 +95,25 @@ pub fn api(data: &[u8]) {
                 assert_eq!(on!(&ends, has_room(&outbound)), room);
                 assert_eq!(on!(&mut ends, send(outbound)), expected);
             }
+            14 => {
+                let (text, pieces_from, most) = (input.text(), input.number(), input.number());
+                let (was_empty, mut taken) = (model.queued() == 0, None);
+                let expected = model.send(1, text.as_bytes(), model.fragment_size);
+                let write = |first: &[u8], second: &[u8]| {
+                    assert!(second.is_empty() || text.len() >= pieces_from);
+                    let mut bytes = [first, second].concat();
+                    bytes.truncate(most);
+                    let n = bytes.len();
+                    assert_eq!(taken.replace(bytes), None);
+                    n
+                };
+                assert_eq!(on!(&mut ends, send_through(&text, pieces_from, write)), expected);
+                if let Some(mut taken) = taken {
+                    assert!(was_empty && expected.is_ok());
+                    model.written(&taken);
+                    output.append(&mut taken);
+                }
+            }
             5 => {
                 let text = input.text();
                 let prepared = Prepared::text(&text);

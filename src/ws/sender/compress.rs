@@ -38,7 +38,6 @@ impl Sender {
     }
 
     /// Whether a message of this length is compressed.
-    #[cfg(feature = "tokio")]
     #[inline]
     pub(super) fn compresses(&self, len: usize) -> bool {
         #[cfg(feature = "deflate")]

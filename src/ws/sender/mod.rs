@@ -12,8 +12,10 @@ mod compress;
 mod fragment;
 mod frame;
 mod room;
-#[cfg(feature = "tokio")]
 mod through;
+
+#[cfg(feature = "tokio")]
+pub(crate) use through::Handover;
 
 use super::close::{CloseCode, CloseFrame};
 use super::config::{ConnectionOptions, Role};
@@ -242,7 +244,6 @@ impl Sender {
 
     /// As [`send`](Self::send), or [`send_plain`](Self::send_plain), of a message that is left where it is unless it
     /// goes by reference: moved from future to future it would cost as much as queueing it.
-    #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn send_from(
         &mut self,

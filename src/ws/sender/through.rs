@@ -8,7 +8,7 @@
 use super::Sender;
 use super::frame::{BY_REFERENCE, MAX_SHORT_FRAME, PLAIN, append};
 use crate::ws::error::UsageError;
-use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode};
+use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode, header_len};
 use crate::ws::mask::apply_mask;
 use crate::ws::message::Message;
 use crate::ws::outbound::Outbound;
@@ -18,17 +18,78 @@ use bytes::{Buf, Bytes};
 /// Lends memory to put a frame together in, with nothing in it.
 pub(crate) type Memory = fn(&mut dyn FnMut(&mut Vec<u8>));
 
+/// How frames are handed to a transport.
+#[derive(Clone, Copy)]
+pub(crate) struct Handover {
+    /// From this length of the payload on in two pieces, the second where the payload lies.
+    pub(crate) pieces_from: usize,
+    /// Where those that are copied are put together; without it in the queue, which is empty.
+    pub(crate) memory: Option<Memory>,
+}
+
+impl Handover {
+    /// For a transport that takes several pieces with a system call, or does not.
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn by_system_calls(vectored: bool, memory: Memory) -> Self {
+        Self { pieces_from: if vectored { BY_REFERENCE } else { usize::MAX }, memory: Some(memory) }
+    }
+}
+
 impl Sender {
-    /// As [`send_from`](Self::send_from), written at once if nothing is queued. `write` is given a frame, in two pieces if it
-    /// is long and the transport `vectored`, and says how many bytes it has taken. A short one is copied behind its header:
-    /// a system call that takes two pieces costs more than that.
+    /// As [`send`](Self::send), and written at once if nothing is queued: then a server's message need not be copied.
+    ///
+    /// `write` is called once, with a whole frame, and says how many of its bytes the transport has taken; what it has not taken is
+    /// queued. If something is queued already, the message is, too, and `write` is not called: then write what is
+    /// [`outgoing`](Self::outgoing).
+    ///
+    /// From `pieces_from` bytes of payload on, at least 126, a server's frame is handed over in two pieces: its header, and the
+    /// payload where it lies. A shorter one, and a client's, which is masked, comes in one piece, and the second is empty. What
+    /// to choose depends on what a second piece costs: `usize::MAX` if the transport takes only one; 4096 for a socket, where a
+    /// system call that takes two costs as much more as copying that many bytes; 0 in memory.
+    ///
+    /// What is compressed, or sent in fragments, is queued first.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); `write` was not called then.
+    ///
+    /// ```
+    /// use pushline::ws::{Connection, ConnectionOptions, Negotiated};
+    ///
+    /// let (_, mut sender) = Connection::server(Negotiated::default(), ConnectionOptions::new()).split();
+    /// let mut transport = Vec::new();
+    /// let message = "a long message ".repeat(1_000);
+    /// sender.send_through(&message, 4096, |header, payload| {
+    ///     assert_eq!(payload.as_ptr(), message.as_ptr()); // not copied
+    ///     transport.extend_from_slice(header);
+    ///     transport.extend_from_slice(payload);
+    ///     header.len() + payload.len()
+    /// })?;
+    /// assert_eq!((transport.len(), sender.queued()), (15_004, 0));
+    /// # Ok::<(), pushline::ws::UsageError>(())
+    /// ```
     #[inline]
-    pub(crate) fn send_through(
+    pub fn send_through<'a>(
+        &mut self,
+        message: impl Into<Outbound<'a>>,
+        pieces_from: usize,
+        mut write: impl FnMut(&[u8], &[u8]) -> usize,
+    ) -> Result<(), UsageError> {
+        self.hand_over(
+            &mut Some(message.into()),
+            true,
+            Handover { pieces_from, memory: None },
+            |first, second| write(first, second).min(first.len() + second.len()),
+        )
+    }
+
+    /// As [`send_from`](Self::send_from), written at once if nothing is queued: see [`send_through`](Self::send_through).
+    #[inline]
+    pub(crate) fn hand_over(
         &mut self,
         place: &mut Option<Outbound<'_>>,
         compress: bool,
-        vectored: bool,
-        memory: Memory,
+        Handover { pieces_from, memory }: Handover,
         mut write: impl FnMut(&[u8], &[u8]) -> usize,
     ) -> Result<(), UsageError> {
         let (opcode, payload) = match &*place {
@@ -59,7 +120,7 @@ impl Sender {
         let header = Header { fin: true, rsv: PLAIN, opcode, mask, payload_len: len as u64 };
         match mask {
             // From where it lies.
-            None if prepared || (vectored && len >= BY_REFERENCE) => {
+            None if prepared || len >= pieces_from => {
                 let (head, head_len) = header.encode();
                 let taken = match &*place {
                     Some(Outbound::Prepared(prepared)) => write(prepared.frame(), &[]),
@@ -69,7 +130,7 @@ impl Sender {
                     self.queue_rest(&head[..head_len], place.take(), taken);
                 }
             }
-            Some(key) if vectored && len >= BY_REFERENCE => {
+            Some(key) if len >= pieces_from => {
                 self.send_masked(&header, key, place, memory, &mut write);
             }
             _ => self.send_copy(&header, payload, memory, &mut write),
@@ -83,9 +144,16 @@ impl Sender {
         &mut self,
         header: &Header,
         payload: &[u8],
-        memory: Memory,
+        memory: Option<Memory>,
         write: &mut dyn FnMut(&[u8], &[u8]) -> usize,
     ) {
+        let Some(memory) = memory else {
+            let len = header_len(payload.len() as u64, header.mask.is_some()) + payload.len();
+            let run = self.outgoing.open_run(len);
+            append(run, header.opcode, PLAIN, true, header.mask, payload);
+            let taken = write(self.outgoing.chunk(), &[]);
+            return self.outgoing.advance(taken);
+        };
         memory(&mut |copy| {
             append(copy, header.opcode, PLAIN, true, header.mask, payload);
             let taken = write(copy, &[]);
@@ -101,7 +169,7 @@ impl Sender {
         header: &Header,
         key: [u8; 4],
         place: &mut Option<Outbound<'_>>,
-        memory: Memory,
+        memory: Option<Memory>,
         write: &mut dyn FnMut(&[u8], &[u8]) -> usize,
     ) {
         let payload = match place.take() {
@@ -196,7 +264,8 @@ mod tests {
         #[test]
         fn the_bytes_are_those_of_the_queue(
             client: bool,
-            vectored: bool,
+            pieces_from in prop_oneof![Just(0), Just(4096), Just(usize::MAX)],
+            lends: bool,
             kind in 0..5,
             len in prop_oneof![0..300_usize, 4_000..4_200_usize, 19_990..20_010_usize],
             taken in prop_oneof![0..20_usize, 0..21_000_usize],
@@ -216,10 +285,10 @@ mod tests {
             let expected = queued(&mut expected);
 
             let (mut sender, mut written) = (sender(client), Vec::new());
-            let memory: Memory = |with| with(&mut Vec::new());
+            let memory: Option<Memory> = lends.then_some(|with| with(&mut Vec::new()));
             let mut place = Some(message());
-            sender.send_through(&mut place, true, vectored, memory, |first, second| {
-                assert!(vectored || second.is_empty());
+            sender.hand_over(&mut place, true, Handover { pieces_from, memory }, |first, second| {
+                assert!(len >= pieces_from || second.is_empty());
                 let all = [first, second].concat();
                 written.extend_from_slice(&all[..taken.min(all.len())]);
                 written.len()

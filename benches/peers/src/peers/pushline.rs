@@ -5,7 +5,7 @@ use crate::wire::Wire;
 use bytes::{Buf, Bytes};
 use pushline::adapter::{Options, blocking, tokio};
 use pushline::ws::OsKeys;
-use pushline::ws::{Connection, ConnectionOptions, Event, Negotiated, Outbound};
+use pushline::ws::{Connection, ConnectionOptions, Event, Negotiated, Outbound, Role};
 use pushline::{Inbox, READ_SIZE};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -64,6 +64,9 @@ pub const BLOCKING: Row = Row {
         })
     }),
 };
+
+/// Below this length a copy costs less than a piece of its own, in memory.
+const SHORT: usize = 512;
 
 /// From this length on payloads are handed over.
 const BY_REFERENCE: usize = 4096;
@@ -125,9 +128,25 @@ impl Send for Core {
     fn send(&mut self, messages: usize, flush_every: usize, payload: &Bytes) {
         // The peers write out by themselves above 8 KiB (tokio-websockets) or 128 KiB (tungstenite).
         let full = 64 * 1024;
+        // A client's message is copied in any case, and a server's queued while that costs less than a piece of its own; one that
+        // is written by itself, and short, needs no queue.
+        let alone = flush_every == 1;
+        let through = match self.connection.role() {
+            Role::Client => alone && payload.len() <= 125,
+            Role::Server => alone || payload.len() >= SHORT,
+        };
         for n in 1..=messages {
-            self.connection.send(outbound(payload)).expect("open");
-            if n % flush_every == 0 || self.connection.queued() > full {
+            let Self { wire, connection, .. } = self;
+            if through {
+                let write = |head: &[u8], payload: &[u8]| {
+                    let slices = [IoSlice::new(head), IoSlice::new(payload)];
+                    wire.write_vectored(&slices[..2 - usize::from(payload.is_empty())]).expect("memory")
+                };
+                connection.send_through(&payload[..], 0, write).expect("open");
+            } else {
+                connection.send(&payload[..]).expect("open");
+            }
+            if n % flush_every == 0 || connection.queued() > full {
                 self.flush();
             }
         }

@@ -98,9 +98,7 @@ impl Error {
             _ => false,
         }
     }
-}
 
-impl Error {
     /// What a client that comes back does after this error, by the table of its [`RedialPolicy`], and how long the server has
     /// asked it to stay away: what [`Redial::lost`](crate::ws::redial::Redial::lost) is told. The guide on clients has the loop around
     /// it.

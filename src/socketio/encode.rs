@@ -13,7 +13,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt::Write;
 
-/// The arguments of an event or an answer, of which there may be several: a tuple is its members.
+/// The arguments of an event or an answer, of which there may be several: a tuple is its members. Types of your own, lists, and
+/// other numbers than those below go in a `Json` (feature `serde`).
 ///
 /// ```
 /// use bytes::Bytes;
@@ -24,6 +25,10 @@ use core::fmt::Write;
 /// assert_eq!(event.text(), r#"451-["photo","holiday",7,{"_placeholder":true,"num":0}]"#);
 /// assert_eq!(Encoded::event("/chat", "typing", &(), None).text(), r#"42/chat,["typing"]"#);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of an event",
+    note = "what serde writes can, in a `pushline::socketio::Json` (feature `serde`): `&(Json(value),)`"
+)]
 pub trait Arguments {
     /// How many attachments [`write`](Self::write) adds.
     fn attachments(&self) -> usize {

@@ -338,6 +338,38 @@ async fn the_bound_on_bytes() {
     assert_eq!(outbox.send("x"), Err(OutboxError::Full));
 }
 
+/// Nobody is told that a close frame cannot be sent as it was asked for: the connection is closed all the same.
+#[tokio::test(start_paused = true)]
+async fn whatever_the_code_and_the_reason_it_is_closed() {
+    let long = |len: usize| "x".repeat(len);
+    let frame = |code: u16, reason: String| Message::Close(Some((CloseCode(code), reason.into())));
+    for (code, reason, expected) in [
+        (1000, long(122), frame(1000, long(122))),
+        (1000, long(123), frame(1000, long(123))),
+        (1000, long(124), frame(1000, long(123))),
+        (4000, "é".repeat(62), frame(4000, "é".repeat(61))), // 124 bytes: the 123rd is half a letter
+        (1005, String::new(), Message::Close(None)),
+        (1006, "gone".to_owned(), Message::Close(None)),
+        (999, String::new(), Message::Close(None)),
+        (5000, long(200), Message::Close(None)),
+    ] {
+        let (server, mut client) = pair(4096);
+        let socket = QueuedSocket::new(server, OutboxOptions::new());
+        let (outbox, room) = (socket.outbox(), Broadcast::new());
+        room.join(outbox.clone());
+        let driven = tokio::spawn(drive(socket));
+        outbox.send("before").unwrap();
+        match code % 2 {
+            0 => outbox.close(code, &reason),
+            _ => assert_eq!(room.shutdown(code, &reason, Duration::ZERO).await, 1),
+        }
+        assert_eq!(client.next().await.unwrap().unwrap(), Message::text("before"));
+        assert_eq!(client.next().await.unwrap().unwrap(), expected);
+        assert!(client.next().await.is_none());
+        driven.await.unwrap().unwrap();
+    }
+}
+
 /// A peer that reads nothing: it is told 1013 if it reads after all, its queue is freed at once, and the others hear on.
 #[tokio::test(start_paused = true)]
 async fn who_lags_is_closed_with_1013() {

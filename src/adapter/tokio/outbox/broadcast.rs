@@ -80,7 +80,7 @@ impl<T: OutboxItem> Broadcast<T> {
         taken
     }
 
-    /// Closes all connections behind what is queued, such as with 1001 before the server goes.
+    /// Closes all connections behind what is queued, such as with 1001 before the server goes: see [`Outbox::close`].
     pub fn close(&self, code: impl Into<CloseCode>, reason: &str) {
         let code = code.into();
         let members = core::mem::take(&mut self.lock().outboxes);

@@ -2,7 +2,7 @@
 
 use crate::adapter::trace;
 use crate::sse;
-use crate::ws::{CloseCode, Message, Text};
+use crate::ws::{CloseCode, MAX_REASON_LEN, Message, Text};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -407,11 +407,14 @@ impl<T: OutboxItem> Outbox<T> {
 
     /// Closes the connection behind what is queued, with this code and reason; nothing more is taken. An event stream
     /// just ends. Without effect if it is closing already.
+    ///
+    /// Of a reason, 123 bytes are sent at most. With a code that may not be sent ([`CloseCode::is_allowed`]) the close frame is
+    /// empty: the peer sees 1005.
     pub fn close(&self, code: impl Into<CloseCode>, reason: &str) {
         let mut queue = self.shared.lock();
         if matches!(queue.ending, Ending::None) {
             queue.ending = Ending::Asked;
-            queue.rare().close = Some((code.into(), reason.into()));
+            queue.rare().close = sendable(code.into(), reason);
             wake(queue);
         }
     }
@@ -496,6 +499,15 @@ impl<T> fmt::Debug for Outbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbox").field("options", &self.shared.options).finish_non_exhaustive()
     }
+}
+
+/// What of it may stand in a close frame (RFC 6455 5.5, 7.4): there is nobody to tell of an error, and it has to be closed.
+fn sendable(code: CloseCode, reason: &str) -> Option<(CloseCode, Text)> {
+    let mut end = reason.len().min(MAX_REASON_LEN);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    code.is_allowed().then(|| (code, reason.get(..end).unwrap_or_default().into()))
 }
 
 /// A stream of what is sent into an [`Outbox`]: see [`Outbox::stream`]. It ends when it is closed, when it lags under

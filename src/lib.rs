@@ -153,6 +153,8 @@
 #![cfg_attr(not(feature = "json"), doc = "[`json`]: #features")]
 #![cfg_attr(not(all(feature = "axum", feature = "deflate")), doc = "[`guide`]: #features")]
 #![cfg_attr(not(feature = "std"), no_std)]
+// docs.rs, which has nightly, says of each item which feature it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub, unsafe_code)]
 #![deny(clippy::expect_used, clippy::unwrap_used)]
 // Each file that indexes says why it cannot fail; what reads a peer's bytes says so of its arithmetic, too.

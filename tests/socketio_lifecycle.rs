@@ -356,3 +356,69 @@ async fn a_panic_ends_its_session_of_engine_io_alone() {
     ask(&other, Some("4hello")).await;
     assert_eq!(ask(&other, None).await, "4hello");
 }
+
+/// The request that opens a session says who its client is, on either transport; nobody else is let in.
+#[tokio::test(start_paused = true)]
+async fn who_a_client_is_its_request_says() {
+    struct User(String);
+    let options = || {
+        SocketIoOptions::new().identify(|request| {
+            let cookie = request.headers.get("cookie")?.to_str().ok()?;
+            Some(User(cookie.strip_prefix("user=")?.to_owned()))
+        })
+    };
+    let io = SocketIo::new(options());
+    let sockets = keep(&io);
+    io.of("/").authorize(|auth| async move {
+        let user = auth.identity::<User>().map(|User(name)| name.as_str());
+        if user == Some("Ada") { Ok(()) } else { Err(format!("not for {user:?}")) }
+    });
+    let open = |transport: &str, cookie: &str| {
+        let mut request =
+            http::Request::get(format!("/socket.io/?EIO=4&transport={transport}")).header("cookie", cookie);
+        if transport == "websocket" {
+            request = request
+                .header("host", "h")
+                .header("connection", "Upgrade")
+                .header("upgrade", "websocket")
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        }
+        request.body(Full::new(Bytes::new())).unwrap()
+    };
+    let text = async |response: http::Response<pushline::adapter::socketio::SocketIoBody>| {
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    };
+    for transport in ["polling", "websocket"] {
+        let refused = io.handle(open(transport, "name=Ada")).await;
+        assert_eq!(refused.status(), 403, "{transport}");
+        assert_eq!(text(refused).await, r#"{"code":4,"message":"Forbidden"}"#);
+    }
+    assert_eq!(io.handle(open("websocket", "user=Ada")).await.status(), 101);
+    for (cookie, answer) in
+        [("user=Ada", "40{\"sid\""), ("user=Bob", "44{\"message\":\"not for Some(\\\"Bob\\\")\"}")]
+    {
+        let opened = text(io.handle(open("polling", cookie)).await).await;
+        let sid = opened.split_once("\"sid\":\"").unwrap().1.split('"').next().unwrap();
+        let client = Client { io: io.clone(), engine: format!("&sid={sid}") };
+        client.post("40").await; // without a cookie: the identifier is enough
+        let said = client.poll().await;
+        assert!(said.starts_with(answer), "{said}");
+    }
+    let socket = sockets.lock().unwrap().pop().unwrap();
+    assert_eq!(socket.identity::<User>().map(|User(name)| name.as_str()), Some("Ada"));
+    assert!(socket.identity::<String>().is_none());
+
+    let echo = EngineIo::new(options(), |session, _| {
+        let name = session.identity::<User>().map(|User(name)| name.clone());
+        let _ = session.send(EngineMessage::text(&name.unwrap_or_default()));
+    });
+    let opened = text(echo.handle(open("polling", "user=Cy")).await).await;
+    let sid = opened.split_once("\"sid\":\"").unwrap().1.split('"').next().unwrap();
+    let uri = format!("/?EIO=4&transport=polling&sid={sid}");
+    let post = http::Request::post(&uri).body(Full::new(Bytes::from_static(b"4who am I?"))).unwrap();
+    echo.handle(post).await;
+    let answer =
+        text(echo.handle(http::Request::get(&uri).body(Full::new(Bytes::new())).unwrap()).await).await;
+    assert_eq!(answer, "4Cy");
+}

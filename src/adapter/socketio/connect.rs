@@ -2,6 +2,7 @@
 
 use super::engine::Link;
 use super::members::Shared;
+use super::namespace::Auth;
 use super::server::{Server, checked, say};
 use super::socket::SocketRef;
 use super::spawn::start;
@@ -40,7 +41,7 @@ pub(super) fn connect(server: &Server, link: &Arc<Link<Server>>, name: Arc<str>,
         }
         let decision = match authorize {
             None => Ok(()),
-            Some(authorize) => authorize(auth.clone()).await,
+            Some(authorize) => authorize(Auth::new(&link, auth.clone())).await,
         };
         undecided.name = None;
         match decision {
@@ -69,7 +70,7 @@ fn refuse(link: &Arc<Link<Server>>, name: &str, message: &str) {
 /// The handler comes before those of what the client does next, on whichever thread that is.
 fn connected(socket: SocketRef, auth: String) {
     if let Some(connected) = socket.shared().handlers.connected() {
-        connected(socket.clone(), auth);
+        connected(socket.clone(), Auth::new(socket.link(), auth));
     }
     let link = socket.link();
     while let Some(jobs) = link.peek(|inner| inner.state.take_early(&socket)) {

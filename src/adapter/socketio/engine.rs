@@ -1,6 +1,7 @@
 //! Engine.IO sessions behind hyper: a lock a session, a map of them, their deadlines. What the sessions carry is a
 //! [`Layer`]'s business.
 
+use super::identity::{Identify, Identity};
 use super::timer::{Key, Timer};
 use crate::adapter::Options;
 use crate::comet::cors::CorsPolicy;
@@ -26,7 +27,7 @@ pub(super) trait Layer: Send + Sync + Sized + 'static {
     /// What is to be done once the lock is open: an application's handler may come back to the session.
     type Job: Send;
 
-    fn open(&self, now: Instant) -> Self::State;
+    fn open(&self, identity: Option<&Identity>, now: Instant) -> Self::State;
     fn receive(
         &self,
         state: &mut Self::State,
@@ -49,6 +50,7 @@ pub(super) struct Setup {
     pub(super) body_timeout: Duration,
     pub(super) socket: Options,
     pub(super) max_sessions: usize,
+    pub(super) identify: Option<Identify>,
 }
 
 pub(super) struct Engine<L: Layer> {
@@ -62,6 +64,7 @@ pub(super) struct Engine<L: Layer> {
 pub(super) struct Link<L: Layer> {
     pub(super) engine: Arc<Engine<L>>,
     pub(super) sid: Box<str>,
+    pub(super) identity: Option<Identity>,
     inner: Mutex<Inner<L>>,
 }
 
@@ -100,6 +103,7 @@ impl<L: Layer> Engine<L> {
         self: &Arc<Self>,
         sid: String,
         socket: bool,
+        identity: Option<Identity>,
     ) -> Option<(Arc<Link<L>>, Option<SocketId>)> {
         let now = Instant::now();
         let (session, socket) = if socket {
@@ -108,12 +112,14 @@ impl<L: Layer> Engine<L> {
         } else {
             (EngineSession::polling(&sid, Arc::clone(&self.setup.config), now), None)
         };
+        let state = self.layer.open(identity.as_ref(), now);
         let link = Arc::new(Link {
             engine: Arc::clone(self),
             sid: sid.into(),
+            identity,
             inner: Mutex::new(Inner {
                 session,
-                state: self.layer.open(now),
+                state,
                 waiting: Vec::new(),
                 waker: None,
                 asleep: false,

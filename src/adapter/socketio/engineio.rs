@@ -2,6 +2,7 @@
 
 use super::SocketIoBody;
 use super::engine::{Engine, Layer, Link, Setup};
+use super::identity::Identity;
 use super::options::SocketIoOptions;
 use crate::socketio::engine::{Data, EngineCloseReason, EngineMessage, EngineSession, SendError};
 use core::fmt;
@@ -50,6 +51,7 @@ struct Messages {
 #[derive(Debug)]
 pub struct EngineIoSocket<'s> {
     session: &'s mut EngineSession<Instant>,
+    identity: Option<&'s Identity>,
 }
 
 impl EngineIoSocket<'_> {
@@ -60,6 +62,12 @@ impl EngineIoSocket<'_> {
     /// [`SendError`].
     pub fn send(&mut self, message: EngineMessage) -> Result<(), SendError> {
         self.session.send(message)
+    }
+
+    /// Who the client is, as [`SocketIoOptions::identify`] gave it.
+    #[must_use]
+    pub fn identity<T: 'static>(&self) -> Option<&T> {
+        self.identity?.get()
     }
 
     /// Closes the session, once what is queued was sent.
@@ -101,27 +109,36 @@ impl fmt::Debug for EngineIo {
 }
 
 impl Layer for Messages {
-    type State = ();
+    type State = Option<Identity>;
     type Job = ();
 
-    fn open(&self, _: Instant) {}
+    fn open(&self, identity: Option<&Identity>, _: Instant) -> Self::State {
+        identity.cloned()
+    }
 
-    fn receive(&self, (): &mut (), session: &mut EngineSession<Instant>, data: Data<'_>) -> Option<()> {
-        let on_message =
-            AssertUnwindSafe(|| (self.on_message)(&mut EngineIoSocket { session: &mut *session }, data));
+    fn receive(
+        &self,
+        identity: &mut Self::State,
+        session: &mut EngineSession<Instant>,
+        data: Data<'_>,
+    ) -> Option<()> {
+        let identity = identity.as_ref();
+        let on_message = AssertUnwindSafe(|| {
+            (self.on_message)(&mut EngineIoSocket { session: &mut *session, identity }, data)
+        });
         if catch_unwind(on_message).is_err() {
             session.fail();
         }
         None
     }
 
-    fn tick(&self, (): &mut (), _: &mut EngineSession<Instant>, _: Instant) {}
+    fn tick(&self, _: &mut Self::State, _: &mut EngineSession<Instant>, _: Instant) {}
 
-    fn next_deadline(&self, (): &()) -> Option<Instant> {
+    fn next_deadline(&self, _: &Self::State) -> Option<Instant> {
         None
     }
 
-    fn closed(&self, (): &mut (), _: EngineCloseReason, _: &mut Vec<()>) {}
+    fn closed(&self, _: &mut Self::State, _: EngineCloseReason, _: &mut Vec<()>) {}
 
     fn run(&self, _: &Arc<Link<Self>>, (): ()) {}
 }

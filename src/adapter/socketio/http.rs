@@ -1,6 +1,7 @@
 //! Requests and responses: what a request asks of a session, and what the session says to it.
 
 use super::engine::{Engine, Layer, Link};
+use super::identity::Identity;
 use super::websocket;
 use crate::adapter::hyper::{refuse, upgrade};
 use crate::http1::authority::Authority;
@@ -133,16 +134,20 @@ impl<L: Layer> Engine<L> {
         });
         match (request, found) {
             (Err(refusal), _) => refused(refusal),
-            (Ok(EngineRequest::Open(TransportKind::Polling)), _) => match self.begin(false) {
-                Ok((link, _)) => poll(&link).await,
-                Err(status) => self::status(status),
-            },
-            (Ok(EngineRequest::Open(TransportKind::WebSocket)), _) => {
-                if self.is_full() {
-                    return status(StatusCode::SERVICE_UNAVAILABLE);
+            (Ok(EngineRequest::Open(transport)), _) => match (transport, self.identity(parts)) {
+                (_, Err(refusal)) => refused(refusal),
+                (TransportKind::Polling, Ok(identity)) => match self.begin(false, identity) {
+                    Ok((link, _)) => poll(&link).await,
+                    Err(status) => self::status(status),
+                },
+                (TransportKind::WebSocket, Ok(_)) if self.is_full() => {
+                    status(StatusCode::SERVICE_UNAVAILABLE)
                 }
-                self.accept(parts, |engine| engine.begin(true).ok().and_then(|(link, id)| Some((link, id?))))
-            }
+                (TransportKind::WebSocket, Ok(identity)) => self.accept(parts, |engine| {
+                    let (link, id) = engine.begin(true, identity).ok()?;
+                    Some((link, id?))
+                }),
+            },
             (Ok(EngineRequest::Upgrade(_)), Some(link)) => {
                 self.accept(parts, move |_| link.socket().map(|id| (link, id)))
             }
@@ -161,10 +166,20 @@ impl<L: Layer> Engine<L> {
         origins.next().is_none() && self.setup.origins.allows(origin, host.and_then(Authority::parse))
     }
 
-    fn begin(self: &Arc<Self>, socket: bool) -> Result<(Arc<Link<L>>, Option<SocketId>), StatusCode> {
+    /// Who asks for a session, if the application wants to know.
+    fn identity(&self, parts: &Parts) -> Result<Option<Identity>, EngineRefusal> {
+        let Some(identify) = &self.setup.identify else { return Ok(None) };
+        identify.of(parts).map(Some).ok_or(EngineRefusal::Forbidden)
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        socket: bool,
+        identity: Option<Identity>,
+    ) -> Result<(Arc<Link<L>>, Option<SocketId>), StatusCode> {
         let mut random = [0; 15];
         getrandom::fill(&mut random).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-        self.open(session_id(random), socket).ok_or(StatusCode::SERVICE_UNAVAILABLE)
+        self.open(session_id(random), socket, identity).ok_or(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     /// Accepts a WebSocket, and asks once it is there what it is for. One that is for nothing is closed.

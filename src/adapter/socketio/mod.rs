@@ -26,6 +26,7 @@ mod connect;
 mod engine;
 mod engineio;
 mod http;
+mod identity;
 mod members;
 mod namespace;
 mod options;

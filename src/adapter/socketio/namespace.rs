@@ -2,8 +2,10 @@
 
 use super::broadcast::BroadcastOperator;
 use super::cluster::server_side::{ServerSideError, ServerSideEvent};
+use super::engine::Link;
+use super::identity::Identity;
 use super::members::Shared;
-use super::server::checked;
+use super::server::{Server, checked};
 use super::socket::{SocketEvent, SocketRef};
 use super::spawn::start;
 use crate::json;
@@ -28,19 +30,30 @@ use std::vec::Vec;
 #[derive(Clone, Debug)]
 pub struct Auth {
     text: String,
+    identity: Option<Identity>,
 }
 
 impl Auth {
+    pub(super) fn new(link: &Link<Server>, text: String) -> Self {
+        Self { text, identity: link.identity.clone() }
+    }
+
     /// The object; `{}` if none was sent.
     #[must_use]
     pub fn json(&self) -> json::Value<'_> {
         checked(&self.text)
     }
+
+    /// Who the client is by its request, as [`SocketIoOptions::identify`](super::SocketIoOptions::identify) gave it.
+    #[must_use]
+    pub fn identity<T: 'static>(&self) -> Option<&T> {
+        self.identity.as_ref()?.get()
+    }
 }
 
 type Future<T> = core::pin::Pin<Box<dyn core::future::Future<Output = T> + Send>>;
-type OnAuthorize = Arc<dyn Fn(String) -> Future<Result<(), String>> + Send + Sync>;
-type OnConnect = Arc<dyn Fn(SocketRef, String) + Send + Sync>;
+type OnAuthorize = Arc<dyn Fn(Auth) -> Future<Result<(), String>> + Send + Sync>;
+type OnConnect = Arc<dyn Fn(SocketRef, Auth) + Send + Sync>;
 type OnDisconnect = Arc<dyn Fn(SocketRef, &'static str) + Send + Sync>;
 type OnEvent = Arc<dyn Fn(SocketRef, SocketEvent) + Send + Sync>;
 pub(super) type OnServerSide = Arc<dyn Fn(ServerSideEvent) + Send + Sync>;
@@ -127,7 +140,7 @@ impl Namespace {
         F: Fn(Auth) -> T + Send + Sync + 'static,
         T: core::future::Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.set(|table| table.authorize = Some(Arc::new(move |text| Box::pin(authorize(Auth { text })))))
+        self.set(|table| table.authorize = Some(Arc::new(move |auth| Box::pin(authorize(auth)))))
     }
 
     /// A client was let in.
@@ -137,7 +150,7 @@ impl Namespace {
         T: core::future::Future<Output = ()> + Send + 'static,
     {
         self.set(|table| {
-            table.connected = Some(Arc::new(move |socket, text| start(|| handler(socket, Auth { text }))));
+            table.connected = Some(Arc::new(move |socket, auth| start(|| handler(socket, auth))));
         })
     }
 

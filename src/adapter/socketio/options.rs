@@ -1,10 +1,12 @@
 //! What a server can be told.
 
 use super::engine::Setup;
+use super::identity::Identify;
 use crate::comet::cors::{CorsPolicy, CorsPolicyError};
 use crate::socketio::{self, RecoveryOptions, engine};
 use crate::ws;
 use crate::ws::handshake::{OriginPolicy, ServerOptions};
+use ::http::request::Parts;
 use core::time::Duration;
 use std::string::String;
 use std::vec::Vec;
@@ -52,6 +54,7 @@ pub struct SocketIoOptions {
     named: Vec<String>,
     max_sessions: usize,
     body_timeout: Duration,
+    identify: Option<Identify>,
 }
 
 impl SocketIoOptions {
@@ -67,6 +70,7 @@ impl SocketIoOptions {
             named: Vec::new(),
             max_sessions: 100_000,
             body_timeout: Duration::from_secs(15),
+            identify: None,
         }
     }
 
@@ -107,6 +111,35 @@ impl SocketIoOptions {
     /// it a client that stops in the middle holds its request, and what it sent of it, for as long as it likes.
     pub fn body_timeout(mut self, time: Duration) -> Self {
         self.body_timeout = time;
+        self
+    }
+
+    /// Who each client is: asked with the request that opens its session, for its cookies, its fields, or what a layer in front of
+    /// this server has put into its extensions. `None` refuses the request with 403. What it is stays with the session, for
+    /// [`Auth::identity`](super::Auth::identity) and [`SocketRef::identity`](super::SocketRef::identity); the session's other requests
+    /// need its identifier only. Not asked by default.
+    ///
+    /// It must not block: let a layer do what takes time. A client that [comes back](Self::recovery) is in its rooms again, and is who its
+    /// new session's request says.
+    ///
+    /// ```
+    /// use pushline::adapter::socketio::{SocketIo, SocketIoOptions};
+    ///
+    /// #[derive(Clone)]
+    /// struct User(String); // which a layer has found in a database, by the session's cookie
+    ///
+    /// let io = SocketIo::new(SocketIoOptions::new().identify(|request| request.extensions.get::<User>().cloned()));
+    /// io.of("/").on("typing", |socket, _| async move {
+    ///     if let Some(User(name)) = socket.identity() {
+    ///         let _ = socket.broadcast().emit("typing", name.as_str());
+    ///     }
+    /// });
+    /// ```
+    pub fn identify<T: Send + Sync + 'static>(
+        mut self,
+        identify: impl Fn(&Parts) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
+        self.identify = Some(Identify::new(identify));
         self
     }
 
@@ -164,6 +197,7 @@ impl From<&SocketIoOptions> for Setup {
             origins: options.origins.clone(),
             body_timeout: options.body_timeout,
             max_sessions: options.max_sessions,
+            identify: options.identify.clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::cluster::Hub;
 use super::cluster::options::{ClusterError, ClusterLog, ClusterOptions, ClusterStatus};
 use super::engine::{Engine, Layer, Link, Setup};
+use super::identity::Identity;
 use super::members::{Cluster, Shared};
 use super::namespace::{Handlers, Namespace};
 use super::options::{SlowClient, SocketIoOptions};
@@ -243,7 +244,7 @@ impl Layer for Server {
     type State = State;
     type Job = Job;
 
-    fn open(&self, now: Instant) -> State {
+    fn open(&self, _: Option<&Identity>, now: Instant) -> State {
         State {
             connection: ServerConnection::new(Arc::clone(&self.config), now),
             sockets: Vec::new(),

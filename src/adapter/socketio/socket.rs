@@ -117,6 +117,12 @@ impl SocketRef {
         &self.inner.shared.name
     }
 
+    /// Who the client is, as [`SocketIoOptions::identify`](super::SocketIoOptions::identify) gave it; `None` if that is another type.
+    #[must_use]
+    pub fn identity<T: 'static>(&self) -> Option<&T> {
+        self.inner.link.identity.as_ref()?.get()
+    }
+
     /// Whether it was here before, and came back with its name, its rooms and what it missed
     /// ([`SocketIoOptions::recovery`](super::SocketIoOptions::recovery)).
     #[must_use]

@@ -36,7 +36,7 @@ macro_rules! service {
 }
 
 service! {
-    /// For a router: `route_service`, at the service's path and at `PATH/{*rest}`.
+    /// For a router: `route_service`, at the service's path, at `PATH/` (both greet) and at `PATH/{*rest}`.
     "sockjs": super::frameworks::SockJs, serve, super::frameworks::FrameworkBody
 }
 service! {

@@ -1,13 +1,16 @@
 //! What a text packet costs: nothing to read, nothing to write into a buffer; a message for many is encoded once.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_types, clippy::disallowed_methods)]
 
 #[path = "common/allocations.rs"]
 mod allocations;
+#[path = "common/scripted.rs"]
+mod scripted;
 
 use allocations::{allocations, memory};
 use pushline::socketio::engine::{Data, EngineMessage, EngineOptions, EnginePacket, EngineSession, records};
 use pushline::socketio::{self, Encoded, PacketLimits, ServerConnection};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const NOW: Duration = Duration::ZERO;
@@ -70,4 +73,49 @@ fn an_idle_session() {
     });
     let inline = size_of_val(&kept[0]);
     assert!(bytes + inline as isize <= 800, "{bytes} + {inline}");
+}
+
+/// A client's session holds nothing of the polls that are over, however often a server ends them.
+#[test]
+fn polls_that_are_over() {
+    use pushline::adapter::socketio::{SocketIoClient, SocketIoClientOptions};
+    let server = scripted::Scripted::start();
+    let url = server.url("http");
+    let polls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&polls);
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut peer = server.accept();
+        peer.head();
+        peer.answer(
+            r#"0{"sid":"s1","upgrades":[],"pingInterval":600000,"pingTimeout":600000,"maxPayload":9}"#,
+        );
+        let mut posts = server.accept();
+        posts.request();
+        posts.answer("ok");
+        for most in [500, 5500] {
+            while count.load(Ordering::SeqCst) < most {
+                peer.head();
+                peer.answer("6");
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            let _ = told.recv();
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let wait = |until| {
+        runtime.block_on(async {
+            while polls.load(Ordering::SeqCst) < until {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+    };
+    let options = SocketIoClientOptions::new().join("/", None);
+    let _client = runtime.block_on(async { SocketIoClient::connect(&url, options) }).unwrap();
+    wait(500);
+    let (_, bytes) = memory(|| {
+        tell.send(()).unwrap();
+        wait(5500);
+    });
+    assert!(bytes < 256 << 10, "{bytes}");
 }

@@ -125,6 +125,8 @@ impl Driver {
         loop {
             let now = Instant::now();
             session.engine.tick(now);
+            // What is done would stay in the set.
+            while session.tasks.try_join_next().is_some() {}
             while let Some(key) = self.client.next_expired(now) {
                 if let Some(answer) = self.acks.remove(&key) {
                     let _ = answer.send(Err(AckError::TimedOut));

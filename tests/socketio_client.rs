@@ -344,7 +344,9 @@ fn limits() {
     client.send(EngineMessage::text("")).unwrap();
     client.send(EngineMessage::text("")).unwrap();
     client.send(EngineMessage::text("")).unwrap();
+    assert!(!client.has_room());
     assert_eq!(client.send(EngineMessage::text("")), Err(SendError::Full));
+    assert!(opened(config).has_room());
 
     for handshake in ["0", "0[]", "0{}", r#"0{"sid":"","pingInterval":1,"pingTimeout":1}"#, "4early", "7"] {
         let mut client = engine::EngineClient::new(EngineClientOptions::new(), Duration::ZERO);
@@ -353,6 +355,21 @@ fn limits() {
         client.packet(records(handshake).next().unwrap(), Duration::ZERO);
         assert_eq!(client.closed(), Some(EngineCloseReason::ParseError), "{handshake}");
     }
+    // Once closed, 5 s for what is queued, from the first look at the clock.
+    let mut client = opened(EngineClientOptions::new().upgrade(false));
+    tasks(&mut client);
+    client.close();
+    assert_eq!(tasks(&mut client), ["1"]);
+    client.tick(SECOND / 2);
+    assert_eq!(client.next_deadline(), Some(SECOND + SECOND / 2), "the ping");
+    client.packet(records("2").next().unwrap(), 5 * SECOND);
+    assert_eq!(client.next_deadline(), Some(5 * SECOND + SECOND / 2));
+    client.tick(5 * SECOND + SECOND / 2 - Duration::from_millis(1));
+    assert_eq!(client.closed(), None);
+    client.tick(5 * SECOND + SECOND / 2);
+    assert_eq!(client.closed(), Some(EngineCloseReason::ForcedClose));
+    assert_eq!(client.next_deadline(), None);
+
     let mut client = engine::EngineClient::<Duration>::new(EngineClientOptions::new(), Duration::ZERO);
     client.tick(20 * SECOND - Duration::from_millis(1));
     assert_eq!(client.closed(), None);

@@ -71,6 +71,8 @@ pub struct EngineClient<I> {
     patience: Duration,
     /// The handshake, or the next ping, is due.
     deadline: Deadline<I>,
+    /// What a closed session still has to send is to be sent.
+    closing: Deadline<I>,
 }
 
 impl<I: Instant> EngineClient<I> {
@@ -94,6 +96,7 @@ impl<I: Instant> EngineClient<I> {
             max_payload: usize::MAX,
             patience: Duration::MAX,
             deadline: Deadline::new(now, config.open_timeout),
+            closing: Deadline::default(),
         }
     }
 
@@ -262,13 +265,20 @@ impl<I: Instant> EngineClient<I> {
         if !matches!(self.state, State::Opening | State::Open) {
             return Err(SendError::Closed);
         }
-        if self.queue.bytes() >= self.config.max_queued_bytes || self.queue.len() >= self.config.max_queued {
+        if !self.has_room() {
             return Err(SendError::Full);
         }
         self.queue.push_all(messages, self.transport == TransportKind::Polling)
     }
 
-    /// Ends the session, once what is queued was sent.
+    /// Whether the queue takes another message.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.queue.bytes() < self.config.max_queued_bytes && self.queue.len() < self.config.max_queued
+    }
+
+    /// Ends the session, once what is queued was sent, or after
+    /// [`close_timeout`](EngineClientOptions::close_timeout) without that.
     pub fn close(&mut self) {
         match self.state {
             State::Open => {
@@ -343,6 +353,12 @@ impl<I: Instant> EngineClient<I> {
         if self.deadline.is_over(now) {
             self.finish(EngineCloseReason::PingTimeout);
         }
+        if self.state == State::Closing {
+            self.closing.start(now, self.config.close_timeout);
+            if self.closing.is_over(now) {
+                self.finish(EngineCloseReason::ForcedClose);
+            }
+        }
         if let Upgrade::Probing(deadline) | Upgrade::Pausing(deadline) = self.upgrade
             && deadline.is_over(now)
         {
@@ -357,7 +373,8 @@ impl<I: Instant> EngineClient<I> {
             Upgrade::Probing(deadline) | Upgrade::Pausing(deadline) => deadline.next_deadline(),
             Upgrade::No => None,
         };
-        self.deadline.next_deadline().into_iter().chain(upgrade).min()
+        let times = [self.deadline.next_deadline(), self.closing.next_deadline(), upgrade];
+        times.into_iter().flatten().min()
     }
 
     /// The WebSocket will not be the session's.
@@ -377,6 +394,7 @@ impl<I: Instant> EngineClient<I> {
         self.state = State::Closed(reason);
         self.upgrade = Upgrade::No;
         self.deadline.clear();
+        self.closing.clear();
         self.tasks = [Task::CloseSocket].into();
     }
 }

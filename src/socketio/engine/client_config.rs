@@ -4,6 +4,7 @@
 use super::client::EngineClient;
 use super::packet::EngineMessage;
 use super::request::TransportKind;
+use crate::heartbeat::CLOSE_TIMEOUT;
 use crate::settings::settings;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -28,6 +29,9 @@ settings! {
         pub upgrade_timeout: Duration = Duration::from_secs(10);
         /// Time that the handshake may take. Default 20 s.
         pub open_timeout: Duration = Duration::from_secs(20);
+        /// Time that a session has for what is queued once it is closed; then it ends without that. Without it a server that
+        /// answers nothing keeps its connections. Default 5 s.
+        pub close_timeout: Duration = CLOSE_TIMEOUT;
         /// Bytes queued from which on no further message is taken. Default 4 MiB.
         pub max_queued_bytes: usize = 4 << 20;
         /// Messages queued at most. Default 10,000.

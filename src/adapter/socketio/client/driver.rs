@@ -8,16 +8,17 @@ use crate::adapter::tokio::{ClientWriteHalf, Writer, connect};
 use crate::http1::Url;
 use crate::json;
 use crate::socketio::engine::{
-    self, Data, EngineCloseReason, EngineFrame, EnginePacket, InvalidEnginePacket, Task, records,
+    self, Data, EngineCloseReason, EngineFrame, EngineMessage, EnginePacket, InvalidEnginePacket, Task,
+    records,
 };
 use crate::socketio::{ClientConnection, FromServer};
 use crate::ws::handshake::ClientOptions as Handshake;
 use crate::ws::{self, Outbound};
 use core::future::poll_fn;
 use core::pin::pin;
-use core::task::Poll;
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::format;
 use std::string::String;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// Bytes that may be queued for a server before commands wait.
 const AHEAD: usize = 256 * 1024;
+
+/// Commands for namespaces that have not let the client in yet; with more of them, all others wait, too.
+const HELD: usize = 64;
 
 /// Time that closing a socket may take.
 const CLOSE: Duration = Duration::from_secs(1);
@@ -40,8 +44,14 @@ pub(super) struct Driver {
     emitter: mpsc::WeakSender<Command>,
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<ClientEvent>,
-    /// Namespaces that have not answered yet.
-    asked: usize,
+    /// Counts sessions: an answer belongs to the one that it was asked for in.
+    number: u64,
+    /// The namespaces that have let the client in, in this session.
+    joined: Vec<Arc<str>>,
+    /// What is for the others, in its order.
+    held: VecDeque<Command>,
+    /// Whether reports come before commands: by turns, so that neither keeps the other waiting.
+    reports_first: bool,
 }
 
 /// What the tasks of a session report.
@@ -56,9 +66,8 @@ enum Report {
 enum Input {
     Report(Report),
     Command(Command),
-    /// The application has dropped the client.
-    Dropped,
-    Time,
+    /// Time has passed, a frame was written, or the application has dropped the client.
+    Look,
 }
 
 /// A session, and what is under way for it.
@@ -67,6 +76,8 @@ struct Session {
     poll: Line,
     post: Line,
     socket: Option<Writer<ClientWriteHalf>>,
+    /// What the socket has no room for yet.
+    frame: Option<EngineMessage>,
     /// The task that opens and reads the socket.
     reader: Option<AbortHandle>,
     tasks: JoinSet<()>,
@@ -86,7 +97,19 @@ impl Driver {
             let auth = auth.as_ref().and_then(|auth| json::check(auth).ok());
             let _ = client.join(name, auth); // sent once a session is open
         }
-        Self { url, options, client, acks: HashMap::new(), emitter, commands, events, asked: 0 }
+        Self {
+            url,
+            options,
+            client,
+            acks: HashMap::new(),
+            emitter,
+            commands,
+            events,
+            number: 0,
+            joined: Vec::new(),
+            held: VecDeque::new(),
+            reports_first: false,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -95,6 +118,8 @@ impl Driver {
             let (opened, reason) = self.session().await;
             self.client.lost();
             self.acks.clear();
+            self.joined.clear();
+            self.number += 1;
             if !self.client.wants_any() {
                 return;
             }
@@ -117,12 +142,17 @@ impl Driver {
             poll: Line::default(),
             post: Line::default(),
             socket: None,
+            frame: None,
             reader: None,
             tasks: JoinSet::new(),
             reports,
         };
         let (mut opened, mut dropped) = (false, false);
         loop {
+            if !dropped && self.events.is_closed() {
+                dropped = true;
+                session.engine.close();
+            }
             let now = Instant::now();
             session.engine.tick(now);
             // What is done would stay in the set.
@@ -134,27 +164,23 @@ impl Driver {
             }
             if !opened && session.engine.is_open() {
                 opened = true;
-                let packets: Vec<_> = self.client.opened().collect();
-                self.asked = packets.len();
-                for packet in packets {
+                for packet in self.client.opened() {
                     let _ = session.engine.send_all(packet.into_messages());
                 }
             }
-            while let Some(task) = session.engine.next_task() {
+            // A frame that waits is followed by no other; it holds up no end.
+            while session.frame.is_none() || session.engine.closed().is_some() {
+                let Some(task) = session.engine.next_task() else { break };
                 self.start(&mut session, task).await;
             }
             if let Some(reason) = session.engine.closed() {
                 session.close_socket().await;
                 return (opened, reason);
             }
-            let takes = opened && self.asked == 0 && session.engine.queued_bytes() < AHEAD;
-            match self.input(&session, &mut received, takes, dropped).await {
-                Input::Time => {}
+            let takes = opened && session.engine.has_room() && session.engine.queued_bytes() < AHEAD;
+            match self.input(&mut session, &mut received, takes, dropped).await {
+                Input::Look => {}
                 Input::Command(command) => self.command(&mut session.engine, command),
-                Input::Dropped => {
-                    dropped = true;
-                    session.engine.close();
-                }
                 Input::Report(report) => self.report(&mut session, report).await,
             }
             if opened && !self.client.wants_any() {
@@ -165,27 +191,44 @@ impl Driver {
 
     async fn input(
         &mut self,
-        session: &Session,
+        session: &mut Session,
         received: &mut mpsc::Receiver<Report>,
         takes: bool,
         dropped: bool,
     ) -> Input {
         let deadline = session.engine.next_deadline().into_iter().chain(self.client.next_deadline()).min();
         let mut time = pin!(sleep_until(deadline.unwrap_or_else(Instant::now)));
-        let Self { commands, events, .. } = self;
+        let due = self.held.iter().position(|command| {
+            let namespace = command.namespace();
+            self.joined.contains(namespace) || !self.client.wants(namespace)
+        });
+        if takes && let Some(command) = due.and_then(|at| self.held.remove(at)) {
+            return Input::Command(command);
+        }
+        let takes = takes && self.held.len() < HELD;
+        self.reports_first = !self.reports_first;
+        let Self { commands, events, reports_first, .. } = self;
         let mut closed = pin!(events.closed());
         poll_fn(|cx| {
-            if let Poll::Ready(Some(report)) = received.poll_recv(cx) {
-                return Poll::Ready(Input::Report(report));
+            if session.frame.is_some() && session.poll_frame(cx).is_ready() {
+                return Poll::Ready(Input::Look);
             }
-            if takes && let Poll::Ready(Some(command)) = commands.poll_recv(cx) {
-                return Poll::Ready(Input::Command(command));
+            for reports in [*reports_first, !*reports_first] {
+                if reports && let Poll::Ready(Some(report)) = received.poll_recv(cx) {
+                    return Poll::Ready(Input::Report(report));
+                }
+                if !reports
+                    && takes
+                    && let Poll::Ready(Some(command)) = commands.poll_recv(cx)
+                {
+                    return Poll::Ready(Input::Command(command));
+                }
             }
             if !dropped && closed.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Input::Dropped);
+                return Poll::Ready(Input::Look);
             }
             match deadline {
-                Some(_) => time.as_mut().poll(cx).map(|()| Input::Time),
+                Some(_) => time.as_mut().poll(cx).map(|()| Input::Look),
                 None => Poll::Pending,
             }
         })
@@ -193,12 +236,20 @@ impl Driver {
     }
 
     fn command(&mut self, engine: &mut engine::EngineClient<Instant>, command: Command) {
+        let namespace = command.namespace();
+        if self.client.wants(namespace) && !self.joined.contains(namespace) {
+            self.held.retain(|command| !command.is_late());
+            return self.held.push_back(command);
+        }
         match command {
+            // In another session its number is another question's.
+            Command::Send { session: Some(number), .. } if number != self.number => {}
             // It may have left the namespace since.
-            Command::Send { namespace, messages } if self.client.wants(&namespace) => {
+            Command::Send { namespace, messages, .. } if self.client.wants(&namespace) => {
                 let _ = engine.send_all(messages); // there is room, and the session is open
             }
             Command::Send { .. } => {}
+            Command::Ask { answer, .. } if answer.is_closed() => {}
             Command::Ask { namespace, encode, timeout, answer } => {
                 if !self.client.wants(&namespace) {
                     return drop(answer.send(Err(AckError::Disconnected)));
@@ -221,7 +272,7 @@ impl Driver {
         format!("{target}{mark}EIO=4&transport={transport}{sid}")
     }
 
-    async fn start(&self, session: &mut Session, task: Task) {
+    async fn start(&mut self, session: &mut Session, task: Task) {
         let reports = session.reports.clone();
         match task {
             Task::Poll | Task::Post(_) => {
@@ -249,15 +300,12 @@ impl Driver {
                 session.reader = Some(session.tasks.spawn(read(url, options, reports)));
             }
             Task::Frame(message) => {
-                let Some(socket) = &mut session.socket else { return session.engine.socket_closed() };
-                let outbound = match message.frame() {
-                    EngineFrame::Text(text) => Outbound::from(text),
-                    EngineFrame::Binary(bytes) => Outbound::from(ws::Message::Binary(bytes.clone())),
-                    EngineFrame::Shared(prepared) => Outbound::from(prepared),
-                };
-                if socket.send(outbound).await.is_err() {
-                    session.engine.socket_closed();
-                }
+                session.frame = Some(message);
+                poll_fn(|cx| {
+                    let _ = session.poll_frame(cx); // what waits is asked for again
+                    Poll::Ready(())
+                })
+                .await;
             }
             Task::CloseSocket => session.close_socket().await,
         }
@@ -288,7 +336,7 @@ impl Driver {
                 session.engine.socket_opened();
             }
             Report::Opened(None) | Report::Gone => {
-                session.socket = None;
+                (session.socket, session.frame) = (None, None);
                 session.engine.socket_closed();
             }
             Report::Came(message) => {
@@ -319,14 +367,17 @@ impl Driver {
     async fn tell(&mut self, said: FromServer) {
         let event = match said {
             FromServer::Connected { namespace, sid, recovered } => {
-                self.asked = self.asked.saturating_sub(1);
+                if !self.joined.contains(&namespace) {
+                    self.joined.push(Arc::clone(&namespace));
+                }
                 ClientEvent::Connected { namespace, sid, recovered }
             }
             FromServer::Refused { namespace, message, .. } => {
-                self.asked = self.asked.saturating_sub(1);
+                self.joined.retain(|name| *name != namespace);
                 ClientEvent::Refused { namespace, message }
             }
             FromServer::Disconnect { namespace } => {
+                self.joined.retain(|name| *name != namespace);
                 self.acks.retain(|(name, _), _| *name != namespace);
                 ClientEvent::Disconnected { namespace }
             }
@@ -335,6 +386,7 @@ impl Driver {
                 let ack = id.zip(emitter).map(|(id, emitter)| ClientAck {
                     namespace: Arc::clone(&namespace),
                     id,
+                    session: self.number,
                     emitter,
                 });
                 ClientEvent::Event { namespace, payload, ack }
@@ -351,7 +403,30 @@ impl Driver {
 }
 
 impl Session {
+    /// Hands the frame that waits to the socket; pending while that has no room for it, and the frame waits on.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let sent = match (&self.frame, &mut self.socket) {
+            (None, _) => return Poll::Ready(()),
+            (Some(_), None) => false,
+            (Some(message), Some(socket)) => {
+                let outbound = match message.frame() {
+                    EngineFrame::Text(text) => Outbound::from(text),
+                    EngineFrame::Binary(bytes) => Outbound::from(ws::Message::Binary(bytes.clone())),
+                    EngineFrame::Shared(prepared) => Outbound::from(prepared),
+                };
+                // Dropped, it has sent nothing.
+                ready!(pin!(socket.send(outbound)).poll(cx)).is_ok()
+            }
+        };
+        self.frame = None;
+        if !sent {
+            self.engine.socket_closed();
+        }
+        Poll::Ready(())
+    }
+
     async fn close_socket(&mut self) {
+        self.frame = None;
         if let Some(mut socket) = self.socket.take() {
             let _ = timeout(CLOSE, socket.close(1000, "")).await;
         }

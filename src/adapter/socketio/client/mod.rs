@@ -153,8 +153,31 @@ pub enum ClientEvent {
 }
 
 enum Command {
-    Send { namespace: Arc<str>, messages: Vec<EngineMessage> },
-    Ask { namespace: Arc<str>, encode: Encode, timeout: Duration, answer: Answer },
+    /// Of this session only, if one is named.
+    Send {
+        namespace: Arc<str>,
+        messages: Vec<EngineMessage>,
+        session: Option<u64>,
+    },
+    Ask {
+        namespace: Arc<str>,
+        encode: Encode,
+        timeout: Duration,
+        answer: Answer,
+    },
+}
+
+impl Command {
+    const fn namespace(&self) -> &Arc<str> {
+        match self {
+            Self::Send { namespace, .. } | Self::Ask { namespace, .. } => namespace,
+        }
+    }
+
+    /// Whether nobody waits for the answer any more.
+    fn is_late(&self) -> bool {
+        matches!(self, Self::Ask { answer, .. } if answer.is_closed())
+    }
 }
 
 type Encode = Box<dyn FnOnce(u64) -> Encoded + Send>;
@@ -174,18 +197,21 @@ type Answer = oneshot::Sender<Result<Payload, AckError>>;
 pub struct ClientAck {
     namespace: Arc<str>,
     id: u64,
+    session: u64,
     emitter: Emitter,
 }
 
 impl ClientAck {
-    /// Answers.
+    /// Answers, unless the connection on which the event came is lost: nobody waits for the answer any more then, and
+    /// on the next one it could be taken for that to another event.
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] if the client is gone.
     pub async fn send(self, arguments: &(impl Arguments + ?Sized)) -> Result<(), SendError> {
         let messages = Encoded::ack(&self.namespace, self.id, arguments).into_messages().collect();
-        self.emitter.command(Command::Send { namespace: self.namespace, messages }).await
+        let session = Some(self.session);
+        self.emitter.command(Command::Send { namespace: self.namespace, messages, session }).await
     }
 }
 
@@ -227,10 +253,11 @@ impl Emitter {
         arguments: &(impl Arguments + ?Sized),
     ) -> Result<(), SendError> {
         let messages = Encoded::event(namespace, event, arguments, None).into_messages().collect();
-        self.command(Command::Send { namespace: namespace.into(), messages }).await
+        self.command(Command::Send { namespace: namespace.into(), messages, session: None }).await
     }
 
-    /// Sends an event, and waits for the server's answer to it.
+    /// Sends an event, and waits for the server's answer to it. The timeout is for all of it: an event that the client could
+    /// not send by then is not sent any more.
     ///
     /// # Errors
     ///
@@ -247,8 +274,11 @@ impl Emitter {
         let (name, event) = (Arc::clone(&namespace), String::from(event));
         let encode: Encode = Box::new(move |id| Encoded::event(&name, &event, &arguments, Some(id)));
         let command = Command::Ask { namespace, encode, timeout, answer };
-        self.command(command).await.map_err(|_| AckError::Disconnected)?;
-        answered.await.unwrap_or(Err(AckError::Disconnected))
+        let asked = async {
+            self.command(command).await.map_err(|_| AckError::Disconnected)?;
+            answered.await.unwrap_or(Err(AckError::Disconnected))
+        };
+        tokio::time::timeout(timeout, asked).await.unwrap_or(Err(AckError::TimedOut))
     }
 
     async fn command(&self, command: Command) -> Result<(), SendError> {

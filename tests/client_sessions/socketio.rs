@@ -1,0 +1,367 @@
+//! The Socket.IO client.
+
+use crate::scripted::{Peer, Scripted, frame};
+use pushline::adapter::socketio::{AckError, ClientEvent, Emitter, SocketIoClient, SocketIoClientOptions};
+use pushline::backoff::Backoff;
+use pushline::socketio::engine::{EngineClientOptions, TransportKind};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Client {
+    runtime: Runtime,
+    client: SocketIoClient,
+    emitter: Emitter,
+}
+
+impl Client {
+    fn new(server: &Scripted, options: SocketIoClientOptions) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let guard = runtime.enter();
+        let quick = Backoff::new().ceiling(Duration::from_millis(20)).jitter(0);
+        let options = options.backoff(Duration::from_millis(10), quick);
+        let client = SocketIoClient::connect(&server.url("http"), options).unwrap();
+        drop(guard);
+        Self { runtime, emitter: client.emitter(), client }
+    }
+
+    /// What comes next, in words; `end` for nothing more.
+    #[track_caller]
+    fn next(&mut self) -> String {
+        let next =
+            self.runtime.block_on(async { tokio::time::timeout(30 * SECOND, self.client.next()).await });
+        match next.expect("something comes in time") {
+            None => "end".into(),
+            Some(ClientEvent::Connected { namespace, recovered: false, .. }) => format!("in {namespace}"),
+            Some(ClientEvent::Connected { namespace, .. }) => format!("again in {namespace}"),
+            Some(ClientEvent::Refused { namespace, message }) => format!("refused {namespace} {message}"),
+            Some(ClientEvent::Disconnected { namespace }) => format!("out of {namespace}"),
+            Some(ClientEvent::Lost { reason }) => format!("lost: {reason}"),
+            Some(ClientEvent::Event { namespace, payload, .. }) => {
+                let arguments: Vec<_> = payload.arguments().map(|value| value.as_str().to_owned()).collect();
+                format!("{namespace} {} {}", payload.name().unwrap().to_cow(), arguments.join(","))
+            }
+            Some(other) => format!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn sees(&mut self, all: &[&str]) {
+        for expected in all {
+            assert_eq!(self.next(), *expected);
+        }
+    }
+
+    #[track_caller]
+    fn emit(&self, namespace: &str, event: &str) {
+        let emit =
+            async { tokio::time::timeout(30 * SECOND, self.emitter.emit(namespace, event, &())).await };
+        self.runtime.block_on(emit).expect("it is taken in time").unwrap();
+    }
+}
+
+fn polling() -> SocketIoClientOptions {
+    SocketIoClientOptions::new().engine(EngineClientOptions::new().upgrade(false))
+}
+
+fn websocket() -> SocketIoClientOptions {
+    SocketIoClientOptions::new().engine(EngineClientOptions::new().transport(TransportKind::WebSocket))
+}
+
+fn handshake(interval: u64, timeout: u64) -> String {
+    format!(
+        r#"0{{"sid":"s1","upgrades":[],"pingInterval":{interval},"pingTimeout":{timeout},"maxPayload":100000}}"#
+    )
+}
+
+/// A session over polling, whose client is in `/`: the connection of its polls, of which one waits, and that of its POSTs.
+fn session(server: &Scripted, handshake: &str) -> (Peer, Peer) {
+    let mut polls = server.accept();
+    let (head, _) = polls.request();
+    assert!(head.starts_with("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n"), "{head}");
+    polls.answer(handshake);
+    let mut posts = server.accept();
+    // Which of the two connects first is left open.
+    let (head, body) = posts.request();
+    assert!(head.starts_with("POST ") && body.starts_with("40"), "{head}{body}");
+    posts.answer("ok");
+    let (head, _) = polls.request();
+    assert!(head.starts_with("GET /socket.io/?EIO=4&transport=polling&sid=s1 HTTP/1.1\r\n"), "{head}");
+    (polls, posts)
+}
+
+/// A session over a WebSocket; its client waits to be let in.
+fn socket(server: &Scripted, handshake: &str) -> Peer {
+    let mut peer = server.accept();
+    let head = peer.open("");
+    assert!(head.starts_with("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"), "{head}");
+    peer.send(frame(0x81, handshake));
+    peer
+}
+
+const IN: &str = r#"40{"sid":"a"}"#;
+
+/// A message that was taken is sent, also while the server leaves a POST unanswered for long.
+#[test]
+fn a_slow_server_loses_no_message() {
+    let server = Scripted::start();
+    let mut client = Client::new(&server, polling().join("/", None));
+    let (mut polls, mut posts) = session(&server, &handshake(60_000, 60_000));
+    polls.answer(IN);
+    client.sees(&["in /"]);
+    const MESSAGES: usize = 12_000;
+    let emitter = client.emitter.clone();
+    let emitting = client.runtime.spawn(async move {
+        for number in 0..MESSAGES {
+            emitter.emit("/", "", &u64::try_from(number).unwrap()).await.unwrap();
+        }
+    });
+    // Until nothing more is taken, or all is.
+    let mut first = posts.request().1;
+    std::thread::sleep(SECOND);
+    let mut seen = Vec::new();
+    loop {
+        seen.extend(first.split('\u{1e}').map(str::to_owned));
+        posts.answer("ok");
+        if seen.len() == MESSAGES
+            || seen.last().is_some_and(|last| *last == format!("42[\"\",{}]", MESSAGES - 1))
+        {
+            break;
+        }
+        first = posts.request().1;
+    }
+    client.runtime.block_on(emitting).unwrap();
+    let expected: Vec<_> = (0..MESSAGES).map(|number| format!("42[\"\",{number}]")).collect();
+    assert_eq!(seen.len(), expected.len());
+    assert!(seen == expected);
+}
+
+/// The time for an answer is that of the whole call: whatever the server sends instead, or does not.
+#[test]
+fn an_answer_is_waited_for_no_longer_than_said() {
+    for way in 0..3 {
+        let server = Scripted::start();
+        let mut client = Client::new(&server, websocket().join("/", None));
+        let mut peer = socket(&server, &handshake(60_000, 60_000));
+        assert_eq!(peer.text(), "40");
+        match way {
+            // Never let in.
+            0 => {}
+            // Asked, and it answers nothing.
+            1 => peer.send(frame(0x81, IN)),
+            // More events than are held, while the application waits for the answer before it looks at them.
+            _ => {
+                peer.send(frame(0x81, IN));
+                for _ in 0..2000 {
+                    peer.send(frame(0x81, r#"42["flood"]"#));
+                }
+            }
+        }
+        if way > 0 {
+            client.sees(&["in /"]);
+        }
+        if way == 2 {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let asked = client.emitter.emit_with_ack("/", "question", (), Duration::from_millis(300));
+        let asked = async { tokio::time::timeout(20 * SECOND, asked).await };
+        let answer = client.runtime.block_on(asked).expect("it ends in time");
+        assert!(matches!(answer, Err(AckError::TimedOut)), "{way}: {answer:?}");
+        // The question is not asked later, when nobody waits any more.
+        if way == 0 {
+            peer.send(frame(0x81, IN));
+            client.sees(&["in /"]);
+            client.emit("/", "next");
+            assert_eq!(peer.text(), r#"42["next"]"#);
+        }
+    }
+}
+
+/// What is said about one namespace is of no account for what is emitted in another.
+#[test]
+fn a_namespace_that_is_never_let_in_holds_up_no_other() {
+    for answer in ["", "41/b,", r#"40{"sid":"again"}"#] {
+        let server = Scripted::start();
+        let mut client = Client::new(&server, websocket().join("/", None).join("/b", None));
+        let mut peer = socket(&server, &handshake(60_000, 60_000));
+        assert_eq!([peer.text(), peer.text()], ["40", "40/b,"]);
+        peer.send(frame(0x81, IN));
+        client.sees(&["in /"]);
+        match answer {
+            "" => {}
+            "41/b," => {
+                peer.send(frame(0x81, answer));
+                client.sees(&["out of /b"]);
+            }
+            _ => {
+                peer.send(frame(0x81, answer));
+                client.sees(&["in /"]);
+            }
+        }
+        if answer != "41/b," {
+            client.emit("/b", "early");
+        }
+        client.emit("/", "one");
+        assert_eq!(peer.text(), r#"42["one"]"#);
+        if answer != "41/b," {
+            // It waits until it is in.
+            peer.send(frame(0x81, r#"40/b,{"sid":"b"}"#));
+            client.sees(&["in /b"]);
+            assert_eq!(peer.text(), r#"42/b,["early"]"#);
+        }
+    }
+}
+
+/// Events that come faster than the application takes them do not keep it from speaking.
+#[test]
+fn a_flood_of_events_does_not_silence_the_client() {
+    let server = Scripted::start();
+    let mut client = Client::new(&server, websocket().join("/", None));
+    let mut peer = socket(&server, &handshake(60_000, 60_000));
+    assert_eq!(peer.text(), "40");
+    peer.send(frame(0x81, IN));
+    client.sees(&["in /"]);
+    let flooding = peer.stream.try_clone().unwrap();
+    let flood = std::thread::spawn(move || {
+        use std::io::Write;
+        let events = frame(0x81, r#"42["flood"]"#).repeat(100);
+        while (&flooding).write_all(&events).is_ok() {}
+    });
+    // As many of them as are held.
+    std::thread::sleep(Duration::from_millis(300));
+    client.emit("/", "heard");
+    let heard = std::thread::spawn(move || {
+        let text = peer.text();
+        let _ = peer.stream.shutdown(std::net::Shutdown::Both);
+        text
+    });
+    // An application that takes its time for each.
+    for _ in 0..1000 {
+        if heard.is_finished() {
+            break;
+        }
+        let _ = client.next();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(heard.is_finished(), "what was emitted waits for the end of the flood");
+    assert_eq!(heard.join().unwrap(), r#"42["heard"]"#);
+    flood.join().unwrap();
+}
+
+/// An answer belongs to the session in which it was asked: in the next one its number is another question's.
+#[test]
+fn a_late_answer_is_not_taken_for_another() {
+    let server = Scripted::start();
+    let mut client = Client::new(&server, websocket().join("/", None));
+    let mut peer = socket(&server, &handshake(60_000, 60_000));
+    assert_eq!(peer.text(), "40");
+    peer.send(frame(0x81, IN));
+    peer.send(frame(0x81, r#"420["first"]"#));
+    client.sees(&["in /"]);
+    let first = client.runtime.block_on(client.client.next());
+    let Some(ClientEvent::Event { ack: Some(first), .. }) = first else { panic!("{first:?}") };
+    drop(peer);
+    client.sees(&["lost: transport close"]);
+    let mut peer = socket(&server, &handshake(60_000, 60_000));
+    assert_eq!(peer.text(), "40");
+    peer.send(frame(0x81, IN));
+    peer.send(frame(0x81, r#"420["second"]"#));
+    client.sees(&["in /"]);
+    let second = client.runtime.block_on(client.client.next());
+    let Some(ClientEvent::Event { ack: Some(second), .. }) = second else { panic!("{second:?}") };
+    client.runtime.block_on(first.send("to the first")).unwrap();
+    client.runtime.block_on(second.send("to the second")).unwrap();
+    assert_eq!(peer.text(), r#"430["to the second"]"#);
+}
+
+/// The heartbeat is judged also while the server takes nothing of what is written to it.
+#[test]
+fn a_server_that_reads_nothing_is_noticed() {
+    for pings in [false, true] {
+        let server = Scripted::start();
+        let mut client = Client::new(&server, websocket().join("/", None));
+        let mut peer = socket(&server, &handshake(500, 500));
+        assert_eq!(peer.text(), "40");
+        peer.send(frame(0x81, IN));
+        client.sees(&["in /"]);
+        let emitter = client.emitter.clone();
+        let text = "x".repeat(100_000);
+        client.runtime.spawn(async move { while emitter.emit("/", "much", &text).await.is_ok() {} });
+        if pings {
+            // One that still says that it is there is waited for.
+            let pinging = peer.stream.try_clone().unwrap();
+            let pinging = std::thread::spawn(move || {
+                use std::io::Write;
+                while (&pinging).write_all(&frame(0x81, "2")).is_ok() {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            });
+            std::thread::sleep(3 * SECOND);
+            for _ in 0..100 {
+                let text = peer.text();
+                assert!(text == "3" || text.starts_with(r#"42["much""#), "{}", &text[..9]);
+            }
+            drop(client);
+            peer.rest();
+            let _ = peer.stream.shutdown(std::net::Shutdown::Both);
+            pinging.join().unwrap();
+        } else {
+            let began = std::time::Instant::now();
+            client.sees(&["lost: ping timeout"]);
+            assert!(began.elapsed() < 20 * SECOND, "{:?}", began.elapsed());
+        }
+    }
+}
+
+/// A server that answers nothing holds no client that was dropped, nor one that is in no namespace any more.
+#[test]
+fn the_end_takes_a_bounded_time() {
+    for polls in [false, true] {
+        for dropped in [false, true] {
+            let server = Scripted::start();
+            let first = if polls { TransportKind::Polling } else { TransportKind::WebSocket };
+            let engine = EngineClientOptions::new().transport(first).close_timeout(SECOND / 2);
+            let mut client =
+                Client::new(&server, SocketIoClientOptions::new().engine(engine).join("/", None));
+            let forever = u64::MAX / 4;
+            let mut all = Vec::new();
+            if polls {
+                let (mut polls, posts) = session(&server, &handshake(forever, forever));
+                polls.answer(IN);
+                all.extend([polls, posts]);
+            } else {
+                let mut peer = socket(&server, &handshake(forever, forever));
+                assert_eq!(peer.text(), "40");
+                peer.send(frame(0x81, IN));
+                all.push(peer);
+            }
+            client.sees(&["in /"]);
+            let Client { client: inner, runtime, emitter } = client;
+            let began = std::time::Instant::now();
+            if dropped {
+                drop(inner);
+            } else {
+                let mut inner = inner;
+                match &mut all[..] {
+                    [polls, _] => {
+                        polls.head();
+                        polls.answer("41");
+                    }
+                    peers => peers[0].send(frame(0x81, "41")),
+                }
+                let rest = async {
+                    tokio::time::timeout(20 * SECOND, async { while inner.next().await.is_some() {} }).await
+                };
+                runtime.block_on(rest).expect("it ends");
+            }
+            // Nothing is left open.
+            for peer in &mut all {
+                peer.rest();
+            }
+            assert!(began.elapsed() < 20 * SECOND, "{:?}", began.elapsed());
+            drop((runtime, emitter));
+        }
+    }
+}

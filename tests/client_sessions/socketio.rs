@@ -365,3 +365,251 @@ fn the_end_takes_a_bounded_time() {
         }
     }
 }
+
+/// What a server may say first, and what becomes of it; the client comes back after each fault.
+#[test]
+fn the_handshake() {
+    let open = |fields: &str| format!(r#"0{{{fields}}}"#);
+    let times = r#""pingInterval":60000,"pingTimeout":60000"#;
+    let sid = |sid: &str| open(&format!(r#""sid":"{sid}","upgrades":[],{times},"maxPayload":9"#));
+    let parse = "lost: parse error";
+    let transport = "lost: transport error";
+    let long = "s".repeat(257);
+    let whole = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    for (answer, seen) in [
+        (whole(""), parse),
+        (whole("0"), parse),
+        (whole("0{"), parse),
+        (whole("0[]"), parse),
+        (whole("4early"), parse),
+        (whole("2"), parse),
+        (whole("6"), parse),
+        (whole(&open("")), parse),
+        (whole(&open(times)), parse),
+        (whole(&sid("")), parse),
+        (whole(&sid(&long)), parse),
+        (whole(&sid("a&b=c")), parse),
+        (whole(&sid("a\\r\\nx: y")), parse),
+        (whole(&open(r#""sid":7,"pingInterval":1,"pingTimeout":1"#)), parse),
+        (whole(&open(r#""sid":"a","pingInterval":-1,"pingTimeout":1"#)), parse),
+        (whole(&open(r#""sid":"a","pingInterval":1.5,"pingTimeout":1"#)), parse),
+        (whole(&open(r#""sid":"a","pingInterval":100000000000000000000,"pingTimeout":1"#)), parse),
+        (whole(&open(r#""sid":"a","pingInterval":0,"pingTimeout":0"#)), "lost: ping timeout"),
+        (whole("\u{1e}"), parse),
+        (format!("{}\r\n\r\n\x7f", "HTTP/1.1 200 OK\r\nContent-Length: 1"), parse),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n0{".into(), transport),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n0{\r\n".into(), transport),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n0".into(), transport),
+        ("HTTP/1.1 204 No Content\r\n\r\n".into(), transport),
+        ("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".into(), transport),
+        ("HTTP/1.1 400 Bad Request\r\nContent-Length: 12\r\n\r\n{\"code\":1}  ".into(), transport),
+        ("HTTP/1.1 503 Busy\r\nRetry-After: 99999999999\r\nContent-Length: 0\r\n\r\n".into(), transport),
+        ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".into(), transport),
+        ("220 smtp.example ESMTP\r\n".into(), transport),
+        (String::new(), transport),
+    ] {
+        let server = Scripted::start();
+        let mut client = Client::new(&server, polling().join("/", None));
+        let mut peer = server.accept();
+        peer.head();
+        peer.send(&answer);
+        peer.end();
+        client.sees(&[seen]);
+        // And again.
+        let mut peer = server.accept();
+        let head = peer.head();
+        assert!(head.starts_with("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n"), "{answer}: {head}");
+    }
+    // The longest name there may be.
+    let server = Scripted::start();
+    let mut client = Client::new(&server, polling().join("/", None));
+    let mut peer = server.accept();
+    peer.head();
+    peer.answer(&sid(&long[1..]));
+    let mut posts = server.accept();
+    assert_eq!(posts.request().1, "40");
+    assert!(peer.head().contains(&format!("&sid={} ", &long[1..])));
+    peer.answer(IN);
+    client.sees(&["in /"]);
+}
+
+/// A session that is open, and what ends it.
+#[test]
+fn answers_to_polls() {
+    let big = format!("4{}", "x".repeat(1000));
+    let body = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let endless = format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        "9\r\n42[\"a\"],\"\r\n".repeat(200)
+    );
+    let flood = vec![r#"42["a"]"#; 50].join("\u{1e}");
+    for (answer, seen) in [
+        // One over the limit of 1000, in each framing.
+        (body(&big), "lost: transport error"),
+        (endless, "lost: transport error"),
+        (format!("HTTP/1.1 200 OK\r\n\r\n{big}"), "lost: transport error"),
+        // Cut: nothing of it is told.
+        ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n42[\"a\"]\u{1e}".into(), "lost: transport error"),
+        (
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 10\r\n\r\n{\"code\":1}".into(),
+            "lost: transport error",
+        ),
+        (body(""), "lost: parse error"),
+        (body("9"), "lost: parse error"),
+        (body("b!"), "lost: parse error"),
+        (body("bAAA="), "lost: parse error"), // bytes that nobody announced
+        (body("1"), "lost: transport close"),
+        (body("451-[\"a\",{\"_placeholder\":true,\"num\":0}]\u{1e}42[\"b\"]"), "lost: parse error"),
+        (body("451-[\"a\",{\"_placeholder\":true,\"num\":1}]"), "lost: parse error"),
+        (body("40"), "lost: parse error"),
+        (body("40[]"), "lost: parse error"),
+        (body("40/never,{\"sid\":\"x\"}"), "lost: parse error"),
+        (body("44/never,"), "lost: parse error"),
+        (body("41/never,"), "lost: parse error"),
+        (body("42/never,[\"a\"]"), "lost: parse error"),
+        (body("47"), "lost: parse error"),
+        (body("42"), "lost: parse error"),
+        (body("42[]"), "lost: parse error"),
+        (body("42[\"connect\"]"), "lost: parse error"), // a reserved name
+        (body("44"), "lost: parse error"), // it says why
+        (body("44{\"message\":7}"), "refused / "),
+        (body("44\"no\""), "refused / no"),
+        // What is of no account.
+        (body("6\u{1e}3\u{1e}5\u{1e}0{}\u{1e}42[\"a\"]"), "/ a "),
+        (body("4317[\"nobody asked\"]\u{1e}42[\"a\"]"), "/ a "),
+        (body("4318446744073709551615[]\u{1e}42[\"a\"]"), "/ a "),
+        (body(&flood), "/ a "),
+        (
+            body("451-[\"a\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAAAA"),
+            "/ a {\"_placeholder\":true,\"num\":0}",
+        ),
+    ] {
+        let server = Scripted::start();
+        let mut client = Client::new(&server, polling().max_payload(1000).join("/", None));
+        let (mut polls, _posts) = session(&server, &handshake(60_000, 60_000));
+        polls.answer(IN);
+        client.sees(&["in /"]);
+        polls.head();
+        polls.send(&answer);
+        polls.end();
+        let next = client.next();
+        assert_eq!(next, seen, "{}", answer.escape_debug());
+    }
+}
+
+/// 1000 bytes are not over a limit of 1000.
+#[test]
+fn the_limits_of_an_answer() {
+    for (length, seen) in [(999, "/ a"), (1000, "/ a"), (1001, "lost: transport error")] {
+        for polls in [true, false] {
+            let server = Scripted::start();
+            let text = format!(r#"42["a","{}"]"#, "x".repeat(length - 10));
+            assert_eq!(text.len(), length);
+            let options = if polls { polling() } else { websocket() };
+            let mut client = Client::new(&server, options.max_payload(1000).join("/", None));
+            let next = if polls {
+                let (mut polls, _posts) = session(&server, &handshake(60_000, 60_000));
+                polls.answer(IN);
+                client.sees(&["in /"]);
+                polls.head();
+                polls.answer(&text);
+                client.next()
+            } else {
+                let mut peer = socket(&server, &handshake(60_000, 60_000));
+                assert_eq!(peer.text(), "40");
+                peer.send([frame(0x81, IN), frame(0x81, &text)].concat());
+                client.sees(&["in /"]);
+                let next = client.next();
+                if length > 1000 {
+                    assert_eq!(peer.frame(), (0x88, b"\x03\xf1".to_vec()));
+                }
+                next
+            };
+            let seen = if polls || length <= 1000 { seen } else { "lost: transport close" };
+            assert!(next.starts_with(seen), "{length} {polls} {next}");
+        }
+    }
+}
+
+/// An upgrade that does not come to be, in all ways: the session goes on on polling, and nothing is said twice.
+#[test]
+fn upgrades_that_fail() {
+    let handshake = r#"0{"sid":"s1","upgrades":["websocket"],"pingInterval":60000,"pingTimeout":60000,"maxPayload":100000}"#;
+    for way in 0..7 {
+        let server = Scripted::start();
+        let engine = EngineClientOptions::new().upgrade_timeout(SECOND / 2);
+        let mut client = Client::new(&server, SocketIoClientOptions::new().engine(engine).join("/", None));
+        let mut polls = server.accept();
+        polls.head();
+        polls.answer(handshake);
+        // Its POSTs, its polls and its WebSocket come in no order.
+        let (mut posts, mut upgrade) = (None, None);
+        let mut head = String::new();
+        while posts.is_none() || upgrade.is_none() {
+            let mut peer = server.accept();
+            let (request, body) = peer.request();
+            if request.starts_with("POST ") {
+                assert_eq!(body, "40");
+                peer.answer("ok");
+                posts = Some(peer);
+            } else {
+                assert!(request.contains("transport=websocket&sid=s1"), "{request}");
+                head = request;
+                upgrade = Some(peer);
+            }
+        }
+        let (mut posts, mut upgrade) = (posts.unwrap(), upgrade.unwrap());
+        polls.head();
+        polls.answer(IN);
+        client.sees(&["in /"]);
+        polls.head();
+        match way {
+            // Refused.
+            0 => upgrade.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+            // Never answered.
+            1 => {}
+            // A response that is none of a WebSocket's.
+            2 => upgrade.send(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            ),
+            _ => {
+                upgrade.send(crate::scripted::accepted(&head, ""));
+                assert_eq!(upgrade.text(), "2probe");
+                match way {
+                    // A wrong answer, and a flood of them.
+                    3 => upgrade.send(frame(0x81, "3porbe").repeat(1000)),
+                    4 => upgrade.send(frame(0x81, r#"42["early"]"#)),
+                    // None.
+                    5 => {}
+                    // The right one, and then the poll is never answered.
+                    _ => upgrade.send(frame(0x81, "3probe")),
+                }
+            }
+        }
+        client.emit("/", "after");
+        assert_eq!(posts.request().1, r#"42["after"]"#, "{way}");
+        posts.answer("ok");
+        upgrade.rest();
+        polls.answer(r#"42["on"]"#);
+        client.sees(&["/ on "]);
+        assert!(polls.head().contains("transport=polling&sid=s1"), "{way}");
+        assert!(server.try_accept().is_none());
+    }
+}
+
+/// A server that lets its client in and drops it is not asked in a tight loop.
+#[test]
+fn a_server_that_drops_is_waited_for() {
+    let server = Scripted::start();
+    let mut client = Client::new(&server, websocket().join("/", None));
+    for _ in 0..5 {
+        let mut peer = socket(&server, &handshake(60_000, 60_000));
+        assert_eq!(peer.text(), "40");
+        let began = std::time::Instant::now();
+        peer.reset();
+        client.sees(&["lost: transport close"]);
+        drop(server.accept().open(""));
+        assert!(began.elapsed() >= Duration::from_millis(10));
+        client.sees(&["lost: transport close"]);
+    }
+}

@@ -10,7 +10,11 @@
     clippy::disallowed_methods
 )]
 
+#[path = "client_sessions/events.rs"]
+mod events;
 #[path = "common/scripted.rs"]
 mod scripted;
 #[path = "client_sessions/socketio.rs"]
 mod socketio;
+#[path = "client_sessions/websocket.rs"]
+mod websocket;

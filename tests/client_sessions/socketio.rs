@@ -471,7 +471,7 @@ fn answers_to_polls() {
         (body("42"), "lost: parse error"),
         (body("42[]"), "lost: parse error"),
         (body("42[\"connect\"]"), "lost: parse error"), // a reserved name
-        (body("44"), "lost: parse error"), // it says why
+        (body("44"), "lost: parse error"),              // it says why
         (body("44{\"message\":7}"), "refused / "),
         (body("44\"no\""), "refused / no"),
         // What is of no account.

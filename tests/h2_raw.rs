@@ -1,5 +1,8 @@
 //! Peers of HTTP/2 that are written frame by frame, good and bad, against hyper's adapter in both roles (RFC 8441, RFC 9113).
 
+#[path = "common/raw_h2.rs"]
+mod raw_h2;
+
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -8,106 +11,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use pushline::adapter::hyper::{Http2, Socket, refuse, upgrade};
 use pushline::adapter::{Error, Options};
 use pushline::ws::handshake::{ClientError, ClientOptions, ServerOptions, Uri};
+use raw_h2::{BASE, CANCEL, DATA, END_STREAM, Frame, GOAWAY, HEADERS, RST_STREAM, Raw, SETTINGS, code};
 use std::convert::Infallible;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const CANCEL: u32 = 8;
-
-const BASE: [(&str, &str); 6] = [
-    (":method", "CONNECT"),
-    (":protocol", "websocket"),
-    (":scheme", "https"),
-    (":path", "/chat"),
-    (":authority", "h"),
-    ("sec-websocket-version", "13"),
-];
-
-/// One end of a connection, frame by frame (RFC 9113 4.1).
-struct Raw(DuplexStream);
-
-#[derive(Debug)]
-struct Frame {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-    payload: Vec<u8>,
-}
-
-impl Raw {
-    async fn client(stream: DuplexStream) -> Self {
-        let mut raw = Self(stream);
-        raw.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        raw.send(SETTINGS, 0, 0, &[]).await;
-        raw
-    }
-
-    async fn server(stream: DuplexStream, enable_connect_protocol: &[u32]) -> Self {
-        let mut raw = Self(stream);
-        raw.0.read_exact(&mut [0; 24]).await.unwrap();
-        for value in enable_connect_protocol {
-            let setting = [&[0, 8], &value.to_be_bytes()[..]].concat();
-            raw.send(SETTINGS, 0, 0, &setting).await;
-        }
-        raw
-    }
-
-    async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-        // A peer that has given up takes nothing more.
-        let _ = self.0.write_all(&[&head, payload].concat()).await;
-    }
-
-    /// RFC 7541 6.2.2: literal fields without indexing.
-    async fn send_headers(&mut self, flags: u8, stream: u32, fields: &[(&str, &str)]) {
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            block.push(0);
-            for text in [name, value] {
-                block.push(u8::try_from(text.len()).unwrap());
-                block.extend_from_slice(text.as_bytes());
-            }
-        }
-        self.send(HEADERS, flags | END_HEADERS, stream, &block).await;
-    }
-
-    async fn next(&mut self) -> Option<Frame> {
-        let mut head = [0; 9];
-        timeout(Duration::from_secs(5), self.0.read_exact(&mut head)).await.unwrap().ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; length as usize];
-        self.0.read_exact(&mut payload).await.ok()?;
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        Some(Frame { kind: head[3], flags: head[4], stream, payload })
-    }
-
-    /// The next frame of a stream, or the end of the connection.
-    async fn next_of(&mut self, stream: u32) -> Option<Frame> {
-        loop {
-            let frame = self.next().await?;
-            if frame.kind == SETTINGS && frame.flags == 0 {
-                self.send(SETTINGS, 1, 0, &[]).await;
-            }
-            // Window updates are of no interest.
-            if frame.kind == GOAWAY || frame.stream == stream && frame.kind != 8 {
-                return Some(frame);
-            }
-        }
-    }
-}
-
-fn code(payload: &[u8]) -> u32 {
-    u32::from_be_bytes(payload[..4].try_into().unwrap())
-}
 
 fn serve(then: fn(Socket) -> tokio::task::JoinHandle<()>) -> DuplexStream {
     let (near, far) = duplex(64 * 1024);
@@ -229,7 +137,7 @@ async fn an_abort_ends_the_stream() {
 /// What a client makes of a server that answers its HEADERS in this way.
 async fn dial(
     setting: &[u32],
-    answer: impl AsyncFnOnce(&mut Raw),
+    answer: impl AsyncFnOnce(&mut Raw<DuplexStream>),
 ) -> (Result<Option<Error>, Error>, Option<Frame>) {
     let (near, far) = duplex(64 * 1024);
     let client = tokio::spawn(async move {

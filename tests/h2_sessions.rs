@@ -2,6 +2,8 @@
 //! application behind hyper is told and when, what is held meanwhile, and that the other streams go on (RFC 8441, RFC 9113 5.2).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
+#[path = "common/allocations.rs"]
+mod allocations;
 #[path = "common/raw_h2.rs"]
 mod raw_h2;
 
@@ -82,6 +84,11 @@ async fn answer(mut request: Request<Incoming>, tell: UnboundedSender<String>) -
             tokio::spawn(async move {
                 let end = match socket.await {
                     Ok(socket) if path == "/flood" => flood(socket).await,
+                    Ok(mut socket) if path == "/large" => loop {
+                        if let Err(error) = socket.send("x".repeat(1 << 20)).await {
+                            break words(&error);
+                        }
+                    },
                     Ok(socket) => echo(socket).await,
                     Err(error) => format!("no socket: {}", words(&error)),
                 };
@@ -207,6 +214,30 @@ async fn a_window_that_never_opens() {
     assert_eq!(data(&mut raw, 5).await, b"\x88\0");
     raw.send(DATA, END_STREAM, 5, &[]).await;
     assert_eq!(told(&mut says).await, "/chat: clean");
+}
+
+/// What hyper has taken for a stream whose window never opens stays there after the WebSocket was given up, as long as the peer
+/// keeps its connection: it is a few writes, and not a few messages.
+#[test]
+fn what_is_held_for_a_stream_that_was_given_up() {
+    const STREAMS: u32 = 20;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut kept = None;
+    let (_, bytes) = allocations::memory(|| {
+        runtime.block_on(async {
+            let (stream, mut says) = serve().await;
+            let mut raw = Raw::client_with(stream, &CLOSED).await;
+            for number in 0..STREAMS {
+                accepted(&mut raw, 2 * number + 1, &path("/large"), 0).await;
+            }
+            for _ in 0..STREAMS {
+                assert_eq!(told(&mut says).await, "/large: the peer takes nothing of what is written");
+            }
+            kept = Some((raw, says));
+        });
+    });
+    let each = usize::try_from(bytes).unwrap() / STREAMS as usize;
+    assert!(each < 256 << 10, "{each}");
 }
 
 /// The connection's own window, used up by streams that are not read to an end, is theirs to open again; nothing is lost.

@@ -5,8 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::response::Response;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use pushline::adapter::Options;
 use pushline::adapter::axum::{Socket, WebSocketUpgrade};
 use pushline::adapter::tokio::{Outbox, QueuedSocket};
@@ -25,7 +23,7 @@ use crate::told::Told;
 pub const OPTIONS: Options =
     Options::new().connection(ConnectionOptions::new().max_message(MAX_REQUEST).max_frame(MAX_REQUEST));
 
-type Queued = QueuedSocket<TokioIo<Upgraded>>;
+type Queued = QueuedSocket<pushline::adapter::hyper::UpgradedStream>;
 
 /// Answers the handshake.
 pub async fn upgrade(Asked { server, params, from }: Asked, upgrade: WebSocketUpgrade) -> Response {

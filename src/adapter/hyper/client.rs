@@ -2,7 +2,7 @@
 
 use super::super::tokio::WebSocket;
 use super::super::{Error, HandshakeError, Options, TimedOut, trace};
-use super::{Socket, failed};
+use super::{Socket, UpgradedStream, failed};
 use crate::http1::head::FieldLines;
 use crate::ws::handshake::{
     ClientError, ClientOptions, ConnectSetting, HandshakeResponse as Head, Uri, verify_http_connect,
@@ -140,7 +140,7 @@ impl Http2 {
             Err(error) => return Err(report(error, response).await.into()),
         };
         let stream = ::hyper::upgrade::on(response).await.map_err(failed)?;
-        Ok(WebSocket::client(TokioIo::new(stream), negotiated, options))
+        Ok(WebSocket::client(UpgradedStream::new(stream, true), negotiated, options))
     }
 }
 

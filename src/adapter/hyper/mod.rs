@@ -36,6 +36,7 @@
 #![allow(clippy::disallowed_methods)] // this is where the clock is read
 
 mod client;
+mod stream;
 
 use super::tokio::WebSocket;
 use super::{Error, Options, trace};
@@ -44,14 +45,14 @@ use crate::ws::handshake::{Accepted, Rejection, ServerOptions, accept_parts};
 use ::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use ::http::{Request, Response};
 use ::hyper::ext::Protocol;
-use ::hyper::upgrade::{OnUpgrade, Upgraded};
+use ::hyper::upgrade::OnUpgrade;
 use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use hyper_util::rt::TokioIo;
 use std::string::{String, ToString};
 
 pub use client::{Http2, SETTINGS_TIMEOUT};
+pub use stream::UpgradedStream;
 
 /// A WebSocket over what hyper has upgraded: a connection of HTTP/1.1, or a stream of HTTP/2.
 ///
@@ -63,7 +64,7 @@ pub use client::{Http2, SETTINGS_TIMEOUT};
 ///     socket.close(1000, "").await
 /// }
 /// ```
-pub type Socket = WebSocket<TokioIo<Upgraded>>;
+pub type Socket = WebSocket<UpgradedStream>;
 
 /// Answers an opening handshake, over HTTP/1.1 (RFC 6455) or HTTP/2 (RFC 8441): the response to be given to hyper, and
 /// the socket, which is there once hyper has sent that.
@@ -131,7 +132,8 @@ pub fn upgrade_with<Q, B: Default>(
     }
     let (response, negotiated) = answer?;
     let response = response.map(|()| B::default());
-    Ok((response, Upgrade { upgraded, negotiated, options: options.clone() }))
+    let is_http2 = request.version() == ::http::Version::HTTP_2;
+    Ok((response, Upgrade { upgraded, negotiated, options: options.clone(), is_http2 }))
 }
 
 /// The response, and what was agreed in it.
@@ -207,6 +209,7 @@ pub struct Upgrade {
     upgraded: Option<OnUpgrade>,
     negotiated: Negotiated,
     options: Options,
+    is_http2: bool,
 }
 
 impl Upgrade {
@@ -225,7 +228,10 @@ impl Future for Upgrade {
             return Poll::Ready(Err(Error::Io(std::io::Error::other("the request is none of hyper's"))));
         };
         Pin::new(upgraded).poll(cx).map(|upgraded| match upgraded {
-            Ok(stream) => Ok(WebSocket::server(TokioIo::new(stream), self.negotiated.clone(), &self.options)),
+            Ok(stream) => {
+                let stream = UpgradedStream::new(stream, self.is_http2);
+                Ok(WebSocket::server(stream, self.negotiated.clone(), &self.options))
+            }
             Err(error) => Err(failed(error)),
         })
     }

@@ -15,13 +15,13 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use pushline::adapter::hyper::{Socket, refuse, upgrade};
+use pushline::adapter::hyper::{Http2, SETTINGS_TIMEOUT, Socket, refuse, upgrade};
 use pushline::adapter::tokio::sse::{self, EventBody};
 use pushline::adapter::{Error, Options};
 use pushline::sse::{Block, PreparedEvent};
-use pushline::ws::handshake::ServerOptions;
-use pushline::ws::{ConnectionOptions, End, Message};
-use raw_h2::{BASE, CANCEL, DATA, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Raw, WINDOW_UPDATE};
+use pushline::ws::handshake::{ClientError, ClientOptions, ServerOptions, Uri};
+use pushline::ws::{ConnectionOptions, End, Message, TimedOut};
+use raw_h2::{BASE, CANCEL, DATA, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
@@ -406,4 +406,119 @@ async fn a_hundred_idle_streams() {
         raw.send(DATA, END_STREAM, *stream, &masked(0x88, &[])).await;
         assert_eq!(told(&mut says).await, "/chat: clean");
     }
+}
+
+/// A client against a server whose frames are the test's: what the attempt comes to, and how long it takes. `setting` is what the
+/// server's SETTINGS have.
+async fn dials(
+    setting: &'static [u8],
+    answer: impl AsyncFnOnce(&mut Raw<TcpStream>) + 'static,
+) -> (Result<Socket, Error>, Duration) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (far, _) = listener.accept().await.unwrap();
+    let serving = async move {
+        let mut raw = Raw::server(far, &[]).await;
+        raw.send(SETTINGS, 0, 0, setting).await;
+        while let Some(frame) = raw.next_of(1).await {
+            if frame.kind == HEADERS {
+                answer(&mut raw).await;
+                break;
+            }
+        }
+        // It stays, and says nothing.
+        while raw.next_of(1).await.is_some() {}
+    };
+    let local = tokio::task::LocalSet::new();
+    local.spawn_local(serving);
+    let connecting = local.run_until(async move {
+        let http2 = Http2::new(stream).await.unwrap();
+        let options = Options::new()
+            .handshake_timeout(3000 * MILLISECOND)
+            .write_timeout(300 * MILLISECOND)
+            .close_timeout(300 * MILLISECOND);
+        let began = Instant::now();
+        let uri = Uri::parse("ws://h/chat").unwrap();
+        let socket =
+            timeout(Duration::from_secs(20), http2.connect(&uri, &ClientOptions::new(), &options)).await;
+        (socket.expect("it ends in time"), began.elapsed())
+    });
+    let dialed = connecting.await;
+    tokio::task::spawn_local(local); // it goes on as long as the test's
+    dialed
+}
+
+const ENABLED: &[u8] = &[0, 8, 0, 0, 0, 1];
+
+#[tokio::test]
+async fn servers_that_answer_otherwise() {
+    tokio::task::LocalSet::new()
+        .run_until(async {
+            // No extended CONNECT: it is waited for, but not long.
+            let (dialed, took) = dials(&[], async |_| ()).await;
+            let Err(Error::Handshake(refused)) = dialed else { panic!("{dialed:?}") };
+            assert_eq!(refused.error, ClientError::ConnectNotEnabled);
+            assert!(took >= SETTINGS_TIMEOUT && took < Duration::from_secs(15), "{took:?}");
+            // No streams at all, and no answer.
+            const NONE: &[u8] = &[0, 8, 0, 0, 0, 1, 0, 3, 0, 0, 0, 0];
+            for setting in [NONE, ENABLED] {
+                let (dialed, took) = dials(setting, async |_| ()).await;
+                assert!(matches!(dialed, Err(Error::TimedOut(TimedOut::Handshake))), "{dialed:?}");
+                assert!(took < Duration::from_secs(15), "{took:?}");
+            }
+            // Interim answers without an end.
+            let (dialed, took) = dials(ENABLED, async |raw| {
+                for _ in 0..300 {
+                    raw.send_headers(0, 1, &[(":status", "103")]).await;
+                    sleep(20 * MILLISECOND).await;
+                }
+            })
+            .await;
+            assert!(dialed.is_err() && took < Duration::from_secs(15), "{dialed:?} {took:?}");
+            // A refusal whose body has no end: 4 KiB of it, or what comes in a second.
+            for pause in [0, 100] {
+                let (dialed, took) = dials(ENABLED, async move |raw| {
+                    raw.send_headers(0, 1, &[(":status", "403")]).await;
+                    for _ in 0..60 {
+                        raw.send(DATA, 0, 1, &[b'x'; 100]).await;
+                        sleep(pause * MILLISECOND).await;
+                    }
+                })
+                .await;
+                let Err(Error::Handshake(refused)) = dialed else { panic!("{dialed:?}") };
+                assert_eq!(refused.error, ClientError::UnexpectedStatus(403));
+                let most = if pause == 0 { 4096..=4096 } else { 100..=4096 };
+                assert!(most.contains(&refused.body.len()), "{}", refused.body.len());
+                assert!(took < Duration::from_secs(15), "{took:?}");
+            }
+            // GOAWAY instead of an answer, which leaves the request out; DATA before any.
+            let (dialed, _) = dials(ENABLED, async |raw| raw.send(GOAWAY, 0, 0, &[0; 8]).await).await;
+            assert!(matches!(dialed, Err(Error::Io(_))), "{dialed:?}");
+            let (dialed, _) = dials(ENABLED, async |raw| raw.send(DATA, 0, 1, b"early").await).await;
+            assert!(matches!(dialed, Err(Error::Io(_))), "{dialed:?}");
+        })
+        .await;
+}
+
+/// A server that lets the client in and opens no window: who writes is told in time.
+#[tokio::test]
+async fn a_server_whose_window_never_opens() {
+    tokio::task::LocalSet::new()
+        .run_until(async {
+            const NONE: &[u8] = &[0, 8, 0, 0, 0, 1, 0, 4, 0, 0, 0, 0];
+            let (dialed, _) =
+                dials(NONE, async |raw| raw.send_headers(0, 1, &[(":status", "200")]).await).await;
+            let mut socket = dialed.unwrap();
+            let sending = async {
+                for _ in 0..1000 {
+                    if let Err(error) = socket.send("x".repeat(100_000)).await {
+                        return words(&error);
+                    }
+                }
+                "it is held somewhere".into()
+            };
+            let told = timeout(Duration::from_secs(20), sending).await.expect("in time");
+            assert_eq!(told, "the peer takes nothing of what is written");
+        })
+        .await;
 }

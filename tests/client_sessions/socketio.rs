@@ -613,3 +613,35 @@ fn a_server_that_drops_is_waited_for() {
         client.sees(&["lost: transport close"]);
     }
 }
+
+/// A server, or a proxy before it, that ends the connection with each response is asked on another one.
+#[test]
+fn connections_of_one_request() {
+    let server = Scripted::start();
+    let mut client = Client::new(&server, polling().join("/", None));
+    let answer = |mut peer: Peer, body: &str| {
+        peer.send(format!(
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+    };
+    let mut peer = server.accept();
+    peer.head();
+    answer(peer, &handshake(60_000, 60_000));
+    let (mut polls, mut posts) = (0, 0);
+    for _ in 0..200 {
+        let mut peer = server.accept();
+        if peer.request().0.starts_with("POST ") {
+            posts += 1;
+            answer(peer, "ok");
+        } else {
+            polls += 1;
+            answer(peer, if polls == 1 { IN } else { "42[\"a\"]\u{1e}2" });
+        }
+    }
+    client.sees(&["in /"]);
+    for _ in 2..polls {
+        client.sees(&["/ a "]);
+    }
+    assert!(polls > 50 && posts > 20, "{polls} {posts}");
+}

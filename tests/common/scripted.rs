@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-/// Looks of 50 ms at what is waited for: counted and not timed, for a process that was stopped has not looked.
+/// Looks at what is waited for: counted and not timed, for a process that was stopped has not looked.
 const LOOKS: usize = 600;
 
 pub struct Scripted {
@@ -27,10 +27,10 @@ impl Scripted {
     /// The next connection.
     #[track_caller]
     pub fn accept(&self) -> Peer {
-        for _ in 0..LOOKS {
+        for _ in 0..20 * LOOKS {
             match self.try_accept() {
                 Some(peer) => return peer,
-                None => std::thread::sleep(Duration::from_millis(50)),
+                None => std::thread::sleep(Duration::from_millis(2)),
             }
         }
         panic!("nobody connects");

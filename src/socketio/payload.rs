@@ -85,6 +85,12 @@ impl Payload {
         &self.attachments
     }
 
+    /// Bytes of the text and the attachments.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn size(&self) -> usize {
+        self.attachments.iter().fold(self.text.len(), |size, bytes| size.saturating_add(bytes.len()))
+    }
+
     /// The attachment that an argument, or a part of one, stands for.
     #[must_use]
     pub fn attachment(&self, value: Value<'_>) -> Option<&Bytes> {

@@ -645,3 +645,66 @@ fn connections_of_one_request() {
     }
     assert!(polls > 50 && posts > 20, "{polls} {posts}");
 }
+
+/// Events that the application does not take are held up to a bound, in number and in bytes; then the server waits.
+#[test]
+fn events_that_nobody_takes() {
+    use std::io::Write;
+    for (polls, binary) in [(true, false), (false, false), (false, true)] {
+        let server = Scripted::start();
+        let options = if polls { polling() } else { websocket() };
+        let mut client = Client::new(&server, options.join("/", None));
+        let mut _posts = None;
+        let mut peer = if polls {
+            let (polls, posts) = session(&server, &handshake(600_000, 600_000));
+            _posts = Some(posts);
+            polls
+        } else {
+            let mut peer = socket(&server, &handshake(600_000, 600_000));
+            assert_eq!(peer.text(), "40");
+            peer
+        };
+        const EVENTS: usize = 100;
+        let text = "x".repeat(1 << 20);
+        let event = format!(r#"42["e","{text}"]"#);
+        let events = match (polls, binary) {
+            (true, _) => {
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{event}", event.len()).into_bytes()
+            }
+            (_, false) => frame(0x81, &event),
+            (_, true) => {
+                [frame(0x81, r#"451-["e",{"_placeholder":true,"num":0}]"#), frame(0x82, &text)].concat()
+            }
+        };
+        if polls {
+            peer.answer(IN);
+        } else {
+            peer.send(frame(0x81, IN));
+        }
+        client.sees(&["in /"]);
+        peer.stream.set_write_timeout(Some(SECOND)).unwrap();
+        let mut sent = 0;
+        'all: for _ in 0..EVENTS {
+            if polls {
+                // The next poll, if it comes.
+                if !peer.has_head(SECOND) {
+                    break;
+                }
+                peer.head();
+            }
+            let mut rest = &events[..];
+            while !rest.is_empty() {
+                match peer.stream.write(rest) {
+                    Ok(written) => rest = &rest[written..],
+                    Err(_) => break 'all,
+                }
+            }
+            sent += 1;
+        }
+        assert!(sent < 40, "{sent} MiB are held");
+        // None is lost.
+        for _ in 0..sent {
+            assert!(client.next().starts_with("/ e "));
+        }
+    }
+}

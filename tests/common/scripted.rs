@@ -95,6 +95,18 @@ impl Peer {
         }
     }
 
+    /// Whether anything comes within this time.
+    pub fn has_head(&mut self, time: Duration) -> bool {
+        let began = std::time::Instant::now();
+        while self.read.is_empty() && began.elapsed() < time {
+            let mut bytes = [0; 1024];
+            if let Ok(count @ 1..) = self.stream.read(&mut bytes) {
+                self.read.extend_from_slice(&bytes[..count]);
+            }
+        }
+        !self.read.is_empty()
+    }
+
     /// A request whose body has a length, and the body.
     #[track_caller]
     pub fn request(&mut self) -> (String, String) {

@@ -2,6 +2,7 @@
 //! another.
 
 use super::exchange::{Line, Reply};
+use super::held::{Held, Room};
 use super::{AckError, Answer, ClientAck, ClientEvent, Command, Emitter, SocketIoClientOptions};
 use crate::adapter::Options;
 use crate::adapter::tokio::{ClientWriteHalf, Writer, connect};
@@ -33,6 +34,13 @@ const AHEAD: usize = 256 * 1024;
 /// Commands for namespaces that have not let the client in yet; with more of them, all others wait, too.
 const HELD: usize = 64;
 
+/// KiB of events that wait for the application, besides 256 in number. Without it, a server has a client that takes none hold 256 of
+/// the largest.
+const EVENTS: u32 = 4 * 1024;
+
+/// KiB of messages that have come over the socket and were not looked at yet, besides 16 in number.
+const MESSAGES: u32 = 1024;
+
 /// Time that closing a socket may take.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -43,7 +51,8 @@ pub(super) struct Driver {
     acks: HashMap<(Arc<str>, u64), Answer>,
     emitter: mpsc::WeakSender<Command>,
     commands: mpsc::Receiver<Command>,
-    events: mpsc::Sender<ClientEvent>,
+    events: mpsc::Sender<Held<ClientEvent>>,
+    room: Room,
     /// Counts sessions: an answer belongs to the one that it was asked for in.
     number: u64,
     /// The namespaces that have let the client in, in this session.
@@ -59,7 +68,7 @@ enum Report {
     Polled(Reply),
     Posted(Reply),
     Opened(Option<Writer<ClientWriteHalf>>),
-    Came(ws::Message),
+    Came(Held<ws::Message>),
     Gone,
 }
 
@@ -90,7 +99,7 @@ impl Driver {
         options: SocketIoClientOptions,
         emitter: mpsc::WeakSender<Command>,
         commands: mpsc::Receiver<Command>,
-        events: mpsc::Sender<ClientEvent>,
+        events: mpsc::Sender<Held<ClientEvent>>,
     ) -> Self {
         let mut client = ClientConnection::new(options.config);
         for (name, auth) in &options.namespaces {
@@ -105,6 +114,7 @@ impl Driver {
             emitter,
             commands,
             events,
+            room: Room::new(EVENTS),
             number: 0,
             joined: Vec::new(),
             held: VecDeque::new(),
@@ -125,7 +135,7 @@ impl Driver {
             }
             failures = if opened { 0 } else { failures + 1 };
             let reason = ClientEvent::Lost { reason: reason.as_str() };
-            if self.events.send(reason).await.is_err() {
+            if self.events.send(self.room.hold(reason, 0).await).await.is_err() {
                 return;
             }
             let random = getrandom::u64().unwrap_or_default();
@@ -340,7 +350,7 @@ impl Driver {
                 session.engine.socket_closed();
             }
             Report::Came(message) => {
-                let packet = match &message {
+                let packet = match &message.0 {
                     ws::Message::Text(text) => EnginePacket::parse(text),
                     ws::Message::Binary(bytes) => Ok(EnginePacket::Message(Data::Binary(bytes.clone()))),
                     _ => return,
@@ -398,7 +408,20 @@ impl Driver {
                 return;
             }
         };
-        let _ = self.events.send(event).await; // it is gone: the session ends with the next input
+        let size = match &event {
+            ClientEvent::Event { payload, .. } => payload.size(),
+            ClientEvent::Refused { message, .. } => message.len(),
+            _ => 0,
+        };
+        let (mut held, mut gone) = (pin!(self.room.hold(event, size)), pin!(self.events.closed()));
+        let held = poll_fn(|cx| match held.as_mut().poll(cx) {
+            Poll::Ready(held) => Poll::Ready(Some(held)),
+            Poll::Pending => gone.as_mut().poll(cx).map(|()| None),
+        });
+        // If it is gone, the session ends with the next input.
+        if let Some(held) = held.await {
+            let _ = self.events.send(held).await;
+        }
     }
 }
 
@@ -445,7 +468,10 @@ async fn read(url: String, options: Options, reports: mpsc::Sender<Report>) {
     if reports.send(Report::Opened(Some(writer))).await.is_err() {
         return;
     }
+    let room = Room::new(MESSAGES);
     while let Some(Ok(message)) = reader.next().await {
+        let size = message.payload().len();
+        let message = room.hold(message, size).await;
         if reports.send(Report::Came(message)).await.is_err() {
             return;
         }

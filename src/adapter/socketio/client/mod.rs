@@ -2,7 +2,9 @@
 
 mod driver;
 mod exchange;
+mod held;
 
+use self::held::Held;
 use super::AckError;
 use crate::adapter::Options;
 use crate::backoff::Backoff;
@@ -295,8 +297,8 @@ impl fmt::Debug for Emitter {
 /// A client: connects, comes back after each cut, and recovers its state where the server offers that. Dropping it closes
 /// the connection.
 ///
-/// Its connection is kept by a task. If [`next`](Self::next) is not called, that task waits once 256 events are there, and
-/// with it the heartbeat.
+/// Its connection is kept by a task. If [`next`](Self::next) is not called, that task waits once 256 events or 4 MiB of them
+/// are there, and with it the heartbeat.
 ///
 /// ```no_run
 /// use pushline::adapter::socketio::{SocketIoClient, ClientEvent, SocketIoClientOptions};
@@ -317,7 +319,7 @@ impl fmt::Debug for Emitter {
 #[derive(Debug)]
 pub struct SocketIoClient {
     emitter: Emitter,
-    events: mpsc::Receiver<ClientEvent>,
+    events: mpsc::Receiver<Held<ClientEvent>>,
 }
 
 impl SocketIoClient {
@@ -337,7 +339,7 @@ impl SocketIoClient {
 
     /// What comes next. `None` once the client is in no namespace any more.
     pub async fn next(&mut self) -> Option<ClientEvent> {
-        self.events.recv().await
+        self.events.recv().await.map(|held| held.0)
     }
 
     /// Emits from other tasks.

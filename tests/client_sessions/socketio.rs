@@ -522,6 +522,7 @@ fn the_limits_of_an_answer() {
                 let next = client.next();
                 if length > 1000 {
                     assert_eq!(peer.frame(), (0x88, b"\x03\xf1".to_vec()));
+                    peer.end();
                 }
                 next
             };
@@ -706,5 +707,48 @@ fn events_that_nobody_takes() {
         for _ in 0..sent {
             assert!(client.next().starts_with("/ e "));
         }
+    }
+}
+
+/// Who is put out of a namespace, in whichever way, is told at once that no answer comes.
+#[test]
+fn answers_of_a_namespace_that_is_over() {
+    for (out, seen) in
+        [("41", "out of /"), (r#"44{"message":"go"}"#, "refused / go"), ("1", "lost: transport close")]
+    {
+        let server = Scripted::start();
+        let mut client = Client::new(&server, websocket().join("/", None).join("/b", None));
+        let mut peer = socket(&server, &handshake(60_000, 60_000));
+        assert_eq!([peer.text(), peer.text()], ["40", "40/b,"]);
+        peer.send(frame(0x81, IN));
+        client.sees(&["in /"]);
+        let emitter = client.emitter.clone();
+        let asked = client
+            .runtime
+            .spawn(async move { emitter.emit_with_ack("/", "question", (), 600 * SECOND).await });
+        assert_eq!(peer.text(), r#"420["question"]"#);
+        peer.send(frame(0x81, out));
+        client.sees(&[seen]);
+        let asked = async { tokio::time::timeout(20 * SECOND, asked).await };
+        let answer = client.runtime.block_on(asked).expect("in time").unwrap();
+        assert!(matches!(answer, Err(AckError::Disconnected)), "{out}: {answer:?}");
+    }
+}
+
+/// A server that takes nothing is sent a packet a request: less there is not.
+#[test]
+fn a_largest_payload_of_nothing() {
+    let server = Scripted::start();
+    let mut client = Client::new(&server, polling().join("/", None));
+    let nothing = handshake(60_000, 60_000).replace("100000", "0");
+    let (mut polls, mut posts) = session(&server, &nothing);
+    polls.answer(IN);
+    client.sees(&["in /"]);
+    for number in 0..5 {
+        client.emit("/", &number.to_string());
+    }
+    for number in 0..5 {
+        assert_eq!(posts.request().1, format!(r#"42["{number}"]"#));
+        posts.answer("ok");
     }
 }

@@ -374,6 +374,12 @@ impl Driver {
         }
     }
 
+    /// It is not in the namespace, or not any more: no answer comes.
+    fn left(&mut self, namespace: &Arc<str>) {
+        self.joined.retain(|name| name != namespace);
+        self.acks.retain(|(name, _), _| name != namespace);
+    }
+
     async fn tell(&mut self, said: FromServer) {
         let event = match said {
             FromServer::Connected { namespace, sid, recovered } => {
@@ -383,12 +389,11 @@ impl Driver {
                 ClientEvent::Connected { namespace, sid, recovered }
             }
             FromServer::Refused { namespace, message, .. } => {
-                self.joined.retain(|name| *name != namespace);
+                self.left(&namespace);
                 ClientEvent::Refused { namespace, message }
             }
             FromServer::Disconnect { namespace } => {
-                self.joined.retain(|name| *name != namespace);
-                self.acks.retain(|(name, _), _| *name != namespace);
+                self.left(&namespace);
                 ClientEvent::Disconnected { namespace }
             }
             FromServer::Event { namespace, id, payload } => {

@@ -3,6 +3,8 @@
 #[path = "../examples/reconnecting/main.rs"]
 #[allow(dead_code, reason = "a test has its own main")]
 mod example;
+#[path = "common/scripted.rs"]
+mod scripted;
 
 use pushline::adapter::tokio::{
     Lagging, Loss, OutboxError, OutboxOptions, ReconnectEvent, ReconnectOptions, Reconnecting, Unsent,
@@ -405,4 +407,50 @@ async fn attempts_end() {
     let no_way = || async { Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into()) };
     let mut client = Reconnecting::<TcpStream>::with_connector(no_way, options(plain()));
     assert!(matches!(client.next().await, Some(Err(Loss::Failed(Error::Io(_))))));
+}
+
+/// A message whose last byte was taken is written, also if a pong or the answer to a close behind it is not: it is not sent again.
+#[tokio::test(start_paused = true)]
+async fn what_is_behind_a_message_does_not_count() {
+    let ping = scripted::frame(0x89, [0; 100]);
+    let close = scripted::frame(0x88, [&1012_u16.to_be_bytes()[..], &[b'x'; 90]].concat());
+    for (behind, cut) in [(&ping, 0), (&close, 0), (&ping, 1), (&close, 1)] {
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let (log, behind) = (Arc::clone(&received), behind.clone());
+        let mut client = over_pipes(options(plain()), move |mut stream, attempt| {
+            let (log, behind) = (Arc::clone(&log), behind.clone());
+            async move {
+                if attempt > 0 {
+                    let mut socket = open(stream).await;
+                    while let Some(Ok(message)) = socket.next().await {
+                        log.lock().unwrap().extend(message.as_text().map(str::len));
+                    }
+                    return;
+                }
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    head.push(char::from(stream.read_u8().await.unwrap()));
+                }
+                stream.write_all(scripted::accepted(&head, "").as_bytes()).await.unwrap();
+                sleep(Duration::from_millis(10)).await;
+                // The pipe holds 256 bytes of the message's 308. What comes now is answered behind it.
+                stream.write_all(&behind).await.unwrap();
+                sleep(Duration::from_millis(10)).await;
+                // Room for the rest of it, and for no byte more; or for one less.
+                let mut bytes = vec![0; 308];
+                stream.read_exact(&mut bytes[..52 - cut]).await.unwrap();
+                sleep(Duration::from_millis(10)).await;
+                stream.read_exact(&mut bytes[52 - cut..308 - cut]).await.unwrap();
+            }
+        });
+        client.send("x".repeat(300)).unwrap();
+        client.send("last").unwrap();
+        assert!(matches!(client.next().await, Some(Ok(ReconnectEvent::Open))));
+        assert!(matches!(client.next().await, Some(Ok(ReconnectEvent::Lost { .. }))));
+        assert!(matches!(client.next().await, Some(Ok(ReconnectEvent::Open))));
+        client.close(1000, "");
+        assert!(client.next().await.is_none());
+        let again: &[usize] = if cut == 0 { &[4] } else { &[300, 4] };
+        assert_eq!(*received.lock().unwrap(), again, "{cut}");
+    }
 }

@@ -1,5 +1,11 @@
 //! A server of one test's, whose every byte the test writes, on a port of loopback.
-#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_types)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_types,
+    clippy::disallowed_methods
+)]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

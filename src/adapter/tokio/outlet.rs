@@ -42,7 +42,7 @@ pub(super) struct Outlet<W> {
     failure: Option<std::io::Error>,
     /// The stream has taken bytes that it may not have passed on.
     unflushed: bool,
-    /// How often all that was queued has left.
+    /// How often all messages that were queued have left.
     completed: u32,
     /// The stream did not take all that was queued when it was last written.
     stalled: bool,
@@ -113,7 +113,7 @@ impl<W> Outlet<W> {
         self.sender.queued() == 0 && !self.unflushed && !self.lost
     }
 
-    /// How often all that was queued has left: what was queued since it was the same is not written whole.
+    /// How often all messages that were queued have left: one that was queued since it was the same is not written whole.
     pub(super) const fn completed(&self) -> u32 {
         self.completed
     }
@@ -448,6 +448,13 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
                     Err(error) => outlet.lose(error),
                 }
                 outlet.unflushed = true;
+                // A message is out also if a pong or the close frame behind it is not.
+                if outlet.sender.queued() > 0
+                    && outlet.sender.is_message_out()
+                    && matches!(Pin::new(&mut outlet.stream).poll_flush(cx), Poll::Ready(Ok(())))
+                {
+                    outlet.completed = outlet.completed.wrapping_add(u32::from(!outlet.lost));
+                }
             }
             if outlet.unflushed {
                 match ready!(Pin::new(&mut outlet.stream).poll_flush(cx)) {

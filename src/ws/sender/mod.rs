@@ -60,7 +60,8 @@ pub struct Sender {
     state: State,
     auto_pong: bool,
     auto_close: bool,
-    close_queued: bool,
+    /// The length of the close frame, once that is queued.
+    close: u8,
     #[cfg(feature = "deflate")]
     compressor: Option<Box<Compressor>>,
 }
@@ -88,7 +89,7 @@ impl Sender {
             state: State::Open,
             auto_pong: config.auto_pong,
             auto_close: config.auto_close,
-            close_queued: false,
+            close: 0,
         }
     }
 
@@ -341,7 +342,13 @@ impl Sender {
     #[must_use]
     pub fn close_unwritten(&self) -> bool {
         // It is the last of all, whatever is queued.
-        self.close_queued && !self.outgoing.is_empty()
+        self.close > 0 && !self.outgoing.is_empty()
+    }
+
+    /// Whether no byte of a message is left, whatever control frames are.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_message_out(&self) -> bool {
+        self.outgoing.ordinary_len() <= usize::from(self.close)
     }
 
     /// Which end this is.
@@ -408,8 +415,10 @@ impl Sender {
             return Err(UsageError::Closed);
         }
         // Behind everything, and with reserved room: no check of the queue.
+        let before = self.outgoing.ordinary_len();
         self.push_frame(Opcode::Close, PLAIN, true, payload);
-        self.close_queued = true;
+        // A control frame with its masking key: 131 bytes at most.
+        self.close = u8::try_from(self.outgoing.ordinary_len().saturating_sub(before)).unwrap_or(u8::MAX);
         self.state = self.state.next(StateInput::SendClose);
         Ok(())
     }

@@ -752,3 +752,63 @@ fn a_largest_payload_of_nothing() {
         posts.answer("ok");
     }
 }
+
+/// Servers that are silent, or as good as that: the handshake has its time, and so has each ping.
+#[test]
+fn servers_that_take_their_time() {
+    let began = std::time::Instant::now();
+    for (first, again) in [
+        ("", ""),
+        ("HTTP/1.1 200 OK\r\nX: ", "y"),
+        ("", "HTTP/1.1 102 Processing\r\n\r\n"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n0", "{"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\n0\r\n"),
+    ] {
+        for transport in [TransportKind::Polling, TransportKind::WebSocket] {
+            let server = Scripted::start();
+            let engine = EngineClientOptions::new().transport(transport).open_timeout(SECOND / 4);
+            let mut client =
+                Client::new(&server, SocketIoClientOptions::new().engine(engine).join("/", None));
+            let mut peer = server.accept();
+            peer.head();
+            peer.send(first);
+            let mut next = None;
+            while next.is_none() {
+                peer.send(again);
+                std::thread::sleep(Duration::from_millis(20));
+                next = server.try_accept();
+                assert!(began.elapsed() < 120 * SECOND);
+            }
+            // A response that is none may be told before the time is over.
+            let seen = client.next();
+            assert!(seen == "lost: ping timeout" || seen == "lost: transport close", "{first:?} {seen}");
+        }
+    }
+    // No ping: over polling, in the middle of an answer; over a WebSocket, in the middle of a frame.
+    for polls in [true, false] {
+        let server = Scripted::start();
+        let options = if polls { polling() } else { websocket() };
+        let mut client = Client::new(&server, options.join("/", None));
+        let mut peers = Vec::new();
+        if polls {
+            let (mut polls, posts) = session(&server, &handshake(200, 200));
+            polls.answer(IN);
+            client.sees(&["in /"]);
+            polls.head();
+            polls.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n2");
+            peers.extend([polls, posts]);
+        } else {
+            let mut peer = socket(&server, &handshake(200, 200));
+            assert_eq!(peer.text(), "40");
+            peer.send(frame(0x81, IN));
+            client.sees(&["in /"]);
+            peer.send([0x81, 100, b'2']);
+            // A ping of the WebSocket's is none of the session's.
+            peer.send(frame(0x89, "ping"));
+            peers.push(peer);
+        }
+        client.sees(&["lost: ping timeout"]);
+        // Nothing of it stays open.
+        peers.iter_mut().for_each(|peer| drop(peer.rest()));
+    }
+}

@@ -812,3 +812,54 @@ fn servers_that_take_their_time() {
         peers.iter_mut().for_each(|peer| drop(peer.rest()));
     }
 }
+
+/// An application that answers each event with many, in the task that takes them, is not stuck while more of them come.
+#[test]
+fn an_application_that_emits_where_it_hears() {
+    for polls in [true, false] {
+        let server = Scripted::start();
+        let options = if polls { polling() } else { websocket() };
+        let mut client = Client::new(&server, options.join("/", None));
+        let flood = r#"42["flood"]"#;
+        let mut posts = if polls {
+            let (mut polls, posts) = session(&server, &handshake(600_000, 600_000));
+            polls.answer(IN);
+            client.sees(&["in /"]);
+            polls.head();
+            polls.answer(&vec![flood; 2000].join("\u{1e}"));
+            std::mem::forget(polls);
+            posts
+        } else {
+            let mut peer = socket(&server, &handshake(600_000, 600_000));
+            assert_eq!(peer.text(), "40");
+            peer.send(frame(0x81, IN));
+            client.sees(&["in /"]);
+            peer.send(frame(0x81, flood).repeat(2000));
+            peer
+        };
+        let heard = std::thread::spawn(move || {
+            let mut count = 0;
+            while count < 1000 {
+                count += if polls {
+                    let body = posts.request().1;
+                    posts.answer("ok");
+                    body.split('\u{1e}').count()
+                } else {
+                    usize::from(posts.text() == r#"42["answer"]"#)
+                };
+            }
+            posts
+        });
+        std::thread::sleep(Duration::from_millis(200));
+        for _ in 0..5 {
+            client.sees(&["/ flood "]);
+            for _ in 0..200 {
+                client.emit("/", "answer");
+            }
+        }
+        drop(heard.join().unwrap());
+        for _ in 5..2000 {
+            client.sees(&["/ flood "]);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //! another.
 
 use super::exchange::{Line, Reply};
-use super::held::{Held, Room};
+use super::held::{Held, Records, Room, Taken};
 use super::{AckError, Answer, ClientAck, ClientEvent, Command, Emitter, SocketIoClientOptions};
 use crate::adapter::Options;
 use crate::adapter::tokio::{ClientWriteHalf, Writer, connect};
@@ -10,7 +10,6 @@ use crate::http1::Url;
 use crate::json;
 use crate::socketio::engine::{
     self, Data, EngineCloseReason, EngineFrame, EngineMessage, EnginePacket, InvalidEnginePacket, Task,
-    records,
 };
 use crate::socketio::{ClientConnection, FromServer};
 use crate::ws::handshake::ClientOptions as Handshake;
@@ -53,6 +52,8 @@ pub(super) struct Driver {
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Held<ClientEvent>>,
     room: Room,
+    /// What the application has no room for yet. Until it has, nothing more is taken in; what is emitted still goes out.
+    told: Option<ClientEvent>,
     /// Counts sessions: an answer belongs to the one that it was asked for in.
     number: u64,
     /// The namespaces that have let the client in, in this session.
@@ -85,12 +86,16 @@ struct Session {
     poll: Line,
     post: Line,
     socket: Option<Writer<ClientWriteHalf>>,
+    /// What an answer to a poll still has.
+    records: Records,
     /// What the socket has no room for yet.
     frame: Option<EngineMessage>,
     /// The task that opens and reads the socket.
     reader: Option<AbortHandle>,
     tasks: JoinSet<()>,
     reports: mpsc::Sender<Report>,
+    /// That a POST is done, which waits for nothing that was told before.
+    posted: mpsc::Sender<Report>,
 }
 
 impl Driver {
@@ -115,6 +120,7 @@ impl Driver {
             commands,
             events,
             room: Room::new(EVENTS),
+            told: None,
             number: 0,
             joined: Vec::new(),
             held: VecDeque::new(),
@@ -134,9 +140,13 @@ impl Driver {
                 return;
             }
             failures = if opened { 0 } else { failures + 1 };
-            let reason = ClientEvent::Lost { reason: reason.as_str() };
-            if self.events.send(self.room.hold(reason, 0).await).await.is_err() {
-                return;
+            let waits = self.told.take().into_iter();
+            for event in waits.chain([ClientEvent::Lost { reason: reason.as_str() }]) {
+                let (events, room) = (&self.events, self.room.take(size(&event)));
+                let held = Held(event, or_closed(events, room).await);
+                if events.send(held).await.is_err() {
+                    return;
+                }
             }
             let random = getrandom::u64().unwrap_or_default();
             let wait = self.options.backoff.wait(self.options.first_wait, failures, random);
@@ -146,16 +156,20 @@ impl Driver {
 
     /// One session, from the handshake to its end: whether it was open, and why it ended.
     async fn session(&mut self) -> (bool, EngineCloseReason) {
-        let (reports, mut received) = mpsc::channel(16);
+        let (reports, received) = mpsc::channel(16);
+        let (posted, done) = mpsc::channel(1);
+        let mut received = (received, done);
         let mut session = Session {
             engine: engine::EngineClient::new(self.options.engine, Instant::now()),
             poll: Line::default(),
             post: Line::default(),
             socket: None,
+            records: Records::default(),
             frame: None,
             reader: None,
             tasks: JoinSet::new(),
             reports,
+            posted,
         };
         let (mut opened, mut dropped) = (false, false);
         loop {
@@ -164,6 +178,15 @@ impl Driver {
                 session.engine.close();
             }
             let now = Instant::now();
+            while self.told.is_none()
+                && let Some(record) = session.records.next()
+            {
+                let data = session.engine.packet(record.parse(), now);
+                self.receive(&mut session.engine, data);
+            }
+            if opened && !self.client.wants_any() {
+                session.engine.close();
+            }
             session.engine.tick(now);
             // What is done would stay in the set.
             while session.tasks.try_join_next().is_some() {}
@@ -191,10 +214,7 @@ impl Driver {
             match self.input(&mut session, &mut received, takes, dropped).await {
                 Input::Look => {}
                 Input::Command(command) => self.command(&mut session.engine, command),
-                Input::Report(report) => self.report(&mut session, report).await,
-            }
-            if opened && !self.client.wants_any() {
-                session.engine.close();
+                Input::Report(report) => self.report(&mut session, report),
             }
         }
     }
@@ -202,7 +222,7 @@ impl Driver {
     async fn input(
         &mut self,
         session: &mut Session,
-        received: &mut mpsc::Receiver<Report>,
+        (received, done): &mut (mpsc::Receiver<Report>, mpsc::Receiver<Report>),
         takes: bool,
         dropped: bool,
     ) -> Input {
@@ -217,14 +237,31 @@ impl Driver {
         }
         let takes = takes && self.held.len() < HELD;
         self.reports_first = !self.reports_first;
-        let Self { commands, events, reports_first, .. } = self;
+        let Self { commands, events, reports_first, room, told, .. } = self;
         let mut closed = pin!(events.closed());
+        let bytes = told.as_ref().map_or(0, size);
+        // Dropped, it has told nothing.
+        let mut telling = pin!(async { (room.take(bytes).await, events.reserve().await) });
         poll_fn(|cx| {
+            if told.is_some()
+                && let Poll::Ready((room, slot)) = telling.as_mut().poll(cx)
+            {
+                if let (Some(event), Ok(slot)) = (told.take(), slot) {
+                    slot.send(Held(event, room));
+                }
+                return Poll::Ready(Input::Look);
+            }
             if session.frame.is_some() && session.poll_frame(cx).is_ready() {
                 return Poll::Ready(Input::Look);
             }
+            if let Poll::Ready(Some(report)) = done.poll_recv(cx) {
+                return Poll::Ready(Input::Report(report));
+            }
             for reports in [*reports_first, !*reports_first] {
-                if reports && let Poll::Ready(Some(report)) = received.poll_recv(cx) {
+                if reports
+                    && told.is_none()
+                    && let Poll::Ready(Some(report)) = received.poll_recv(cx)
+                {
                     return Poll::Ready(Input::Report(report));
                 }
                 if !reports
@@ -292,11 +329,15 @@ impl Driver {
                     _ => (None, core::mem::take(&mut session.poll)),
                 };
                 let (options, max) = (self.options.connection.clone(), self.options.max_payload);
+                let posted = session.posted.clone();
                 session.tasks.spawn(async move {
                     let posts = body.is_some();
                     let reply = line.exchange(url, options, target, body, max).await;
-                    let report = if posts { Report::Posted(reply) } else { Report::Polled(reply) };
-                    let _ = reports.send(report).await;
+                    let _ = if posts {
+                        posted.send(Report::Posted(reply)).await
+                    } else {
+                        reports.send(Report::Polled(reply)).await
+                    };
                 });
             }
             Task::Open => {
@@ -321,19 +362,15 @@ impl Driver {
         }
     }
 
-    async fn report(&mut self, session: &mut Session, report: Report) {
+    fn report(&mut self, session: &mut Session, report: Report) {
         let now = Instant::now();
         match report {
             Report::Polled(Some((line, status, body))) => {
                 session.poll = line;
                 session.engine.polled(status);
-                let text = core::str::from_utf8(&body);
-                let Ok(text) = text else {
-                    return drop(session.engine.packet(Err(InvalidEnginePacket), now));
-                };
-                for packet in records(text) {
-                    let data = session.engine.packet(packet, now);
-                    self.receive(session, data).await;
+                match String::from_utf8(body) {
+                    Ok(text) => session.records = Records::new(text),
+                    Err(_) => drop(session.engine.packet(Err(InvalidEnginePacket), now)),
                 }
             }
             Report::Posted(Some((line, status, _))) => {
@@ -356,12 +393,12 @@ impl Driver {
                     _ => return,
                 };
                 let data = session.engine.frame(packet, now);
-                self.receive(session, data).await;
+                self.receive(&mut session.engine, data);
             }
         }
     }
 
-    async fn receive(&mut self, session: &mut Session, data: Option<Data<'_>>) {
+    fn receive(&mut self, engine: &mut engine::EngineClient<Instant>, data: Option<Data<'_>>) {
         let said = match data {
             None => return,
             Some(Data::Text(text)) => self.client.receive_text(text),
@@ -369,8 +406,8 @@ impl Driver {
         };
         match said {
             Ok(None) => {}
-            Ok(Some(said)) => self.tell(said).await,
-            Err(_) => session.engine.fail(),
+            Ok(Some(said)) => self.tell(said),
+            Err(_) => engine.fail(),
         }
     }
 
@@ -380,7 +417,7 @@ impl Driver {
         self.acks.retain(|(name, _), _| name != namespace);
     }
 
-    async fn tell(&mut self, said: FromServer) {
+    fn tell(&mut self, said: FromServer) {
         let event = match said {
             FromServer::Connected { namespace, sid, recovered } => {
                 if !self.joined.contains(&namespace) {
@@ -413,19 +450,10 @@ impl Driver {
                 return;
             }
         };
-        let size = match &event {
-            ClientEvent::Event { payload, .. } => payload.size(),
-            ClientEvent::Refused { message, .. } => message.len(),
-            _ => 0,
-        };
-        let (mut held, mut gone) = (pin!(self.room.hold(event, size)), pin!(self.events.closed()));
-        let held = poll_fn(|cx| match held.as_mut().poll(cx) {
-            Poll::Ready(held) => Poll::Ready(Some(held)),
-            Poll::Pending => gone.as_mut().poll(cx).map(|()| None),
-        });
-        // If it is gone, the session ends with the next input.
-        if let Some(held) = held.await {
-            let _ = self.events.send(held).await;
+        match (self.room.try_take(size(&event)), self.events.try_reserve()) {
+            (Some(room), Ok(slot)) => slot.send(Held(event, room)),
+            // If the application is gone, the session ends with the next input.
+            _ => self.told = Some(event),
         }
     }
 }
@@ -475,11 +503,29 @@ async fn read(url: String, options: Options, reports: mpsc::Sender<Report>) {
     }
     let room = Room::new(MESSAGES);
     while let Some(Ok(message)) = reader.next().await {
-        let size = message.payload().len();
-        let message = room.hold(message, size).await;
-        if reports.send(Report::Came(message)).await.is_err() {
+        let room = room.take(message.payload().len()).await;
+        if reports.send(Report::Came(Held(message, room))).await.is_err() {
             return;
         }
     }
     let _ = reports.send(Report::Gone).await;
+}
+
+/// Bytes that the peer decides.
+fn size(event: &ClientEvent) -> usize {
+    match event {
+        ClientEvent::Event { payload, .. } => payload.size(),
+        ClientEvent::Refused { message, .. } => message.len(),
+        _ => 0,
+    }
+}
+
+/// Waits for room, unless nobody takes events any more.
+async fn or_closed(events: &mpsc::Sender<Held<ClientEvent>>, room: impl Future<Output = Taken>) -> Taken {
+    let (mut room, mut closed) = (pin!(room), pin!(events.closed()));
+    poll_fn(|cx| match room.as_mut().poll(cx) {
+        Poll::Pending => closed.as_mut().poll(cx).map(|()| Taken::default()),
+        taken => taken,
+    })
+    .await
 }

@@ -297,8 +297,8 @@ impl fmt::Debug for Emitter {
 /// A client: connects, comes back after each cut, and recovers its state where the server offers that. Dropping it closes
 /// the connection.
 ///
-/// Its connection is kept by a task. If [`next`](Self::next) is not called, that task waits once 256 events or 4 MiB of them
-/// are there, and with it the heartbeat.
+/// Its connection is kept by a task. If [`next`](Self::next) is not called, that task takes nothing more in once 256 events or 4
+/// MiB of them are there, and no ping either; what is emitted still goes out.
 ///
 /// ```no_run
 /// use pushline::adapter::socketio::{SocketIoClient, ClientEvent, SocketIoClientOptions};

@@ -209,10 +209,10 @@ impl<I: Instant> Deadline<I> {
         if interval.is_zero() { Self::default() } else { Self::new(now, interval) }
     }
 
-    /// Whether it does not keep anything up at `now`.
-    #[cfg(any(feature = "sockjs", feature = "atmosphere"))]
-    pub(crate) fn is_over_or_unset(&self, now: I) -> bool {
-        self.at.is_none_or(|at| at <= now)
+    /// Whether it has been over for so long.
+    #[cfg(feature = "comet")]
+    pub(crate) fn is_over_since(&self, time: Duration, now: I) -> bool {
+        self.at.is_some_and(|at| at.saturating_add(time) <= now)
     }
 
     /// Sets the deadline `after` from `now`, unless it runs already.

@@ -151,7 +151,7 @@ fn what_each_transport_writes() {
     ] {
         let config = AtmosphereOptions::new().client_heartbeat(at(7)).padding('~').heartbeat(at(30));
         let mut session = AtmosphereSession::new("id", config, at(0));
-        session.send("a\r\n😀".into()).unwrap();
+        session.send("a\r\n😀".into(), at(0)).unwrap();
         let mut ticket = session.receive(&listen(transport, true, track), at(0));
         let is_poll = transport == AtmosphereTransport::LongPolling;
         let mut now = at(0);
@@ -172,8 +172,8 @@ fn what_each_transport_writes() {
 fn polls_without_lengths_have_one_message() {
     for (track, bodies) in [(false, ["one", "two"].as_slice()), (true, &["3|one3|two"])] {
         let mut session = AtmosphereSession::new("id", AtmosphereOptions::new(), at(0));
-        session.send("one".into()).unwrap();
-        session.send("two".into()).unwrap();
+        session.send("one".into(), at(0)).unwrap();
+        session.send("two".into(), at(0)).unwrap();
         for body in bodies {
             let ticket = session.receive(&listen(AtmosphereTransport::LongPolling, false, track), at(0));
             assert_eq!(frame(&mut session, ticket, at(0)), Some(((*body).into(), true)));
@@ -188,7 +188,7 @@ fn a_poll_of_an_older_client_starts_with_a_blank() {
     let ticket = session.receive(&poll, at(0));
     assert_eq!(frame(&mut session, ticket, at(0)), Some((" ".into(), false)));
     assert_eq!(frame(&mut session, ticket, at(0)), None);
-    session.send("one".into()).unwrap();
+    session.send("one".into(), at(0)).unwrap();
     assert_eq!(frame(&mut session, ticket, at(0)), Some(("3|one".into(), true)));
 }
 
@@ -202,7 +202,7 @@ fn after_a_cut_a_poll_has_one_message() {
             session.cut(ticket, at(0));
         }
         for text in ["one", "two", "three"] {
-            session.send(text.into()).unwrap();
+            session.send(text.into(), at(0)).unwrap();
         }
         for body in ["3|one", "3|two5|three"] {
             let ticket = session.receive(&poll, at(0));
@@ -216,7 +216,7 @@ fn a_newer_connection_takes_the_place_of_the_older() {
     let mut session = AtmosphereSession::new("id", AtmosphereOptions::new(), at(0));
     let older = session.receive(&listen(AtmosphereTransport::WebSocket, false, true), at(0));
     let newer = session.receive(&listen(AtmosphereTransport::Sse, false, true), at(0));
-    session.send("x".into()).unwrap();
+    session.send("x".into(), at(0)).unwrap();
     assert_eq!(frame(&mut session, older, at(0)), Some((String::new(), true)));
     session.cut(older, at(0)); // it is none of its business
     assert_eq!(frame(&mut session, newer, at(0)), Some(("data: 1|x\n\n".into(), false)));
@@ -227,38 +227,68 @@ fn times_and_the_end() {
     let mut session = AtmosphereSession::new("id", AtmosphereOptions::new().timeout(at(60)), at(0));
     assert!(!session.is_expired(at(60) - Duration::from_nanos(1)) && session.is_expired(at(60)));
     let ticket = session.receive(&listen(AtmosphereTransport::Streaming, false, true), at(1));
-    assert!(!session.is_expired(at(1000)));
+    assert!(!session.is_expired(at(50)));
     session.cut(ticket, at(2));
     assert_eq!((session.next_deadline(), session.is_expired(at(62))), (Some(at(62)), true));
     let ticket = session.receive(&listen(AtmosphereTransport::Streaming, false, true), at(3));
-    session.send("bye".into()).unwrap();
+    session.send("bye".into(), at(0)).unwrap();
     session.close(at(4));
     assert_eq!(frame(&mut session, ticket, at(4)), Some(("3|bye".into(), false)));
     assert_eq!(frame(&mut session, ticket, at(4)), Some((String::new(), true)));
     assert!(session.is_expired(at(4)));
-    // One that is asked for nothing more holds no closed session, which takes nothing.
-    for (heartbeat, end) in [(at(30), at(65)), (at(90), at(90)), (Duration::ZERO, at(65))] {
-        let config = AtmosphereOptions::new().timeout(at(60)).heartbeat(heartbeat);
-        let mut session = AtmosphereSession::new("id", config, at(0));
-        let ticket = session.receive(&listen(AtmosphereTransport::Streaming, false, true), at(0));
-        session.send("bye".into()).unwrap();
-        session.close(at(5));
-        assert_eq!(session.send("late".into()), Err(TooSlow));
-        assert!(!session.is_expired(end - Duration::from_nanos(1)) && session.is_expired(end));
-        assert_eq!(frame(&mut session, ticket, end), Some(("3|bye".into(), false)));
-        assert_eq!(frame(&mut session, ticket, end), Some((String::new(), true)));
+    session.close(at(5));
+    assert_eq!(session.send("late".into(), at(5)), Err(TooSlow));
+}
+
+/// A response that takes nothing holds no session: not from what waits first on, be it a message, the end or a heartbeat.
+#[test]
+fn a_response_that_stands_still() {
+    const INSTANT: Duration = Duration::from_nanos(1);
+    for heartbeat in [Duration::ZERO, at(30), Duration::MAX] {
+        let config = AtmosphereOptions::new().heartbeat(heartbeat).stall_timeout(at(7));
+        let begin = |transport| {
+            let mut session = AtmosphereSession::new("id", config, at(0));
+            let ticket = session.receive(&listen(transport, false, true), at(0));
+            assert_eq!(frame(&mut session, ticket, at(0)), None);
+            (session, ticket)
+        };
+        // The message is no older than it is, however long nothing was said before.
+        let (mut session, ticket) = begin(AtmosphereTransport::Streaming);
+        session.send("one".into(), at(20)).unwrap();
+        session.send("two".into(), at(25)).unwrap();
+        session.close(at(26));
+        assert!(!session.is_expired(at(27) - INSTANT) && session.is_expired(at(27)), "{heartbeat:?}");
+        // It takes a piece, and has time for the next.
+        assert_eq!(frame(&mut session, ticket, at(26)), Some(("3|one".into(), false)));
+        assert!(!session.is_expired(at(33) - INSTANT) && session.is_expired(at(33)), "{heartbeat:?}");
+        // What waits is gone, and so is who takes the rest.
+        session.give_up(at(33));
+        assert_eq!(session.queued(), 0);
+        assert_eq!(frame(&mut session, ticket, at(34)), Some((String::new(), true)));
+        // One that has all that there is stays, unless heartbeats show that it is gone.
+        let (session, _) = begin(AtmosphereTransport::Sse);
+        assert!(!session.is_expired(at(37) - INSTANT), "{heartbeat:?}");
+        assert_eq!(session.is_expired(at(1000)), heartbeat == at(30));
+        // A WebSocket has a time of its own for that.
+        let (mut session, _) = begin(AtmosphereTransport::WebSocket);
+        session.send("late".into(), at(0)).unwrap();
+        assert!(!session.is_expired(at(1000)));
     }
+    // The head that no client takes.
+    let mut session = AtmosphereSession::new("id", AtmosphereOptions::new(), at(0));
+    session.receive(&listen(AtmosphereTransport::Streaming, false, true), at(1));
+    assert!(!session.is_expired(at(51) - INSTANT) && session.is_expired(at(51)));
 }
 
 #[test]
 fn limits_at_their_edges() {
     for (limit, fits) in [(1, false), (2, true), (3, true)] {
         let mut session = AtmosphereSession::new("id", AtmosphereOptions::new().max_messages(limit), at(0));
-        session.send("a".into()).unwrap();
-        assert_eq!(session.send("a".into()), if fits { Ok(()) } else { Err(TooSlow) });
+        session.send("a".into(), at(0)).unwrap();
+        assert_eq!(session.send("a".into(), at(0)), if fits { Ok(()) } else { Err(TooSlow) });
         let mut session = AtmosphereSession::new("id", AtmosphereOptions::new().max_bytes(limit), at(0));
-        session.send("a".into()).unwrap();
-        assert_eq!(session.send("a".into()), if fits { Ok(()) } else { Err(TooSlow) });
+        session.send("a".into(), at(0)).unwrap();
+        assert_eq!(session.send("a".into(), at(0)), if fits { Ok(()) } else { Err(TooSlow) });
     }
 }
 
@@ -302,7 +332,7 @@ proptest! {
                     open = Some((ticket, transport, String::new()));
                 }
                 2 => if let Some((ticket, ..)) = open.take() { session.cut(ticket, at(0)) },
-                3 => match session.send(text.as_str().into()) {
+                3 => match session.send(text.as_str().into(), at(0)) {
                     Ok(()) => sent.push(text),
                     Err(TooSlow) => prop_assert_eq!(session.queued(), 5),
                 },

@@ -66,10 +66,27 @@ async fn a_request_is_over_once_it_is_answered_abandoned_or_another_has_come() {
 async fn a_client_without_a_request_is_gone_after_a_while() {
     let outbox = outbox();
     let request = outbox.poll(7);
-    sleep(10 * IDLE).await;
+    sleep(HOLD + IDLE - Duration::from_millis(1)).await;
     assert!(!outbox.is_done());
     drop(request);
     sleep(IDLE - Duration::from_millis(1)).await;
+    assert!(!outbox.is_done());
+    sleep(Duration::from_millis(1)).await;
+    assert!(outbox.is_done());
+}
+
+/// The server does not ask for the body of one that reads nothing, nor for its signs of life.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_nothing_is_gone_after_a_while() {
+    let outbox = outbox();
+    let mut body = outbox.stream(7).into_body(StreamWriter::xhr(StreamOptions::new().padding(0)));
+    assert_eq!(body.next().await.unwrap(), "\n");
+    for _ in 0..3 {
+        assert_eq!(body.next().await.unwrap(), "\n", "a sign of life");
+        assert!(!outbox.is_done());
+    }
+    say(&outbox, "not read");
+    sleep(HOLD + IDLE - Duration::from_millis(1)).await;
     assert!(!outbox.is_done());
     sleep(Duration::from_millis(1)).await;
     assert!(outbox.is_done());

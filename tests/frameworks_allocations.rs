@@ -30,7 +30,7 @@ fn sockjs_messages() {
         session.receive(transport.clone(), NOW).unwrap();
         let mut out = Vec::with_capacity(4096);
         let mut round = |_| {
-            session.send(message.clone()).unwrap();
+            session.send(message.clone(), NOW).unwrap();
             out.clear();
             while session.next_frame(NOW, &mut out).is_some() {}
         };
@@ -52,7 +52,7 @@ fn atmosphere_messages() {
     let message: std::sync::Arc<str> = TEXT.into();
     let mut out = Vec::with_capacity(4096);
     let mut round = |_| {
-        session.send(message.clone()).unwrap();
+        session.send(message.clone(), NOW).unwrap();
         out.clear();
         while session.next_frame(ticket, NOW, &mut out).is_some() {}
     };

@@ -161,12 +161,38 @@ fn a_session_ends_when_its_lease_is_out() {
     world.now = Duration::from_secs(180) - Duration::from_nanos(1);
     world.server.sweep(world.now);
     assert_eq!(world.server.sessions(), 2);
+    assert!(!world.next(2).unwrap().1, "it goes on");
     world.now = Duration::from_secs(180);
     world.server.sweep(world.now);
     assert_eq!(world.server.sessions(), 1, "the one that listens is there");
     world.server.close(&world.tickets[&2]);
+    world.now += Duration::from_secs(180);
     world.server.sweep(world.now);
     assert_eq!(world.server.sessions(), 0);
+}
+
+/// It is there for as long as it has taken all that there is, and for its lease from when something waits: a heartbeat, or
+/// where there are none, an event.
+#[test]
+fn a_response_that_takes_nothing_holds_no_session() {
+    for hold in [Duration::from_secs(20), Duration::ZERO] {
+        let mut world = World::new(PushletOptions::new().hold(hold).lease(Duration::from_secs(180)));
+        world.ask(1, LISTEN);
+        assert!(!world.next(1).unwrap().1);
+        for seconds in (0..1000).step_by(10) {
+            world.now = Duration::from_secs(seconds);
+            let _ = world.next(1);
+            world.server.sweep(world.now);
+        }
+        assert!(world.server.is_open(&id(1)));
+        world.server.publish("/a", &[], 0);
+        world.now += Duration::from_secs(180) - Duration::from_nanos(1);
+        world.server.sweep(world.now);
+        assert!(world.server.is_open(&id(1)), "{hold:?}");
+        world.now += Duration::from_nanos(1);
+        world.server.sweep(world.now);
+        assert!(!world.server.is_open(&id(1)), "{hold:?}");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn heartbeats() {
     assert_eq!(frame(&mut session, at(25) - Duration::from_nanos(1)), None);
     assert_eq!(frame(&mut session, at(25)), Some(("h\n".into(), false)));
     assert_eq!(frame(&mut session, at(49)), None);
-    session.send(SockJsMessage::text("news")).unwrap();
+    session.send(SockJsMessage::text("news"), at(0)).unwrap();
     assert_eq!(frame(&mut session, at(49)), Some(("a[\"news\"]\n".into(), false)));
     assert_eq!(session.next_deadline(), Some(at(74)));
     // It answers a poll.
@@ -51,7 +51,7 @@ fn the_time_out_runs_without_a_receiver() {
     let mut session = SockJsSession::new(SockJsOptions::new().timeout(at(5)), at(0));
     assert_eq!(session.next_deadline(), Some(at(5)));
     session.receive(SockJsTransport::Xhr, at(4)).unwrap();
-    assert!(!session.is_expired(at(1000)));
+    assert!(!session.is_expired(at(10)));
     assert_eq!(frame(&mut session, at(10)), Some(("o\n".into(), true)));
     assert!(!session.is_expired(at(15) - Duration::from_nanos(1)) && session.is_expired(at(15)));
     // A closed session is not kept by asking for its close frame.
@@ -63,21 +63,50 @@ fn the_time_out_runs_without_a_receiver() {
     assert!(!session.is_expired(at(16)) && session.is_expired(at(17)));
 }
 
-/// A response that is asked for nothing more holds no closed session; one that is taken slowly has the time to ask again.
+/// A response that takes nothing holds no session: not from what waits first on, be it a message, the end or a heartbeat.
 #[test]
-fn a_closed_session_ends_although_its_response_does_not() {
-    for (heartbeat, end) in [(at(25), at(25)), (at(3), at(15)), (Duration::ZERO, at(15))] {
-        let config = SockJsOptions::new().heartbeat(heartbeat);
-        let (mut session, _) = open(config, SockJsTransport::XhrStreaming);
-        session.close(3000, "Go away!", at(10));
-        assert!(
-            !session.is_expired(end - Duration::from_nanos(1)) && session.is_expired(end),
-            "{heartbeat:?}"
-        );
-        assert_eq!(frame(&mut session, end), Some(("c[3000,\"Go away!\"]\n".into(), true)));
+fn a_response_that_stands_still() {
+    const INSTANT: Duration = Duration::from_nanos(1);
+    let stream = SockJsTransport::XhrStreaming;
+    for heartbeat in [Duration::ZERO, at(25), Duration::MAX] {
+        let config = SockJsOptions::new().heartbeat(heartbeat).stall_timeout(at(7));
+        // The message is no older than it is, however long nothing was said before.
+        let (mut session, _) = open(config, stream.clone());
+        session.send(SockJsMessage::text("one"), at(20)).unwrap();
+        session.send(SockJsMessage::text("two"), at(25)).unwrap();
+        session.close(3000, "Go away!", at(26));
+        assert!(!session.is_expired(at(27) - INSTANT) && session.is_expired(at(27)), "{heartbeat:?}");
+        // It takes a piece, and has time for the next.
+        assert_eq!(frame(&mut session, at(26)), Some(("a[\"one\",\"two\"]\n".into(), false)));
+        assert!(!session.is_expired(at(33) - INSTANT) && session.is_expired(at(33)), "{heartbeat:?}");
+        // What waits is gone, and who takes the rest is told so.
+        let (mut session, _) = open(config, stream.clone());
+        session.send(SockJsMessage::text("lost"), at(0)).unwrap();
+        session.give_up(at(7));
+        assert_eq!((session.queued(), session.is_closed()), (0, true));
+        let end = "c[1002,\"Connection interrupted\"]\n".into();
+        assert_eq!(frame(&mut session, at(8)), Some((end, true)));
+        // One that has all that there is stays, unless heartbeats show that it is gone.
+        let (mut session, _) = open(config, stream.clone());
+        assert_eq!(frame(&mut session, at(0)), None);
+        assert!(!session.is_expired(at(32) - INSTANT), "{heartbeat:?}");
+        assert_eq!(session.is_expired(at(1000)), heartbeat == at(25));
+        // A WebSocket has a time of its own for that.
+        let (mut session, _) = open(config, SockJsTransport::WebSocket);
+        session.send(SockJsMessage::text("late"), at(0)).unwrap();
+        assert!(!session.is_expired(at(1000)));
     }
+    // The head that no client takes.
+    let mut session = SockJsSession::new(SockJsOptions::new(), at(0));
+    session.receive(stream, at(1)).unwrap();
+    assert!(!session.is_expired(at(51) - INSTANT) && session.is_expired(at(51)));
+}
+
+/// One that is taken slowly has the time to ask again.
+#[test]
+fn a_closed_session_has_its_time_behind_its_last_message() {
     let (mut session, _) = open(SockJsOptions::new().response_limit(3), SockJsTransport::XhrStreaming);
-    session.send(SockJsMessage::text("long")).unwrap();
+    session.send(SockJsMessage::text("long"), at(0)).unwrap();
     session.close(3000, "Go away!", at(1));
     assert_eq!(frame(&mut session, at(20)), Some(("a[\"long\"]\n".into(), true)));
     assert!(!session.is_expired(at(24)) && session.is_expired(at(25)));
@@ -86,7 +115,7 @@ fn a_closed_session_ends_although_its_response_does_not() {
 #[test]
 fn what_was_sent_before_the_close_comes_before_it() {
     let mut session = SockJsSession::new(SockJsOptions::new(), at(0));
-    session.send(SockJsMessage::text("early")).unwrap();
+    session.send(SockJsMessage::text("early"), at(0)).unwrap();
     session.close(3000, "\"bye\"\u{2028}", at(0));
     session.close(4000, "too late", at(0));
     assert_eq!(session.closed(), Some((3000, "\"bye\"\u{2028}")));
@@ -97,14 +126,14 @@ fn what_was_sent_before_the_close_comes_before_it() {
     }
     let close = "c[3000,\"\\\"bye\\\"\\u2028\"]\n";
     assert_eq!(bodies, ["o\n", "a[\"early\"]\n", close, close]);
-    assert!(matches!(session.send(SockJsMessage::text("late")), Err(NotTaken::Closed(_))));
+    assert!(matches!(session.send(SockJsMessage::text("late"), at(0)), Err(NotTaken::Closed(_))));
 }
 
 #[test]
 fn one_receiver_and_its_ticket() {
     let (mut session, first) = open(SockJsOptions::new(), SockJsTransport::XhrStreaming);
     assert_eq!(session.receive(SockJsTransport::Xhr, at(0)), Err(Busy));
-    session.send(SockJsMessage::text("lost")).unwrap();
+    session.send(SockJsMessage::text("lost"), at(0)).unwrap();
     session.cut(first, at(1));
     assert_eq!((session.is_closed(), session.queued()), (true, 0));
     let second = session.receive(SockJsTransport::Xhr, at(1)).unwrap();
@@ -121,11 +150,11 @@ fn the_response_limit_at_its_edges() {
         session.receive(SockJsTransport::XhrStreaming, at(0)).unwrap();
         assert_eq!(frame(&mut session, at(0)).unwrap().0.len(), 2049); // does not count
         assert_eq!(frame(&mut session, at(0)).unwrap(), ("o\n".into(), false));
-        session.send(SockJsMessage::text(&"x".repeat(letters))).unwrap();
+        session.send(SockJsMessage::text(&"x".repeat(letters)), at(0)).unwrap();
         assert_eq!(frame(&mut session, at(0)).unwrap().1, last, "{letters}");
     }
     let (mut session, _) = open(SockJsOptions::new().response_limit(1), SockJsTransport::WebSocket);
-    session.send(SockJsMessage::text("no limit here")).unwrap();
+    session.send(SockJsMessage::text("no limit here"), at(0)).unwrap();
     assert_eq!(frame(&mut session, at(0)), Some(("a[\"no limit here\"]".into(), false)));
 }
 
@@ -133,14 +162,14 @@ fn the_response_limit_at_its_edges() {
 fn queue_limits_at_their_edges() {
     for (limit, fits) in [(2, false), (3, true), (4, true)] {
         let mut session = SockJsSession::new(SockJsOptions::new().max_messages(limit), at(0));
-        (0..2).for_each(|_| session.send(SockJsMessage::text("x")).unwrap());
-        assert_eq!(session.send(SockJsMessage::text("x")).is_ok(), fits, "{limit} messages");
+        (0..2).for_each(|_| session.send(SockJsMessage::text("x"), at(0)).unwrap());
+        assert_eq!(session.send(SockJsMessage::text("x"), at(0)).is_ok(), fits, "{limit} messages");
     }
     // Three literals of three bytes.
     for (limit, fits) in [(8, false), (9, true), (10, true)] {
         let mut session = SockJsSession::new(SockJsOptions::new().max_bytes(limit), at(0));
-        (0..2).for_each(|_| session.send(SockJsMessage::text("x")).unwrap());
-        let third = session.send(SockJsMessage::text("x"));
+        (0..2).for_each(|_| session.send(SockJsMessage::text("x"), at(0)).unwrap());
+        let third = session.send(SockJsMessage::text("x"), at(0));
         assert_eq!(third.is_ok(), fits, "{limit} bytes");
         if let Err(NotTaken::Full(message)) = third {
             assert_eq!(message, SockJsMessage::text("x"));
@@ -152,7 +181,7 @@ fn queue_limits_at_their_edges() {
 fn plain_websockets_carry_texts() {
     let (mut session, _) = open(SockJsOptions::new(), SockJsTransport::RawWebSocket);
     for text in ["", "\"\\\u{2028}", "two"] {
-        session.send(SockJsMessage::text(text)).unwrap();
+        session.send(SockJsMessage::text(text), at(0)).unwrap();
     }
     session.close(3000, "bye", at(0));
     for text in ["", "\"\\\u{2028}", "two"] {
@@ -258,7 +287,7 @@ proptest! {
                     session.cut(ticket, now);
                     (open, cut, closed) = (true, true, true);
                 },
-                Step::Send(text) => match session.send(SockJsMessage::text(&text)) {
+                Step::Send(text) => match session.send(SockJsMessage::text(&text), at(0)) {
                     Ok(()) => sent.push(text),
                     Err(NotTaken::Closed(_)) => prop_assert!(closed),
                     Err(_) => prop_assert_eq!(session.queued(), 4),

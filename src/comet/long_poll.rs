@@ -26,9 +26,10 @@ settings! {
         /// How long a request without news is held, or a stream silent. Default 25 seconds, under the 30 after which
         /// some proxies give up. Zero makes it short polling.
         hold: Duration = Duration::from_secs(25);
-        /// How long a session lives without a request. Default 60 seconds.
+        /// How long a session lives without a request, or with one whose response does not take the sign of life that was due.
+        /// Default 60 seconds.
         ///
-        /// Without it what vanished clients left behind is never released.
+        /// Without it what vanished clients left behind, and those who read nothing, is never released.
         idle: Duration = Duration::from_secs(60);
         /// Messages held for a client that does not fetch them; at least one. Default 1024.
         ///
@@ -275,10 +276,12 @@ impl<I: Instant> CometSession<I> {
         }
     }
 
-    /// Whether the client has stayed away for too long: drop the session.
+    /// Whether the client has stayed away for too long, or its request has not been asked for an answer since one was due
+    /// ([`CometOptions::hold`]) for as long: drop the session.
     #[must_use]
     pub fn is_expired(&self, now: I) -> bool {
-        self.request.is_none() && self.idle.is_over(now)
+        let stands_still = |request: &HttpRequest<I>| request.hold.is_over_since(self.config.idle, now);
+        self.request.as_ref().map_or(self.idle.is_over(now), stands_still)
     }
 
     /// The messages held.

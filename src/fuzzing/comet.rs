@@ -202,9 +202,10 @@ pub fn long_poll(data: &[u8]) {
         assert_eq!(session.log().oldest(), dropped as u64);
         assert_eq!(session.log().newest(), all.len() as u64);
         assert_eq!(session.log().len(), all.len() - dropped);
-        assert_eq!(session.is_expired(now), waiting.is_none() && now >= left + idle);
         let deadline = waiting.as_ref().map_or(left + idle, |waiting| waiting.until);
         assert_eq!(session.next_deadline(), Some(deadline));
+        let end = if waiting.is_some() { deadline + idle } else { deadline };
+        assert_eq!(session.is_expired(now), now >= end);
     }
 }
 

@@ -190,14 +190,18 @@ fn bodies_at_their_limits() {
 fn readers_that_stop() {
     std::thread::scope(|scope| {
         for transport in ["sse", "streaming", "websocket"] {
-            scope.spawn(move || stops_reading(transport));
+            scope.spawn(move || stops_reading(transport, true));
+            // With heartbeats and without.
+            scope.spawn(move || stops_reading(transport, false));
         }
     });
 }
 
-fn stops_reading(transport: &str) {
+fn stops_reading(transport: &str, is_given_up: bool) {
     const WAIT: usize = 8;
-    let options = brief(100).heartbeat(Duration::from_millis(100)).max_messages(WAIT);
+    let beat = if is_given_up { Duration::from_millis(100) } else { Duration::ZERO };
+    let options = brief(100).heartbeat(beat).max_messages(WAIT);
+    let options = options.stall_timeout(Duration::from_secs(if is_given_up { 5 } else { 2 }));
     let write = Options::new().write_timeout(Duration::from_millis(100));
     let (server, service, seen) = start(|service| service.session(options).options(write));
     let mut stopped = Client::narrow(server.address);
@@ -230,10 +234,18 @@ fn stops_reading(transport: &str) {
     }
     if transport != "websocket" {
         assert!(sent >= WAIT, "{sent}");
-        assert_eq!(say(&server, "stopped", "close").status, 200);
+        if is_given_up {
+            assert_eq!(say(&server, "stopped", "close").status, 200);
+        }
     }
     seen.ended(1);
     has_sessions(&service, 1);
+    // Nothing is held for it; what the server and the system have taken already it may read, and that it is over.
+    assert!(sender.send("late").is_err());
+    if transport != "websocket" {
+        let all = std::iter::from_fn(|| stopped.chunk()).count();
+        assert!(all <= sent + 1000, "{all}");
+    }
     drop(stopped);
     drop(beside);
     has_sessions(&service, 0);

@@ -213,21 +213,24 @@ fn bodies_that_are_cut() {
     assert_eq!(xhr(&server, "a"), "a[\"four\"]\n");
 }
 
-/// A client that reads no more: as much waits for it as may, those beside it get all, and once the application has given it up
-/// nothing counts it any more, though its connection is still there.
+/// A client that reads no more: as much waits for it as may, those beside it get all, and once the application has given it up,
+/// or its time is out, nothing counts it any more, though its connection is still there.
 #[test]
 fn readers_that_stop() {
     std::thread::scope(|scope| {
         for stream in STREAMS.into_iter().map(Some).chain([None]) {
-            scope.spawn(move || stops_reading(stream));
+            scope.spawn(move || stops_reading(stream, true));
+            // With heartbeats and without.
+            scope.spawn(move || stops_reading(stream, false));
         }
     });
 }
 
-fn stops_reading(stream: Option<Way>) {
+fn stops_reading(stream: Option<Way>, mut is_given_up: bool) {
     const WAIT: usize = 8;
-    let options =
-        brief(100).heartbeat(Duration::from_millis(100)).max_messages(WAIT).response_limit(usize::MAX);
+    let beat = if is_given_up { Duration::from_millis(100) } else { Duration::ZERO };
+    let options = brief(100).heartbeat(beat).max_messages(WAIT).response_limit(usize::MAX);
+    let options = options.stall_timeout(Duration::from_secs(if is_given_up { 5 } else { 2 }));
     let write = Options::new().write_timeout(Duration::from_millis(100));
     let (server, service, seen) = start(|service| service.session(options).options(write));
     let mut stopped = Client::narrow(server.address);
@@ -260,17 +263,29 @@ fn stops_reading(stream: Option<Way>) {
                     break;
                 }
             }
-            Err(NotTaken::Closed(_)) if stream.is_none() => break, // the write timeout came first
-            Err(error) => panic!("{error}"),
+            // Its time was out first.
+            Err(_) => {
+                is_given_up = false;
+                break;
+            }
         }
         assert!(sent < 1000, "what is not read is held without an end");
     }
     if stream.is_some() {
         assert!(sent >= WAIT, "{sent}");
+    }
+    if is_given_up {
         say(&server, "stopped", "[\"close\"]");
     }
     seen.ended(1);
     has_sessions(&service, 1);
+    if let Some(way) = stream {
+        // Nothing is held for it; what the server and the system have taken already it may read, and that it is over.
+        assert_eq!(seen.sender(0).send("late"), Err(NotTaken::Closed(SockJsMessage::text("late"))));
+        let last = std::iter::from_fn(|| frame(&mut stopped, way)).last().unwrap();
+        let end = if is_given_up { "c[3000,\"Go away!\"]" } else { "c[1002,\"Connection interrupted\"]" };
+        assert!(last == end, "{}", &last[..last.len().min(100)]);
+    }
     drop(stopped);
     drop(next);
     has_sessions(&service, 0);

@@ -73,6 +73,10 @@ impl Machine for AtmosphereSession<Instant> {
     fn is_expired(&self, now: Instant) -> bool {
         self.is_expired(now)
     }
+
+    fn give_up(&mut self, now: Instant) {
+        self.give_up(now);
+    }
 }
 
 impl Atmosphere {
@@ -315,7 +319,7 @@ impl AtmosphereSender {
     ///
     /// [`TooSlow`] if the client does not fetch what it is sent, or is gone.
     pub fn send(&self, message: impl Into<Arc<str>>) -> Result<(), TooSlow> {
-        self.entry.session.tell(|session| session.send(message.into()))
+        self.entry.session.tell(|session| session.send(message.into(), Instant::now()))
     }
 }
 

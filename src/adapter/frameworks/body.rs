@@ -32,8 +32,9 @@ pub(super) fn until(timer: &mut Option<Pin<Box<Sleep>>>, due: Instant, cx: &mut 
 
 /// The body of a framework's response.
 ///
-/// A client that reads nothing makes the HTTP server stop polling it. What waits for the client is bounded by the session's limits
-/// then; the connection itself is the server's: hyper has no timeout for writing, so set `TCP_USER_TIMEOUT` on its sockets.
+/// A client that reads nothing makes the HTTP server stop polling it. Its session ends then: after the `stall_timeout` of
+/// `SockJsOptions` or `AtmosphereOptions`, or the `lease` of `PushletOptions`. The connection itself, with what the server has taken of the
+/// body, is the server's: hyper has no timeout for writing, so set `TCP_USER_TIMEOUT` on its sockets.
 ///
 /// ```
 /// use http_body::Body as _;

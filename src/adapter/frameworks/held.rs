@@ -24,6 +24,8 @@ pub(super) trait Machine: Send + 'static {
     fn gone(&mut self, now: Instant);
     /// Whether nobody will hear of it any more.
     fn is_expired(&self, now: Instant) -> bool;
+    /// It is expired: whoever holds it still holds nothing that waits in it.
+    fn give_up(&mut self, now: Instant);
     /// Whether the application may hear that its client is gone, though that may yet fetch how it ended.
     fn is_closed(&self) -> bool {
         false

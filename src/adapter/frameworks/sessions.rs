@@ -259,6 +259,10 @@ async fn sweep<M: Machine>(sessions: Weak<Mutex<Sessions<M>>>) {
             if is_over || is_closed {
                 entry.end();
             }
+            if is_over {
+                // Its application and a response that stands still may hold it for longer.
+                entry.session.tell(|session| session.give_up(now));
+            }
             !is_over
         });
         if sessions.by_id.is_empty() {

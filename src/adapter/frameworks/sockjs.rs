@@ -80,6 +80,10 @@ impl Machine for SockJsSession<Instant> {
         self.is_expired(now)
     }
 
+    fn give_up(&mut self, now: Instant) {
+        self.give_up(now);
+    }
+
     fn is_closed(&self) -> bool {
         self.is_closed()
     }
@@ -398,7 +402,7 @@ impl SockJsSender {
     ///
     /// As there.
     pub fn send_message(&self, message: SockJsMessage) -> Result<(), NotTaken> {
-        self.entry.session.tell(|session| session.send(message))
+        self.entry.session.tell(|session| session.send(message, Instant::now()))
     }
 }
 

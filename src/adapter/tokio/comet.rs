@@ -116,8 +116,8 @@ impl CometOutbox {
         state.end != End::Abandoned && state.session.log().after(since).is_some()
     }
 
-    /// Whether the session is to be dropped: its client has stayed away for longer than [`CometOptions::idle`], has acknowledged
-    /// all of one that is [finished](Self::finish), or has [gone elsewhere](Self::abandon).
+    /// Whether the session is to be dropped: its client has stayed away for longer than [`CometOptions::idle`], or read
+    /// nothing for that time and [`CometOptions::hold`], has acknowledged all of one that is [finished](Self::finish), or has [gone elsewhere](Self::abandon).
     #[must_use]
     pub fn is_done(&self) -> bool {
         let state = self.lock();

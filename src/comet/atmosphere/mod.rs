@@ -49,6 +49,11 @@ settings! {
         ///
         /// Without it what vanished clients left behind is never released.
         timeout: Duration = Duration::from_secs(60);
+        /// How long a response may take nothing although something waits to be written to it: a message, a heartbeat, the end.
+        /// Default 50 seconds; then the session is [expired](AtmosphereSession::is_expired). A WebSocket has a write timeout of its own.
+        ///
+        /// Without it a client that reads nothing holds its session, and all that waits in it, for as long as its connection.
+        stall_timeout: Duration = Duration::from_secs(50);
         /// Messages held for a client that is away or slow. Default 1024.
         ///
         /// Without it a client that does not read makes the server hold all that it is sent.

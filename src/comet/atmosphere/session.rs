@@ -56,7 +56,7 @@ pub struct AtmosphereTicket(u64);
 /// use pushline::comet::atmosphere::{AtmosphereOptions, AtmosphereSession, TooSlow};
 ///
 /// let mut session = AtmosphereSession::new("abc", AtmosphereOptions::new().max_messages(0), Duration::ZERO);
-/// assert_eq!(session.send("a".into()), Err(TooSlow));
+/// assert_eq!(session.send("a".into(), Duration::ZERO), Err(TooSlow));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooSlow;
@@ -85,7 +85,7 @@ impl core::error::Error for TooSlow {}
 ///
 /// let now = Duration::ZERO;
 /// let mut session = AtmosphereSession::new("abc", AtmosphereOptions::new(), now);
-/// session.send("héllo 😀".into())?;
+/// session.send("héllo 😀".into(), now)?;
 /// let poll = session.receive(&listen, now);
 /// let mut body = Vec::new();
 /// assert_eq!(session.next_frame(poll, now, &mut body), Some(true));
@@ -122,6 +122,8 @@ struct Receiver<I> {
     track: bool,
     every: Duration,
     heartbeat: Deadline<I>,
+    /// Runs while something waits to be written to it.
+    stall: Deadline<I>,
 }
 
 impl<I: Instant> AtmosphereSession<I> {
@@ -150,7 +152,9 @@ impl<I: Instant> AtmosphereSession<I> {
         let every = listen.heartbeat.unwrap_or(self.config.heartbeat);
         let Listen { transport, greet, blank, track, .. } = *listen;
         let heartbeat = Deadline::of_beat(now, every);
-        self.receiver = Some(Receiver { ticket, transport, greet, blank, track, every, heartbeat });
+        let stall = Deadline::default();
+        self.receiver = Some(Receiver { ticket, transport, greet, blank, track, every, heartbeat, stall });
+        self.waits(now);
         if !self.closed {
             self.idle.clear();
         }
@@ -172,13 +176,14 @@ impl<I: Instant> AtmosphereSession<I> {
     ///
     /// [`TooSlow`] if too much waits for it; close the session then, or leave it without this message. So it is once the
     /// session is closed.
-    pub fn send(&mut self, message: Arc<str>) -> Result<(), TooSlow> {
+    pub fn send(&mut self, message: Arc<str>, now: I) -> Result<(), TooSlow> {
         let queued = self.queued.saturating_add(message.len());
         if self.closed || self.queue.len() >= self.config.max_messages || queued > self.config.max_bytes {
             return Err(TooSlow);
         }
         self.queued = queued;
         self.queue.push_back(message);
+        self.waits(now);
         Ok(())
     }
 
@@ -187,6 +192,24 @@ impl<I: Instant> AtmosphereSession<I> {
         if !core::mem::replace(&mut self.closed, true) {
             let rest = if self.receiver.is_none() { Duration::ZERO } else { self.config.timeout };
             self.idle = Deadline::new(now, rest);
+            self.waits(now);
+        }
+    }
+
+    /// Ends a session that [is expired](Self::is_expired), for a host that cannot drop it yet: what waits is dropped, and a
+    /// response that takes something after all ends.
+    pub fn give_up(&mut self, now: I) {
+        self.close(now);
+        self.queue = VecDeque::new();
+        self.queued = 0;
+    }
+
+    /// Something is to be written.
+    fn waits(&mut self, now: I) {
+        if let Some(receiver) =
+            self.receiver.as_mut().filter(|receiver| receiver.transport != AtmosphereTransport::WebSocket)
+        {
+            receiver.stall.start(now, self.config.stall_timeout);
         }
     }
 
@@ -196,8 +219,10 @@ impl<I: Instant> AtmosphereSession<I> {
         let Some(receiver) = self.receiver.as_mut().filter(|receiver| receiver.ticket == ticket) else {
             return Some(true);
         };
+        receiver.stall.clear();
         if core::mem::take(&mut receiver.blank) {
             out.push(b' ');
+            self.waits(now);
             return Some(false);
         }
         let is_poll = receiver.transport == AtmosphereTransport::LongPolling;
@@ -233,10 +258,12 @@ impl<I: Instant> AtmosphereSession<I> {
                 if self.closed && self.queue.is_empty() { Duration::ZERO } else { self.config.timeout };
             self.idle = Deadline::new(now, rest);
         }
+        self.waits(now);
         Some(over)
     }
 
-    /// When to ask [`next_frame`](Self::next_frame) or [`is_expired`](Self::is_expired) even if nothing happens.
+    /// When to ask [`next_frame`](Self::next_frame) or [`is_expired`](Self::is_expired) even if nothing happens. While a response
+    /// takes nothing, ask `is_expired` now and then.
     #[must_use]
     pub fn next_deadline(&self) -> Option<I> {
         match &self.receiver {
@@ -245,12 +272,15 @@ impl<I: Instant> AtmosphereSession<I> {
         }
     }
 
-    /// Whether the client has stayed away for too long, or the session is closed and all is written, or not fetched in time: drop
-    /// it. If its response is still being written, that takes until a heartbeat would have been due on it, too; the response goes on.
+    /// Whether the client has stayed away for too long, or the session is closed and all is written, or not fetched in time, or the
+    /// client takes nothing of its response for [`AtmosphereOptions::stall_timeout`]: drop it.
     #[must_use]
     pub fn is_expired(&self, now: I) -> bool {
-        let stalls = |receiver: &Receiver<I>| self.closed && receiver.heartbeat.is_over_or_unset(now);
-        self.idle.is_over(now) && self.receiver.as_ref().is_none_or(stalls)
+        self.receiver.as_ref().map_or(self.idle.is_over(now), |receiver| {
+            let is_beat_late = || receiver.heartbeat.is_over_since(self.config.stall_timeout, now);
+            receiver.transport != AtmosphereTransport::WebSocket
+                && (receiver.stall.is_over(now) || is_beat_late())
+        })
     }
 
     /// The identifier, which the client knows as its tracking id.

@@ -44,9 +44,10 @@ settings! {
         ///
         /// Without it every client may publish anything on every subject.
         moderated: bool = false;
-        /// How long a session lives without a request. Default 3 minutes.
+        /// How long a session lives without a request, or with a response that takes nothing of what waits for it. Default 3
+        /// minutes.
         ///
-        /// Without it what vanished clients left behind is never released.
+        /// Without it what vanished clients left behind, and those who read nothing, is never released.
         lease: Duration = Duration::from_secs(180);
         /// How long a pull is held, or a stream silent, until a heartbeat. Default 20 seconds. Zero has pulls answered at once,
         /// and no heartbeats in streams.

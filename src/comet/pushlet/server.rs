@@ -251,11 +251,14 @@ impl<I: Instant> PushletServer<I> {
         self.sessions.get(&ticket.session)?.receiver.as_ref()?.hold.next_deadline()
     }
 
-    /// Ends sessions whose lease is out: call it now and then. One that listens is there, unless too much waits for it.
+    /// Ends sessions whose lease is out: call it now and then. One that listens is there, unless it does not take what waits for it.
     pub fn sweep(&mut self, now: I) {
         self.sessions.retain(|_, session| {
-            let listens = session.receiver.is_some() && session.queue.is_some();
-            let stays = listens || !session.lease.is_over(now);
+            let waits = session.waits(now);
+            if waits {
+                session.lease = Deadline::new(now, self.config.lease);
+            }
+            let stays = waits || !session.lease.is_over(now);
             self.ready.extend(session.ticket().filter(|_| !stays).cloned());
             stays
         });

@@ -138,6 +138,12 @@ impl<I: Instant> Session<I> {
         self.ticket().cloned()
     }
 
+    /// Whether a response waits, and nothing for it.
+    pub(super) fn waits(&self, now: I) -> bool {
+        let is_quiet = |receiver: &Receiver<I>| !receiver.hold.is_over(now);
+        self.queue.as_ref().is_some_and(Vec::is_empty) && self.receiver.as_ref().is_some_and(is_quiet)
+    }
+
     /// Begins a response that events are written to.
     pub(super) fn open(&mut self, number: u64, now: I, config: &PushletOptions) -> PushletTicket {
         // A stream says at once that it is there; a poll has nothing to wait for.

@@ -121,6 +121,10 @@ impl SockJsTransport {
         matches!(self, Self::Xhr | Self::Jsonp(_))
     }
 
+    pub(super) const fn is_websocket(&self) -> bool {
+        matches!(self, Self::WebSocket | Self::RawWebSocket)
+    }
+
     /// Whether the response ends once it has carried so many bytes: the client keeps all of them.
     pub(super) const fn is_limited(&self) -> bool {
         matches!(self, Self::XhrStreaming | Self::EventSource | Self::HtmlFile(_))

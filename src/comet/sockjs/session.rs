@@ -36,6 +36,11 @@ settings! {
         ///
         /// Without it what vanished clients left behind is never released.
         timeout: Duration = Duration::from_secs(5);
+        /// How long a response may take nothing although something waits to be written to it: a message, a heartbeat, the end.
+        /// Default 50 seconds; then the session is [expired](SockJsSession::is_expired). A WebSocket has a write timeout of its own.
+        ///
+        /// Without it a client that reads nothing holds its session, and all that waits in it, for as long as its connection.
+        stall_timeout: Duration = Duration::from_secs(50);
         /// Messages held for a client that does not fetch them. Default 1024.
         ///
         /// Without it a client that does not read makes the server hold all that it is sent.
@@ -119,9 +124,9 @@ impl core::error::Error for Busy {}
 /// use pushline::comet::sockjs::{SockJsOptions, SockJsMessage, NotTaken, SockJsSession};
 ///
 /// let mut session = SockJsSession::new(SockJsOptions::new().max_messages(0), Duration::ZERO);
-/// assert_eq!(session.send(SockJsMessage::text("a")), Err(NotTaken::Full(SockJsMessage::text("a"))));
+/// assert_eq!(session.send(SockJsMessage::text("a"), Duration::ZERO), Err(NotTaken::Full(SockJsMessage::text("a"))));
 /// session.close(3000, "Go away!", Duration::ZERO);
-/// assert_eq!(session.send(SockJsMessage::text("a")), Err(NotTaken::Closed(SockJsMessage::text("a"))));
+/// assert_eq!(session.send(SockJsMessage::text("a"), Duration::ZERO), Err(NotTaken::Closed(SockJsMessage::text("a"))));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -160,8 +165,8 @@ impl core::error::Error for NotTaken {}
 /// assert_eq!(session.next_frame(now, &mut body), Some(Sent { ticket: poll, last: true }));
 /// assert_eq!(body, b"o\n");
 ///
-/// session.send(SockJsMessage::text("one"))?;
-/// session.send(SockJsMessage::text("two"))?;
+/// session.send(SockJsMessage::text("one"), now)?;
+/// session.send(SockJsMessage::text("two"), now)?;
 /// let poll = session.receive(SockJsTransport::Jsonp("_jp.abc".into()), now)?;
 /// body.clear();
 /// assert_eq!(session.next_frame(now, &mut body), Some(Sent { ticket: poll, last: true }));
@@ -191,6 +196,8 @@ struct Receiver<I> {
     /// Bytes of frames that the response may still carry.
     left: usize,
     heartbeat: Deadline<I>,
+    /// Runs while something waits to be written to it.
+    stall: Deadline<I>,
 }
 
 impl<I: Instant> SockJsSession<I> {
@@ -225,7 +232,9 @@ impl<I: Instant> SockJsSession<I> {
         if transport == SockJsTransport::RawWebSocket {
             heartbeat.clear(); // it has pings
         }
-        self.receiver = Some(Receiver { ticket, transport, begun: false, left, heartbeat });
+        self.receiver =
+            Some(Receiver { ticket, transport, begun: false, left, heartbeat, stall: Deadline::default() });
+        self.waits(now);
         if !self.is_closed() {
             self.idle.clear();
         }
@@ -249,7 +258,7 @@ impl<I: Instant> SockJsSession<I> {
     /// # Errors
     ///
     /// [`NotTaken`], with the message in it.
-    pub fn send(&mut self, message: SockJsMessage) -> Result<(), NotTaken> {
+    pub fn send(&mut self, message: SockJsMessage, now: I) -> Result<(), NotTaken> {
         if self.is_closed() {
             return Err(NotTaken::Closed(message));
         }
@@ -259,6 +268,7 @@ impl<I: Instant> SockJsSession<I> {
         }
         self.queued = queued;
         self.queue.push_back(message);
+        self.waits(now);
         Ok(())
     }
 
@@ -268,6 +278,22 @@ impl<I: Instant> SockJsSession<I> {
         if !self.is_closed() {
             self.closed = Some((code, reason.into()));
             self.idle = Deadline::new(now, self.config.timeout);
+            self.waits(now);
+        }
+    }
+
+    /// Ends a session that [is expired](Self::is_expired), for a host that cannot drop it yet: what waits is dropped. A response
+    /// that takes something after all is told 1002, "Connection interrupted".
+    pub fn give_up(&mut self, now: I) {
+        self.close(1002, "Connection interrupted", now);
+        self.queue = VecDeque::new();
+        self.queued = 0;
+    }
+
+    /// Something is to be written.
+    fn waits(&mut self, now: I) {
+        if let Some(receiver) = self.receiver.as_mut().filter(|receiver| !receiver.transport.is_websocket()) {
+            receiver.stall.start(now, self.config.stall_timeout);
         }
     }
 
@@ -276,7 +302,9 @@ impl<I: Instant> SockJsSession<I> {
     pub fn next_frame(&mut self, now: I, out: &mut Vec<u8>) -> Option<Sent> {
         let receiver = self.receiver.as_mut()?;
         let ticket = receiver.ticket;
+        receiver.stall.clear();
         if !core::mem::replace(&mut receiver.begun, true) && receiver.transport.write_prelude(out) {
+            self.waits(now);
             return Some(Sent { ticket, last: false });
         }
         let start = out.len();
@@ -321,10 +349,12 @@ impl<I: Instant> SockJsSession<I> {
                 self.idle = Deadline::new(now, self.config.timeout);
             }
         }
+        self.waits(now);
         Some(Sent { ticket, last })
     }
 
-    /// When to ask [`next_frame`](Self::next_frame) or [`is_expired`](Self::is_expired) even if nothing happens.
+    /// When to ask [`next_frame`](Self::next_frame) or [`is_expired`](Self::is_expired) even if nothing happens. While a response
+    /// takes nothing, ask `is_expired` now and then.
     #[must_use]
     pub fn next_deadline(&self) -> Option<I> {
         match &self.receiver {
@@ -345,12 +375,14 @@ impl<I: Instant> SockJsSession<I> {
         self.closed.as_ref().map(|(code, reason)| (*code, &**reason))
     }
 
-    /// Whether the client has stayed away for too long, or has had the time to see that the session is closed: drop it. If its
-    /// response is still being written, that takes until a heartbeat would have been due on it, too; the response goes on.
+    /// Whether the client has stayed away for too long, or has had the time to see that the session is closed, or takes nothing of
+    /// its response for [`SockJsOptions::stall_timeout`]: drop it.
     #[must_use]
     pub fn is_expired(&self, now: I) -> bool {
-        let stalls = |receiver: &Receiver<I>| self.is_closed() && receiver.heartbeat.is_over_or_unset(now);
-        self.idle.is_over(now) && self.receiver.as_ref().is_none_or(stalls)
+        self.receiver.as_ref().map_or(self.idle.is_over(now), |receiver| {
+            let is_beat_late = || receiver.heartbeat.is_over_since(self.config.stall_timeout, now);
+            !receiver.transport.is_websocket() && (receiver.stall.is_over(now) || is_beat_late())
+        })
     }
 
     /// How many messages wait to be sent.

@@ -336,6 +336,7 @@ async fn records_of_strangers() {
     assert_eq!(fresh.hear(1).await, ["7"]);
 }
 
+const SECOND: Duration = Duration::from_secs(1);
 const FIVE: Duration = Duration::from_secs(5);
 
 /// What each has heard, by its number.
@@ -447,6 +448,84 @@ async fn comes_back_elsewhere_without_having_heard_anything() {
     assert_eq!((&back.sid, missed.len()), (&a.sid, 0));
     one.of("/").emit("n", &1);
     assert_eq!(back.hear(1).await, ["1"]);
+}
+
+/// A client that is known to have been cut is away for as long on all nodes, that which it was on included.
+#[tokio::test(start_paused = true)]
+async fn an_absence_is_as_long_everywhere() {
+    const ABSENCE: Duration = Duration::from_secs(120);
+    for (away, is_log_away) in
+        [(ABSENCE - 2 * SECOND, false), (ABSENCE + SECOND, false), (ABSENCE + SECOND, true)]
+    {
+        for to in 0..2 {
+            let log = Log::default();
+            let nodes = [(); 2].map(|()| node(&log, true, ClusterOptions::new()));
+            settle(&[&nodes[0], &nodes[1]]).await;
+            let a = Client::new(&nodes[0]).await;
+            sleep(SECOND).await;
+            log.state().away = is_log_away;
+            // Its connection ends without a word to the namespace.
+            a.post("1").await;
+            sleep(away - SECOND).await;
+            log.state().away = false;
+            sleep(SECOND).await;
+            let (back, _) = Client::open(&nodes[to], Some(&a)).await;
+            assert_eq!(back.sid == a.sid, away < ABSENCE, "{away:?} {to} {is_log_away}");
+        }
+    }
+}
+
+/// Of several nodes that a client comes to at once one has it; nobody else gets what it missed.
+#[tokio::test(start_paused = true)]
+async fn comes_back_on_several_nodes_at_once() {
+    let log = Log::default();
+    let [one, two, three] = [(); 3].map(|()| node(&log, true, ClusterOptions::new()));
+    settle(&[&one, &two, &three]).await;
+    let a = Client::new(&one).await;
+    sleep(SECOND).await;
+    a.post("1").await;
+    one.of("/").emit("n", &1);
+    sleep(SECOND).await;
+    let mut both =
+        Vec::from(<[_; 2]>::from(tokio::join!(Client::open(&two, Some(&a)), Client::open(&three, Some(&a)))));
+    both.sort_by_key(|(client, _)| client.sid != a.sid);
+    let [(first, missed), (second, none)] = &mut both[..] else { panic!() };
+    assert_eq!((&first.sid, missed.len()), (&a.sid, 1));
+    assert_eq!(first.plain(&missed[0]), "1");
+    assert!(second.sid != a.sid && none.is_empty());
+    one.of("/").emit("n", &2);
+    assert_eq!((first.hear(1).await, second.hear(1).await), (vec!["2".into()], vec!["2".into()]));
+    assert_eq!(one.of("/").all().fetch_sockets().await.unwrap().len(), 2);
+}
+
+/// A client whose connection ends while a node takes it over is not lost: it may come to any.
+#[tokio::test(start_paused = true)]
+async fn is_cut_while_a_node_takes_it_over() {
+    let log = Log::default();
+    let [one, two, three] = [(); 3].map(|()| node(&log, true, ClusterOptions::new()));
+    settle(&[&one, &two, &three]).await;
+    let mut a = Client::new(&one).await;
+    a.join("room").await;
+    one.of("/").emit("n", &1);
+    assert_eq!(a.hear(1).await, ["1"]);
+    sleep(SECOND).await;
+    a.post("1").await;
+    one.of("/").to("room").emit("n", &2);
+    sleep(SECOND).await;
+    // The node waits for the log: meanwhile the client leaves.
+    log.state().slow = SECOND;
+    let (_, text) = ask(&two, "", None).await;
+    let engine = format!("&sid={}", field(&text, "sid").unwrap());
+    let auth = format!(r#"40{{"pid":"{}","offset":"{}"}}"#, a.pid, a.offset.as_ref().unwrap());
+    for text in [auth, "1".into()] {
+        assert_eq!(ask(&two, &engine, Some(text)).await.0, 200);
+    }
+    assert!(log.state().kept.is_empty(), "it is being taken over");
+    one.of("/").to("room").emit("n", &3);
+    sleep(5 * SECOND).await;
+    let (mut back, missed) = Client::open(&three, Some(&a)).await;
+    assert_eq!(back.sid, a.sid);
+    assert_eq!(missed.iter().map(|packet| back.plain(packet)).collect::<Vec<_>>(), ["2", "3"]);
 }
 
 #[tokio::test(start_paused = true)]

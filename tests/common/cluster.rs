@@ -5,13 +5,16 @@ use pushline::adapter::socketio::{ClusterError, ClusterFuture, ClusterLog, Socke
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 #[derive(Default)]
 pub struct State {
     pub records: Vec<Bytes>,
-    pub kept: HashMap<String, Bytes>,
+    /// With the time from which on they are there no more.
+    pub kept: HashMap<String, (Bytes, Instant)>,
     pub away: bool,
+    /// What was kept is given after this time.
+    pub slow: Duration,
     /// What is written is written, and the answer is lost; so many times, and nobody reads meanwhile.
     pub deaf: usize,
     /// A record with this text is lost, as if it had been trimmed before anybody has read it.
@@ -60,12 +63,12 @@ impl ClusterLog for Log {
         })
     }
 
-    fn keep(&self, values: Vec<(String, Option<Bytes>)>, _: Duration) -> ClusterFuture<'_, ()> {
+    fn keep(&self, values: Vec<(String, Option<(Bytes, Duration)>)>) -> ClusterFuture<'_, ()> {
         Box::pin(async move {
             let mut state = self.there()?;
             for (key, value) in values {
                 match value {
-                    Some(value) => state.kept.insert(key, value),
+                    Some((value, time)) => state.kept.insert(key, (value, Instant::now() + time)),
                     None => state.kept.remove(&key),
                 };
             }
@@ -74,7 +77,12 @@ impl ClusterLog for Log {
     }
 
     fn take(&self, key: String) -> ClusterFuture<'_, Option<Bytes>> {
-        Box::pin(async move { Ok(self.there()?.kept.remove(&key)) })
+        Box::pin(async move {
+            let kept = self.there()?.kept.remove(&key);
+            let slow = self.state().slow;
+            sleep(slow).await;
+            Ok(kept.and_then(|(value, end)| (Instant::now() < end).then_some(value)))
+        })
     }
 }
 

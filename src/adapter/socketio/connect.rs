@@ -140,7 +140,7 @@ fn recover(link: &Arc<Link<Server>>, shared: &Arc<Shared>, auth: &str) -> Option
         let socket = SocketRef::new(Arc::clone(link), Arc::clone(shared), recovered.sid, pid_again, true);
         let accepted = enter(link, &socket, recovered.missed, &recovered.rooms, &mut jobs);
         if !accepted {
-            recovery.leave(&pid, recovered.rooms, now);
+            shared.cut(&mut recovery, &pid, recovered.rooms);
         }
         accepted.then_some(socket)
     });

@@ -136,18 +136,30 @@ impl Shared {
         }
         let rooms = members.take(socket.sid()).map(|(_, rooms)| rooms).unwrap_or_default();
         if let (Some(recovery), Some(pid)) = (&mut recovery, socket.pid()) {
-            if let (Some(hub), Some(since)) = (self.cluster(), recovery.since(pid)) {
-                hub.keep(pid, (!for_good).then(|| self.visitor(socket, since, rooms.clone())).as_ref());
-            }
             match for_good {
-                true => recovery.forget(pid),
-                false => recovery.leave(pid, rooms, Instant::now()),
+                true => {
+                    if let (Some(hub), Some(_)) = (self.cluster(), recovery.since(pid)) {
+                        hub.forget(pid);
+                    }
+                    recovery.forget(pid);
+                }
+                false => self.cut(recovery, pid, rooms),
             }
         }
     }
 
-    fn visitor(&self, socket: &SocketRef, since: u128, rooms: Vec<String>) -> Visitor {
-        Visitor { namespace: String::from(&*self.name), sid: String::from(&**socket.sid()), since, rooms }
+    /// A client was cut, and may come back here or elsewhere.
+    pub(super) fn cut(&self, recovery: &mut Recovery<Instant>, pid: &str, rooms: Vec<String>) {
+        let now = Instant::now();
+        if let (Some(hub), Some(since), Some(sid)) = (self.cluster(), recovery.since(pid), recovery.sid(pid))
+        {
+            hub.keep(pid, &self.visitor(sid, since, rooms.clone()), Some(now));
+        }
+        recovery.leave(pid, rooms, now);
+    }
+
+    fn visitor(&self, sid: &str, since: u128, rooms: Vec<String>) -> Visitor {
+        Visitor { namespace: String::from(&*self.name), sid: String::from(sid), since, rooms }
     }
 
     /// Lets the other nodes know who is here and in which rooms, in case that this one dies.
@@ -157,7 +169,7 @@ impl Shared {
         let members = self.members();
         if let Some(since) = since.filter(|_| members.sockets.contains_key(socket.sid())) {
             let rooms = members.joined.get(socket.sid()).cloned().unwrap_or_default();
-            hub.keep(pid, Some(&self.visitor(socket, since, rooms)));
+            hub.keep(pid, &self.visitor(socket.sid(), since, rooms), None);
         }
     }
 

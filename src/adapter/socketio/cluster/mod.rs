@@ -53,7 +53,15 @@ pub(super) struct Hub {
     asked: AtomicU64,
     asks: Mutex<HashMap<u64, (Answers, oneshot::Sender<Answers>)>>,
     /// Clients that are to be kept, or forgotten, by their secrets.
-    kept: Mutex<HashMap<String, Option<Bytes>>>,
+    kept: Mutex<HashMap<String, Option<Kept>>>,
+}
+
+/// A client that may come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Kept {
+    visitor: Bytes,
+    /// When it was cut, if it was: from then on it is away.
+    cut: Option<Instant>,
 }
 
 /// What the other nodes have said to a question.
@@ -150,16 +158,25 @@ impl Hub {
         self.spoke.notify_one();
     }
 
-    /// A client that may come back, here or elsewhere; `None`: it does not.
-    pub(super) fn keep(&self, pid: &str, visitor: Option<&Visitor>) {
+    /// A client that is here, or was cut at this time, and may come back to any node.
+    pub(super) fn keep(&self, pid: &str, visitor: &Visitor, cut: Option<Instant>) {
+        self.keep_or_forget(pid, Some(Kept { visitor: visitor.encode(), cut }));
+    }
+
+    /// A client that does not come back.
+    pub(super) fn forget(&self, pid: &str) {
+        self.keep_or_forget(pid, None);
+    }
+
+    fn keep_or_forget(&self, pid: &str, value: Option<Kept>) {
         let mut kept = lock(&self.kept);
         if kept.len() < MAX_KEPT || kept.contains_key(pid) {
-            kept.insert(pid.into(), visitor.map(Visitor::encode));
+            kept.insert(pid.into(), value);
         }
     }
 
     /// What the log did not take; what was said meanwhile is newer.
-    fn keep_later(&self, values: Vec<(String, Option<Bytes>)>) {
+    fn keep_later(&self, values: Vec<(String, Option<Kept>)>) {
         let mut kept = lock(&self.kept);
         for (pid, value) in values {
             if kept.len() < MAX_KEPT {
@@ -375,7 +392,7 @@ mod tests {
             Box::pin(core::future::pending())
         }
 
-        fn keep(&self, _: Vec<(String, Option<Bytes>)>, _: Duration) -> ClusterFuture<'_, ()> {
+        fn keep(&self, _: Vec<(String, Option<(Bytes, Duration)>)>) -> ClusterFuture<'_, ()> {
             Box::pin(core::future::pending())
         }
 
@@ -389,14 +406,14 @@ mod tests {
         let hub = Hub::new(Away, ClusterOptions::new(), None).unwrap();
         let visitor = Visitor { namespace: "/".into(), sid: "s".into(), since: 0, rooms: Vec::new() };
         for pid in 0..MAX_KEPT - 1 {
-            hub.keep(&pid.to_string(), Some(&visitor));
+            hub.keep(&pid.to_string(), &visitor, None);
         }
         assert_eq!(lock(&hub.kept).len(), MAX_KEPT - 1);
-        hub.keep("last", Some(&visitor));
+        hub.keep("last", &visitor, None);
         assert_eq!(lock(&hub.kept).len(), MAX_KEPT);
-        hub.keep("over", Some(&visitor));
+        hub.keep("over", &visitor, None);
         assert_eq!(lock(&hub.kept).len(), MAX_KEPT);
-        hub.keep("last", None); // what is there can change
+        hub.forget("last"); // what is there can change
         assert_eq!(lock(&hub.kept).get("last"), Some(&None));
         // Those that the log did not take come back among the others.
         let again = [(String::from("again"), None), (String::from("0"), None)];

@@ -54,13 +54,13 @@ impl core::error::Error for ClusterError {
 /// use pushline::adapter::socketio::{ClusterFuture, ClusterLog, ClusterOptions, SocketIo, SocketIoOptions};
 /// use std::collections::HashMap;
 /// use std::sync::{Arc, Mutex};
-/// use std::time::Duration;
+/// use std::time::{Duration, Instant};
 ///
 /// /// A log in memory: for several servers in one process, and for tests. It drops nothing.
 /// #[derive(Clone, Default)]
 /// struct InMemory {
 ///     log: Arc<Mutex<Vec<Bytes>>>,
-///     kept: Arc<Mutex<HashMap<String, Bytes>>>,
+///     kept: Arc<Mutex<HashMap<String, (Bytes, Instant)>>>,
 /// }
 ///
 /// impl ClusterLog for InMemory {
@@ -81,19 +81,19 @@ impl core::error::Error for ClusterError {
 ///             Ok(records)
 ///         })
 ///     }
-///     fn keep(&self, values: Vec<(String, Option<Bytes>)>, _time: Duration) -> ClusterFuture<'_, ()> {
+///     fn keep(&self, values: Vec<(String, Option<(Bytes, Duration)>)>) -> ClusterFuture<'_, ()> {
 ///         let mut kept = self.kept.lock().unwrap();
 ///         for (key, value) in values {
 ///             match value {
-///                 Some(value) => kept.insert(key, value),
+///                 Some((value, time)) => kept.insert(key, (value, Instant::now() + time)),
 ///                 None => kept.remove(&key),
 ///             };
 ///         }
 ///         Box::pin(async { Ok(()) })
 ///     }
 ///     fn take(&self, key: String) -> ClusterFuture<'_, Option<Bytes>> {
-///         let value = self.kept.lock().unwrap().remove(&key);
-///         Box::pin(async { Ok(value) })
+///         let value = self.kept.lock().unwrap().remove(&key).filter(|(_, end)| Instant::now() < *end);
+///         Box::pin(async { Ok(value.map(|(value, _)| value)) })
 ///     }
 /// }
 ///
@@ -118,8 +118,8 @@ pub trait ClusterLog: Send + Sync + 'static {
     /// Some of the records behind a position, each with its own, the oldest first. If there are none it waits for one,
     /// for as long as it likes, at most a few seconds.
     fn read(&self, after: u128) -> ClusterFuture<'_, Vec<(u128, Bytes)>>;
-    /// Keeps values for this time; `None` forgets one. Keys are short and of letters, digits, `-` and `_`.
-    fn keep(&self, values: Vec<(String, Option<Bytes>)>, time: Duration) -> ClusterFuture<'_, ()>;
+    /// Keeps each value for its time; `None` forgets one. Keys are short and of letters, digits, `-` and `_`.
+    fn keep(&self, values: Vec<(String, Option<(Bytes, Duration)>)>) -> ClusterFuture<'_, ()>;
     /// Gives a value that was kept, and forgets it: of several that ask at once one gets it.
     fn take(&self, key: String) -> ClusterFuture<'_, Option<Bytes>>;
 }

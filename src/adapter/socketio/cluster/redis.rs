@@ -134,13 +134,14 @@ impl ClusterLog for RedisStreams {
         }))
     }
 
-    fn keep(&self, values: Vec<(String, Option<Bytes>)>, time: Duration) -> ClusterFuture<'_, ()> {
+    fn keep(&self, values: Vec<(String, Option<(Bytes, Duration)>)>) -> ClusterFuture<'_, ()> {
         Box::pin(self.with(0, async move |connection| {
             let mut pipe = ::redis::pipe();
-            let time = expiry(time);
             for (key, value) in &values {
                 match value {
-                    Some(value) => pipe.cmd("SET").arg(self.key(key)).arg(&**value).arg("PX").arg(time),
+                    Some((value, time)) => {
+                        pipe.cmd("SET").arg(self.key(key)).arg(&**value).arg("PX").arg(expiry(*time))
+                    }
                     None => pipe.cmd("DEL").arg(self.key(key)),
                 };
                 pipe.ignore();

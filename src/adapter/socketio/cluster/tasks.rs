@@ -2,7 +2,8 @@
 
 use super::super::engine::Engine;
 use super::super::server::Server;
-use super::{Hub, WRITES_WITHIN, lock};
+use super::{Hub, Kept, WRITES_WITHIN, lock};
+use bytes::Bytes;
 use core::time::Duration;
 use std::sync::{Arc, Weak};
 use std::vec::Vec;
@@ -86,13 +87,28 @@ pub(super) async fn write(engine: Weak<Engine<Server>>, hub: Arc<Hub>) {
         let mut values: Vec<_> = core::mem::take(&mut *lock(&hub.kept)).into_iter().collect();
         while !values.is_empty() {
             let some = values.split_off(values.len().saturating_sub(VALUES));
-            let kept = timeout(WRITES_WITHIN, hub.log.keep(some.clone(), absence.saturating_mul(2))).await;
+            let timed = some
+                .iter()
+                .map(|(pid, kept)| (pid.clone(), kept.as_ref().and_then(|kept| kept.timed(absence))));
+            let kept = timeout(WRITES_WITHIN, hub.log.keep(timed.collect())).await;
             if !matches!(kept, Ok(Ok(()))) {
                 values.extend(some);
                 hub.keep_later(values);
                 break;
             }
         }
+    }
+}
+
+impl Kept {
+    /// With the time for which the log is to keep it, if any is left. One that is here is written again when half of its time is
+    /// over: should this node die, nobody knows since when the client is away.
+    fn timed(&self, absence: Duration) -> Option<(Bytes, Duration)> {
+        let left = match self.cut {
+            None => absence.saturating_mul(2),
+            Some(cut) => absence.saturating_sub(cut.elapsed()),
+        };
+        (!left.is_zero()).then(|| (self.visitor.clone(), left))
     }
 }
 

@@ -19,6 +19,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -108,6 +109,8 @@ pub struct Chat {
     /// Held while a room is opened, so that it is opened once.
     opening: AsyncMutex<()>,
     addresses: Admission,
+    /// To enter, so far.
+    attempts: AtomicU64,
 }
 
 /// A connection's place in a room, to begin with.
@@ -147,7 +150,14 @@ impl Chat {
     /// No rooms yet.
     pub fn new(engine: Engine, limits: Arc<Limits>) -> Arc<Self> {
         let addresses = Admission::new(limits.per_address, usize::MAX);
-        Arc::new(Self { limits, engine, rooms: Mutex::default(), opening: AsyncMutex::default(), addresses })
+        Arc::new(Self {
+            limits,
+            engine,
+            rooms: Mutex::default(),
+            opening: AsyncMutex::default(),
+            addresses,
+            attempts: AtomicU64::new(0),
+        })
     }
 
     /// A connection says who it is: a new member, or one who comes back (and keeps the name it had).
@@ -230,8 +240,10 @@ impl Chat {
 
     async fn tick_room(&self, room: &Arc<Room>) {
         room.rest();
-        let parting = room.take_parting();
-        match self.engine.ask(room, Ask::Tick { parting: &parting }).await {
+        let (parting, doubtful) = (room.take_parting(), room.take_doubtful());
+        let ticked = self.engine.ask(room, Ask::Tick { parting: &parting, doubtful: &doubtful }).await;
+        room.give_back_doubtful(doubtful, ticked.is_ok());
+        match ticked {
             Ok(Reply { count, .. }) => {
                 room.count(count, || Told::answer(&Answer::Count { count }));
             }
@@ -401,8 +413,13 @@ impl Drop for Seat {
 /// member would stay for ever.
 async fn enter(mut seat: Seat, nick: String, link: String) -> Result<(Seat, Reply), Denied> {
     let entering = tokio::spawn(async move {
-        let ask = Ask::Enter { member: seat.member, nick: &nick, link: &link };
-        let entered = seat.chat.engine.ask(&seat.room, ask).await?;
+        let attempt = seat.chat.attempts.fetch_add(1, Ordering::Relaxed);
+        let ask = Ask::Enter { member: seat.member, nick: &nick, link: &link, attempt };
+        let entered = seat.chat.engine.ask(&seat.room, ask).await.inspect_err(|denied| {
+            if *denied == Denied::Away {
+                seat.room.doubt(seat.member, attempt);
+            }
+        })?;
         seat.visit = entered.visit;
         Ok((seat, entered))
     });

@@ -11,7 +11,7 @@ use crate::id::Id;
 use crate::local;
 use crate::protocol::{MemberId, Person};
 use crate::redis::Redis;
-use crate::room::{Parting, Room};
+use crate::room::{Doubtful, Parting, Room};
 
 /// The engine of all rooms.
 pub enum Engine {
@@ -23,8 +23,8 @@ pub enum Engine {
 #[derive(Debug, Clone, Copy)]
 pub enum Ask<'a> {
     /// A member enters, under this name if it is new. An older visit of the same `link` is the same client's, which has
-    /// come to another node.
-    Enter { member: MemberId, nick: &'a str, link: &'a str },
+    /// come to another node. No two attempts of a node have the same number.
+    Enter { member: MemberId, nick: &'a str, link: &'a str, attempt: u64 },
     /// A member says something, to all or to one.
     Say { member: MemberId, id: &'a str, text: &'a str, to: Option<MemberId> },
     /// A member takes another name.
@@ -39,9 +39,9 @@ pub enum Ask<'a> {
     Tell { member: MemberId, json: &'a str },
     /// Ends a member's connection on whichever node it is.
     Bye { member: MemberId, code: u16, text: &'a str },
-    /// Twice a second: these connections have ended. Who did not come back in time has left. [`Denied::Gone`] if nobody needs
-    /// the room any more, or if it is not the one that it was.
-    Tick { parting: &'a [Parting] },
+    /// Twice a second: these connections have ended, and these never were. Who did not come back in time has left.
+    /// [`Denied::Gone`] if nobody needs the room any more, or if it is not the one that it was.
+    Tick { parting: &'a [Parting], doubtful: &'a [Doubtful] },
 }
 
 /// What an operation gives, as far as it has it.

@@ -115,7 +115,7 @@ impl Register {
             // For one who listens here the room has done it, and nobody else could.
             Ask::Has { .. } | Ask::Tell { .. } => {}
             Ask::Bye { member, code, text } => room.bye(member, u64::MAX, "", code, text),
-            Ask::Tick { parting } => return self.tick(room, parting),
+            Ask::Tick { parting, .. } => return self.tick(room, parting),
         }
         Ok(Reply::default())
     }

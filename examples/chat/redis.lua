@@ -4,7 +4,7 @@
 --       aside   a stream of what is for one member, on whichever node: answers, and the ends of connections
 --       people  member -> key of its name, line end, name
 --       names   key of a name -> member
---       seats   member -> node and visit of its newest connection; '-' for a node: none
+--       seats   member -> node, visit and attempt of its newest connection; '-' for a node: none
 --       due     member -> when to give it up
 --       said    id of a message -> order; as many as are remembered
 --       nodes   node -> when it counts as dead
@@ -35,7 +35,7 @@ end
 
 local function seat(member)
   local both = call('HGET', seats, member)
-  if both then return both:match('^(%S+) (%S+)$') end
+  if both then return both:match('^(%S+) (%S+) ?(%S*)$') end
 end
 
 local function leave(member)
@@ -93,7 +93,7 @@ if operation == 'enter' or operation == 'tick' then
 end
 
 if operation == 'enter' then
-  local member, nick, key, link, most = ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
+  local member, nick, key, link, attempt, most = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
   local known, own = name(member)
   if known then
     nick = own
@@ -107,7 +107,7 @@ if operation == 'enter' then
   local visit = text(call('HINCRBY', meta, 'visits', 1))
   local older = seat(member)
   if older and older ~= '-' and older ~= node then bye(member, visit, link, '4001', 'open in another tab') end
-  call('HSET', seats, member, node .. ' ' .. visit)
+  call('HSET', seats, member, node .. ' ' .. visit .. ' ' .. attempt)
   call('ZREM', due, member)
   local at = tonumber(call('HGET', meta, 'ms')) * 1024 + tonumber(call('HGET', meta, 'n'))
   return list(visit, nick, at, '0')
@@ -161,12 +161,17 @@ end
 
 if operation == 'tick' then
   local grace, stays = tonumber(ARGV[7]), tonumber(ARGV[8])
-  for at = 9, #ARGV, 3 do
-    local member, visit, wait = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-    local at_node, at_visit = seat(member)
-    if at_node == node and at_visit == visit then
-      call('HSET', seats, member, '- ' .. visit)
-      call('ZADD', due, now + wait, member)
+  -- Whose connection ended, by its visit or, if its node does not know that, its attempt; and the visit that the member has still.
+  for at = 9, #ARGV, 4 do
+    local member, ended, wait, other = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
+    local at_node, visit, attempt = seat(member)
+    if at_node == node and (visit == ended or 'attempt' .. attempt == ended) then
+      if other ~= '0' then
+        call('HSET', seats, member, node .. ' ' .. other)
+      else
+        call('HSET', seats, member, '- ' .. visit)
+        call('ZADD', due, now + wait, member)
+      end
     end
   end
   for _, dead in ipairs(call('ZRANGEBYSCORE', nodes, '-inf', now)) do

@@ -2,7 +2,8 @@
 //! with it, an operation at a time. Each node reads each stream once, whoever listens.
 //!
 //! A node says twice a second that it lives. One that does not for three seconds is dead, and its members have the grace
-//! of a cut connection to come back on another. Without Redis nothing is accepted, and members stay connected.
+//! of a cut connection to come back on another. Without Redis nothing is accepted, and members stay connected. An operation that
+//! was given up may be done nevertheless, later: of who entered so the node says for a while that nobody is there.
 //!
 //! All this has a thread of its own: among the tasks of thousands of connections that have something to write, each step
 //! of an operation would wait for all of them.
@@ -108,8 +109,8 @@ impl Redis {
     pub async fn ask(&self, room: &Room, ask: Ask<'_>) -> Result<Reply, Denied> {
         let limits = &room.limits;
         let (operation, arguments) = match ask {
-            Ask::Enter { member, nick, link } => {
-                ("enter", (member, nick, nick_key(nick), link, limits.members).to_redis_args())
+            Ask::Enter { member, nick, link, attempt } => {
+                ("enter", (member, nick, nick_key(nick), link, attempt, limits.members).to_redis_args())
             }
             Ask::Say { member, id, text, to } => {
                 let to = to.map_or_else(String::new, |to| to.to_string());
@@ -121,9 +122,14 @@ impl Redis {
             Ask::Has { member } => ("has", member.to_redis_args()),
             Ask::Tell { member, json } => ("tell", (member, json).to_redis_args()),
             Ask::Bye { member, code, text } => ("bye", (member, code, text).to_redis_args()),
-            Ask::Tick { parting } => {
-                let parting: Vec<_> = parting.iter().map(|one| (one.member, one.visit, one.grace)).collect();
-                ("tick", (limits.grace_cut, limits.room_stays, parting).to_redis_args())
+            Ask::Tick { parting, doubtful } => {
+                let ended = parting.iter().map(|one| (one.member, one.visit.to_string(), one.grace, 0));
+                let doubtful = doubtful.iter().map(|one| {
+                    let attempt = format!("attempt{}", one.attempt);
+                    (one.member, attempt, limits.grace_cut, room.visit(one.member).unwrap_or(0))
+                });
+                let ended: Vec<_> = ended.chain(doubtful).collect();
+                ("tick", (limits.grace_cut, limits.room_stays, ended).to_redis_args())
             }
         };
         let (count, visit, nick, at, next, people): (_, _, _, _, String, Vec<_>) =

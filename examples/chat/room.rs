@@ -50,6 +50,7 @@ struct State {
     seats: HashMap<MemberId, Listener>,
     paces: HashMap<MemberId, Pace>,
     parting: Vec<Parting>,
+    doubtful: VecDeque<Doubtful>,
     /// The size that members were told last, and when they may be told another.
     count: usize,
     count_due: Millis,
@@ -77,6 +78,23 @@ pub struct Parting {
     pub visit: u64,
     pub grace: Millis,
 }
+
+/// A member was to enter, and the engine did not say whether it did: nobody is there who would ever part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubtful {
+    pub member: MemberId,
+    pub attempt: u64,
+    since: Millis,
+}
+
+/// How long the engine may take to do what it was asked for and did not answer, 60 s: as long as the system may try to deliver
+/// what was written to a connection that was given up.
+const DOUBT: Millis = 60_000;
+
+/// Doubtful entries of a room that are remembered, 10,000, and of which the engine is told at a time, 1000. Without that, an engine
+/// that was away would be kept from its work by all who came meanwhile.
+const MAX_DOUBTFUL: usize = 10_000;
+const DOUBTFUL_AT_ONCE: usize = 1000;
 
 /// What a cursor gives.
 #[derive(Debug)]
@@ -275,12 +293,35 @@ impl Room {
         self.lock().parting.extend(parting);
     }
 
+    /// Nobody knows whether this attempt to enter was done, or will be.
+    pub fn doubt(&self, member: MemberId, attempt: u64) {
+        let mut state = self.lock();
+        state.doubtful.push_back(Doubtful { member, attempt, since: now() });
+        if state.doubtful.len() > MAX_DOUBTFUL {
+            state.doubtful.pop_front();
+        }
+    }
+
+    /// Some of the doubtful entries, to be reported to the engine and given back in any case.
+    pub fn take_doubtful(&self) -> Vec<Doubtful> {
+        let mut state = self.lock();
+        let some = state.doubtful.len().min(DOUBTFUL_AT_ONCE);
+        state.doubtful.drain(..some).collect()
+    }
+
+    /// Those that the engine was told of in time are over.
+    pub fn give_back_doubtful(&self, doubtful: Vec<Doubtful>, told: bool) {
+        let now = now();
+        let stays = |one: &Doubtful| !told || now < one.since + DOUBT;
+        self.lock().doubtful.extend(doubtful.into_iter().filter(stays));
+    }
+
     /// Forgets who has used up nothing; gives for how long nobody has listened here.
     pub fn rest(&self) -> Millis {
         let (mut state, now) = (self.lock(), now());
         let State { paces, seats, .. } = &mut *state;
         paces.retain(|member, pace| pace.full_at > now || pace.strikes > 0 && seats.contains_key(member));
-        if !state.seats.is_empty() || !state.parting.is_empty() {
+        if !state.seats.is_empty() || !state.parting.is_empty() || !state.doubtful.is_empty() {
             state.idle_since = None;
             return 0;
         }

@@ -8,7 +8,7 @@ use pushline::adapter;
 use pushline::adapter::tokio::WebSocket;
 use pushline::ws::{Connection, ConnectionOptions, Message, Negotiated};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -20,6 +20,7 @@ use crate::id::Id;
 use crate::options::{Options, TRANSPORTS};
 use crate::page::PAGE;
 use crate::protocol::{Fact, Hello, What};
+use crate::redis::Redis;
 use crate::room::{Room, Sink};
 use crate::server::Server;
 use crate::told::Told;
@@ -844,4 +845,84 @@ async fn origins_are_refused_or_named_and_transports_left_out() {
     assert!(chat.ask(&preflight("http://good.example")).await.starts_with("HTTP/1.1 204 "));
     assert!(chat.ask(&preflight("null")).await.starts_with("HTTP/1.1 403 "));
     assert!(chat.ask(&get("/polling?since=0", "")).await.starts_with("HTTP/1.1 404 "));
+}
+
+// Redis.
+
+/// What the script was called with, from the operation on.
+type Calls = Arc<Mutex<Vec<Vec<String>>>>;
+
+/// A Redis that says nothing to who enters until they have given it up.
+async fn slow_redis() -> (String, Calls) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, calls) = (format!("redis://{}/", listener.local_addr().unwrap()), Calls::default());
+    let called = Arc::clone(&calls);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(slow_connection(BufReader::new(stream), Arc::clone(&called)));
+        }
+    });
+    (url, calls)
+}
+
+async fn slow_connection(mut stream: BufReader<TcpStream>, calls: Calls) -> Option<()> {
+    loop {
+        let count = length(&mut stream).await?;
+        let mut words = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut word = vec![0; length(&mut stream).await? + 2];
+            stream.read_exact(&mut word).await.ok()?;
+            words.push(String::from_utf8_lossy(&word[..word.len() - 2]).into_owned());
+        }
+        // EVALSHA, the script, 9 and the keys.
+        let call = words.get(12..).unwrap_or_default();
+        let answer = match (&*words[0], call.first().map(String::as_str)) {
+            ("EVALSHA", Some("open")) => "*5\r\n$1\r\ne\r\n$1\r\ns\r\n$3\r\n1-0\r\n$1\r\n0\r\n$3\r\n0-0\r\n",
+            ("EVALSHA", _) => "*6\r\n:0\r\n:1\r\n$0\r\n\r\n:0\r\n$1\r\n0\r\n*0\r\n",
+            ("XREVRANGE", _) => "*0\r\n",
+            ("XREAD", _) => "*-1\r\n",
+            _ => "+OK\r\n",
+        };
+        match call.first().map(String::as_str) {
+            Some("enter") => tokio::time::sleep(Duration::from_secs(3)).await,
+            _ if words[0] == "XREAD" => tokio::time::sleep(Duration::from_millis(100)).await,
+            _ => {}
+        }
+        if words[0] == "EVALSHA" {
+            calls.lock().unwrap().push(call.to_vec());
+        }
+        stream.get_mut().write_all(answer.as_bytes()).await.ok()?;
+    }
+}
+
+/// The number in a line such as `*3` or `$12`.
+async fn length(stream: &mut BufReader<TcpStream>) -> Option<usize> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await.ok()?;
+    line.get(1..)?.trim_end().parse().ok()
+}
+
+#[tokio::test]
+async fn who_was_let_in_too_late_leaves_again() {
+    let (url, calls) = slow_redis().await;
+    let limits = Arc::new(Limits::default());
+    let engine = Engine::Redis(Box::new(Redis::new(&url, Arc::clone(&limits)).unwrap()));
+    let chat = Chat::new(engine, limits);
+    let hello = Hello { nick: "Ada".to_owned(), session: "0123456789abcdef".to_owned(), ..Hello::default() };
+    let Err(refused) = chat.join("lobby", &hello, None, "").await else { panic!("nobody answers in time") };
+    assert_eq!(refused.code, "away");
+    // Redis did it after all; from then on it is told that nobody is there, as often as it takes.
+    let of = |operation: &str| {
+        let calls = calls.lock().unwrap();
+        calls.iter().filter(|call| call[0] == operation).cloned().collect::<Vec<_>>()
+    };
+    while of("tick").len() < 2 {
+        chat.tick().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let [entered] = &of("enter")[..] else { panic!("once") };
+    let (member, attempt) = (entered[6].clone(), format!("attempt{}", entered[10]));
+    for told in of("tick") {
+        assert_eq!(told[8..], [member.clone(), attempt.clone(), "8000".to_owned(), "0".to_owned()]);
+    }
 }

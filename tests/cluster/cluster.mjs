@@ -312,6 +312,26 @@ const tests = [
       await redis.remove();
     }
   }, 40],
+
+  ['one whom Redis lets in after its node has given that up is not left behind', async (world) => {
+    const redis = new Redis();
+    await redis.start();
+    const node = await world.serve(['--redis', redis.url]);
+    try {
+      const ada = await (await world.open({ ...DESK, url: node.url })).join('Ada');
+      redis.process.kill('SIGSTOP');
+      const answer = await fetch(`${node.url}long-polling?session=session-of-bob-1&nick=Bob&link=link-of-bob`);
+      assert.match(await answer.text(), /away/);
+      await sleep(500); // ticks that are not done in time
+      redis.process.kill('SIGCONT');
+      await ada.notices('Bob joined');
+      await ada.notices('Bob left', 16_000);
+      assert.deepEqual(await ada.here(), ['Ada']);
+    } finally {
+      redis.process.kill('SIGCONT');
+      await redis.remove();
+    }
+  }, 40],
 ];
 
 const only = process.env.ONLY;

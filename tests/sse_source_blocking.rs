@@ -1,11 +1,13 @@
 //! The event source over the blocking adapter: it comes back, resumes, follows, gives up, and can be ended.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a test, not the protocol
 
-use pushline::adapter::blocking::sse::{Error, EventSource, SourceEvent, SourceOptions};
+use pushline::adapter::blocking::sse::{Error, EventSource, SourceEvent, SourceOptions, Url};
 use pushline::backoff::Backoff;
 use pushline::sse::{CloseReason, ReconnectPolicy};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -230,8 +232,9 @@ fn it_waits_no_longer_than_it_was_told() {
         (listener, stream)
     });
     let short = Duration::from_millis(20);
-    let told = source.next_timeout(Duration::ZERO);
-    assert!(matches!(told, Poll::Ready(Some(Ok(SourceEvent::Open)))), "the attempt is made: {told:?}");
+    assert!(source.next_timeout(Duration::ZERO).is_pending(), "the attempt is begun");
+    let told = source.next_timeout(Duration::MAX);
+    assert!(matches!(told, Poll::Ready(Some(Ok(SourceEvent::Open)))), "{told:?}");
     let (listener, mut stream) = server.join().unwrap();
     for byte in b"data: 1\n" {
         let began = Instant::now();
@@ -250,4 +253,93 @@ fn it_waits_no_longer_than_it_was_told() {
     assert!(matches!(source.next_timeout(Duration::MAX), Poll::Ready(Some(Ok(SourceEvent::Lost { .. })))));
     source.close();
     assert!(matches!(source.next_timeout(short), Poll::Ready(None)));
+}
+
+/// An attempt goes on from call to call, each of which is as short as it is told to be, and is made once, however slow the
+/// connection, the request, the answer and what a refusal says are.
+#[test]
+fn an_attempt_goes_on_from_call_to_call() {
+    const SLOW: Duration = Duration::from_millis(400);
+    const SHORT: Duration = Duration::from_millis(20);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let content = vec![b'x'; 8 << 20];
+    let length = content.len() as u64;
+    let server = thread::spawn(move || {
+        let slowly = |mut stream: &TcpStream, parts: [&str; 2]| {
+            for part in parts {
+                thread::sleep(SLOW);
+                stream.write_all(part.as_bytes()).unwrap();
+            }
+        };
+        for parts in
+            [["HTTP/1.1 503 x\r\nContent-Length: 4\r\n\r\nbu", "sy"], ["HTTP/1.1 200 OK\r\n", &STREAM[17..]]]
+        {
+            let (mut stream, _) = listener.accept().unwrap();
+            thread::sleep(SLOW); // of the request there is more than the system takes
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            assert_eq!(std::io::copy(&mut (&stream).take(length), &mut std::io::sink()).unwrap(), length);
+            slowly(&stream, parts);
+        }
+        listener
+    });
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    let connector = move |_: &Url, _| {
+        thread::sleep(SLOW);
+        match counted.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(std::io::ErrorKind::ConnectionRefused.into()),
+            _ => TcpStream::connect(address),
+        }
+    };
+    let policy = fast().retry_statuses(true).replay_post(true);
+    let options = SourceOptions::new().policy(policy).post("text/plain", content);
+    let url: Url = format!("http://{address}/").parse().unwrap();
+    let mut source = EventSource::with_connector(url, options, connector);
+    let mut next = || {
+        let mut calls = 0;
+        loop {
+            let began = Instant::now();
+            let told = source.next_timeout(SHORT);
+            assert!(began.elapsed() < SLOW * 3 / 4, "{:?}", began.elapsed());
+            calls += 1;
+            if let Poll::Ready(told) = told {
+                return (told.map(text).unwrap(), calls);
+            }
+        }
+    };
+    let (told, calls) = next();
+    assert!(told.starts_with("lost: ") && calls > 5, "{told} {calls}");
+    let (told, calls) = next();
+    assert!(told == "lost: the server answered with status 503" && calls > 20, "{told} {calls}");
+    let (told, calls) = next();
+    assert!(told == "open" && calls > 20, "{told} {calls}");
+    assert_eq!(attempts.load(Ordering::SeqCst), 3);
+    drop(server.join().unwrap());
+}
+
+/// Nobody waits for a connection that takes its time once it is closed.
+#[test]
+fn closed_while_it_connects() {
+    let connector = |_: &Url, _| -> std::io::Result<TcpStream> {
+        thread::sleep(Duration::from_secs(2));
+        Err(std::io::ErrorKind::TimedOut.into())
+    };
+    let mut source =
+        EventSource::with_connector("http://h/".parse().unwrap(), SourceOptions::new(), connector);
+    let closer = source.closer();
+    let began = Instant::now();
+    let closing = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(100));
+        closer.close();
+    });
+    assert!(matches!(source.next_timeout(Duration::MAX), Poll::Ready(None)));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(source.closed(), Some(CloseReason::Caller));
+    closing.join().unwrap();
 }

@@ -19,9 +19,7 @@ pub use event::MessageEvent;
 pub use options::SourceOptions;
 pub use response::EventResponse;
 
-#[cfg(feature = "tokio")]
-pub(super) use client::Refused;
-pub(super) use client::{Client, Failed, Judged, Lost};
+pub(super) use client::{Client, Failed, Judged, Lost, Refused};
 #[cfg(feature = "tokio")]
 pub(super) use event::Parser;
 pub(super) use incoming::Incoming;

@@ -5,7 +5,7 @@ use super::super::driver::is_late;
 use super::super::{ClientStream, Transport};
 use super::{Error, EventReader, SourceEvent, SourceOptions, Url};
 use crate::adapter::random::{random, since_1970};
-use crate::adapter::sse::{Client, Failed, Judged, Lost};
+use crate::adapter::sse::{Client, Failed, Judged, Lost, Refused};
 use crate::heartbeat::Instant as _;
 use crate::sse::{
     CloseReason, DecodeError, EventDecoder, RefusedResponse, RefusedResponseReader, SourceResponse,
@@ -16,8 +16,11 @@ use core::task::Poll;
 use core::time::Duration;
 use std::boxed::Box;
 use std::io::{self, ErrorKind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
+use std::vec::Vec;
 
 /// How long a read waits before it is looked whether the client was closed from another thread: 250 ms.
 const LOOK: Duration = Duration::from_millis(250);
@@ -52,7 +55,8 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct EventSource<S = ClientStream> {
-    connector: Connector<S>,
+    /// `None` while a thread has it.
+    connector: Option<Connector<S>>,
     client: Client<Instant>,
     state: State<S>,
     closer: Closer,
@@ -65,6 +69,14 @@ type Connector<S> = Box<dyn FnMut(&Url, Duration) -> io::Result<S> + Send>;
 enum State<S> {
     /// To connect when it is time.
     Waiting,
+    /// To connect.
+    Due,
+    /// In a thread, which gives the connector back.
+    Connecting(Receiver<(Connector<S>, io::Result<S>)>),
+    /// `None` once it was looked at.
+    Connected(Option<io::Result<S>>),
+    Asking(Box<Asking<S>>),
+    Refused(Box<Refusing<S>>),
     Open {
         reader: EventReader<S>,
         /// When something was read last.
@@ -114,7 +126,7 @@ impl<S> EventSource<S> {
         connector: impl FnMut(&Url, Duration) -> io::Result<S> + Send + 'static,
     ) -> Self {
         Self {
-            connector: Box::new(connector),
+            connector: Some(Box::new(connector)),
             client: Client::new(url, options),
             state: State::Waiting,
             closer: Closer::default(),
@@ -200,8 +212,39 @@ impl<S> EventSource<S> {
 }
 
 impl<S: Transport> EventSource<S> {
-    /// Asks, and acts on the answer. `None` if there is nothing to tell yet.
-    fn ask(&mut self) -> Option<Option<Result<SourceEvent, Error>>> {
+    /// Connects, in the caller's thread.
+    fn connect(&mut self) {
+        let Some(mut connector) = self.connector.take() else { return self.set_state(State::Closed) };
+        let connected = connector(&self.client.url, self.client.options.connect_timeout);
+        self.set_state(State::Connected(Some(connected)));
+        self.connector = Some(connector);
+    }
+
+    /// Waits for the thread that connects.
+    fn wait_for_connection(&mut self, until: Option<Instant>) {
+        let State::Connecting(news) = &self.state else { return };
+        let left = until.map_or(LOOK, |until| LOOK.min(until.saturating_duration_since(Instant::now())));
+        let connected = match news.recv_timeout(left) {
+            Ok((connector, connected)) => {
+                self.connector = Some(connector);
+                connected
+            }
+            Err(RecvTimeoutError::Timeout) => return,
+            // The connector has panicked, and is no more.
+            Err(RecvTimeoutError::Disconnected) => Err(ErrorKind::Unsupported.into()),
+        };
+        self.set_state(State::Connected(Some(connected)));
+    }
+
+    /// The connection is there, or is not.
+    fn connected(&mut self, connected: io::Result<S>) -> Told {
+        let stream = match connected {
+            Ok(stream) => stream,
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                return self.failed(Failed::Connect(Error::TimedOut));
+            }
+            Err(error) => return self.failed(Failed::Connect(error.into())),
+        };
         let request = match self.client.request() {
             Ok(request) => request,
             Err(error) => {
@@ -209,13 +252,35 @@ impl<S: Transport> EventSource<S> {
                 return Some(Some(Err(error)));
             }
         };
-        let (mut stream, answer, reader) = match self.attempt(&request) {
-            Ok(response) => response,
-            Err(failed) => {
-                let lost = self.client.failed(failed, Instant::now(), random());
-                return Some(self.lost(lost));
+        let deadline = Instant::now().saturating_add(self.client.options.response_timeout);
+        let reader = SourceResponseReader::new(self.client.reconnect.method());
+        self.set_state(State::Asking(Box::new(Asking {
+            stream,
+            request,
+            sent: 0,
+            broken: None,
+            reader,
+            deadline,
+        })));
+        None
+    }
+
+    fn failed(&mut self, failed: Failed) -> Told {
+        let lost = self.client.failed(failed, Instant::now(), random());
+        Some(self.lost(lost))
+    }
+
+    /// Sends the request and reads the head of the response, and acts on it.
+    fn ask(&mut self, mut asking: Box<Asking<S>>, until: Option<Instant>) -> Told {
+        let answer = match asking.advance(&self.closer, until) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => {
+                self.set_state(State::Asking(asking));
+                return None;
             }
+            Err(error) => return self.failed(Failed::Request(error)),
         };
+        let Asking { stream, reader, .. } = *asking;
         match self.client.judge(&answer, Instant::now(), random(), since_1970()) {
             Judged::Open => {
                 let decoder = self.client.opened();
@@ -224,58 +289,43 @@ impl<S: Transport> EventSource<S> {
                 self.set_state(State::Open { reader, heard: Instant::now() });
                 Some(Some(Ok(SourceEvent::Open)))
             }
-            Judged::Ask => None,
+            Judged::Ask => {
+                self.set_state(State::Due);
+                None
+            }
             Judged::Refused(refused) => {
                 let SourceOptions { max_refusal, response_timeout, .. } = self.client.options;
                 let mut body = RefusedResponseReader::new(&answer, max_refusal);
                 body.receive(reader.received());
                 let deadline = Instant::now().saturating_add(response_timeout);
-                let mut bytes = [0; 2048];
-                // How it failed is of no account: the refusal is what is told.
-                while !body.is_finished() {
-                    match self.closer.read(&mut stream, &mut bytes, deadline) {
-                        Ok(0) => body.receive_eof(),
-                        Ok(n) => body.receive(bytes.get(..n).unwrap_or_default()),
-                        Err(_) => break,
-                    }
-                }
-                let lost = self.client.refused(refused, body.finish());
-                Some(self.lost(lost))
+                self.set_state(State::Refused(Box::new(Refusing { stream, body, refused, deadline })));
+                None
             }
             Judged::Over(error) => Some(self.lost(Lost::Over(error))),
         }
     }
 
-    /// Connects, sends the request and reads the head of the response.
-    fn attempt(&mut self, request: &[u8]) -> Result<(S, SourceResponse, SourceResponseReader), Failed> {
-        let SourceOptions { connect_timeout, response_timeout, .. } = self.client.options;
-        let connected = (self.connector)(&self.client.url, connect_timeout);
-        let mut stream = connected.map_err(|error| match error.kind() {
-            ErrorKind::TimedOut => Failed::Connect(Error::TimedOut),
-            _ => Failed::Connect(error.into()),
-        })?;
-        let mut deadline = Instant::now().saturating_add(response_timeout);
-        let broken = self.closer.write(&mut stream, request, deadline).err();
-        if broken.is_some() {
-            // RFC 9112 9.5: a server may answer before it has read all, and not read any more.
-            deadline = deadline.max(Instant::now().saturating_add(LAST_WORD));
-        }
-        let mut reader = SourceResponseReader::new(self.client.reconnect.method());
+    /// Reads what a refusal says. How that failed is of no account: the refusal is what is told.
+    fn refused(&mut self, mut refusing: Box<Refusing<S>>, until: Option<Instant>) -> Told {
+        let Refusing { stream, body, deadline, .. } = &mut *refusing;
         let mut bytes = [0; 2048];
-        loop {
-            if let Some(answer) = reader.next().map_err(|error| Failed::Request(error.into()))? {
-                return Ok((stream, answer, reader));
-            }
-            match self.closer.read(&mut stream, &mut bytes, deadline) {
-                Ok(0) => return Err(Failed::Request(broken.unwrap_or(Error::Aborted))),
-                Ok(n) => reader.receive(bytes.get(..n).unwrap_or_default()),
-                Err(error) => return Err(Failed::Request(broken.unwrap_or(error))),
+        while !body.is_finished() {
+            match self.closer.read(stream, &mut bytes, *deadline, until) {
+                Ok(Some(0)) => body.receive_eof(),
+                Ok(Some(n)) => body.receive(bytes.get(..n).unwrap_or_default()),
+                Ok(None) => {
+                    self.set_state(State::Refused(refusing));
+                    return None;
+                }
+                Err(_) => break,
             }
         }
+        let lost = self.client.refused(refusing.refused, refusing.body.finish());
+        Some(self.lost(lost))
     }
 
     /// The next update of an open stream. `None` if there is none yet.
-    fn read(&mut self, until: Option<Instant>) -> Option<Option<Result<SourceEvent, Error>>> {
+    fn read(&mut self, until: Option<Instant>) -> Told {
         let State::Open { reader, heard } = &mut self.state else { return None };
         let timeout = self.client.options.idle_timeout;
         let left = timeout.map_or(LOOK, |timeout| timeout.saturating_sub(heard.elapsed()));
@@ -313,21 +363,21 @@ impl<S: Transport> Iterator for EventSource<S> {
     type Item = Result<SourceEvent, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.next_by(None) {
+        match self.next_by(None, Self::connect) {
             Poll::Ready(told) => told,
             Poll::Pending => None, // not without a time
         }
     }
 }
 
-impl<S: Transport> EventSource<S> {
-    /// As [`next`](Iterator::next), but waits for no longer than `timeout` for an event, or for the time to come back:
-    /// [`Poll::Pending`] says that there is nothing yet, and nothing is lost by that. For a thread that has other things to
-    /// do as well.
+impl<S: Transport + Send + 'static> EventSource<S> {
+    /// As [`next`](Iterator::next), but waits for no longer than `timeout`, whatever for: an event, the time to come back, a
+    /// connection, an answer. [`Poll::Pending`] says that there is nothing yet, and nothing is lost by that: the next call goes on
+    /// with the same attempt, whose [`connect_timeout`](SourceOptions::connect_timeout) and
+    /// [`response_timeout`](SourceOptions::response_timeout) count from when it was begun. For a thread that has other things to do
+    /// as well.
     ///
-    /// An attempt to connect is not cut short: the call that makes it takes up to
-    /// [`connect_timeout`](SourceOptions::connect_timeout) and [`response_timeout`](SourceOptions::response_timeout), with each
-    /// redirection anew.
+    /// Connections are made in a thread of their own then, which ends with the attempt, also if nobody waits for it any more.
     ///
     /// ```no_run
     /// use pushline::adapter::blocking::sse::{EventSource, SourceEvent, SourceOptions};
@@ -349,19 +399,41 @@ impl<S: Transport> EventSource<S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn next_timeout(&mut self, timeout: Duration) -> Poll<Option<Result<SourceEvent, Error>>> {
-        self.next_by(Some(Instant::now().saturating_add(timeout)))
+        self.next_by(Some(Instant::now().saturating_add(timeout)), Self::connect_aside)
     }
 
-    fn next_by(&mut self, until: Option<Instant>) -> Poll<Option<Result<SourceEvent, Error>>> {
+    /// Connects in a thread of its own.
+    fn connect_aside(&mut self) {
+        let Some(mut connector) = self.connector.take() else { return self.set_state(State::Closed) };
+        let (url, timeout) = (self.client.url.clone(), self.client.options.connect_timeout);
+        let (found, news) = channel();
+        let connect = move || {
+            let connected = connector(&url, timeout);
+            // Nobody may wait any more.
+            drop(found.send((connector, connected)));
+        };
+        match thread::Builder::new().name("pushline-connect".into()).spawn(connect) {
+            Ok(_) => self.set_state(State::Connecting(news)),
+            // The connector is gone with it.
+            Err(error) => self.set_state(State::Connected(Some(Err(error)))),
+        }
+    }
+}
+
+impl<S: Transport> EventSource<S> {
+    fn next_by(
+        &mut self,
+        until: Option<Instant>,
+        connect: fn(&mut Self),
+    ) -> Poll<Option<Result<SourceEvent, Error>>> {
         loop {
             if self.closer.is_closed() {
                 self.close();
             }
-            let told = match &self.state {
-                State::Closed => return Poll::Ready(None),
-                State::Open { .. } => self.read(until),
-                State::Waiting => self.ask_in_time(until),
-            };
+            if matches!(self.state, State::Closed) {
+                return Poll::Ready(None);
+            }
+            let told = self.step(until, connect);
             // What a wait was cut short for is no news.
             if let Some(told) = told
                 && (!self.closer.is_closed() || matches!(told, Some(Ok(SourceEvent::Event(_)))))
@@ -374,26 +446,89 @@ impl<S: Transport> EventSource<S> {
         }
     }
 
-    fn ask_in_time(&mut self, until: Option<Instant>) -> Option<Option<Result<SourceEvent, Error>>> {
-        if !self.client.reconnect.should_connect(Instant::now()) {
-            match self.client.reconnect.next_deadline() {
+    /// Waits once at most, no longer than until then.
+    fn step(&mut self, until: Option<Instant>, connect: fn(&mut Self)) -> Told {
+        match &mut self.state {
+            State::Closed => return Some(None), // looked at before
+            State::Open { .. } => return self.read(until),
+            State::Waiting if self.client.reconnect.should_connect(Instant::now()) => connect(self),
+            State::Waiting => match self.client.reconnect.next_deadline() {
                 Some(at) => self.closer.wait(until.map_or(at, |until| at.min(until))),
                 None => self.set_state(State::Closed),
-            }
-            return None;
-        }
-        loop {
+            },
             // Redirections are followed at once: the policy counts them.
-            let told = self.ask();
-            if told.is_some() || self.closer.is_closed() {
-                return told;
+            State::Due => connect(self),
+            State::Connecting(_) => self.wait_for_connection(until),
+            State::Connected(connected) => {
+                let connected = connected.take().unwrap_or_else(|| Err(ErrorKind::NotConnected.into()));
+                return self.connected(connected);
+            }
+            State::Asking(_) | State::Refused(_) => {
+                match core::mem::replace(&mut self.state, State::Closed) {
+                    State::Asking(asking) => return self.ask(asking, until),
+                    State::Refused(refusing) => return self.refused(refusing, until),
+                    other => self.state = other,
+                }
+            }
+        }
+        None
+    }
+}
+
+/// What is told, if anything yet; in it `None` for the end.
+type Told = Option<Option<Result<SourceEvent, Error>>>;
+
+/// A request under way.
+struct Asking<S> {
+    stream: S,
+    request: Vec<u8>,
+    /// So much of it was written.
+    sent: usize,
+    /// Why no more of it can be.
+    broken: Option<Error>,
+    reader: SourceResponseReader,
+    deadline: Instant,
+}
+
+/// A refusal whose body is read.
+struct Refusing<S> {
+    stream: S,
+    body: RefusedResponseReader,
+    refused: Refused<Instant>,
+    deadline: Instant,
+}
+
+impl<S: Transport> Asking<S> {
+    /// The head of the response; `None`: not until then.
+    fn advance(&mut self, closer: &Closer, until: Option<Instant>) -> Result<Option<SourceResponse>, Error> {
+        if self.broken.is_none() && self.sent <= self.request.len() {
+            match closer.write(&mut self.stream, &self.request, &mut self.sent, self.deadline, until) {
+                Ok(Some(())) => self.sent = self.request.len().saturating_add(1),
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    self.broken = Some(error);
+                    // RFC 9112 9.5: a server may answer before it has read all, and not read any more.
+                    self.deadline = self.deadline.max(Instant::now().saturating_add(LAST_WORD));
+                }
+            }
+        }
+        let mut bytes = [0; 2048];
+        loop {
+            if let Some(answer) = self.reader.next().map_err(Error::from)? {
+                return Ok(Some(answer));
+            }
+            match closer.read(&mut self.stream, &mut bytes, self.deadline, until) {
+                Ok(Some(0)) => return Err(self.broken.take().unwrap_or(Error::Aborted)),
+                Ok(Some(n)) => self.reader.receive(bytes.get(..n).unwrap_or_default()),
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(self.broken.take().unwrap_or(error)),
             }
         }
     }
 }
 
-/// A handle that ends an [`EventSource`] from another thread, within a quarter of a second; an attempt to connect, when
-/// that is over.
+/// A handle that ends an [`EventSource`] from another thread, within a quarter of a second; while [`next`](Iterator::next) connects,
+/// when that is over.
 ///
 /// ```
 /// use pushline::adapter::blocking::sse::{EventSource, SourceOptions};
@@ -428,47 +563,62 @@ impl Closer {
         drop(self.0.1.wait_timeout_while(self.lock(), left, |closed| !*closed));
     }
 
-    /// Reads once, by the deadline; looks now and then whether it is closed.
+    /// Reads once, by the deadline; `None`: not until then. Looks now and then whether it is closed.
     fn read<S: Transport>(
         &self,
         stream: &mut S,
         bytes: &mut [u8],
         deadline: Instant,
-    ) -> Result<usize, Error> {
-        self.within(deadline, |wait| {
+        until: Option<Instant>,
+    ) -> Result<Option<usize>, Error> {
+        self.within(deadline, until, |wait| {
             stream.set_read_timeout(Some(wait))?;
             stream.read(bytes)
         })
     }
 
-    /// Writes all, by the deadline.
-    fn write<S: Transport>(&self, stream: &mut S, mut bytes: &[u8], deadline: Instant) -> Result<(), Error> {
-        while !bytes.is_empty() {
-            let n = self.within(deadline, |wait| {
+    /// Writes all behind what was `sent`, by the deadline; `None`: not until then.
+    fn write<S: Transport>(
+        &self,
+        stream: &mut S,
+        bytes: &[u8],
+        sent: &mut usize,
+        deadline: Instant,
+        until: Option<Instant>,
+    ) -> Result<Option<()>, Error> {
+        while let Some(rest @ [_, ..]) = bytes.get(*sent..) {
+            let n = self.within(deadline, until, |wait| {
                 stream.set_write_timeout(Some(wait))?;
-                stream.write(bytes)
+                stream.write(rest)
             })?;
-            if n == 0 {
-                return Err(io::Error::from(ErrorKind::WriteZero).into());
+            match n {
+                Some(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
+                Some(n) => *sent = sent.saturating_add(n),
+                None => return Ok(None),
             }
-            bytes = bytes.get(n..).unwrap_or_default();
         }
-        self.within(deadline, |_| stream.flush())
+        self.within(deadline, until, |_| stream.flush())
     }
 
     fn within<T>(
         &self,
         deadline: Instant,
+        until: Option<Instant>,
         mut call: impl FnMut(Duration) -> io::Result<T>,
-    ) -> Result<T, Error> {
+    ) -> Result<Option<T>, Error> {
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
             if left.is_zero() || self.is_closed() {
                 return Err(Error::TimedOut);
             }
+            let left = until.map_or(left, |until| left.min(until.saturating_duration_since(now)));
             match call(left.clamp(SHORTEST, LOOK)) {
                 Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-                done => return Ok(done?),
+                done => return Ok(Some(done?)),
+            }
+            if is_late(until) {
+                return Ok(None);
             }
         }
     }

@@ -5,6 +5,7 @@ use pushline::adapter::blocking::{Transport, Untimed, WebSocket};
 use pushline::adapter::{Error, Options, TimedOut};
 use pushline::ws::Message;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
@@ -287,5 +288,69 @@ fn a_queue_that_moves_slowly_holds_nobody() {
         };
         drop(reading.join().unwrap());
         assert!(longest < Duration::from_secs(4), "{split} {longest:?}");
+    }
+}
+
+/// A stream that takes a little all the time.
+struct Dribble(TcpStream);
+
+impl Read for Dribble {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read(bytes)
+    }
+}
+
+impl Write for Dribble {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        thread::sleep(millis(1));
+        self.0.write(&bytes[..bytes.len().min(64)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Transport for Dribble {
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        Transport::set_read_timeout(&mut self.0, timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        Transport::set_write_timeout(&mut self.0, timeout)
+    }
+
+    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        Transport::shutdown(&mut self.0, how)
+    }
+}
+
+/// Nor a call that has no time of its own: what the peer says is heard while the queue moves, however slowly.
+#[test]
+fn what_comes_is_heard_while_a_queue_moves_slowly() {
+    const LENGTH: usize = 256 << 10; // four seconds and more
+    for split in [false, true] {
+        let (mut peer, stream) = sockets();
+        let other = Dribble(stream.try_clone().unwrap());
+        peer.write_all(&from_client(|connection| connection.ping(b"p").unwrap())).unwrap();
+        let mut socket = server(Dribble(stream), &Options::new());
+        // Behind a queue the pong has to wait; what comes next has not.
+        let mut hears = |next: &mut dyn FnMut() -> Result<Option<Message>, Error>| {
+            assert!(matches!(next(), Ok(Some(Message::Ping(_)))));
+            peer.write_all(&from_client(|connection| connection.send("next").unwrap())).unwrap();
+            assert_eq!(next().unwrap(), Some(Message::from("next")));
+        };
+        let queued = if split {
+            let (writer, mut reader) = socket.split_with(|_| Ok(other)).unwrap();
+            writer.feed(&[1; LENGTH][..]).unwrap();
+            assert!(writer.queued() >= LENGTH);
+            hears(&mut || reader.next());
+            writer.queued()
+        } else {
+            socket.feed(&[1; LENGTH][..]).unwrap();
+            hears(&mut || socket.next());
+            socket.queued()
+        };
+        assert!(queued > LENGTH / 4, "{split}: only then was it heard, with {queued} bytes left");
     }
 }

@@ -3,7 +3,7 @@
 use super::super::ahead::{self, Ahead};
 use super::super::stats::Tally;
 use super::super::{Error, end, trace};
-use super::outlet::{Outlet, Wrote};
+use super::outlet::{Outlet, Spell, Wrote};
 use super::transport::Transport;
 use crate::inbox::Inbox;
 use crate::ws::{
@@ -48,12 +48,13 @@ pub(super) enum Sought<T> {
 impl<S: Transport> Driver<S> {
     /// Does all that is to be done, but for reading and waiting: what then?
     pub(super) fn run(&mut self, side: Side, until: Option<Instant>) -> Step<Instant> {
+        let mut spell = Spell::new(until);
         let step = loop {
             self.outlet.sync(&mut self.life, &mut self.tally);
             match self.life.step(side) {
                 Step::Write => {
                     self.write();
-                    if is_late(until) {
+                    if !self.outlet.is_flushed() && spell.is_over() {
                         // A peer that takes a little all the time must not keep the call from reading, nor from ending.
                         self.life.write_blocked();
                     }

@@ -4,6 +4,7 @@ use super::super::end;
 use super::super::stats::{ConnectionStats, Tally};
 use super::timed::Timed;
 use super::transport::Transport;
+use crate::heartbeat::Instant as _;
 use crate::ws::{Life, Sender};
 use core::time::Duration;
 use std::io::{self, ErrorKind};
@@ -14,6 +15,29 @@ const FIRST_PACE: Duration = Duration::from_millis(10);
 
 /// The longest that a write waits before it is looked whether the connection still lives.
 const LONGEST_PACE: Duration = Duration::from_millis(250);
+
+/// A time of writing without a look at anything else, to a peer that takes a little all the time: until the call's time is up, and
+/// no longer than [`LONGEST_PACE`].
+pub(super) struct Spell {
+    until: Option<Instant>,
+    end: Option<Instant>,
+}
+
+impl Spell {
+    pub(super) const fn new(until: Option<Instant>) -> Self {
+        Self { until, end: None }
+    }
+
+    /// Whether it is over, to be asked after each write that has left something.
+    pub(super) fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        let end = *self.end.get_or_insert_with(|| {
+            let longest = now.saturating_add(LONGEST_PACE);
+            self.until.map_or(longest, |until| until.min(longest))
+        });
+        now >= end
+    }
+}
 
 /// A sender over its stream.
 #[derive(Debug)]

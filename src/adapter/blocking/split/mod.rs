@@ -14,8 +14,8 @@ pub use writer::Writer;
 
 use self::reader::Reading;
 use super::client_stream::ClientStream;
-use super::driver::{Driver, is_late};
-use super::outlet::{Outlet, Wrote};
+use super::driver::Driver;
+use super::outlet::{Outlet, Spell, Wrote};
 use super::timed::Timed;
 #[cfg(feature = "rustls")]
 use super::tls::TlsStream;
@@ -306,9 +306,10 @@ impl<S: Transport> Shared<S> {
         }
     }
 
-    /// Writes for as long as the transport takes something, and a call that has a time has not used it up. Whether all was
+    /// Writes for as long as the transport takes something, but not for long, and no longer than a call has time. Whether all was
     /// taken.
     fn write(&self, outlet: &mut Outlet<S>, until: Option<Instant>) -> bool {
+        let mut spell = Spell::new(until);
         while !outlet.is_flushed() {
             let wrote = outlet.write();
             let mut notes = self.notes();
@@ -316,7 +317,7 @@ impl<S: Transport> Shared<S> {
             match wrote {
                 Wrote::Some => {
                     notes.life.written();
-                    if !outlet.is_flushed() && is_late(until) {
+                    if !outlet.is_flushed() && spell.is_over() {
                         return false;
                     }
                 }

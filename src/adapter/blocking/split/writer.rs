@@ -165,7 +165,9 @@ impl<S: Transport> Writer<S> {
     /// How many bytes are waiting to be written.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.shared.notes().life.queued()
+        // Whoever holds it notes down what is left.
+        let outlet = self.shared.outlet.try_lock().ok().map(|outlet| outlet.sender.queued());
+        outlet.unwrap_or_else(|| self.shared.notes().life.queued())
     }
 }
 

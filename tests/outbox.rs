@@ -309,7 +309,11 @@ async fn the_bound_on_messages() {
         for text in heard {
             assert_eq!(stream.next().await.unwrap(), event(text));
         }
+        assert_eq!(stream.closed(), None, "not yet");
         assert!(stream.next().await.is_none());
+        let lagged = lagging == Lagging::Close;
+        let end = if lagged { (CloseCode::TRY_AGAIN_LATER, "too slow") } else { (CloseCode::NORMAL, "") };
+        assert_eq!(stream.closed(), Some(end));
     }
     let (outbox, _stream) = Outbox::<sse::PreparedEvent>::stream(OutboxOptions::new().max_messages(0));
     assert_eq!(outbox.send(event("1")), Err(OutboxError::TooLarge));
@@ -454,6 +458,7 @@ async fn rooms_do_not_grow_with_those_who_leave() {
     drop(room); // the last handle: the stream ends behind what is queued
     assert_eq!(stream.next().await, Some(event("a")));
     assert_eq!(stream.next().await, None);
+    assert_eq!(stream.closed(), None, "nobody has closed it");
 }
 
 /// What an idle connection takes with a queue in front of it: in the struct and on the heap.

@@ -342,7 +342,8 @@ impl<T: OutboxItem> Outbox<T> {
     }
 
     /// A queue and the stream of what is sent into it: for an event stream's body. For a WebSocket, take a
-    /// [`QueuedSocket`](super::QueuedSocket): this stream just ends when it is closed or lags, and does not tell with which code.
+    /// [`QueuedSocket`](super::QueuedSocket): this stream just ends when it is closed or lags;
+    /// [`closed`](OutboxStream::closed) says then with which code.
     ///
     /// ```
     /// use pushline::adapter::tokio::sse::EventBody;
@@ -358,7 +359,7 @@ impl<T: OutboxItem> Outbox<T> {
     #[must_use]
     pub fn stream(options: OutboxOptions) -> (Self, OutboxStream<T>) {
         let shared = Shared::new(options);
-        (Self::of(&shared), OutboxStream { first: Vec::new().into_iter(), shared })
+        (Self::of(&shared), OutboxStream { first: Vec::new().into_iter(), shared, closed: None })
     }
 
     /// Queues a message; what is for many connections is best a `Prepared`, which is queued by reference. Never waits.
@@ -529,6 +530,7 @@ pub struct OutboxStream<T> {
     /// They go before what is queued, and are in no bound.
     first: std::vec::IntoIter<T>,
     shared: Arc<Shared<T>>,
+    closed: Option<(CloseCode, Text)>,
 }
 
 impl<T: OutboxItem> OutboxStream<T> {
@@ -556,6 +558,26 @@ impl<T: OutboxItem> OutboxStream<T> {
         self
     }
 
+    /// The code and reason with which the outbox was closed, once that has ended the stream: 1013, "too slow", if it lagged. `None`
+    /// as well if it ended because no outbox is left.
+    ///
+    /// ```
+    /// use pushline::adapter::tokio::{Outbox, OutboxOptions};
+    /// use pushline::sse::PreparedEvent;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (outbox, mut events) = Outbox::<PreparedEvent>::stream(OutboxOptions::new());
+    /// outbox.close(4001, "logged out");
+    /// assert!(events.next().await.is_none());
+    /// let (code, reason) = events.closed().expect("it was closed");
+    /// assert_eq!((code.0, reason), (4001, "logged out"));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn closed(&self) -> Option<(CloseCode, &str)> {
+        self.closed.as_ref().map(|(code, reason)| (*code, reason.as_str()))
+    }
+
     /// The next item. Cancel-safe.
     pub async fn next(&mut self) -> Option<T> {
         core::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
@@ -577,7 +599,13 @@ impl<T: OutboxItem> Stream for OutboxStream<T> {
         }
         match self.shared.poll_take(cx) {
             Poll::Ready(Taken::Item(item, _)) => Poll::Ready(Some(item)),
-            Poll::Ready(Taken::Close(_) | Taken::End) => Poll::Ready(None),
+            Poll::Ready(Taken::Close(close)) => {
+                if let Message::Close(close) = close {
+                    self.closed = close;
+                }
+                Poll::Ready(None)
+            }
+            Poll::Ready(Taken::End) => Poll::Ready(None),
             Poll::Pending if self.shared.is_orphaned() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }

@@ -53,6 +53,14 @@ export class Server {
     await until('the server answers', () => fetch(`${this.url}favicon.ico`).then(() => true, () => false));
   }
 
+  /**
+   * Until it has had the time to notice what has happened to its connections: it has answered requests of later, one after the
+   * other. On a machine that is busy no fixed time is enough for that.
+   */
+  async hasLooked() {
+    for (let count = 0; count < 50; count += 1) await (await fetch(this.url)).text();
+  }
+
   /** Without a word to anybody. */
   async kill() {
     this.process?.kill('SIGKILL');

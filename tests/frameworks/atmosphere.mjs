@@ -124,6 +124,7 @@ const tests = [
       // Said while it is away, once the server knows: the protocol has no acknowledgement, so what is written to a
       // connection that was just cut is lost.
       await new Promise((done) => setTimeout(done, 500));
+      await server.hasLooked();
       for (const text of [`away ${round}`, `still away ${round}`, `and again ${round}`]) {
         texts.push(text);
         await say(two, text);

@@ -13,8 +13,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt::Write;
 
-/// The arguments of an event or an answer, of which there may be several: a tuple is its members. Types of your own, lists, and
-/// other numbers than those below go in a `Json` (feature `serde`).
+/// The arguments of an event or an answer, of which there may be several: a tuple is its members, the rest goes in a `Json`.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -25,10 +24,7 @@ use core::fmt::Write;
 /// assert_eq!(event.text(), r#"451-["photo","holiday",7,{"_placeholder":true,"num":0}]"#);
 /// assert_eq!(Encoded::event("/chat", "typing", &(), None).text(), r#"42/chat,["typing"]"#);
 /// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be an argument of an event",
-    note = "what serde writes can, in a `pushline::socketio::Json` (feature `serde`): `&(Json(value),)`"
-)]
+#[diagnostic::on_unimplemented(note = "`socketio::Json` wraps it")]
 pub trait Arguments {
     /// How many attachments [`write`](Self::write) adds.
     fn attachments(&self) -> usize {

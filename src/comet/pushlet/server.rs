@@ -204,12 +204,9 @@ impl<I: Instant> PushletServer<I> {
     /// Sends an event of the server's own to one session, whatever it has subscribed to. `false` if there is no such
     /// session, or it does not listen. Names that are no XML names are left out.
     pub fn send(&mut self, session: &str, subject: &str, fields: &[(&str, &str)], time: u64) -> bool {
-        let Some(session) = self.sessions.get_mut(session).filter(|session| session.mode.is_some()) else {
-            return false;
-        };
         let event = Arc::new(data(subject, "", time, fields));
-        self.ready.extend(session.push(&event, self.config.max_events));
-        true
+        let session = self.sessions.get_mut(session).filter(|session| session.mode.is_some());
+        session.map(|session| self.ready.extend(session.push(&event, self.config.max_events))).is_some()
     }
 
     /// Whether there is such a session.
@@ -235,9 +232,8 @@ impl<I: Instant> PushletServer<I> {
 
     /// A response's client has left.
     pub fn close(&mut self, ticket: &PushletTicket) {
-        if let Some(session) = self.sessions.get_mut(&ticket.session) {
-            session.receiver.take_if(|receiver| receiver.ticket == *ticket);
-        }
+        let session = self.sessions.get_mut(&ticket.session);
+        session.and_then(|session| session.receiver.take_if(|receiver| receiver.ticket == *ticket));
     }
 
     /// A response to ask [`next_piece`](Self::next_piece) for after what has happened; ask until there is none.
@@ -255,9 +251,7 @@ impl<I: Instant> PushletServer<I> {
     pub fn sweep(&mut self, now: I) {
         self.sessions.retain(|_, session| {
             let waits = session.waits(now);
-            if waits {
-                session.lease = Deadline::new(now, self.config.lease);
-            }
+            session.lease = if waits { Deadline::new(now, self.config.lease) } else { session.lease };
             let stays = waits || !session.lease.is_over(now);
             self.ready.extend(session.ticket().filter(|_| !stays).cloned());
             stays
@@ -338,10 +332,9 @@ impl<I: Instant> PushletServer<I> {
         let own = form.0.iter().filter(|(name, _)| name != "p_id");
         let own: Vec<_> = own.map(|(name, value)| (&**name, &**value)).collect();
         let publication = Publication { session: id.into(), to, event: data(subject, from, time, &own) };
-        if self.config.moderated {
-            self.publication = Some(publication);
-        } else {
-            self.forward(publication);
+        match self.config.moderated {
+            true => self.publication = Some(publication),
+            false => self.forward(publication),
         }
         Ok(())
     }

@@ -39,15 +39,13 @@ impl Sender {
     /// As [`send`](Self::send), and written at once if nothing is queued: then a server's message need not be copied.
     ///
     /// `write` is called once, with a whole frame, and says how many of its bytes the transport has taken; what it has not taken is
-    /// queued. If something is queued already, the message is, too, and `write` is not called: then write what is
-    /// [`outgoing`](Self::outgoing).
+    /// queued. It is not called, and the message is queued, if something is queued already, and for what is compressed, sent in
+    /// fragments, or a control message: then write what is [`outgoing`](Self::outgoing).
     ///
-    /// From `pieces_from` bytes of payload on, at least 126, a server's frame is handed over in two pieces: its header, and the
-    /// payload where it lies. A shorter one, and a client's, which is masked, comes in one piece, and the second is empty. What
-    /// to choose depends on what a second piece costs: `usize::MAX` if the transport takes only one; 4096 for a socket, where a
-    /// system call that takes two costs as much more as copying that many bytes; 0 in memory.
-    ///
-    /// What is compressed, or sent in fragments, is queued first.
+    /// From `pieces_from` bytes of payload on, at least 126, a frame is handed over in two pieces, its header and the payload where
+    /// it lies: a server's, and a client's whose payload nobody else holds, since that is masked in place. All others come in
+    /// one piece, and the second is empty. What to choose depends on what a second piece costs: `usize::MAX` if the transport takes
+    /// only one; 4096 for a socket, where a system call that takes two costs as much more as copying that many bytes; 0 in memory.
     ///
     /// # Errors
     ///

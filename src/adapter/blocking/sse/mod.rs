@@ -7,6 +7,7 @@
 //! | read the body of a response | [`EventReader`] |
 //! | connect, reconnect and resume | [`EventSource`] |
 
+mod closer;
 mod reader;
 mod source;
 mod writer;
@@ -14,6 +15,7 @@ mod writer;
 pub use super::super::sse::{
     Error, EventResponse, InvalidUrl, MessageEvent, SourceEvent, SourceOptions, Url,
 };
+pub use closer::Closer;
 pub use reader::EventReader;
-pub use source::{Closer, EventSource};
+pub use source::EventSource;
 pub use writer::EventWriter;

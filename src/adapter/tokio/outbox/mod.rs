@@ -23,8 +23,10 @@
 mod broadcast;
 mod queue;
 mod socket;
+mod stream;
 
 pub use broadcast::Broadcast;
 pub(super) use queue::Shared;
-pub use queue::{Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions, OutboxStream};
+pub use queue::{Lagging, Outbox, OutboxError, OutboxItem, OutboxOptions};
 pub use socket::{Post, QueuedSocket};
+pub use stream::OutboxStream;

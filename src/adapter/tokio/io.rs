@@ -3,7 +3,7 @@
 
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
-use bytes::{Buf, BufMut};
+use bytes::Buf;
 use core::future::Future;
 use core::mem::MaybeUninit;
 use core::pin::{Pin, pin};
@@ -80,7 +80,7 @@ impl Reads {
     /// Of one poll at most: then other tasks have their turn.
     pub(super) const MOST: usize = 64;
 
-    /// Reads, and goes on while what comes is too little of a large message to be worth a look.
+    /// Reads, and goes on while what comes is too little to be worth a look.
     #[inline]
     pub(super) fn poll<R: AsyncRead + Unpin>(
         &mut self,
@@ -88,26 +88,47 @@ impl Reads {
         inbox: &mut Inbox,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let (mut received, worth) = (0, inbox.worth_a_look());
-        let mut space = inbox.spare();
+        let worth = inbox.worth_a_look();
+        poll_read(&mut Several { stream, worth, reads: self }, inbox, cx)
+    }
+}
+
+/// A stream whose reads are several of the one below, as long as there is too little to be worth a look.
+struct Several<'a, R> {
+    stream: &'a mut R,
+    worth: usize,
+    reads: &'a mut Reads,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Several<'_, R> {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { stream, worth, reads } = self.get_mut();
+        let before = buffer.filled().len();
         loop {
-            let read = pin!(stream.read_buf(&mut space)).poll(cx);
-            self.count += usize::from(read.is_ready());
+            let received = buffer.filled().len() - before;
+            let read = Pin::new(&mut **stream).poll_read(cx, buffer);
+            reads.count += usize::from(read.is_ready());
+            let more = buffer.filled().len() - before > received;
             match read {
-                Poll::Ready(Ok(n @ 1..)) => received += n,
+                Poll::Ready(Ok(())) if more => {}
                 read if received == 0 => return read,
-                Poll::Ready(end) => self.end = Some(end),
+                Poll::Ready(end) => reads.end = Some(end.map(|()| 0)),
                 Poll::Pending => break, // which the next read says again
             }
-            if received >= worth
-                || self.end.is_some()
-                || self.count >= Self::MOST
-                || !space.has_remaining_mut()
+            if buffer.filled().len() - before >= *worth
+                || reads.end.is_some()
+                || reads.count >= Reads::MOST
+                || buffer.remaining() == 0
             {
                 break;
             }
         }
-        Poll::Ready(Ok(inbox.appended()))
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -141,10 +141,15 @@ impl Inbox {
         n
     }
 
-    /// How many bytes are worth a look while more can be read: of a large message that is read straight into its memory, many.
+    /// How many bytes are worth a look while more can be read: what is needed, but of a large message no more than stays at
+    /// hand.
     #[inline]
     pub(crate) fn worth_a_look(&self) -> usize {
-        if self.reads_apart() { (self.to_come.rest.min(WORTH_A_LOOK)).saturating_sub(self.raw) } else { 1 }
+        if self.reads_apart() {
+            self.to_come.rest.min(WORTH_A_LOOK).saturating_sub(self.raw)
+        } else {
+            self.needed.clamp(1, WORTH_A_LOOK)
+        }
     }
 
     /// Whether the next read goes into the memory of the message.

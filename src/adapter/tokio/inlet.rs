@@ -109,7 +109,7 @@ impl Inlet {
         let mut reads = Reads::default();
         loop {
             let inbox = self.inbox.get();
-            match self.receiver.take_whole(inbox) {
+            match self.receiver.take_whole(inbox, reads.more) {
                 Whole::There(Ok(message)) => {
                     self.reading.received.count_message();
                     return Poll::Ready(Some(Ok(message)));
@@ -227,7 +227,7 @@ impl Inlet {
         let mut reads = Reads::default();
         loop {
             if !self.receiver.is_ended() {
-                let found = self.receiver.find(self.inbox.get());
+                let found = self.receiver.find_before(self.inbox.get(), reads.more);
                 if let Some(found) = self.found(found, ends, cx) {
                     return Poll::Ready(Some(Ok(found)));
                 }
@@ -352,8 +352,10 @@ impl Reading {
                     drop(outlet);
                     let read = ends.read(cx, |stream, cx| reads.poll(stream, inbox.get(), cx));
                     let received = read.is_ready();
+                    // What has come of a message is looked at before it is waited for the rest.
+                    let look = reads.is_last(&read) && inbox.held().is_some_and(|inbox| !inbox.unread().is_empty());
                     ends.outlet().read(read);
-                    if received {
+                    if received || look {
                         return Poll::Ready(Progress::Received);
                     }
                 }

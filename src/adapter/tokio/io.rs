@@ -68,12 +68,20 @@ pub(super) fn poll_read<R: AsyncRead + Unpin>(
 }
 
 /// What one poll has read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reads {
     /// How often.
     pub(super) count: usize,
+    /// Whether the stream may have more at hand.
+    pub(super) more: bool,
     /// How the stream has ended behind bytes that are to be looked at first.
     pub(super) end: Option<io::Result<usize>>,
+}
+
+impl Default for Reads {
+    fn default() -> Self {
+        Self { count: 0, more: true, end: None }
+    }
 }
 
 impl Reads {
@@ -90,6 +98,13 @@ impl Reads {
     ) -> Poll<io::Result<usize>> {
         let worth = inbox.worth_a_look();
         poll_read(&mut Several { stream, worth, reads: self }, inbox, cx)
+    }
+
+    /// Whether nothing more is at hand, and it was not known before.
+    #[inline]
+    pub(super) fn is_last(&mut self, read: &Poll<io::Result<usize>>) -> bool {
+        let more = matches!(read, Poll::Ready(Ok(1..))) && self.end.is_none();
+        core::mem::replace(&mut self.more, more) && !more
     }
 }
 

@@ -189,7 +189,7 @@ impl Receiver {
     /// As [`next_event`](Self::next_event).
     #[inline]
     pub fn next_owned<S: Storage>(&mut self, inbox: &mut Inbox<S>) -> Result<Option<Message>, ProtocolError> {
-        match self.take_whole(inbox) {
+        match self.take_whole(inbox, false) {
             Whole::There(message) => message.map(Some),
             Whole::ToCome => Ok(None),
             Whole::Other => match self.go_on(inbox, Wanted::Owned)? {
@@ -245,8 +245,19 @@ impl Receiver {
     /// Finds the next event, to be taken by [`event`](Self::event).
     #[inline(always)]
     pub(crate) fn find<S: Storage>(&mut self, inbox: &mut Inbox<S>) -> Result<Option<Found>, ProtocolError> {
+        self.find_before(inbox, false)
+    }
+
+    /// As [`find`](Self::find). If `more` may be at hand, a short message that is not all there waits for it unseen; else all
+    /// that has come is looked at.
+    #[inline(always)]
+    pub(crate) fn find_before<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        more: bool,
+    ) -> Result<Option<Found>, ProtocolError> {
         let wanted = if self.parts { Wanted::Parts } else { Wanted::Lent };
-        match self.find_whole(inbox, wanted) {
+        match self.find_whole(inbox, wanted, more) {
             Whole::There(found) => Ok(Some(found)),
             Whole::ToCome => Ok(None),
             Whole::Other => self.go_on(inbox, wanted),

@@ -38,11 +38,17 @@ impl<T> Whole<T> {
 }
 
 impl Receiver {
-    /// The next event, if it is a message in one frame that is all there.
+    /// The next event, if it is a message in one frame that is all there. If `more` may be at hand, a short one is not looked
+    /// at before.
     #[inline(always)]
-    pub(super) fn find_whole<S: Storage>(&mut self, inbox: &mut Inbox<S>, wanted: Wanted) -> Whole<Found> {
+    pub(super) fn find_whole<S: Storage>(
+        &mut self,
+        inbox: &mut Inbox<S>,
+        wanted: Wanted,
+        more: bool,
+    ) -> Whole<Found> {
         let parts = wanted == Wanted::Parts;
-        self.whole(inbox, parts).map(|(kind, range, key)| {
+        self.whole(inbox, parts, more).map(|(kind, range, key)| {
             let source = if inbox.unmask(range.clone(), key, kind == Kind::Text && !parts) {
                 inbox.set_text(range.clone());
                 Source::Checked
@@ -60,8 +66,9 @@ impl Receiver {
     pub(crate) fn take_whole<S: Storage>(
         &mut self,
         inbox: &mut Inbox<S>,
+        more: bool,
     ) -> Whole<Result<Message, ProtocolError>> {
-        let (kind, range, key) = match self.whole(inbox, false) {
+        let (kind, range, key) = match self.whole(inbox, false, more) {
             Whole::There(whole) => whole,
             Whole::ToCome => return Whole::ToCome,
             Whole::Other => return Whole::Other,
@@ -89,6 +96,7 @@ impl Receiver {
         &mut self,
         inbox: &mut Inbox<S>,
         parts: bool,
+        more: bool,
     ) -> Whole<(Kind, Range<usize>, Option<[u8; 4]>)> {
         if self.message.is_some() || self.end.is_some() {
             return Whole::Other;
@@ -114,7 +122,8 @@ impl Receiver {
         let len = header.payload_len as usize;
         let missing = len.saturating_sub(inbox.unread().len() - header_len);
         if missing > 0 {
-            if S::GROWS && len < DIRECT && !parts && self.waits(inbox, kind, header.mask, header_len) {
+            let short = S::GROWS && len < DIRECT && !parts;
+            if short && (more || self.waits(inbox, kind, header.mask, header_len)) {
                 inbox.need(missing);
                 return Whole::ToCome;
             }

@@ -10,9 +10,8 @@
 //!   that is empty, else in the storage. Received bytes are written behind it only; whatever moves the message moves the
 //!   range with it, and all else drops it.
 
-use super::assembly::copy;
 use super::{Inbox, Storage};
-use crate::ws::mask::unmask_is_ascii;
+use crate::ws::mask::unmasked;
 use crate::ws::utf8::{self, InvalidUtf8};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -89,21 +88,16 @@ impl Copied {
     }
 }
 
-/// Below this length two steps cost less than one.
-const SHORT: usize = 64;
-
 impl<S: Storage> Inbox<S> {
     /// A message that lies in the storage, unmasked on its way to memory of its own.
     #[inline(always)]
     pub(crate) fn copy_unmasked(&self, range: Range<usize>, key: Option<[u8; 4]>) -> Copied {
-        if range.len() < SHORT {
-            let mut bytes = Box::<[u8]>::from(self.bytes(range));
-            let ascii = key.is_some_and(|key| unmask_is_ascii(&mut bytes, key));
-            return Copied { bytes: bytes.into(), ascii };
-        }
-        let mut bytes = Vec::with_capacity(range.len());
-        let ascii = copy(&mut bytes, self.bytes(range), key);
-        Copied { bytes: bytes.into_boxed_slice().into(), ascii }
+        let received = self.bytes(range);
+        let (bytes, ascii) = match key {
+            Some(key) => unmasked(received, key),
+            None => (received.into(), false),
+        };
+        Copied { bytes: bytes.into(), ascii }
     }
 
     /// The bytes of a message that was set aside are ASCII.

@@ -7,6 +7,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "rotations by less than 32 bits, blocks of a fixed size")]
 #![allow(clippy::indexing_slicing, reason = "up to the next aligned byte, which is in the payload")]
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 #[cfg(feature = "std")]
 use chacha20::ChaCha12Rng;
@@ -50,6 +51,21 @@ pub(crate) fn extend_masked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) 
 #[inline]
 pub(crate) fn extend_unmasked(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
     copy::<true>(buffer, payload, key)
+}
+
+/// A payload unmasked into memory of its own, and whether it is ASCII, which is relied upon by `inbox/text.rs`.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub(crate) fn unmasked(payload: &[u8], key: [u8; 4]) -> (Box<[u8]>, bool) {
+    if payload.len() < WIDE {
+        let mut bytes = Box::<[u8]>::from(payload);
+        let ascii = narrow(&mut bytes, key);
+        return (bytes, ascii);
+    }
+    let mut bytes = Box::new_uninit_slice(payload.len());
+    let ascii = wide_copy::<true>(&mut bytes, payload, key);
+    // SAFETY: each byte was given a value: see `copy_blocks`.
+    (unsafe { bytes.assume_init() }, ascii)
 }
 
 /// Copies a short payload, masked on the way, into a place of its length.

@@ -7,7 +7,6 @@ use super::assembly::{Announced, DIRECT, MOST_PAST, WORTH_A_LOOK};
 use super::assembly::{LONG, past};
 use super::{Inbox, LARGEST_KEPT, Storage};
 use crate::ws::header::MAX_HEADER_LEN;
-#[cfg(feature = "tokio")]
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::ops::Range;
@@ -30,37 +29,36 @@ impl<S: Storage> Inbox<S> {
         message
     }
 
-    /// Whether a message of `len` bytes that lies in the storage is copied out of it: a longer one may go out with it.
+    /// Whether a message of `len` bytes that was set aside goes out with the storage that it lies in: a long one that fills at
+    /// least half of that, and little follows it.
     #[inline]
-    pub(crate) const fn copies(&self, len: usize) -> bool {
-        len <= self.read_size
+    pub(crate) fn goes_out(&self, len: usize) -> bool {
+        len >= LONG
+            && S::GROWS
+            && self.storage.capacity() / 2 <= len
+            && self.end - self.read <= past(len) + MAX_HEADER_LEN
     }
 
     /// A message that lies in the storage, in memory of its size.
     #[inline]
     pub(crate) fn take_received(&mut self, range: Range<usize>) -> Bytes {
-        if !self.copies(range.len())
-            && let Some(message) = self.take_storage(range.clone())
+        if self.goes_out(range.len())
+            && let Some(memory) = self.storage.take()
         {
-            return message;
+            return self.go_out(memory, range);
         }
         Bytes::copy_from_slice(self.bytes(range))
     }
 
-    /// The message with the storage that it lies in, if it fills that and little follows it.
     #[cold]
-    fn take_storage(&mut self, range: Range<usize>) -> Option<Bytes> {
-        let (len, unread) = (range.len(), self.end - self.read);
-        if self.storage.capacity() / 2 > len || unread > past(len) + MAX_HEADER_LEN {
-            return None;
-        }
-        let memory = self.storage.take()?;
+    fn go_out(&mut self, memory: Vec<u8>, range: Range<usize>) -> Bytes {
+        let unread = self.end - self.read;
         self.storage.write(0, &memory[self.read..self.end]);
         self.start_over();
         self.end = unread;
         let message = Bytes::from(memory).slice(range);
         self.remember(&message);
-        Some(message)
+        message
     }
 
     /// The memory of a long message is used again, if it was dropped by then.
@@ -95,21 +93,21 @@ impl Inbox {
             return self.spare_apart();
         }
         self.offered = None;
-        let long = self.taken.len().max(self.storage.capacity()) > self.read_size;
-        let offer = if long && self.is_between_frames() { self.offer_another() } else { self.offer() };
+        let offer = if !self.taken.is_empty() && self.is_between_frames() { self.offer_another() } else { self.offer() };
         self.storage.truncate(self.end);
         bytes::BufMut::limit(&mut self.storage, offer)
     }
 
     /// Between frames after a long message, to which the next one may be like: how much is offered to a read, so that one
-    /// like it comes with one read and needs no copy. The storage is the memory of the last one if nobody holds that any more.
+    /// like it comes with one read, little with it, and needs no copy. The storage is the memory of the last one if nobody
+    /// holds that any more.
     #[cold]
     fn offer_another(&mut self) -> usize {
         self.start_over();
         self.give_back(0);
-        let (most, last) = (MOST_READS * self.read_size, self.taken.len());
-        if last > self.storage.capacity().max(self.read_size) {
-            let wanted = (last + past(last) + MAX_HEADER_LEN).min(most);
+        let last = self.taken.len();
+        let wanted = (last + past(last) + MAX_HEADER_LEN).min(MOST_READS * self.read_size);
+        if self.storage.capacity() < wanted.min(last + MAX_HEADER_LEN) {
             match core::mem::take(&mut self.taken).try_into_mut() {
                 Ok(mut memory) => {
                     memory.clear();
@@ -117,17 +115,11 @@ impl Inbox {
                 }
                 Err(held) => {
                     self.taken = held;
-                    if self.storage.capacity() < wanted {
-                        self.storage = Vec::with_capacity(wanted);
-                    }
+                    self.storage = Vec::with_capacity(wanted);
                 }
             }
         }
-        if self.storage.capacity() > self.read_size {
-            self.storage.capacity().min(most)
-        } else {
-            self.offer()
-        }
+        self.storage.capacity().min(wanted)
     }
 
     /// What was appended to [`spare`](Self::spare) was received: how many bytes.

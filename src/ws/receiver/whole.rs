@@ -73,7 +73,7 @@ impl Receiver {
             Whole::ToCome => return Whole::ToCome,
             Whole::Other => return Whole::Other,
         };
-        if !inbox.copies(range.len()) {
+        if inbox.goes_out(range.len()) {
             inbox.unmask(range.clone(), key, false);
             let found = Found { kind: FoundKind::Message(kind), range, source: Source::Received };
             return Whole::There(self.owned(found, inbox));

@@ -87,6 +87,8 @@ pub struct Inbox<S = Vec<u8>> {
     /// How long it was when it was offered to a read.
     #[cfg(feature = "tokio")]
     offered: Option<usize>,
+    /// Whether reads append, to memory without a value: other memory for the storage then costs next to nothing.
+    appends: bool,
     /// Where bytes lie that are known to be UTF-8: the front of the message under assembly, or a whole one.
     text: Range<usize>,
 }
@@ -140,6 +142,7 @@ impl<S: Storage> Inbox<S> {
             straight: false,
             #[cfg(feature = "tokio")]
             offered: None,
+            appends: false,
             text: 0..0,
         }
     }

@@ -8,7 +8,7 @@ use super::assembly::{LONG, past};
 use super::{Inbox, LARGEST_KEPT, Storage};
 use crate::ws::header::MAX_HEADER_LEN;
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use core::ops::Range;
 
 impl<S: Storage> Inbox<S> {
@@ -34,8 +34,18 @@ impl<S: Storage> Inbox<S> {
     #[inline]
     pub(crate) fn goes_out(&self, len: usize) -> bool {
         len >= LONG
-            && S::GROWS
+            && self.appends
             && self.storage.capacity() / 2 <= len
+            && self.end - self.read <= past(len) + MAX_HEADER_LEN
+    }
+
+    /// Whether a frame of `len` bytes waits for a read that brings all of it, to memory with which it goes out: the last long
+    /// message was like it, and a longer one than a read is better looked at piece by piece.
+    #[inline]
+    pub(crate) fn expects(&self, len: usize) -> bool {
+        let most = self.read_size.min(self.taken.len()) + MAX_HEADER_LEN;
+        (LONG..=most).contains(&len)
+            && self.taken.len() <= 2 * len
             && self.end - self.read <= past(len) + MAX_HEADER_LEN
     }
 
@@ -43,7 +53,7 @@ impl<S: Storage> Inbox<S> {
     #[inline]
     pub(crate) fn take_received(&mut self, range: Range<usize>) -> Bytes {
         if self.goes_out(range.len())
-            && let Some(memory) = self.storage.take()
+            && let Some(memory) = self.storage.take(self.read..self.end)
         {
             return self.go_out(memory, range);
         }
@@ -51,12 +61,13 @@ impl<S: Storage> Inbox<S> {
     }
 
     #[cold]
-    fn go_out(&mut self, memory: Vec<u8>, range: Range<usize>) -> Bytes {
+    fn go_out(&mut self, mut memory: Vec<u8>, range: Range<usize>) -> Bytes {
         let unread = self.end - self.read;
-        self.storage.write(0, &memory[self.read..self.end]);
         self.start_over();
         self.end = unread;
-        let message = Bytes::from(memory).slice(range);
+        memory.truncate(range.end);
+        let mut message = Bytes::from(memory);
+        message.advance(range.start);
         self.remember(&message);
         message
     }
@@ -92,34 +103,49 @@ impl Inbox {
         if self.reads_apart() {
             return self.spare_apart();
         }
-        self.offered = None;
-        let offer = if !self.taken.is_empty() && self.is_between_frames() { self.offer_another() } else { self.offer() };
+        (self.offered, self.appends) = (None, true);
+        let offer = if self.waits_for_another() { self.offer_another() } else { self.offer() };
         self.storage.truncate(self.end);
         bytes::BufMut::limit(&mut self.storage, offer)
     }
 
-    /// Between frames after a long message, to which the next one may be like: how much is offered to a read, so that one
-    /// like it comes with one read, little with it, and needs no copy. The storage is the memory of the last one if nobody
-    /// holds that any more.
+    /// Whether the next message may be like the last one, which was long, and next to nothing of it is there.
+    #[inline]
+    fn waits_for_another(&self) -> bool {
+        !self.taken.is_empty()
+            && self.start == self.assembled
+            && self.apart.is_empty()
+            && self.to_come.rest == 0
+            && if self.read == self.end {
+                self.needed <= 2
+            } else {
+                self.expects(self.end - self.read + self.needed)
+            }
+    }
+
+    /// After a long message, to which the next one may be like: how much is offered to a read, so that one like it comes with
+    /// one read, little with it, and needs no copy. The storage is the memory of the last one if nobody holds that any more.
     #[cold]
     fn offer_another(&mut self) -> usize {
-        self.start_over();
-        self.give_back(0);
+        self.compact();
+        self.give_back(self.end);
         let last = self.taken.len();
         let wanted = (last + past(last) + MAX_HEADER_LEN).min(MOST_READS * self.read_size);
         if self.storage.capacity() < wanted.min(last + MAX_HEADER_LEN) {
-            match core::mem::take(&mut self.taken).try_into_mut() {
+            let mut memory = match core::mem::take(&mut self.taken).try_into_mut() {
                 Ok(mut memory) => {
                     memory.clear();
-                    self.storage = memory.into();
+                    memory.into()
                 }
                 Err(held) => {
                     self.taken = held;
-                    self.storage = Vec::with_capacity(wanted);
+                    Vec::with_capacity(wanted)
                 }
-            }
+            };
+            memory.extend_from_slice(self.unread());
+            self.storage = memory;
         }
-        self.storage.capacity().min(wanted)
+        self.storage.capacity().min(wanted).saturating_sub(self.end)
     }
 
     /// What was appended to [`spare`](Self::spare) was received: how many bytes.
@@ -133,14 +159,14 @@ impl Inbox {
         n
     }
 
-    /// How many bytes are worth a look while more can be read: what is needed, but of a large message no more than stays at
-    /// hand.
+    /// How many bytes are worth a look while more can be read: what is needed, but no more than a read; of a large message
+    /// that is read straight into its memory, what stays in the nearest cache.
     #[inline]
     pub(crate) fn worth_a_look(&self) -> usize {
         if self.reads_apart() {
             self.to_come.rest.min(WORTH_A_LOOK).saturating_sub(self.raw)
         } else {
-            self.needed.clamp(1, WORTH_A_LOOK)
+            self.needed.clamp(1, self.read_size)
         }
     }
 

@@ -1,6 +1,7 @@
 //! The memory under an inbox: that grows, or is fixed.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// The memory of an [`Inbox`](super::Inbox): grows (`Vec<u8>`) or is fixed (`[u8; N]`, `&mut [u8]`).
 ///
@@ -19,6 +20,7 @@ pub trait Storage: sealed::Storage {}
 
 mod sealed {
     use alloc::vec::Vec;
+    use core::ops::Range;
 
     pub trait Storage {
         /// Whether it can grow.
@@ -36,8 +38,8 @@ mod sealed {
         fn grow(&mut self, len: usize);
         /// Goes over to memory for `len` bytes; only the first `held` matter.
         fn shrink(&mut self, held: usize, len: usize);
-        /// Hands its memory out, if it can get other.
-        fn take(&mut self) -> Option<Vec<u8>>;
+        /// Hands its memory out, if it can get other, for the bytes that it is to keep.
+        fn take(&mut self, keep: Range<usize>) -> Option<Vec<u8>>;
     }
 }
 
@@ -76,8 +78,9 @@ impl sealed::Storage for Vec<u8> {
         less.extend_from_slice(&self[..held]);
         *self = less;
     }
-    fn take(&mut self) -> Option<Vec<u8>> {
-        Some(core::mem::take(self))
+    fn take(&mut self, keep: Range<usize>) -> Option<Vec<u8>> {
+        let kept = self[keep].to_vec();
+        Some(core::mem::replace(self, kept))
     }
 }
 
@@ -101,7 +104,7 @@ macro_rules! fixed {
             }
             fn grow(&mut self, _: usize) {}
             fn shrink(&mut self, _: usize, _: usize) {}
-            fn take(&mut self) -> Option<Vec<u8>> {
+            fn take(&mut self, _: Range<usize>) -> Option<Vec<u8>> {
                 None
             }
         }

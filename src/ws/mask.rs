@@ -339,7 +339,7 @@ fn wide_copy<const ASCII: bool>(to: &mut [MaybeUninit<u8>], payload: &[u8], key:
 fn wide_copy<const ASCII: bool>(to: &mut [MaybeUninit<u8>], payload: &[u8], key: [u8; 4]) -> bool {
     #[target_feature(enable = "avx2")]
     fn avx2<const ASCII: bool>(to: &mut [MaybeUninit<u8>], payload: &[u8], key: [u8; 4]) -> bool {
-        copy_blocks::<32, ASCII>(to, payload, key)
+        copy_blocks::<64, ASCII>(to, payload, key)
     }
 
     if std::arch::is_x86_feature_detected!("avx2") {

@@ -49,14 +49,8 @@ impl Receiver {
     ) -> Whole<Found> {
         let parts = wanted == Wanted::Parts;
         self.whole(inbox, parts, more).map(|(kind, range, key)| {
-            let source = if inbox.unmask(range.clone(), key, kind == Kind::Text && !parts) {
-                inbox.set_text(range.clone());
-                Source::Checked
-            } else {
-                Source::Received
-            };
-            let kind = if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) };
-            Found { kind, range, source }
+            let kind_found = if parts { FoundKind::Part(kind, true) } else { FoundKind::Message(kind) };
+            unmasked(inbox, kind_found, range, key, kind == Kind::Text && !parts)
         })
     }
 
@@ -74,8 +68,7 @@ impl Receiver {
             Whole::Other => return Whole::Other,
         };
         if inbox.goes_out(range.len()) {
-            inbox.unmask(range.clone(), key, false);
-            let found = Found { kind: FoundKind::Message(kind), range, source: Source::Received };
+            let found = unmasked(inbox, FoundKind::Message(kind), range, key, kind == Kind::Text);
             return Whole::There(self.owned(found, inbox));
         }
         let copied = inbox.copy_unmasked(range, key);
@@ -122,8 +115,12 @@ impl Receiver {
         let len = header.payload_len as usize;
         let missing = len.saturating_sub(inbox.unread().len() - header_len);
         if missing > 0 {
-            let short = S::GROWS && len < DIRECT && !parts;
-            if short && (more || self.waits(inbox, kind, header.mask, header_len)) {
+            let waits = if len < DIRECT {
+                S::GROWS && !parts && (more || self.waits(inbox, kind, header.mask, header_len))
+            } else {
+                S::GROWS && !parts && more && inbox.expects(header_len + len)
+            };
+            if waits {
                 inbox.need(missing);
                 return Whole::ToCome;
             }
@@ -160,6 +157,24 @@ impl Receiver {
         self.seen += new.len() as u16;
         is_masked_ascii(new, rotate(key.unwrap_or_default(), seen))
     }
+}
+
+/// A message that was set aside, unmasked where it is; `text` is looked at meanwhile.
+#[inline(always)]
+fn unmasked<S: Storage>(
+    inbox: &mut Inbox<S>,
+    kind: FoundKind,
+    range: Range<usize>,
+    key: Option<[u8; 4]>,
+    text: bool,
+) -> Found {
+    let source = if inbox.unmask(range.clone(), key, text) {
+        inbox.set_text(range.clone());
+        Source::Checked
+    } else {
+        Source::Received
+    };
+    Found { kind, range, source }
 }
 
 #[cfg(test)]

@@ -677,9 +677,15 @@ impl AsyncWrite for Once {
     }
 }
 
-/// Several reads into one large message are looked at together; what ends the stream behind them counts after them, once.
+/// Several reads into one message are looked at together; what ends the stream behind them counts after them, once.
 #[tokio::test]
-async fn what_ends_the_stream_within_a_large_message_comes_behind_its_bytes() {
+async fn what_ends_the_stream_within_a_message_comes_behind_its_bytes() {
+    for len in [126, 1_000, 4_095, 4_096, 20_000] {
+        what_ends_the_stream_within(len).await;
+    }
+}
+
+async fn what_ends_the_stream_within(len: u16) {
     let reset = || Err(io::Error::from(io::ErrorKind::ConnectionReset));
     for (text, bad, end) in [
         (true, true, Ok(Vec::new())),
@@ -691,7 +697,7 @@ async fn what_ends_the_stream_within_a_large_message_comes_behind_its_bytes() {
     ] {
         let is_reset = end.is_err();
         let mut frame = vec![if text { 0x81 } else { 0x82 }, 0xfe];
-        frame.extend(20_000_u16.to_be_bytes());
+        frame.extend(len.to_be_bytes());
         frame.extend([0; 4]);
         // The first read ends with the header: what follows goes straight into the message.
         let second = if bad { b"good, and \xff".to_vec() } else { b"good, and good".to_vec() };
@@ -709,5 +715,77 @@ async fn what_ends_the_stream_within_a_large_message_comes_behind_its_bytes() {
             assert!(matches!(error, Error::Aborted), "{error:?}");
         }
         assert!(socket.next().await.is_none());
+    }
+}
+
+/// However long the message is to be, and however many were read before: a bad byte is not waited behind, and a good
+/// beginning is waited for.
+#[tokio::test(start_paused = true)]
+async fn what_has_come_of_a_text_is_looked_at_before_it_waits() {
+    for len in [11, 125, 126, 1_000, 4_095, 4_096, 16_384, 20_000, 70_000] {
+        for (cut, bad, lent, before) in
+            (0..24).map(|n| (if n % 3 == 0 { 10 } else { len / 3 }, n % 2 == 0, n % 4 < 2, n / 8))
+        {
+            let (mut peer, stream) = duplex(1 << 20);
+            let options = Options::new();
+            let mut socket = server(stream, &options);
+            let text = "\u{6c34}".repeat(len / 3) + &"..."[..len % 3];
+            let mut frame = frames(&[&text]);
+            let head = frame.len() - len;
+            let cut = head + cut.min(len - 1);
+            if bad {
+                frame[cut - 1] = 0xff ^ KEY[(cut - 1 - head) % 4];
+            }
+            for _ in 0..before {
+                let whole = "a".repeat(len);
+                peer.write_all(&frames(&[&whole])).await.unwrap();
+                assert_eq!(socket.next().await.unwrap().unwrap(), whole.into());
+            }
+            // Behind another message, or by itself, or in two pieces.
+            let (first, second) = frame.split_at(cut);
+            if before == 1 {
+                peer.write_all(&frames(&["ahead"])).await.unwrap();
+            }
+            peer.write_all(&first[..cut / 2]).await.unwrap();
+            if before == 2 {
+                let read = tokio::time::timeout(Duration::from_millis(1), socket.next()).await;
+                assert!(read.is_err(), "nothing is bad so far");
+            }
+            peer.write_all(&first[cut / 2..]).await.unwrap();
+            if before == 1 {
+                assert_eq!(socket.next().await.unwrap().unwrap(), "ahead".into());
+            }
+            let what = format!("{len} {cut} {bad} {lent} {before}");
+            let wait = Duration::from_millis(1);
+            if lent && before == 0 {
+                assert!(tokio::time::timeout(wait, socket.next_event()).await.is_err(), "{what}");
+            } else {
+                assert!(tokio::time::timeout(wait, socket.next()).await.is_err(), "{what}");
+            }
+            if bad {
+                let mut close = [0; 4];
+                let read = tokio::io::AsyncReadExt::read_exact(&mut peer, &mut close);
+                tokio::time::timeout(Duration::ZERO, read).await.expect(&what).unwrap();
+                assert_eq!(close, [0x88, 2, 0x03, 0xef], "1007");
+                drop(peer);
+            } else {
+                peer.write_all(second).await.unwrap();
+            }
+            let next = if lent {
+                socket.next_event().await.unwrap().map(|event| match event {
+                    Event::Text(text) => text.to_owned(),
+                    event => panic!("{event:?}"),
+                })
+            } else {
+                socket.next().await.unwrap().map(|message| message.as_text().unwrap().to_owned())
+            };
+            match next {
+                Ok(received) => assert!(!bad && received == text, "{what}"),
+                Err(error) => {
+                    let invalid = matches!(error, Error::Protocol(ProtocolError::InvalidUtf8));
+                    assert!(bad && invalid, "{what} {error:?}");
+                }
+            }
+        }
     }
 }

@@ -264,7 +264,7 @@ mod tests {
     use super::*;
     use crate::ws::header::{Header, Opcode};
     use crate::ws::mask::apply_mask;
-    use crate::ws::{Connection, ConnectionOptions, Message, Negotiated};
+    use crate::ws::{Connection, ConnectionOptions, Message, Negotiated, Receiver, Wanted, Whole};
     use bytes::BufMut;
 
     const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -276,6 +276,28 @@ mod tests {
         let at = stream.len();
         stream.extend_from_slice(payload);
         apply_mask(&mut stream[at..], key.unwrap_or_default());
+    }
+
+    fn receiver(server: bool) -> Receiver {
+        let (negotiated, config) = (Negotiated::default(), ConnectionOptions::new());
+        let connection = if server {
+            Connection::server(negotiated, config)
+        } else {
+            Connection::client(negotiated, config, || KEY)
+        };
+        connection.split().0
+    }
+
+    /// The next message, as over tokio: if `more` may be at hand, it may wait for that unseen.
+    fn next(receiver: &mut Receiver, inbox: &mut Inbox, more: bool) -> Option<Message> {
+        match receiver.take_whole(inbox, more) {
+            Whole::There(message) => Some(message.expect("valid")),
+            Whole::ToCome => None,
+            Whole::Other => {
+                let found = receiver.go_on(inbox, Wanted::Owned).expect("valid")?;
+                Some(receiver.owned(found, inbox).expect("valid"))
+            }
+        }
     }
 
     /// Read straight into its memory or copied there, of any length and however it is cut: the message is the same, and
@@ -304,16 +326,13 @@ mod tests {
                 sent.push(payload);
             }
             for read in [1, 7, 600, 1_460, 4_096, 5_000, 16_384, 65_536] {
-                for kept in [false, true] {
-                    let mut connection = if server {
-                        Connection::server(Negotiated::default(), ConnectionOptions::new())
-                    } else {
-                        Connection::client(Negotiated::default(), ConnectionOptions::new(), || KEY)
-                    };
+                for (kept, more) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let mut receiver = receiver(server);
                     let (mut inbox, mut rest, mut all) = (Inbox::new(), &stream[..], Vec::new());
                     let (mut received, mut straight) = (0, 0);
                     while received < sent.len() {
-                        while let Some(message) = connection.next_owned(&mut inbox).expect("valid") {
+                        while let Some(message) = next(&mut receiver, &mut inbox, more && rest.len() % 5 != 0)
+                        {
                             if matches!(message, Message::Ping(_)) {
                                 continue;
                             }
@@ -350,14 +369,66 @@ mod tests {
         }
     }
 
+    /// Long messages that come one behind the other, and what is left behind the last one: how many reads each took, and
+    /// whether it went out with what it was read into.
+    fn flow(text: bool, dropped: bool, lens: &[usize], behind: usize) -> Vec<(usize, bool)> {
+        let opcode = if text { Opcode::Text } else { Opcode::Binary };
+        let (mut stream, mut sent) = (Vec::new(), Vec::new());
+        for len in lens {
+            let payload = "\u{20ac}..".repeat(len / 5 + 1).into_bytes()[..len / 5 * 5].to_vec();
+            frame(&mut stream, true, opcode, &payload, Some(KEY));
+            sent.push(payload);
+        }
+        if behind > 0 {
+            frame(&mut stream, true, opcode, &[b'-'].repeat(behind - 6), Some(KEY));
+            sent.push([b'-'].repeat(behind - 6));
+        }
+        let (mut receiver, mut inbox) = (receiver(true), Inbox::with_read_size(2 * crate::READ_SIZE));
+        let (mut rest, mut held, mut how) = (&stream[..], Vec::new(), Vec::new());
+        for payload in sent {
+            let mut reads = 0;
+            let (message, in_storage) = loop {
+                let storage = inbox.storage.as_ptr_range();
+                if let Some(message) = next(&mut receiver, &mut inbox, true) {
+                    let in_storage = storage.contains(&message.payload().as_ptr());
+                    break (message, in_storage);
+                }
+                let mut space = inbox.spare();
+                let n = rest.len().min(space.remaining_mut());
+                space.put_slice(&rest[..n]);
+                rest = &rest[n..];
+                reads += 1;
+                assert!(inbox.appended() == n && n > 0 && reads < 100);
+            };
+            assert_eq!(message.payload(), payload);
+            how.push((reads, in_storage));
+            if !dropped {
+                held.push((message, payload));
+            }
+        }
+        assert!(held.iter().all(|(message, payload)| message.payload() == payload), "not written to");
+        how
+    }
+
+    #[test]
+    fn messages_like_the_last_long_one_come_with_one_read_each_and_are_not_copied() {
+        for (text, dropped) in [(true, true), (true, false), (false, true), (false, false)] {
+            // The first are copied out of a read of 32 KiB, or joined; those behind them own what they came in.
+            for len in [LONG + 1, 20_000, 30_000] {
+                let how = flow(text, dropped, &[len; 8], 100);
+                assert!(how[3..8].iter().all(|how| *how == (1, true)), "{text} {dropped} {len} {how:?}");
+            }
+            // Shorter than half of it, and short: not read to memory that it would hold on to.
+            let how = flow(text, dropped, &[30_000, 30_000, 30_000, 14_900, 200, 30_000], 0);
+            assert!(!how[3].1 && !how[4].1, "{how:?}");
+        }
+    }
+
     /// The second of two long messages, each of which comes by itself, with something behind it: with how many reads, whether
     /// it went out with the storage, and whether what was behind it is there.
     fn second_of_two(text: bool, dropped: bool, first: usize, second: usize, behind: usize) -> (usize, bool) {
-        fn next(connection: &mut Connection, inbox: &mut Inbox) -> Option<Message> {
-            connection.next_owned(inbox).unwrap_or_else(|error| panic!("{error}"))
-        }
         let opcode = if text { Opcode::Text } else { Opcode::Binary };
-        let mut connection = Connection::server(Negotiated::default(), ConnectionOptions::new());
+        let mut receiver = receiver(true);
         let (mut inbox, mut held) = (Inbox::new(), Vec::new());
         let (mut reads, mut in_storage) = (0, false);
         for len in [first, second] {
@@ -371,7 +442,7 @@ mod tests {
             reads = 0;
             loop {
                 let storage = inbox.storage.as_ptr_range();
-                if let Some(message) = next(&mut connection, &mut inbox) {
+                if let Some(message) = next(&mut receiver, &mut inbox, false) {
                     assert_eq!(message.payload(), payload);
                     in_storage = storage.contains(&message.payload().as_ptr());
                     if !dropped {
@@ -388,7 +459,7 @@ mod tests {
             }
             if len == second && behind > 0 {
                 assert_eq!(inbox.extend(rest), rest.len());
-                let last = next(&mut connection, &mut inbox);
+                let last = next(&mut receiver, &mut inbox, false);
                 assert_eq!(last.as_ref().map(Message::payload), Some(&[b'-'].repeat(behind - 6)[..]));
             }
         }

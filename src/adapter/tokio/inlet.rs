@@ -339,7 +339,7 @@ impl Reading {
         if let Some(end) = reads.end.take() {
             ends.outlet().read(Poll::Ready(end));
         }
-        if reads.count == 0 {
+        if !core::mem::replace(&mut reads.begun, true) {
             let mut outlet = ends.outlet();
             outlet.pay();
             outlet.life.ready();

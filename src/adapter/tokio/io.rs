@@ -70,6 +70,8 @@ pub(super) fn poll_read<R: AsyncRead + Unpin>(
 /// What one poll has read.
 #[derive(Debug)]
 pub(super) struct Reads {
+    /// Whether anything was asked of the stream.
+    pub(super) begun: bool,
     /// How often.
     pub(super) count: usize,
     /// Whether the stream may have more at hand.
@@ -80,7 +82,7 @@ pub(super) struct Reads {
 
 impl Default for Reads {
     fn default() -> Self {
-        Self { count: 0, more: true, end: None }
+        Self { begun: false, count: 0, more: true, end: None }
     }
 }
 

@@ -197,6 +197,12 @@ impl Outgoing {
         }
     }
 
+    /// The memory of an empty queue.
+    pub(crate) fn memory(&mut self) -> &mut Vec<u8> {
+        debug_assert!(self.is_empty(), "only of an empty queue");
+        &mut self.buffers.buffer
+    }
+
     /// Of what was queued into an empty queue so many bytes were written before: nothing overtakes what has begun.
     pub(crate) const fn begin(&mut self, taken: usize) {
         self.begun = taken > 0 && self.queued > 0;

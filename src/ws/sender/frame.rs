@@ -41,7 +41,8 @@ impl Sender {
             let fragment = payload.split_to(payload.len().min(self.fragment_size));
             let fin = payload.is_empty();
             let mask = self.keys.as_mut().map(|keys| keys.next_key());
-            let (head, len) = Header { fin, rsv, opcode, mask, payload_len: fragment.len() as u64 }.encode();
+            let header = Header { fin, rsv, opcode, mask, payload_len: fragment.len() as u64 };
+            let (head, len) = header.encode();
             match (mask, fragment) {
                 (None, fragment) => self.outgoing.push_shared(&head[..len], fragment),
                 // If nobody else holds the payload, it is masked in place, otherwise in the copy.
@@ -52,7 +53,7 @@ impl Sender {
                     }
                     Err(shared) => {
                         let buffer = self.outgoing.open_run(len + shared.len());
-                        append(buffer, opcode, rsv, fin, mask, &shared);
+                        append(buffer, &header, &shared);
                     }
                 },
             }
@@ -67,7 +68,8 @@ impl Sender {
     pub(super) fn push_frame(&mut self, opcode: Opcode, rsv: u8, fin: bool, payload: &[u8]) {
         let mask = self.keys.as_mut().map(|keys| keys.next_key());
         let len = header_len(payload.len() as u64, mask.is_some()) + payload.len();
-        append(self.outgoing.open_run(len), opcode, rsv, fin, mask, payload);
+        let header = Header { fin, rsv, opcode, mask, payload_len: payload.len() as u64 };
+        append(self.outgoing.open_run(len), &header, payload);
     }
 
     /// A frame of at most 125 bytes, in one piece, put together where it is wanted: handed back by value it would be
@@ -98,18 +100,11 @@ impl Sender {
     }
 }
 
-/// Appends a frame.
+/// Appends a frame, or the beginning of one: its header, and what there is of its payload.
 #[inline(always)] // most often all but the payload is known
-pub(super) fn append(
-    buffer: &mut Vec<u8>,
-    opcode: Opcode,
-    rsv: u8,
-    fin: bool,
-    mask: Option<[u8; 4]>,
-    payload: &[u8],
-) {
-    let first = (fin as u8) << 7 | rsv << 4 | opcode as u8;
-    match mask {
+pub(super) fn append(buffer: &mut Vec<u8>, header: &Header, payload: &[u8]) {
+    let first = (header.fin as u8) << 7 | header.rsv << 4 | header.opcode as u8;
+    match header.mask {
         // The short form needs no more than two bytes and no loop.
         None if payload.len() <= MAX_CONTROL_LEN => {
             buffer.reserve(2 + payload.len());
@@ -121,14 +116,20 @@ pub(super) fn append(
             buffer.extend_from_slice(&[first, 0x80 | payload.len() as u8, a, b, c, d]);
             extend_masked(buffer, payload, key);
         }
-        _ => {
-            let (head, len) = Header { fin, rsv, opcode, mask, payload_len: payload.len() as u64 }.encode();
+        mask => {
+            let (head, len) = header.encode();
             buffer.reserve(len + payload.len());
             buffer.extend_from_slice(&head[..len]);
-            match mask {
-                None => buffer.extend_from_slice(payload),
-                Some(key) => extend_masked(buffer, payload, key),
-            }
+            append_payload(buffer, mask, payload);
         }
+    }
+}
+
+/// Appends a payload, or what is left of it.
+#[inline]
+pub(super) fn append_payload(buffer: &mut Vec<u8>, mask: Option<[u8; 4]>, payload: &[u8]) {
+    match mask {
+        None => buffer.extend_from_slice(payload),
+        Some(key) => extend_masked(buffer, payload, key),
     }
 }

@@ -6,14 +6,17 @@
 )]
 
 use super::Sender;
-use super::frame::{BY_REFERENCE, MAX_SHORT_FRAME, PLAIN, append};
+use super::frame::{BY_REFERENCE, MAX_SHORT_FRAME, PLAIN, append, append_payload};
 use crate::ws::error::UsageError;
-use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode, header_len};
-use crate::ws::mask::apply_mask;
+use crate::ws::header::{Header, MAX_CONTROL_LEN, Opcode};
+use crate::ws::mask::{apply_mask, rotate};
 use crate::ws::message::Message;
 use crate::ws::outbound::Outbound;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
+
+/// How much of a long message is masked before it is handed over: what stays in a near cache until it is written.
+const CHUNK: usize = 64 * 1024;
 
 /// Lends memory to put a frame together in, with nothing in it.
 pub(crate) type Memory = fn(&mut dyn FnMut(&mut Vec<u8>));
@@ -38,8 +41,9 @@ impl Handover {
 impl Sender {
     /// As [`send`](Self::send), and written at once if nothing is queued: then a server's message need not be copied.
     ///
-    /// `write` is called once, with a whole frame, and says how many of its bytes the transport has taken; what it has not taken is
-    /// queued. It is not called, and the message is queued, if something is queued already, and for what is compressed, sent in
+    /// `write` is called with a whole frame, and says how many of its bytes the transport has taken; what it has not taken is
+    /// queued. Of a frame that is masked or copied, 64 KiB of payload are at a time, each with a call of its own, until one takes less
+    /// than it is given. It is not called, and the message is queued, if something is queued already, and for what is compressed, sent in
     /// fragments, or a control message: then write what is [`outgoing`](Self::outgoing).
     ///
     /// From `pieces_from` bytes of payload on, at least 126, a frame is handed over in two pieces, its header and the payload where
@@ -146,19 +150,46 @@ impl Sender {
         write: &mut dyn FnMut(&[u8], &[u8]) -> usize,
     ) {
         let Some(memory) = memory else {
-            let len = header_len(payload.len() as u64, header.mask.is_some()) + payload.len();
-            let run = self.outgoing.open_run(len);
-            append(run, header.opcode, PLAIN, true, header.mask, payload);
-            let taken = write(self.outgoing.chunk(), &[]);
-            return self.outgoing.advance(taken);
+            let mut own = core::mem::take(self.outgoing.memory());
+            self.copy_through(header, payload, &mut own, write);
+            if self.outgoing.is_empty() {
+                own.clear();
+                *self.outgoing.memory() = own;
+            }
+            return;
         };
-        memory(&mut |copy| {
-            append(copy, header.opcode, PLAIN, true, header.mask, payload);
+        memory(&mut |copy| self.copy_through(header, payload, copy, write));
+    }
+
+    /// Writes a copy through memory without anything in it.
+    #[inline]
+    fn copy_through(
+        &mut self,
+        header: &Header,
+        payload: &[u8],
+        copy: &mut Vec<u8>,
+        write: &mut dyn FnMut(&[u8], &[u8]) -> usize,
+    ) {
+        let mask = header.mask;
+        let (chunk, mut rest) = payload.split_at(payload.len().min(CHUNK));
+        append(copy, header, chunk);
+        let (mut at, mut begun) = (chunk.len(), 0);
+        loop {
             let taken = write(copy, &[]);
             if taken < copy.len() {
+                append_payload(copy, mask.map(|key| rotate(key, at)), rest);
                 self.outgoing.push_rest(copy, taken);
+                return self.outgoing.begin(begun + taken);
             }
-        });
+            if rest.is_empty() {
+                return;
+            }
+            begun += taken;
+            copy.clear();
+            let (chunk, behind) = rest.split_at(rest.len().min(CHUNK));
+            append_payload(copy, mask.map(|key| rotate(key, at)), chunk);
+            (at, rest) = (at + chunk.len(), behind);
+        }
     }
 
     /// Writes a long message masked: in place if nobody else holds the payload.
@@ -182,16 +213,27 @@ impl Sender {
             Some(Outbound::Message(Message::Binary(payload))) => payload,
             _ => Bytes::new(), // these are queued
         };
-        match payload.try_into_mut() {
-            Ok(mut payload) => {
-                apply_mask(&mut payload, key);
-                let (head, len) = header.encode();
-                let taken = write(&head[..len], &payload);
-                if taken < len + payload.len() {
-                    self.queue_rest(&head[..len], Some(payload.freeze().into()), taken);
-                }
+        let mut payload = match payload.try_into_mut() {
+            Ok(payload) => payload,
+            Err(shared) => return self.send_copy(header, &shared, memory, write),
+        };
+        let (head, len) = header.encode();
+        let (mut first, mut taken, mut at) = (&head[..len], 0, 0);
+        loop {
+            let end = payload.len().min(at + CHUNK);
+            let chunk = &mut payload[at..end];
+            apply_mask(chunk, rotate(key, at));
+            let given = first.len() + chunk.len();
+            let n = if at == 0 { write(first, chunk) } else { write(chunk, &[]) };
+            taken += n;
+            if n < given {
+                apply_mask(&mut payload[end..], rotate(key, end));
+                return self.queue_rest(&head[..len], Some(payload.freeze().into()), taken);
             }
-            Err(shared) => self.send_copy(header, &shared, memory, write),
+            if end == payload.len() {
+                return;
+            }
+            (first, at) = (&[], end);
         }
     }
 
@@ -235,8 +277,9 @@ mod tests {
     use alloc::vec;
     use proptest::prelude::*;
 
-    fn sender(client: bool) -> Sender {
-        let (negotiated, config) = (Negotiated::default(), ConnectionOptions::new().fragment_size(20_000));
+    fn sender(client: bool, fragment_size: usize) -> Sender {
+        let (negotiated, config) =
+            (Negotiated::default(), ConnectionOptions::new().fragment_size(fragment_size));
         let connection = if client {
             Connection::client(negotiated, config, || [0x37, 0xfa, 0x21, 0x3d])
         } else {
@@ -265,8 +308,9 @@ mod tests {
             pieces_from in prop_oneof![Just(0), Just(4096), Just(usize::MAX)],
             lends: bool,
             kind in 0..5,
-            len in prop_oneof![0..300_usize, 4_000..4_200_usize, 19_990..20_010_usize],
-            taken in prop_oneof![0..20_usize, 0..21_000_usize],
+            len in prop_oneof![0..300_usize, 4_000..4_200_usize, 19_990..20_010_usize, CHUNK - 9..CHUNK + 9, 0..200_000_usize],
+            fragment_size in prop_oneof![Just(20_000_usize), Just(1 << 20)],
+            taken in prop_oneof![0..20_usize, 0..21_000_usize, CHUNK..CHUNK + 20, 0..210_000_usize],
         ) {
             let payload = vec![b'x'; len];
             let text = core::str::from_utf8(&payload).unwrap_or_default();
@@ -278,18 +322,19 @@ mod tests {
                 3 => Outbound::from(payload.clone()), // nobody else holds it
                 _ => Outbound::from(&prepared),
             };
-            let mut expected = sender(client);
+            let mut expected = sender(client, fragment_size);
             expected.send(message()).unwrap();
             let expected = queued(&mut expected);
 
-            let (mut sender, mut written) = (sender(client), Vec::new());
+            let (mut sender, mut written) = (sender(client, fragment_size), Vec::new());
             let memory: Option<Memory> = lends.then_some(|with| with(&mut Vec::new()));
             let mut place = Some(message());
             sender.hand_over(&mut place, true, Handover { pieces_from, memory }, |first, second| {
                 assert!(len >= pieces_from || second.is_empty());
                 let all = [first, second].concat();
-                written.extend_from_slice(&all[..taken.min(all.len())]);
-                written.len()
+                let n = all.len().min(taken - written.len());
+                written.extend_from_slice(&all[..n]);
+                n
             }).unwrap();
             prop_assert!(place.is_none());
             let begun = !written.is_empty();
@@ -298,7 +343,7 @@ mod tests {
                 let ping = if client { &b"\x89\x81\x37\xfa\x21\x3d\x08"[..] } else { b"\x89\x01?" };
                 let rest = queued(&mut sender);
                 // In fragments a ping goes between two of them.
-                if len <= 20_000 {
+                if len <= fragment_size {
                     let at = if begun { rest.len() - ping.len() } else { 0 };
                     prop_assert_eq!(&rest[at..at + ping.len()], ping);
                     written.extend_from_slice(&rest[..at]);

@@ -129,10 +129,10 @@ impl Send for Core {
         // The peers write out by themselves above 8 KiB (tokio-websockets) or 128 KiB (tungstenite).
         let full = 64 * 1024;
         // A client's message is copied in any case, and a server's queued while that costs less than a piece of its own; one that
-        // is written by itself, and short, needs no queue.
+        // is written by itself, and short, needs no queue, and a long one that is full.
         let alone = flush_every == 1;
         let through = match self.connection.role() {
-            Role::Client => alone && payload.len() <= 125,
+            Role::Client => alone && payload.len() <= 125 || payload.len() > full,
             Role::Server => alone || payload.len() >= SHORT,
         };
         for n in 1..=messages {

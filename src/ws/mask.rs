@@ -275,12 +275,17 @@ fn narrow(payload: &mut [u8], key: [u8; 4]) -> bool {
 #[allow(unsafe_code)]
 fn copy<const ASCII: bool>(buffer: &mut Vec<u8>, payload: &[u8], key: [u8; 4]) -> bool {
     let (at, len) = (buffer.len(), payload.len());
-    if len < WIDE {
+    if len < BLOCK {
         buffer.extend_from_slice(payload);
         return narrow(&mut buffer[at..], key);
     }
     buffer.reserve(len);
-    let ascii = wide_copy::<ASCII>(&mut buffer.spare_capacity_mut()[..len], payload, key);
+    let to = &mut buffer.spare_capacity_mut()[..len];
+    let ascii = if len < WIDE {
+        copy_blocks::<BLOCK, ASCII>(to, payload, key)
+    } else {
+        wide_copy::<ASCII>(to, payload, key)
+    };
     // SAFETY: there is room for so many bytes behind the first `at`, and each was given a value: see `copy_blocks`.
     unsafe { buffer.set_len(at + len) };
     ascii

@@ -115,10 +115,7 @@ impl Receive for Core {
                 Some(Event::Text(text)) => tally.message(text.as_bytes()),
                 Some(Event::Binary(payload)) => tally.message(payload),
                 Some(event) => panic!("{event:?}"),
-                None => {
-                    let n = self.wire.read(self.inbox.space()).expect("memory");
-                    self.inbox.filled(n);
-                }
+                None => read(&mut self.wire, &mut self.inbox),
             }
         }
     }
@@ -165,9 +162,21 @@ impl Receive for Owned {
             if let Some(message) = self.connection.next_owned(&mut self.inbox).expect("valid frames") {
                 tally.message(message.payload());
             } else {
-                let n = self.wire.read(self.inbox.space()).expect("memory");
-                self.inbox.filled(n);
+                read(&mut self.wire, &mut self.inbox);
             }
+        }
+    }
+}
+
+/// Reads while there is more and too little to be worth a look, as the adapter over tokio does.
+fn read(wire: &mut Wire, inbox: &mut Inbox) {
+    let mut received = 0;
+    loop {
+        let n = wire.read(inbox.space()).expect("memory");
+        inbox.filled(n);
+        received += n;
+        if inbox.needed() == 0 || received >= READ_SIZE {
+            return;
         }
     }
 }

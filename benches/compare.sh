@@ -4,7 +4,7 @@
 # figures to match.
 set -eu
 cd "$(dirname "$0")/.."
-if [ "${QUICK:-}" ]; then tables=24 handshake=20 echo_rounds=1 sse=5; else tables=100 handshake=200 echo_rounds=7 sse=60; fi
+if [ "${QUICK:-}" ]; then tables=8 handshake=20 echo_rounds=1 sse=5; else tables=48 handshake=200 echo_rounds=7 sse=60; fi
 out=$(mktemp)
 trap 'rm -f "$out" "$out.md"' EXIT
 
@@ -20,7 +20,7 @@ section() { # TITLE COMMAND; prose on standard input
 }
 
 printf '## WebSocket, in memory\n\n' >>"$out"
-peers pushline-peers --markdown --rounds "$tables"
+peers pushline-peers --markdown --processes 4 --rounds "$tables"
 
 section Handshake "benches/peers && cargo run --release --bin handshake -- --rounds $handshake" <<EOF
 The 608 bytes that a browser sends, in memory, and the 101 that answers them. fastwebsockets and yawc leave it to hyper.

@@ -350,11 +350,11 @@ impl Reading {
             match step {
                 Step::Read => {
                     drop(outlet);
+                    let seen = !reads.more;
                     let read = ends.read(cx, |stream, cx| reads.poll(stream, inbox.get(), cx));
                     let received = read.is_ready();
                     // What has come of a message is looked at before it is waited for the rest.
-                    let look =
-                        reads.is_last(&read) && inbox.held().is_some_and(|inbox| !inbox.unread().is_empty());
+                    let look = !seen && inbox.held().is_some_and(|inbox| !inbox.unread().is_empty());
                     ends.outlet().read(read);
                     if received || look {
                         return Poll::Ready(Progress::Received);

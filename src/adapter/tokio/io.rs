@@ -99,14 +99,10 @@ impl Reads {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let worth = inbox.worth_a_look();
-        poll_read(&mut Several { stream, worth, reads: self }, inbox, cx)
-    }
-
-    /// Whether nothing more is at hand, and it was not known before.
-    #[inline]
-    pub(super) fn is_last(&mut self, read: &Poll<io::Result<usize>>) -> bool {
-        let more = matches!(read, Poll::Ready(Ok(1..))) && self.end.is_none();
-        core::mem::replace(&mut self.more, more) && !more
+        self.more = true;
+        let read = poll_read(&mut Several { stream, worth, reads: self }, inbox, cx);
+        self.more &= matches!(read, Poll::Ready(Ok(1..))) && self.end.is_none();
+        read
     }
 }
 
@@ -135,7 +131,10 @@ impl<R: AsyncRead + Unpin> AsyncRead for Several<'_, R> {
                 Poll::Ready(Ok(())) if more => {}
                 read if received == 0 => return read,
                 Poll::Ready(end) => reads.end = Some(end.map(|()| 0)),
-                Poll::Pending => break, // which the next read says again
+                Poll::Pending => {
+                    reads.more = false; // which the next read says again
+                    break;
+                }
             }
             if buffer.filled().len() - before >= *worth
                 || reads.end.is_some()

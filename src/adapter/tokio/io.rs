@@ -150,6 +150,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Several<'_, R> {
 
 /// Reads once and drops what it gets: closing with bytes unread would make the operating system reset the connection,
 /// and the peer lose our last ones.
+#[inline(never)] // its memory is not to be on the stack of who reads
 pub(super) fn poll_drop<R: AsyncRead + Unpin>(
     stream: &mut R,
     cx: &mut Context<'_>,

@@ -78,6 +78,9 @@ pub struct Inbox<S = Vec<u8>> {
     apart: Vec<u8>,
     /// The last long message that was taken out of it: once its owner has dropped it, its memory is used again.
     taken: Bytes,
+    /// The length of the last long message that was taken out, and after how many short ones no other is expected.
+    last: usize,
+    expected: u8,
     /// How many bytes at its end are as they were received.
     raw: usize,
     /// What is to follow in it of a frame, if that may be read straight into it.
@@ -137,6 +140,8 @@ impl<S: Storage> Inbox<S> {
             read_size,
             apart: Vec::new(),
             taken: Bytes::new(),
+            last: 0,
+            expected: 0,
             raw: 0,
             to_come: Announced { rest: 0, last: false },
             straight: false,

@@ -18,6 +18,7 @@ impl<S: Storage> Inbox<S> {
         let (len, slack) = (self.apart.len(), self.apart.capacity() - self.apart.len());
         if slack > len / 8 {
             if len < LONG {
+                self.took_short();
                 return Bytes::copy_from_slice(&self.apart);
             }
             if slack > len {
@@ -43,9 +44,10 @@ impl<S: Storage> Inbox<S> {
     /// message was like it, and a longer one than a read is better looked at piece by piece.
     #[inline]
     pub(crate) fn expects(&self, len: usize) -> bool {
-        let most = self.read_size.min(self.taken.len()) + MAX_HEADER_LEN;
-        (LONG..=most).contains(&len)
-            && self.taken.len() <= 2 * len
+        let most = self.read_size.min(self.last) + MAX_HEADER_LEN;
+        self.expected > 0
+            && (LONG..=most).contains(&len)
+            && self.last <= 2 * len
             && self.end - self.read <= past(len) + MAX_HEADER_LEN
     }
 
@@ -57,6 +59,7 @@ impl<S: Storage> Inbox<S> {
         {
             return self.go_out(memory, range);
         }
+        self.took_short();
         Bytes::copy_from_slice(self.bytes(range))
     }
 
@@ -72,10 +75,16 @@ impl<S: Storage> Inbox<S> {
         message
     }
 
+    /// A short message was taken out.
+    #[inline(always)]
+    pub(super) const fn took_short(&mut self) {
+        self.expected = self.expected.saturating_sub(1);
+    }
+
     /// The memory of a long message is used again, if it was dropped by then.
     fn remember(&mut self, message: &Bytes) {
         if (LONG..=LARGEST_KEPT).contains(&message.len()) {
-            self.taken = message.clone();
+            (self.taken, self.last, self.expected) = (message.clone(), message.len(), SHORT_BETWEEN);
         }
     }
 
@@ -89,6 +98,9 @@ impl<S: Storage> Inbox<S> {
         self.filled(n);
     }
 }
+
+/// So many short messages between two long ones, and the second is not expected to be like the first any more.
+const SHORT_BETWEEN: u8 = 16;
 
 /// How many times the size of a read is read at once after a message of that length, at most.
 #[cfg(feature = "tokio")]
@@ -104,7 +116,15 @@ impl Inbox {
             return self.spare_apart();
         }
         (self.offered, self.appends) = (None, true);
-        let offer = if self.waits_for_another() { self.offer_another() } else { self.offer() };
+        let offer = if self.waits_for_another() {
+            self.offer_another()
+        } else {
+            if self.storage.capacity() < self.read_size && self.is_between_frames() {
+                // That of a long message, and shorter ones come now.
+                self.storage = Vec::new();
+            }
+            self.offer()
+        };
         self.storage.truncate(self.end);
         bytes::BufMut::limit(&mut self.storage, offer)
     }
@@ -112,7 +132,7 @@ impl Inbox {
     /// Whether the next message may be like the last one, which was long, and next to nothing of it is there.
     #[inline]
     fn waits_for_another(&self) -> bool {
-        !self.taken.is_empty()
+        self.expected > 0
             && self.start == self.assembled
             && self.apart.is_empty()
             && self.to_come.rest == 0
@@ -129,18 +149,16 @@ impl Inbox {
     fn offer_another(&mut self) -> usize {
         self.compact();
         self.give_back(self.end);
-        let last = self.taken.len();
+        let last = self.last;
         let wanted = (last + past(last) + MAX_HEADER_LEN).min(MOST_READS * self.read_size);
         if self.storage.capacity() < wanted.min(last + MAX_HEADER_LEN) {
-            let mut memory = match core::mem::take(&mut self.taken).try_into_mut() {
-                Ok(mut memory) => {
+            let taken = core::mem::take(&mut self.taken).try_into_mut().ok();
+            let mut memory = match taken.filter(|memory| memory.capacity() >= last) {
+                Some(mut memory) => {
                     memory.clear();
                     memory.into()
                 }
-                Err(held) => {
-                    self.taken = held;
-                    Vec::with_capacity(wanted)
-                }
+                None => Vec::with_capacity(wanted),
             };
             memory.extend_from_slice(self.unread());
             self.storage = memory;
@@ -219,10 +237,10 @@ impl Inbox {
     }
 
     /// Puts memory into an inbox that has none.
-    pub(crate) fn set_memory(&mut self, Memory { storage, apart, taken }: Memory) {
+    pub(crate) fn set_memory(&mut self, Memory { storage, apart, taken, last, expected }: Memory) {
         debug_assert_eq!(self.capacity(), 0, "only into an inbox without memory");
         self.storage = storage;
-        self.taken = taken;
+        (self.taken, self.last, self.expected) = (taken, last, expected);
         if self.apart.capacity() == 0 {
             self.apart = apart;
         }
@@ -246,7 +264,13 @@ impl Inbox {
             core::mem::swap(&mut self.apart, &mut apart);
         }
         let storage = core::mem::replace(&mut self.storage, held);
-        Some(Memory { storage, apart, taken: core::mem::take(&mut self.taken) })
+        Some(Memory {
+            storage,
+            apart,
+            taken: core::mem::take(&mut self.taken),
+            last: self.last,
+            expected: self.expected,
+        })
     }
 }
 
@@ -257,6 +281,8 @@ pub(crate) struct Memory {
     storage: Vec<u8>,
     apart: Vec<u8>,
     taken: Bytes,
+    last: usize,
+    expected: u8,
 }
 
 #[cfg(all(test, feature = "tokio"))]
@@ -265,6 +291,7 @@ mod tests {
     use crate::ws::header::{Header, Opcode};
     use crate::ws::mask::apply_mask;
     use crate::ws::{Connection, ConnectionOptions, Message, Negotiated, Receiver, Wanted, Whole};
+    use alloc::vec;
     use bytes::BufMut;
 
     const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -422,6 +449,32 @@ mod tests {
             let how = flow(text, dropped, &[30_000, 30_000, 30_000, 14_900, 200, 30_000], 0);
             assert!(!how[3].1 && !how[4].1, "{how:?}");
         }
+    }
+
+    /// `SHORT_BETWEEN`; and at which lengths a message is like the last one.
+    #[test]
+    fn a_long_message_is_expected_for_a_while() {
+        let mut inbox = Inbox::with_read_size(2 * crate::READ_SIZE);
+        assert!(!inbox.expects(20_000));
+        for _ in 0..2 {
+            inbox.remember(&Bytes::from(vec![0; 20_000]));
+            for left in (1..=SHORT_BETWEEN).rev() {
+                assert_eq!(inbox.expected, left);
+                let expected = [LONG - 1, LONG, 20_000 + MAX_HEADER_LEN, 20_000 + MAX_HEADER_LEN + 1]
+                    .map(|len| inbox.expects(len));
+                assert_eq!(expected, [false, true, true, false]);
+                assert!(inbox.waits_for_another());
+                inbox.took_short();
+            }
+            assert!(!inbox.expects(20_000) && !inbox.waits_for_another());
+            inbox.took_short();
+        }
+        // Not half as long; longer than a read.
+        inbox.remember(&Bytes::from(vec![0; 2 * LONG + 2]));
+        assert!(!inbox.expects(LONG) && inbox.expects(LONG + 1));
+        assert!(
+            inbox.expects(inbox.read_size + MAX_HEADER_LEN) && !inbox.expects(2 * LONG + 2 + MAX_HEADER_LEN)
+        );
     }
 
     /// The second of two long messages, each of which comes by itself, with something behind it: with how many reads, whether

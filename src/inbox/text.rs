@@ -91,7 +91,8 @@ impl Copied {
 impl<S: Storage> Inbox<S> {
     /// A message that lies in the storage, unmasked on its way to memory of its own.
     #[inline(always)]
-    pub(crate) fn copy_unmasked(&self, range: Range<usize>, key: Option<[u8; 4]>) -> Copied {
+    pub(crate) fn copy_unmasked(&mut self, range: Range<usize>, key: Option<[u8; 4]>) -> Copied {
+        self.took_short();
         let received = self.bytes(range);
         let (bytes, ascii) = match key {
             Some(key) => unmasked(received, key),

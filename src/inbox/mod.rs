@@ -297,6 +297,33 @@ impl<S: Storage> Inbox<S> {
 
     /// How many bytes are still needed, at least, before there can be another event: 0 if that is
     /// not known (the parser has not looked at all that is here).
+    ///
+    /// While it is not 0 and the transport has more at hand, it pays to read on, up to some 16 KiB, and to look at all of that
+    /// together. Before a host waits it looks: text may be bad already.
+    ///
+    /// ```
+    /// use std::io::{self, Read};
+    ///
+    /// /// Reads from a socket that does not block.
+    /// fn fill(socket: &mut impl Read, inbox: &mut pushline::Inbox) -> io::Result<usize> {
+    ///     let mut received = 0;
+    ///     while received == 0 || (inbox.needed() > 0 && received < 16 * 1024) {
+    ///         match socket.read(inbox.space()) {
+    ///             Ok(0) => break,
+    ///             Ok(n) => {
+    ///                 inbox.filled(n);
+    ///                 received += n;
+    ///             }
+    ///             Err(error) if error.kind() == io::ErrorKind::WouldBlock && received > 0 => break,
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    ///     Ok(received)
+    /// }
+    /// # let mut inbox = pushline::Inbox::new();
+    /// # assert_eq!(fill(&mut &b"\x81\x00"[..], &mut inbox)?, 2);
+    /// # Ok::<(), io::Error>(())
+    /// ```
     #[must_use]
     #[inline]
     pub const fn needed(&self) -> usize {

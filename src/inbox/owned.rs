@@ -317,14 +317,16 @@ mod tests {
 
     /// The next message, as over tokio: if `more` may be at hand, it may wait for that unseen.
     fn next(receiver: &mut Receiver, inbox: &mut Inbox, more: bool) -> Option<Message> {
-        match receiver.take_whole(inbox, more) {
-            Whole::There(message) => Some(message.expect("valid")),
-            Whole::ToCome => None,
-            Whole::Other => {
-                let found = receiver.go_on(inbox, Wanted::Owned).expect("valid")?;
-                Some(receiver.owned(found, inbox).expect("valid"))
-            }
-        }
+        let found = match receiver.take_whole(inbox, more) {
+            Whole::There(message) => message.map(Some),
+            Whole::ToCome => Ok(None),
+            Whole::Other => match receiver.go_on(inbox, Wanted::Owned) {
+                Ok(Some(found)) => receiver.owned(found, inbox).map(Some),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            },
+        };
+        found.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Read straight into its memory or copied there, of any length and however it is cut: the message is the same, and

@@ -7,6 +7,8 @@
 
 use core::net::Ipv6Addr;
 
+use super::syntax::leading;
+
 /// A host and, if given, its port.
 ///
 /// ```
@@ -29,27 +31,10 @@ impl<'a> Authority<'a> {
     /// Reads a host name, an IPv4 address or an IPv6 address in brackets, with or without a port. `None` if it is
     /// anything else: user information, an empty host, a port past 65535. An empty port is no port.
     #[must_use]
+    #[inline]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let host_end = match text.strip_prefix(b"[") {
-            // RFC 3986 3.2.2: IP-literal.
-            Some(inside) => {
-                let address = inside.split(|&byte| byte == b']').next()?;
-                str::from_utf8(address).ok()?.parse::<Ipv6Addr>().ok()?;
-                address.len() + 2
-            }
-            None => text.iter().position(|&byte| !is_reg_name_byte(byte)).unwrap_or(text.len()),
-        };
-        // RFC 3986 2.1: pct-encoded = "%" HEXDIG HEXDIG.
-        let mut escaped = text.get(..host_end)?.split(|&byte| byte == b'%').skip(1);
-        if !escaped.all(|rest| rest.len() >= 2 && rest.iter().take(2).all(u8::is_ascii_hexdigit)) {
-            return None;
-        }
-        let port = match text.get(host_end..)? {
-            [] | [b':'] => None,
-            [b':', digits @ ..] => Some(port(digits)?),
-            _ => return None,
-        };
-        (host_end > 0).then_some(Self { text, host_len: host_end, port })
+        let (host_len, port) = parts(text)?;
+        Some(Self { text, host_len, port })
     }
 
     /// The host, as written: an IPv6 address keeps its brackets.
@@ -71,6 +56,25 @@ impl<'a> Authority<'a> {
     }
 }
 
+/// How long the host is, and the port.
+fn parts(text: &[u8]) -> Option<(usize, Option<u16>)> {
+    let host_end = match text.strip_prefix(b"[") {
+        // RFC 3986 3.2.2: IP-literal.
+        Some(inside) => {
+            let address = inside.split(|&byte| byte == b']').next()?;
+            str::from_utf8(address).ok()?.parse::<Ipv6Addr>().ok()?;
+            address.len() + 2
+        }
+        None => reg_name_len(text),
+    };
+    let port = match text.get(host_end..)? {
+        [] | [b':'] => None,
+        [b':', digits @ ..] => Some(port(digits)?),
+        _ => return None,
+    };
+    (host_end > 0).then_some((host_end, port))
+}
+
 /// RFC 3986 3.2.3: digits only; no general integer parser, which would take a sign.
 fn port(digits: &[u8]) -> Option<u16> {
     digits.iter().try_fold(0u16, |port, digit| {
@@ -79,25 +83,36 @@ fn port(digits: &[u8]) -> Option<u16> {
     })
 }
 
-/// RFC 3986 3.2.2: reg-name = *( unreserved / pct-encoded / sub-delims ).
-fn is_reg_name_byte(byte: u8) -> bool {
-    const TABLE: [bool; 256] = {
-        let mut table = [false; 256];
-        let others = b"-._~!$&'()*+,;=%";
-        let mut byte = 0;
-        while byte < 256 {
-            table[byte] = (byte as u8).is_ascii_alphanumeric();
-            byte += 1;
+/// RFC 3986 3.2.2: reg-name = *( unreserved / pct-encoded / sub-delims ). Where it ends in the text.
+fn reg_name_len(text: &[u8]) -> usize {
+    let mut len = 0;
+    loop {
+        let rest = text.get(len..).unwrap_or_default();
+        len += leading(rest, &PLAIN);
+        match text.get(len..).unwrap_or_default() {
+            // RFC 3986 2.1: pct-encoded = "%" HEXDIG HEXDIG.
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => len += 3,
+            _ => return len,
         }
-        let mut index = 0;
-        while index < others.len() {
-            table[others[index] as usize] = true;
-            index += 1;
-        }
-        table
-    };
-    TABLE[usize::from(byte)]
+    }
 }
+
+/// The bytes of a reg-name that stand for themselves.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let others = b"-._~!$&'()*+,;=";
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -115,14 +130,43 @@ mod tests {
             ("[2001:db8::7]:443", "[2001:db8::7]", Some(443)),
             ("a%20b", "a%20b", None),
             ("%C3%a4:1", "%C3%a4", Some(1)),
+            ("long-name%2d.example.com:8080", "long-name%2d.example.com", Some(8080)),
+            ("%41%42%43", "%41%42%43", None),
         ] {
             let authority = Authority::parse(text.as_bytes());
             assert_eq!(authority.map(|a| (a.host(), a.port())), Some((host, port)), "{text}");
         }
         for text in [
-            "", ":80", "h:65536", "h:+80", "h: 80", "h:80:80", "h/", "h ", " h", "u@h", "h\0", "h#", "[]",
-            "[::1", "[::1]x", "[::1]:x", "[g::]", "::1", "\u{e9}", "h?x", "%", "h%", "%4", "%4:1", "%zz",
+            "",
+            ":80",
+            "h:65536",
+            "h:+80",
+            "h: 80",
+            "h:80:80",
+            "h/",
+            "h ",
+            " h",
+            "u@h",
+            "h\0",
+            "h#",
+            "[]",
+            "[::1",
+            "[::1]x",
+            "[::1]:x",
+            "[g::]",
+            "::1",
+            "\u{e9}",
+            "h?x",
+            "%",
+            "h%",
+            "%4",
+            "%4:1",
+            "%zz",
             "a%20%2",
+            "long-name%2.example",
+            "long-name.example%",
+            "%41%4g",
+            "[%41::]",
         ] {
             assert_eq!(Authority::parse(text.as_bytes()), None, "{text:?}");
         }

@@ -243,8 +243,16 @@ impl HeadReader {
         received: &'b [u8],
         slots: &'f mut Slots<'b, N>,
     ) -> Result<Option<RequestHead<'f, 'b>>, HeadError> {
-        let slots = slots.first(self.limits.fields);
-        self.read(received, StartLine::Request, N, |bytes| RequestHead::parse(bytes, slots))
+        self.request(received, slots.first(self.limits.fields))
+    }
+
+    fn request<'f, 'b>(
+        &mut self,
+        received: &'b [u8],
+        slots: &'f mut [MaybeUninit<Header<'b>>],
+    ) -> Result<Option<RequestHead<'f, 'b>>, HeadError> {
+        let most_fields = slots.len();
+        self.read(received, StartLine::Request, most_fields, |bytes| RequestHead::parse(bytes, slots))
     }
 
     /// Reads a response's head, in the same way as [`read_request`](Self::read_request).
@@ -268,7 +276,7 @@ impl HeadReader {
         slots: &'f mut Slots<'b, N>,
     ) -> Result<Option<ResponseHead<'f, 'b>>, HeadError> {
         let slots = slots.first(self.limits.fields);
-        self.read(received, StartLine::Response, N, |bytes| ResponseHead::parse(bytes, slots, true))
+        self.read(received, StartLine::Response, slots.len(), |bytes| ResponseHead::parse(bytes, slots, true))
     }
 
     /// Reads the head of a response to CONNECT: no body follows, whatever its fields say (RFC 9110 9.3.6), and none of a
@@ -279,15 +287,18 @@ impl HeadReader {
         slots: &'f mut Slots<'b, N>,
     ) -> Result<Option<ResponseHead<'f, 'b>>, HeadError> {
         let slots = slots.first(self.limits.fields);
-        self.read(received, StartLine::Response, N, |bytes| ResponseHead::parse(bytes, slots, false))
+        self.read(received, StartLine::Response, slots.len(), |bytes| {
+            ResponseHead::parse(bytes, slots, false)
+        })
     }
 
     /// Has the head parsed once it is complete; remembers what went wrong.
+    #[inline(always)]
     fn read<'b, T>(
         &mut self,
         received: &'b [u8],
         kind: StartLine,
-        room: usize,
+        most_fields: usize,
         parse: impl FnOnce(&'b [u8]) -> Result<Parsed<T>, HeadError>,
     ) -> Result<Option<T>, HeadError> {
         let Self { limits, scan, failed } = self;
@@ -295,7 +306,6 @@ impl HeadReader {
             return Err(error);
         }
         let mut remember = |error| *failed.insert(error);
-        let most_fields = limits.fields.min(room);
         // Nearly every head comes whole in the first read, and without a fault: then it need not be searched for its
         // end. In doubt the search decides, as it does for bytes that come in pieces.
         let first = scan.is_fresh();

@@ -1,5 +1,9 @@
 //! The character classes that every HTTP field shares: tokens, field values, optional whitespace (RFC 9110 5.5, 5.6).
-#![allow(clippy::indexing_slicing, reason = "tables of 256 entries, asked by a byte")]
+#![allow(clippy::arithmetic_side_effects, reason = "lengths of what is in memory")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "tables of 256 entries, asked by a byte; bytes that were counted"
+)]
 
 /// RFC 9110 5.6.2: the bytes a token is made of.
 const TOKEN: [bool; 256] = {
@@ -39,6 +43,19 @@ pub const fn is_token_byte(byte: u8) -> bool {
 #[must_use]
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
+}
+
+/// How many bytes at the front are of the class. Eight are looked up for one branch, since most names are longer.
+pub(crate) fn leading(bytes: &[u8], class: &[bool; 256]) -> usize {
+    let is_in = |byte: &u8| class[usize::from(*byte)];
+    let are_in = |eight: &&[u8]| eight.iter().fold(true, |all, byte| all & is_in(byte));
+    let whole = bytes.chunks_exact(8).take_while(are_in).count() * 8;
+    whole + bytes[whole..].iter().take_while(|byte| is_in(byte)).count()
+}
+
+/// How many bytes at the front may stand in a token.
+pub(crate) fn token_len(bytes: &[u8]) -> usize {
+    leading(bytes, &TOKEN)
 }
 
 /// Whether `bytes` may be sent as a field value: no control byte but the tab (RFC 9110 5.5), so that neither a
@@ -104,4 +121,18 @@ pub fn contains_token(value: &[u8], token: &str) -> bool {
     value == token.as_bytes()
         || value.eq_ignore_ascii_case(token.as_bytes())
         || elements(value).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_end_where_the_first_other_byte_is() {
+        let other =
+            |at: usize| core::array::from_fn::<u8, 40, _>(|index| if index == at { b',' } else { b'x' });
+        for (at, len) in (0..=40).flat_map(|at| (0..=40).map(move |len| (at, len))) {
+            assert_eq!(token_len(&other(at)[..len]), at.min(len));
+        }
+    }
 }

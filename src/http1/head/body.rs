@@ -16,6 +16,7 @@ pub(super) struct Framing<'b> {
 
 impl<'b> Framing<'b> {
     /// Reads the fields of a head. In a response Host means nothing (RFC 9110 7.2), so none is looked at.
+    #[inline(always)] // it is large, and not moved then
     pub(super) fn read(
         fields: &[httparse::Header<'b>],
         version: Version,

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::http1::head::InvalidField;
-use crate::http1::syntax::{elements, is_token, is_token_byte};
+use crate::http1::syntax::{elements, is_token, is_token_byte, token_len};
 
 /// The most extensions that one field line may list: 32. Without it, a peer could have an offer of thousands of
 /// entries negotiated one by one.
@@ -260,8 +260,7 @@ fn unescape(inside: &[u8]) -> impl Iterator<Item = u8> {
 
 /// Takes a token off the front.
 fn token<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let end = rest.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(rest.len());
-    let (token, behind) = rest.split_at(end);
+    let (token, behind) = rest.split_at(token_len(rest));
     *rest = behind;
     (!token.is_empty()).then_some(token)
 }

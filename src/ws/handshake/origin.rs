@@ -127,7 +127,8 @@ impl Default for OriginPolicy {
 fn is_same_host(origin: &[u8], host: Authority<'_>) -> bool {
     let after = |scheme: &str| {
         let (start, authority) = origin.split_at_checked(scheme.len())?;
-        start.eq_ignore_ascii_case(scheme.as_bytes()).then_some(authority)
+        let is_same = start == scheme.as_bytes() || start.eq_ignore_ascii_case(scheme.as_bytes());
+        is_same.then_some(authority)
     };
     let (default_port, authority) = match (after("https://"), after("http://")) {
         (Some(authority), _) => (443, authority),
@@ -135,7 +136,7 @@ fn is_same_host(origin: &[u8], host: Authority<'_>) -> bool {
         _ => return false,
     };
     // Written alike, as browsers do: then host and port are the same, whatever the default port.
-    if authority.eq_ignore_ascii_case(host.as_bytes()) {
+    if authority == host.as_bytes() || authority.eq_ignore_ascii_case(host.as_bytes()) {
         return true;
     }
     Authority::parse(authority).is_some_and(|page| {

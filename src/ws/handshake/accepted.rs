@@ -108,8 +108,8 @@ impl<'a> Accepted<'a> {
     }
 
     /// As [`negotiated`](Self::negotiated), once the response is written.
-    pub(super) fn into_negotiated(self) -> Negotiated {
-        self.negotiated.select(self.subprotocol)
+    pub(super) fn take_negotiated(&mut self) -> Negotiated {
+        core::mem::take(&mut self.negotiated).select(self.subprotocol)
     }
 
     /// The server's end of the connection, with the response as the first bytes of its
@@ -169,12 +169,12 @@ impl<'a> Accepted<'a> {
     /// library writes the head, and this nothing.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         let Some(accept_key) = &self.accept_key else { return };
-        let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
-        put(&[
+        out.extend_from_slice(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
-            accept_key.as_bytes(),
-            b"\r\n",
-        ]);
+        );
+        out.extend_from_slice(accept_key.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| out.extend_from_slice(piece));
         for (name, value) in self.chosen() {
             put(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }

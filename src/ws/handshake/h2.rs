@@ -53,7 +53,8 @@ pub fn accept_connect<'a>(
         fault = fault.or(is_regular.err());
         is_regular == Ok(true)
     });
-    let request = Gathered::new(options, regular);
+    let mut request = Gathered::default();
+    request.gather(options, regular);
     if let Some(fault) = fault {
         return Err(fault.into());
     }

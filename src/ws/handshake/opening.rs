@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use super::MAX_UNREAD;
 use super::accepted::Accepted;
-use super::answer::{Answer, answer};
+use super::answer::answer;
 use super::client::{ClientHandshake, HandshakeResponse};
 use super::refused::{HandshakeError, RefusedBody};
 use super::rejection::{Refusal, Rejection};
@@ -105,8 +105,8 @@ enum Phase {
     Write,
     Flush,
     Read,
-    /// A client that was refused reads why.
-    Body(RefusedBody),
+    /// A client that was refused reads why. In a box: few are, and the others move what is in here.
+    Body(Box<RefusedBody>),
     Shutdown,
     /// A server's application has yet to decide.
     Held,
@@ -283,6 +283,7 @@ where
     }
 
     /// Looks at what was received and at the time, and says what is to be done.
+    #[inline(always)] // into the one loop that there is
     pub fn step<S: Storage>(&mut self, inbox: &mut Inbox<S>, now: I) -> OpeningStep {
         let timeout = self.handshake_timeout;
         let deadline = *self.deadline.get_or_insert_with(|| now.saturating_add(timeout));
@@ -371,16 +372,12 @@ where
         look: impl FnOnce(&RequestHead<'_, '_>, &Accepted<'_>) -> T,
     ) -> Option<T> {
         let Party::Server { options, .. } = &self.party else { return None };
-        let mut seen = None;
-        if self.is_held() {
-            let look = |head: &RequestHead<'_, '_>, accepted: &mut Accepted<'_>| {
-                seen = Some(look(head, accepted));
-                Ok(())
-            };
-            // It was accepted before.
-            let _ = answer(options, &mut options.reader(), &mut Some(look), inbox.unread(), |_| {});
+        if !self.is_held() {
+            return None;
         }
-        seen
+        let look = |head: &RequestHead<'_, '_>, accepted: &mut Accepted<'_>| Ok(look(head, accepted));
+        // It was accepted before.
+        answer(options, &mut options.reader(), inbox.unread(), |_| {}, look).ok().flatten()
     }
 
     /// The decision on a request that is [held](Self::is_held); without effect otherwise. `decide` is what
@@ -394,9 +391,13 @@ where
         let Party::Server { options, .. } = &self.party else { return };
         if self.is_held() {
             self.deadline = Some(now.saturating_add(self.handshake_timeout));
-            let (options, mut decide) = (*options, Some(decide));
-            let answer = answer(options, &mut options.reader(), &mut decide, inbox.unread(), |_| {});
-            self.answer(answer, inbox, now);
+            let mut reader = options.reader();
+            let decide = |head: &RequestHead<'_, '_>, accepted: &mut Accepted<'_>| {
+                decide(head, accepted)?;
+                Ok(respond(head, accepted, &mut self.outgoing, &mut self.outcome))
+            };
+            let length = answer(options, &mut reader, inbox.unread(), |_| {}, decide);
+            self.answered(length, inbox, now);
         }
     }
 
@@ -504,17 +505,22 @@ where
     fn read<S: Storage>(&mut self, inbox: &mut Inbox<S>, now: I) {
         match &mut self.party {
             Party::Server { options, reader, decide } => {
-                let mut held = None;
                 let see = |_head: &RequestHead<'_, '_>| {
                     #[cfg(feature = "tracing")]
                     self.path.extend_from_slice(_head.path().as_bytes());
                 };
-                let decide = if self.holds { &mut held } else { decide };
-                let answer = answer(options, reader, decide, inbox.unread(), see);
-                if self.holds && matches!(answer, Ok(Some(_))) {
-                    self.phase = Phase::Held;
-                } else {
-                    self.answer(answer, inbox, now);
+                let decide = |head: &RequestHead<'_, '_>, accepted: &mut Accepted<'_>| {
+                    if self.holds {
+                        return Ok(0);
+                    }
+                    if let Some(decide) = decide.take() {
+                        decide(head, accepted)?;
+                    }
+                    Ok(respond(head, accepted, &mut self.outgoing, &mut self.outcome))
+                };
+                match answer(options, reader, inbox.unread(), see, decide) {
+                    Ok(Some(_)) if self.holds => self.phase = Phase::Held,
+                    length => self.answered(length, inbox, now),
                 }
             }
             Party::Client(client) => match client.receive(inbox.unread()) {
@@ -529,26 +535,24 @@ where
                     self.phase = Phase::Done;
                     if let ClientError::UnexpectedStatus(_) = error {
                         inbox.consume(client.response().map_or(0, |response| response.length));
-                        self.phase = Phase::Body(client.refused_body());
+                        self.phase = Phase::Body(Box::new(client.refused_body()));
                     }
                 }
             },
         }
     }
 
-    /// Acts on the answer to a request, if that is complete.
-    fn answer<S: Storage>(
+    /// Acts on the answer to a request, if that is complete: its head was so long.
+    fn answered<S: Storage>(
         &mut self,
-        answer: Result<Option<Answer>, Rejection>,
+        length: Result<Option<usize>, Rejection>,
         inbox: &mut Inbox<S>,
         now: I,
     ) {
-        match answer {
+        match length {
             Ok(None) => {}
-            Ok(Some(Answer { response, negotiated, length })) => {
+            Ok(Some(length)) => {
                 inbox.consume(length);
-                self.outgoing = response;
-                self.outcome = Some(Ok(negotiated));
                 self.phase = Phase::Write;
                 if self.late {
                     self.deadline = Some(now.saturating_add(self.close_timeout));
@@ -587,6 +591,18 @@ where
             phase => *phase = Phase::Done,
         }
     }
+}
+
+/// Notes the response to a request that is accepted, and what is negotiated; how long the request's head is.
+fn respond(
+    head: &RequestHead<'_, '_>,
+    accepted: &mut Accepted<'_>,
+    outgoing: &mut Vec<u8>,
+    outcome: &mut Option<Result<Negotiated, Failure>>,
+) -> usize {
+    *outgoing = accepted.to_bytes();
+    *outcome = Some(Ok(accepted.take_negotiated()));
+    head.len()
 }
 
 impl<I: fmt::Debug, D> fmt::Debug for Opening<'_, I, D> {

@@ -3,11 +3,12 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem::take;
 
 use super::accepted::Accepted;
 use super::extension::Supported;
 use super::fields::{ListError, check_own_field, check_subprotocols, extensions, subprotocols};
-use super::key::{AcceptKey, Key};
+use super::key::{Hash, Key};
 use super::origin::OriginPolicy;
 use super::rejection::{Refusal, Rejection};
 use super::{Negotiated, Once};
@@ -285,6 +286,9 @@ pub(super) fn accept_at<'a>(
     evaluate(options, method, authority, fields)
 }
 
+/// The extensions that most browsers offer: a list without a fault, which need not be looked for in each request.
+const BROWSERS: &[u8] = b"permessage-deflate; client_max_window_bits";
+
 /// What the fields of a request say, gathered in one pass.
 #[derive(Default)]
 pub(super) struct Gathered<'a> {
@@ -304,43 +308,44 @@ pub(super) struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    pub(super) fn new(
+    /// Reads the fields, once.
+    pub(super) fn gather(
+        &mut self,
         options: &ServerOptions,
         fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-    ) -> Self {
-        let mut request = Self::default();
+    ) {
         for (name, value) in fields {
             let is = |known| is_name(name, known);
             match name.len() {
-                4 if is("Host") => request.host.set(value),
-                6 if is("Origin") => request.origin.set(value),
+                4 if is("Host") => self.host.set(value),
+                6 if is("Origin") => self.origin.set(value),
                 // RFC 6455 4.2.1 (3), (4): both are lists, on one line or several.
-                7 if is("Upgrade") => request.upgrade |= contains_token(value, "websocket"),
-                10 if is("Connection") => request.connection |= contains_token(value, "Upgrade"),
+                7 if is("Upgrade") => self.upgrade |= contains_token(value, "websocket"),
+                10 if is("Connection") => self.connection |= contains_token(value, "Upgrade"),
                 14 if is("Content-Length") => {
-                    request.has_length = true;
-                    request.body |= trim(value) != b"0";
+                    self.has_length = true;
+                    self.body |= trim(value) != b"0";
                 }
-                17 if is("Transfer-Encoding") => request.body = true,
-                17 if is("Sec-WebSocket-Key") => request.key.set(value),
-                21 if is("Sec-WebSocket-Version") => request.version.set(value),
+                17 if is("Transfer-Encoding") => self.body = true,
+                17 if is("Sec-WebSocket-Key") => self.key.set(value),
+                21 if is("Sec-WebSocket-Version") => self.version.set(value),
                 22 if is("Sec-WebSocket-Protocol") => {
-                    let read = subprotocols(value, &mut request.subprotocols);
-                    request.bad_subprotocols = request.bad_subprotocols.or(read.err());
+                    let read = subprotocols(value, &mut self.subprotocols);
+                    self.bad_subprotocols = self.bad_subprotocols.or(read.err());
                 }
-                24 if is("Sec-WebSocket-Extensions") => request.read_extensions(options, value),
+                24 if is("Sec-WebSocket-Extensions") => self.read_extensions(options, value),
                 _ => {}
             }
         }
-        request
     }
 
     /// The rules that hold over every version of HTTP, and what is chosen.
+    #[inline(always)] // the answer is made in its place
     pub(super) fn accept(
-        self,
+        &mut self,
         options: &'a ServerOptions,
         authority: Authority<'a>,
-        accept_key: Option<AcceptKey>,
+        hash: Option<Hash>,
     ) -> Result<Accepted<'a>, Rejection> {
         // RFC 6455 4.2.2, 10.2.
         let origin = self.origin.get(Refusal::DuplicateOrigin)?;
@@ -354,11 +359,11 @@ impl<'a> Gathered<'a> {
         if let Some(error) = self.bad_extensions {
             return Err(Refusal::BadExtensions(error).into());
         }
-        let (negotiated, extension) = self.extension.unzip();
+        let (negotiated, extension) = self.extension.take().unzip();
         Ok(Accepted {
-            accept_key,
+            accept_key: hash.map(Hash::accept_key),
             subprotocol: options.choose_subprotocol(&self.subprotocols),
-            offered: self.subprotocols,
+            offered: take(&mut self.subprotocols),
             negotiated: negotiated.unwrap_or_default(),
             extension,
             options,
@@ -369,7 +374,7 @@ impl<'a> Gathered<'a> {
     /// RFC 6455 9.1: several lines are one list, and a malformed one fails the handshake. An offer that is merely not
     /// acceptable is passed over.
     fn read_extensions(&mut self, options: &ServerOptions, value: &'a [u8]) {
-        let fault = extensions(value).find_map(Result::err);
+        let fault = if value == BROWSERS { None } else { extensions(value).find_map(Result::err) };
         if fault.is_some() {
             self.bad_extensions = self.bad_extensions.or(fault);
         } else if self.extension.is_none() {
@@ -389,7 +394,10 @@ fn evaluate<'a>(
     if method != "GET" {
         return Err(Refusal::MethodNotAllowed.into());
     }
-    let request = Gathered::new(options, fields);
+    let mut request = Gathered::default();
+    request.gather(options, fields);
+    // What takes longest is begun first: a processor checks the rules meanwhile.
+    let hash = request.key.value.and_then(Key::parse).map(Key::hash);
     // RFC 6455 4.2.1 (2), RFC 9112 3.2.
     let host = request.host.get(HeadError::DuplicateHost)?;
     let host = host.ok_or(HeadError::MissingHost)?;
@@ -420,9 +428,9 @@ fn evaluate<'a>(
         _ => return Err(Refusal::UnsupportedWebSocketVersion.into()),
     }
     // RFC 6455 4.2.1 (5), 11.3.1.
-    let key = request.key.get(Refusal::DuplicateKey)?.ok_or(Refusal::MissingKey)?;
-    let key = Key::parse(key).ok_or(Refusal::BadKey)?;
-    request.accept(options, authority, Some(key.accept()))
+    request.key.get(Refusal::DuplicateKey)?.ok_or(Refusal::MissingKey)?;
+    let hash = hash.ok_or(Refusal::BadKey)?;
+    request.accept(options, authority, Some(hash))
 }
 
 impl ServerOptions {
@@ -447,5 +455,16 @@ impl ServerOptions {
                 subprotocols.iter().find_map(|known| offered.iter().copied().find(|name| name == known))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_browsers_offer_has_no_fault() {
+        assert_eq!(extensions(BROWSERS).filter(Result::is_ok).count(), 1);
+        assert_eq!(extensions(BROWSERS).find_map(Result::err), None);
     }
 }

@@ -13,7 +13,7 @@ use crate::ws::handshake::{
 use crate::ws::mask::OsKeys;
 use core::fmt;
 use core::future::{Future, poll_fn};
-use core::mem::replace;
+use core::mem::{replace, take};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::boxed::Box;
@@ -96,22 +96,23 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
-    server_side(stream, Opening::server(server, decide), options)
+    server_side(stream, || Opening::server(server, decide), options)
 }
 
 fn server_side<'a, S, D>(
     stream: S,
-    opening: Opening<'a, Instant, D>,
+    opening: impl FnOnce() -> Opening<'a, Instant, D>,
     options: &'a Options,
 ) -> Box<Shake<'a, S, D, WebSocket<S>>>
 where
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
-    let opening = opening.timeouts(options.handshake_timeout.get(), options.times.close_timeout.get());
-    Shake::new(stream, Ok(opening), options, "server", |stream, mut opened, inbox, options| {
+    let timeouts = (options.handshake_timeout.get(), options.times.close_timeout.get());
+    let opening = || Ok(opening().timeouts(timeouts.0, timeouts.1));
+    Shake::new(stream, opening, options, "server", |stream, opened, inbox, now, options| {
         let subprotocol = opened.negotiated.take_subprotocol();
-        let connection = Connection::server(opened.negotiated, options.config);
-        WebSocket::with_inbox(stream, connection, subprotocol, inbox, options)
+        let connection = Connection::server(take(&mut opened.negotiated), options.config);
+        WebSocket::with_inbox(stream, connection, subprotocol, inbox, now, options)
     })
 }
 
@@ -151,7 +152,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let decide: Decide = |_, _| Ok(());
-    let mut shake = server_side(stream, Opening::server(server, decide).held(), options);
+    let mut shake = server_side(stream, || Opening::server(server, decide).held(), options);
     async move {
         let done = poll_fn(|cx| shake.poll_steps(cx)).await;
         if done.is_ok() && shake.opening.as_ref().is_ok_and(Opening::is_held) {
@@ -274,9 +275,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let opening = opening(uri, client_options, options);
-    Shake::new(stream, opening, options, "client", |stream, opened, inbox, options| {
-        client_side(stream, opened, inbox, options).0
-    })
+    Shake::new(
+        stream,
+        || opening,
+        options,
+        "client",
+        |stream, opened, inbox, now, options| client_side(stream, opened, inbox, now, options).0,
+    )
 }
 
 /// The client's handshake, which is to be done by `deadline`.
@@ -291,7 +296,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let opening = opening(uri, client_options, options).map(|opening| opening.until(deadline));
-    Shake::new(stream, opening, options, "client", client_side)
+    Shake::new(stream, || opening, options, "client", client_side)
 }
 
 fn opening(
@@ -305,20 +310,21 @@ fn opening(
 
 fn client_side<S>(
     stream: S,
-    mut opened: Established,
+    opened: &mut Established,
     inbox: Lent,
+    now: Instant,
     options: &Options,
 ) -> (WebSocket<S>, HandshakeResponse) {
     let subprotocol = opened.negotiated.take_subprotocol();
-    let connection = Connection::client(opened.negotiated, options.config, OsKeys);
+    let connection = Connection::client(take(&mut opened.negotiated), options.config, OsKeys);
     (
-        WebSocket::with_inbox(stream, connection, subprotocol, inbox, options),
-        opened.response.unwrap_or_default(),
+        WebSocket::with_inbox(stream, connection, subprotocol, inbox, now, options),
+        opened.response.take().unwrap_or_default(),
     )
 }
 
 /// What becomes of a handshake that succeeded.
-type Make<S, T> = fn(S, Established, Lent, &Options) -> T;
+type Make<S, T> = fn(S, &mut Established, Lent, Instant, &Options) -> T;
 
 /// The handshake on its way. In a box, which goes when it is over: a task's future keeps the room of what it once awaited
 /// for as long as it lives, and that is the connection's life.
@@ -328,6 +334,8 @@ struct Shake<'a, S, D, T> {
     inbox: Lent,
     /// Made when there is something to wait for.
     timer: Option<Pin<Box<Sleep>>>,
+    /// What time it is, once that was asked in this poll.
+    now: Option<Instant>,
     options: &'a Options,
     make: Make<S, T>,
     span: trace::Span,
@@ -339,14 +347,28 @@ impl<S, D, T> Unpin for Shake<'_, S, D, T> {}
 impl<'a, S, D, T> Shake<'a, S, D, T> {
     fn new(
         stream: S,
-        opening: std::io::Result<Opening<'a, Instant, D>>,
+        opening: impl FnOnce() -> std::io::Result<Opening<'a, Instant, D>>,
         options: &'a Options,
         role: &'static str,
         make: Make<S, T>,
     ) -> Box<Self> {
+        // First what may fail, then what would have to be dropped in that case: so it is made in its place, and not moved.
+        let place = Box::new_uninit();
         let inbox = Lent::new(options.shared_read_size());
         let span = trace::handshake(role);
-        Box::new(Self { stream: Some(stream), opening, inbox, timer: None, options, make, span })
+        Box::write(
+            place,
+            Self {
+                stream: Some(stream),
+                opening: opening(),
+                inbox,
+                timer: None,
+                now: None,
+                options,
+                make,
+                span,
+            },
+        )
     }
 }
 
@@ -370,9 +392,11 @@ where
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let _entered = self.span.enter();
-        match (&mut self.stream, &mut self.opening) {
-            (Some(stream), Ok(opening)) => poll_steps(stream, opening, &mut self.inbox, &mut self.timer, cx),
+        let Self { stream, opening, inbox, timer, now, span, .. } = self;
+        let _entered = span.enter();
+        *now = None;
+        match (stream, opening) {
+            (Some(stream), Ok(opening)) => poll_steps(stream, opening, inbox, timer, now, cx),
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -383,12 +407,17 @@ where
             Ok(opening) => opening,
             Err(error) => return Err(replace(error, ErrorKind::NotConnected.into()).into()),
         };
-        let established = trace::finish(opening, done, self.options)?;
+        let mut established = trace::finish(opening, done, self.options);
+        let established = match &mut established {
+            Ok(established) => established,
+            Err(error) => return Err(replace(error, Error::Aborted)),
+        };
         let Some(stream) = self.stream.take() else { return Err(Error::Aborted) };
         let mut inbox = replace(&mut self.inbox, Lent::new(0));
         // Frames rarely come with the handshake: the thread's memory goes on to the next connection.
         inbox.give_back();
-        Ok((self.make)(stream, established, inbox, self.options))
+        let now = self.now.unwrap_or_else(Instant::now);
+        Ok((self.make)(stream, established, inbox, now, self.options))
     }
 }
 
@@ -398,6 +427,7 @@ fn poll_steps<S, D>(
     opening: &mut Opening<'_, Instant, D>,
     inbox: &mut Lent,
     timer: &mut Option<Pin<Box<Sleep>>>,
+    now: &mut Option<Instant>,
     cx: &mut Context<'_>,
 ) -> Poll<std::io::Result<()>>
 where
@@ -405,14 +435,14 @@ where
     D: FnOnce(&RequestHead<'_, '_>, &mut Accepted<'_>) -> Result<(), Rejection>,
 {
     // Writing what is at hand takes no time, nor does one read; a peer that goes on sending does.
-    let (mut now, mut reads) = (None, 0);
+    let mut reads = 0;
     loop {
         let mut pinned = Pin::new(&mut *stream);
         let done = match opening.step(inbox.get(), *now.get_or_insert_with(Instant::now)) {
             OpeningStep::Done => return Poll::Ready(Ok(())),
             OpeningStep::Read => {
                 if reads > 0 {
-                    now = None;
+                    *now = None;
                 }
                 reads += 1;
                 poll_read(stream, inbox, cx).map_ok(|n| {
@@ -441,7 +471,7 @@ where
                     timer.as_mut().reset(deadline);
                 }
                 ready!(timer.as_mut().poll(cx));
-                now = None;
+                *now = None;
             }
         }
     }

@@ -53,16 +53,17 @@ pub(super) struct Outlet<W> {
 }
 
 impl<W> Outlet<W> {
-    /// `received` bytes came with the handshake.
+    /// `received` bytes came with the handshake, which is over `now`.
     #[inline]
-    pub(super) fn new(stream: W, sender: Sender, received: usize, options: &Options) -> Self {
-        let life = Life::new(options.times, sender.role(), Instant::now());
+    pub(super) fn new(stream: W, sender: Sender, received: usize, now: Instant, options: &Options) -> Self {
+        let tally = Tally::new(options.stats.as_ref(), received);
+        let life = Life::new(options.times, sender.role(), now);
         Self {
             stream,
             sender,
             life,
             wakers: Wakers::default(),
-            tally: Tally::new(options.stats.as_ref(), received),
+            tally,
             owed: None,
             failure: None,
             unflushed: false,

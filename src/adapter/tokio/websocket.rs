@@ -86,7 +86,8 @@ impl<S> WebSocket<S> {
     pub fn server(stream: S, mut negotiated: Negotiated, options: &Options) -> Self {
         let subprotocol = negotiated.take_subprotocol();
         let connection = Connection::server(negotiated, options.config);
-        Self::with_inbox(stream, connection, subprotocol, Lent::new(options.shared_read_size()), options)
+        let inbox = Lent::new(options.shared_read_size());
+        Self::with_inbox(stream, connection, subprotocol, inbox, Instant::now(), options)
     }
 
     /// A client's WebSocket over a stream that an HTTP client has upgraded: `negotiated` is what
@@ -94,7 +95,8 @@ impl<S> WebSocket<S> {
     pub fn client(stream: S, mut negotiated: Negotiated, options: &Options) -> Self {
         let subprotocol = negotiated.take_subprotocol();
         let connection = Connection::client(negotiated, options.config, OsKeys);
-        Self::with_inbox(stream, connection, subprotocol, Lent::new(options.shared_read_size()), options)
+        let inbox = Lent::new(options.shared_read_size());
+        Self::with_inbox(stream, connection, subprotocol, inbox, Instant::now(), options)
     }
 
     /// A WebSocket over `stream`, on which the opening handshake was done. `received` are the bytes that were read
@@ -108,7 +110,7 @@ impl<S> WebSocket<S> {
             let taken = inbox.get().extend(received);
             debug_assert_eq!(taken, received.len(), "this storage grows");
         }
-        Self::with_inbox(stream, connection, None, inbox, options)
+        Self::with_inbox(stream, connection, None, inbox, Instant::now(), options)
     }
 
     pub(super) fn with_inbox(
@@ -116,15 +118,17 @@ impl<S> WebSocket<S> {
         connection: Connection,
         subprotocol: Option<Box<str>>,
         inbox: Lent,
+        now: Instant,
         options: &Options,
     ) -> Self {
-        let (receiver, sender) = connection.split();
+        // First what may fail, then what would have to be dropped in that case: so it is made in its place, and not moved.
+        let place = Box::new_uninit();
+        let subprotocol = subprotocol.map(Box::new);
         let received = inbox.held().map_or(0, |inbox| inbox.unread().len());
-        Self(Box::new(Whole {
-            inlet: Inlet::new(receiver, inbox),
-            outlet: Outlet::new(stream, sender, received, options),
-            subprotocol: subprotocol.map(Box::new),
-        }))
+        let (receiver, sender) = connection.split();
+        let inlet = Inlet::new(receiver, inbox);
+        let outlet = Outlet::new(stream, sender, received, now, options);
+        Self(Box::write(place, Whole { inlet, outlet, subprotocol }))
     }
 
     /// The transport.

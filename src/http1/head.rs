@@ -336,17 +336,20 @@ struct Parsed<T> {
     crlf: bool,
 }
 
-/// Whether all lines of a head end in CR LF, though the parser would bear a bare LF: each name follows the end of a line.
+/// Whether all lines of a head end in CR LF, though the parser would bear a bare LF.
 fn ends_in_crlf(head: &[u8], fields: &[Header<'_>]) -> bool {
-    let start = head.as_ptr().addr();
-    let follows = |field: &Header<'_>| {
-        let offset = field.name.as_ptr().addr().wrapping_sub(start);
-        head.get(..offset).is_some_and(|before| before.ends_with(b"\r\n"))
-    };
-    !head.starts_with(b"\r")
-        && !head.starts_with(b"\n")
-        && head.ends_with(b"\r\n\r\n")
-        && fields.iter().all(follows)
+    is_framed_in_crlf(head) && fields.iter().all(|field| is_behind_crlf(head, field))
+}
+
+/// Whether a head begins with a line and ends in CR LF, an empty line included.
+fn is_framed_in_crlf(head: &[u8]) -> bool {
+    !head.starts_with(b"\r") && !head.starts_with(b"\n") && head.ends_with(b"\r\n\r\n")
+}
+
+/// Whether the line before a field ends in CR LF.
+fn is_behind_crlf(head: &[u8], field: &Header<'_>) -> bool {
+    let offset = field.name.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
+    head.get(..offset).is_some_and(|before| before.ends_with(b"\r\n"))
 }
 
 fn first<'b>(fields: &[Header<'b>], name: &str) -> Option<&'b [u8]> {

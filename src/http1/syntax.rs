@@ -94,7 +94,9 @@ pub fn trim(mut bytes: &[u8]) -> &[u8] {
 /// ```
 #[must_use]
 pub fn is_name(name: &str, known: &str) -> bool {
-    name == known || name.eq_ignore_ascii_case(known)
+    // Of names as long most begin otherwise.
+    let first = |name: &str| name.as_bytes().first().map(u8::to_ascii_lowercase);
+    first(name) == first(known) && (name == known || name.eq_ignore_ascii_case(known))
 }
 
 /// The elements of a comma-separated list, each without surrounding whitespace (RFC 9110 5.6.1). Empty elements
@@ -116,11 +118,14 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// assert!(!contains_token(b"not-upgrade", "upgrade"));
 /// ```
 #[must_use]
+#[inline]
 pub fn contains_token(value: &[u8], token: &str) -> bool {
     // The whole list is this one element in nearly every message.
-    value == token.as_bytes()
-        || value.eq_ignore_ascii_case(token.as_bytes())
-        || elements(value).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+    value == token.as_bytes() || has_element(value, token.as_bytes())
+}
+
+fn has_element(list: &[u8], token: &[u8]) -> bool {
+    elements(list).any(|element| element.eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]

@@ -17,11 +17,14 @@ pub(super) struct Framing<'b> {
 impl<'b> Framing<'b> {
     /// Reads the fields of a head. In a response Host means nothing (RFC 9110 7.2), so none is looked at.
     #[inline(always)] // it is large, and not moved then
-    pub(super) fn read(
-        fields: &[httparse::Header<'b>],
+    pub(super) fn read<'f>(
+        fields: impl IntoIterator<Item = &'f httparse::Header<'b>>,
         version: Version,
         is_request: bool,
-    ) -> Result<Self, HeadError> {
+    ) -> Result<Self, HeadError>
+    where
+        'b: 'f,
+    {
         let mut found = Self::default();
         let mut codings = Codings::default();
         for field in fields {

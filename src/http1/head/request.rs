@@ -8,7 +8,7 @@ use httparse::{Header, Status};
 use memchr::memchr;
 
 use super::body::{Framing, persists};
-use super::{BodyFraming, HeadError, Parsed, StartLine, Version, ends_in_crlf, first};
+use super::{BodyFraming, HeadError, Parsed, StartLine, Version, first, is_behind_crlf, is_framed_in_crlf};
 use crate::http1::authority::Authority;
 
 /// A request's head. It lends everything from the bytes it was read from.
@@ -52,13 +52,16 @@ impl<'f, 'b> RequestHead<'f, 'b> {
         if !is_target(method, target) {
             return Err(HeadError::BadTarget);
         }
-        let framing = Framing::read(fields, version, true)?;
+        let received = &bytes[..length];
+        let mut crlf = is_framed_in_crlf(received);
+        let lines = fields.iter().inspect(|field| crlf &= is_behind_crlf(received, field));
+        let framing = Framing::read(lines, version, true)?;
         // RFC 9112 3.2: an HTTP/1.1 request has a Host.
         if framing.host.is_none() && version == Version::Http11 {
             return Err(HeadError::MissingHost);
         }
         let head = Self { method, target, version, fields, framing, length };
-        Ok(Parsed { head, length, crlf: ends_in_crlf(&bytes[..length], fields) })
+        Ok(Parsed { head, length, crlf })
     }
 
     /// The method, as sent: methods are case-sensitive (RFC 9110 9.1).

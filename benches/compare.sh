@@ -22,11 +22,11 @@ section() { # TITLE COMMAND; prose on standard input
 printf '## WebSocket, in memory\n\n' >>"$out"
 peers pushline-peers --markdown --processes 4 --rounds "$tables"
 
-section Handshake "benches/peers && cargo run --release --bin handshake -- --rounds $handshake" <<EOF
+section Handshake "benches/peers && cargo run --release --bin handshake -- --processes 4 --rounds $handshake" <<EOF
 The 608 bytes that a browser sends, in memory, and the 101 that answers them. fastwebsockets and yawc leave it to hyper.
 
 EOF
-peers handshake --rounds "$handshake"
+peers handshake --processes 4 --rounds "$handshake"
 
 section 'Echo over loopback' "benches/peers && cargo run --release --bin echo -- --rounds $echo_rounds" <<EOF
 32 connections with some messages in flight on each. The server's thread has a CPU of its own and tokio's current-thread

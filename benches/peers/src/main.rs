@@ -10,10 +10,9 @@ mod report;
 
 use pushline_peers::peers::{ROWS, Row, Tally};
 use pushline_peers::wire::{self, Stream, Wire};
-use pushline_peers::{Kind, hash};
+use pushline_peers::{Kind, hash, least_of_processes};
 use report::{Report, Table};
 use std::hint::black_box;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -145,7 +144,12 @@ fn table(
     if arguments.wants(&title) {
         let measure = |&len: &usize| match arguments.processes {
             ..=1 => cell(&rows, len),
-            _ => in_processes(arguments, &title, rows.len(), len),
+            processes => {
+                let (rounds, len) = (arguments.rounds.to_string(), len.to_string());
+                let mut again = vec!["--bare", "--rounds", &rounds, "--filter", &title, "--size", &len];
+                again.extend(arguments.choice.iter().map(String::as_str));
+                least_of_processes(processes, rows.len(), &again)
+            }
         };
         let cells: Vec<Vec<f64>> = arguments.sizes.iter().map(measure).collect();
         if arguments.bare {
@@ -154,27 +158,6 @@ fn table(
             report.add(Table { title, rows, cells });
         }
     }
-}
-
-/// A cell measured in several processes, one after the other.
-fn in_processes(arguments: &Arguments, title: &str, rows: usize, len: usize) -> Vec<f64> {
-    let mut best = vec![f64::MAX; rows];
-    for _ in 0..arguments.processes {
-        let this = std::env::current_exe().expect("the path of this program");
-        let output = Command::new(this)
-            .args(["--bare", "--rounds", &arguments.rounds.to_string()])
-            .args(["--filter", title, "--size", &len.to_string()])
-            .args(&arguments.choice)
-            .output()
-            .expect("this program again");
-        let times = String::from_utf8(output.stdout).expect("numbers");
-        let times: Vec<f64> = times.lines().map(|ns| ns.parse().expect("a number")).collect();
-        assert_eq!(times.len(), rows, "{title}: {}", String::from_utf8_lossy(&output.stderr));
-        for (best, ns) in best.iter_mut().zip(times) {
-            *best = best.min(ns);
-        }
-    }
-    best
 }
 
 /// The best of several placements: how the addresses that a copy reads and writes lie to each other

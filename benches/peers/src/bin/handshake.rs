@@ -1,10 +1,11 @@
 //! The server's opening handshake in memory: the 608 bytes that a browser sends, and the 101 that answers
 //! them. Each row makes its socket and drops it.
 //!
-//! `handshake [--rounds N] [--row TEXT]`
+//! `handshake [--bare] [--rounds N] [--processes N] [--row TEXT]`
 
 #![allow(clippy::disallowed_methods, reason = "it takes time")]
 
+use pushline_peers::least_of_processes;
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::io::{self, Read, Write};
@@ -246,19 +247,46 @@ const ROWS: [Row; 10] = [
 const OURS: usize = 2;
 
 fn main() {
-    const HANDSHAKES: usize = 500;
-    let (mut rounds, mut rows) = (100, ROWS.to_vec());
+    let (mut rounds, mut processes, mut bare, mut rows) = ("100", 1, false, ROWS.to_vec());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if arguments.first() == Some(&"--bare") {
+        bare = true;
+        arguments.remove(0);
+    }
+    let mut again = vec!["--bare"];
     for option in arguments.chunks(2) {
-        match option {
-            [option, n] if option == "--rounds" => rounds = n.parse().expect("a number"),
-            [option, part] if option == "--row" => {
-                rows.retain(|(name, _)| name.contains("pushline") || name.contains(part.as_str()));
+        match *option {
+            ["--rounds", n] => rounds = n,
+            ["--processes", n] => processes = n.parse().expect("a number"),
+            ["--row", part] => {
+                again.extend(option);
+                rows.retain(|(name, _)| name.contains("pushline") || name.contains(part));
             }
-            _ => panic!("handshake [--rounds N] [--row TEXT]"),
+            _ => panic!("handshake [--bare] [--rounds N] [--processes N] [--row TEXT]"),
         }
     }
-    for (name, row) in &rows {
+    let ns = match processes {
+        ..=1 => measure(&rows, rounds.parse().expect("a number")),
+        _ => {
+            again.extend(["--rounds", rounds]);
+            least_of_processes(processes, rows.len(), &again)
+        }
+    };
+    if bare {
+        return ns.iter().for_each(|ns| println!("{ns}"));
+    }
+    let peer = ns[OURS..].iter().copied().fold(f64::MAX, f64::min);
+    println!("| | ns a handshake | as a multiple of the best peer's |\n|---|--:|--:|");
+    for ((name, _), ns) in rows.iter().zip(&ns) {
+        println!("| {name} | {ns:.0} | {:.2} |", ns / peer);
+    }
+}
+
+/// Nanoseconds a handshake of each row, the minimum of interleaved rounds.
+fn measure(rows: &[Row], rounds: usize) -> Vec<f64> {
+    const HANDSHAKES: usize = 500;
+    for (name, row) in rows {
         row(1);
         let answer = WRITTEN.with_borrow(|written| String::from_utf8_lossy(written).into_owned());
         let right = answer.starts_with("HTTP/1.1 101 ") && answer.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -273,10 +301,5 @@ fn main() {
             best[row] = best[row].min(start.elapsed());
         }
     }
-    let ns = |row: usize| best[row].as_nanos() as f64 / HANDSHAKES as f64;
-    let peer = (OURS..rows.len()).map(ns).fold(f64::MAX, f64::min);
-    println!("| | ns a handshake | as a multiple of the best peer's |\n|---|--:|--:|");
-    for (row, (name, _)) in rows.iter().enumerate() {
-        println!("| {name} | {:.0} | {:.2} |", ns(row), ns(row) / peer);
-    }
+    best.iter().map(|time| time.as_nanos() as f64 / HANDSHAKES as f64).collect()
 }

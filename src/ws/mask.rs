@@ -3,7 +3,7 @@
 //!
 //! One of two files with `unsafe` in it (the other is `inbox/text.rs`): the loops are compiled once more for AVX2 and for
 //! AVX-512, and the call into a version chosen at run time is what Rust calls unsafe; and a masked copy is written to memory
-//! that has no value before, whose length is set then.
+//! that has no value before: a box, or the end of a vector whose length is set then.
 #![allow(clippy::arithmetic_side_effects, reason = "rotations by less than 32 bits, blocks of a fixed size")]
 #![allow(clippy::indexing_slicing, reason = "up to the next aligned byte, which is in the payload")]
 

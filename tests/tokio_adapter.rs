@@ -718,6 +718,27 @@ async fn what_ends_the_stream_within(len: u16) {
     }
 }
 
+/// The same if the message before is taken out in between: the end is found by another call than the bytes were.
+#[tokio::test]
+async fn what_ends_the_stream_behind_a_bad_byte_does_not_hide_it() {
+    for len in [126_u16, 1_000, 4_095, 4_096, 20_000] {
+        for end in [Ok(Vec::new()), Err(io::Error::from(io::ErrorKind::ConnectionReset))] {
+            let mut bytes = frames(&["good"]);
+            bytes.extend([0x81, 0xfe]);
+            bytes.extend(len.to_be_bytes());
+            bytes.extend([0; 4]);
+            bytes.extend(b"good, and \xff");
+            let written = Arc::new(Mutex::new(Vec::new()));
+            let stream = Once { reads: [Ok(bytes), end].into(), written: Arc::clone(&written) };
+            let mut socket = server(stream, &Options::new());
+            assert_eq!(socket.next().await.unwrap().unwrap(), "good".into());
+            let error = socket.next().await.unwrap().unwrap_err();
+            assert!(matches!(error, Error::Protocol(ProtocolError::InvalidUtf8)), "{len} {error:?}");
+            assert_eq!(*written.lock().unwrap(), [0x88, 2, 0x03, 0xef], "1007");
+        }
+    }
+}
+
 /// However long the message is to be, and however many were read before: a bad byte is not waited behind, and a good
 /// beginning is waited for.
 #[tokio::test(start_paused = true)]

@@ -353,9 +353,12 @@ impl Reading {
                     let seen = !reads.more;
                     let read = ends.read(cx, |stream, cx| reads.poll(stream, inbox.get(), cx));
                     let received = read.is_ready();
-                    // What has come of a message is looked at before it is waited for the rest.
+                    // What has come of a message is looked at before it is waited for the rest, and before the end of it counts.
                     let look = !seen && inbox.held().is_some_and(|inbox| !inbox.unread().is_empty());
-                    ends.outlet().read(read);
+                    match read {
+                        Poll::Ready(end @ (Ok(0) | Err(_))) if look => reads.end = Some(end),
+                        read => ends.outlet().read(read),
+                    }
                     if received || look {
                         return Poll::Ready(Progress::Received);
                     }
